@@ -1,0 +1,281 @@
+#include "base/spec.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/memory.h"
+
+struct cf_spec {
+    const cf_spec_type *type;
+    atomic_int holders;
+    cf_setting *settings; /* by option; those given own their memory */
+};
+
+/* Frees what a given setting owns. */
+static void clear(cf_setting *setting) {
+    if (!setting->given)
+        return;
+    cf_free((void *)setting->integers);
+    cf_free((void *)setting->reals);
+    cf_free((void *)setting->string);
+    for (size_t i = 0; setting->specs != NULL && i < setting->count; i++)
+        cf_spec_free(setting->specs[i]);
+    cf_free((void *)setting->specs);
+    *setting = (cf_setting){0};
+}
+
+cf_status cf_spec_new(cf_spec **out, const cf_spec_type *type) {
+    *out = NULL;
+    cf_spec *spec;
+    CF_TRY(cf_alloc(&spec, 1, sizeof *spec));
+    cf_status status = cf_alloc(&spec->settings, type->option_count, sizeof *spec->settings);
+    if (status != CF_OK) {
+        cf_free(spec);
+        return status;
+    }
+    spec->type = type;
+    atomic_init(&spec->holders, 1);
+    for (size_t i = 0; i < type->option_count; i++) {
+        spec->settings[i] = type->options[i].fallback;
+        spec->settings[i].given = false;
+    }
+    *out = spec;
+    return CF_OK;
+}
+
+static cf_status copy_array(const void *from, size_t count, size_t size, void *out) {
+    void *copy = NULL;
+    if (from != NULL) {
+        CF_TRY(cf_alloc(&copy, count, size));
+        memcpy(copy, from, count * size);
+    }
+    memcpy(out, &copy, sizeof copy);
+    return CF_OK;
+}
+
+/* A deep copy that owns its memory. */
+static cf_status copy_setting(const cf_setting *from, cf_setting *to) {
+    *to = (cf_setting){.kind = from->kind, .given = true, .count = from->count};
+    cf_status status =
+        copy_array(from->integers, from->count, sizeof *from->integers, &to->integers);
+    if (status == CF_OK)
+        status = copy_array(from->reals, from->count, sizeof *from->reals, &to->reals);
+    if (status == CF_OK)
+        status =
+            copy_array(from->string, from->string ? strlen(from->string) + 1 : 0, 1, &to->string);
+    if (status == CF_OK)
+        status = copy_array(from->specs, from->count, sizeof *from->specs, &to->specs);
+    if (status != CF_OK) {
+        cf_free((void *)to->specs);
+        to->specs = NULL;
+        clear(to);
+        return status;
+    }
+    for (size_t i = 0; to->specs != NULL && i < to->count; i++)
+        cf_spec_retain(to->specs[i]);
+    return CF_OK;
+}
+
+static const char *kind_name(unsigned kind) {
+    switch (kind) {
+    case CF_NONE:
+        return "None";
+    case CF_OPTION_BOOL:
+        return "a bool";
+    case CF_OPTION_INT:
+        return "an int";
+    case CF_OPTION_REAL:
+        return "a number";
+    case CF_OPTION_STRING:
+        return "a string";
+    case CF_OPTION_INTS:
+        return "a list of ints";
+    case CF_OPTION_REALS:
+        return "a list of numbers";
+    case CF_OPTION_BOOLS:
+        return "a list of bools";
+    case CF_OPTION_SPEC:
+        return "one layer or part";
+    default:
+        return "a list of layers or parts";
+    }
+}
+
+static const cf_option *find_option(const cf_spec_type *type, const char *name) {
+    for (size_t i = 0; i < type->option_count; i++)
+        if (strcmp(type->options[i].name, name) == 0)
+            return &type->options[i];
+    return NULL;
+}
+
+static cf_status check_choice(const cf_spec_type *type, const cf_option *option,
+                              const char *string) {
+    char list[256] = "";
+    for (const char *const *choice = option->choices; choice != NULL && *choice != NULL; choice++) {
+        if (strcmp(*choice, string) == 0)
+            return CF_OK;
+        size_t used = strlen(list);
+        snprintf(list + used, sizeof list - used, "%s'%s'", used > 0 ? ", " : "", *choice);
+    }
+    if (option->choices == NULL)
+        return CF_OK;
+    return cf_fail(CF_INVALID, "%s: %s must be one of %s, got '%.60s'", type->name, option->name,
+                   list, string);
+}
+
+static cf_status check_specs(const cf_spec_type *type, const cf_option *option,
+                             const cf_setting *setting) {
+    for (size_t i = 0; setting->specs != NULL && i < setting->count; i++) {
+        const char *role = setting->specs[i]->type->role;
+        if (strcmp(role, option->spec_role) != 0)
+            return cf_fail(CF_TYPE, "%s: %s must be a %s, got %s, which is a %s", type->name,
+                           option->name, option->spec_role, setting->specs[i]->type->name, role);
+    }
+    return CF_OK;
+}
+
+/* Turns ints into reals and bools into ints where only those are wanted. */
+static cf_status convert(const cf_option *option, cf_setting *setting) {
+    unsigned kinds = option->kinds;
+    bool single = setting->kind == CF_OPTION_INT && (kinds & CF_OPTION_REAL);
+    bool list = setting->kind == CF_OPTION_INTS && (kinds & CF_OPTION_REALS);
+    if (kinds & (unsigned)setting->kind || (!single && !list))
+        return CF_OK;
+    double *reals;
+    CF_TRY(cf_alloc(&reals, setting->count, sizeof *reals));
+    for (size_t i = 0; i < setting->count; i++)
+        reals[i] = (double)setting->integers[i];
+    cf_free((void *)setting->integers);
+    setting->integers = NULL;
+    setting->reals = reals;
+    setting->kind = single ? CF_OPTION_REAL : CF_OPTION_REALS;
+    return CF_OK;
+}
+
+static cf_status check_setting(const cf_spec_type *type, const cf_option *option,
+                               const cf_setting *setting) {
+    bool allowed = setting->kind == CF_NONE ? (option->kinds & CF_OPTIONAL) != 0
+                                            : (option->kinds & (unsigned)setting->kind) != 0;
+    if (!allowed) {
+        char wanted[160] = "";
+        for (unsigned kind = CF_OPTION_BOOL; kind <= CF_OPTION_SPEC; kind <<= 1) {
+            size_t used = strlen(wanted);
+            if (option->kinds & kind)
+                snprintf(wanted + used, sizeof wanted - used, "%s%s", used > 0 ? " or " : "",
+                         kind_name(kind));
+        }
+        return cf_fail(CF_TYPE, "%s: %s must be %s, got %s", type->name, option->name, wanted,
+                       kind_name(setting->kind));
+    }
+    if (setting->kind == CF_OPTION_STRING)
+        CF_TRY(check_choice(type, option, setting->string));
+    return check_specs(type, option, setting);
+}
+
+cf_status cf_spec_set(cf_spec *spec, const char *name, const cf_setting *setting) {
+    const cf_option *option = find_option(spec->type, name);
+    if (option == NULL)
+        return cf_fail(CF_INVALID, "%s has no option '%.60s'", spec->type->name, name);
+    cf_setting copy;
+    CF_TRY(copy_setting(setting, &copy));
+    cf_status status = convert(option, &copy);
+    if (status == CF_OK)
+        status = check_setting(spec->type, option, &copy);
+    if (status != CF_OK) {
+        clear(&copy);
+        return status;
+    }
+    cf_setting *place = &spec->settings[option - spec->type->options];
+    clear(place);
+    *place = copy;
+    return CF_OK;
+}
+
+cf_status cf_spec_set_bool(cf_spec *spec, const char *name, bool value) {
+    int64_t integer = value;
+    return cf_spec_set(spec, name,
+                       &(cf_setting){.kind = CF_OPTION_BOOL, .count = 1, .integers = &integer});
+}
+
+cf_status cf_spec_set_int(cf_spec *spec, const char *name, int64_t value) {
+    return cf_spec_set(spec, name,
+                       &(cf_setting){.kind = CF_OPTION_INT, .count = 1, .integers = &value});
+}
+
+cf_status cf_spec_set_real(cf_spec *spec, const char *name, double value) {
+    return cf_spec_set(spec, name,
+                       &(cf_setting){.kind = CF_OPTION_REAL, .count = 1, .reals = &value});
+}
+
+cf_status cf_spec_set_string(cf_spec *spec, const char *name, const char *value) {
+    return cf_spec_set(spec, name,
+                       &(cf_setting){.kind = CF_OPTION_STRING, .count = 1, .string = value});
+}
+
+cf_status cf_spec_set_ints(cf_spec *spec, const char *name, const int64_t *values, size_t count) {
+    return cf_spec_set(spec, name,
+                       &(cf_setting){.kind = CF_OPTION_INTS, .count = count, .integers = values});
+}
+
+cf_status cf_spec_set_reals(cf_spec *spec, const char *name, const double *values, size_t count) {
+    return cf_spec_set(spec, name,
+                       &(cf_setting){.kind = CF_OPTION_REALS, .count = count, .reals = values});
+}
+
+cf_status cf_spec_set_spec(cf_spec *spec, const char *name, cf_spec *value) {
+    return cf_spec_set(spec, name,
+                       &(cf_setting){.kind = CF_OPTION_SPEC, .count = 1, .specs = &value});
+}
+
+cf_status cf_spec_set_specs(cf_spec *spec, const char *name, cf_spec *const *values, size_t count) {
+    return cf_spec_set(spec, name,
+                       &(cf_setting){.kind = CF_OPTION_SPECS, .count = count, .specs = values});
+}
+
+cf_status cf_spec_finish(cf_spec *spec) {
+    for (size_t i = 0; i < spec->type->option_count; i++)
+        if (spec->type->options[i].fallback.given && !spec->settings[i].given)
+            return cf_fail(CF_TYPE, "%s: %s is missing", spec->type->name,
+                           spec->type->options[i].name);
+    return spec->type->check != NULL ? spec->type->check(spec) : CF_OK;
+}
+
+cf_spec *cf_spec_retain(cf_spec *spec) {
+    atomic_fetch_add(&spec->holders, 1);
+    return spec;
+}
+
+void cf_spec_free(cf_spec *spec) {
+    if (spec == NULL || atomic_fetch_sub(&spec->holders, 1) > 1)
+        return;
+    for (size_t i = 0; i < spec->type->option_count; i++)
+        clear(&spec->settings[i]);
+    cf_free(spec->settings);
+    cf_free(spec);
+}
+
+const cf_spec_type *cf_spec_type_of(const cf_spec *spec) {
+    return spec->type;
+}
+
+const cf_setting *cf_spec_get(const cf_spec *spec, const char *name) {
+    return &spec->settings[find_option(spec->type, name) - spec->type->options];
+}
+
+int64_t cf_spec_int(const cf_spec *spec, const char *name) {
+    return cf_spec_get(spec, name)->integers[0];
+}
+
+double cf_spec_real(const cf_spec *spec, const char *name) {
+    return cf_spec_get(spec, name)->reals[0];
+}
+
+const char *cf_spec_string(const cf_spec *spec, const char *name) {
+    return cf_spec_get(spec, name)->string;
+}
+
+cf_spec *cf_spec_spec(const cf_spec *spec, const char *name) {
+    const cf_setting *setting = cf_spec_get(spec, name);
+    return setting->specs != NULL ? setting->specs[0] : NULL;
+}

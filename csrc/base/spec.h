@@ -1,0 +1,128 @@
+/* Specs: descriptions of layers, conditioners, bases and scales, before they are bound to sizes.
+ *
+ * A type declares its options in one table, from which the setters here, the Python constructor,
+ * its signature and docstring, the repr and the model file all derive. A spec is checked when it is
+ * finished, immutable from then on, and shared by counting.
+ */
+#ifndef CF_BASE_SPEC_H
+#define CF_BASE_SPEC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/status.h"
+
+typedef struct cf_spec cf_spec;
+
+typedef enum {
+    CF_NONE = 0,
+    CF_OPTION_BOOL = 1,
+    CF_OPTION_INT = 2,
+    CF_OPTION_REAL = 4,
+    CF_OPTION_STRING = 8,
+    CF_OPTION_INTS = 16,
+    CF_OPTION_REALS = 32,
+    CF_OPTION_BOOLS = 64, /* kept as integers 0 and 1 */
+    CF_OPTION_SPECS = 128,
+    CF_OPTION_SPEC = 256, /* kept as a list of one */
+} cf_setting_kind;
+
+/* The value of an option. */
+typedef struct {
+    cf_setting_kind kind;
+    bool given;              /* set by the user, not the default */
+    size_t count;            /* of a list; 1 for a single value */
+    const int64_t *integers; /* bool, int and their lists */
+    const double *reals;
+    const char *string;
+    cf_spec *const *specs;
+} cf_setting;
+
+typedef struct {
+    const char *name;
+    unsigned kinds;             /* the cf_setting_kinds it may be; CF_OPTIONAL: also none */
+    cf_setting fallback;        /* the default */
+    const char *const *choices; /* of a string, ending in NULL; NULL: any string */
+    const char *spec_role;      /* of specs: what they must be, e.g. "conditioner" */
+    const char *doc;            /* one sentence or two, for docstrings */
+} cf_option;
+
+enum { CF_OPTIONAL = 1 << 16 };
+
+typedef struct cf_spec_type {
+    const char *name; /* as in Python: "Coupling" */
+    const char *role; /* "layer", "conditioner", "base", "scale" */
+    const char *doc;
+    const cf_option *options;
+    size_t option_count;
+    cf_status (*check)(const cf_spec *spec); /* what one option alone cannot tell; or NULL */
+    const void *methods;                     /* of the role: cf_layer_methods, … */
+} cf_spec_type;
+
+/* A spec with every option at its default; to be set, then finished, then released. */
+cf_status cf_spec_new(cf_spec **out, const cf_spec_type *type);
+
+/* Sets one option to a copy of `setting`. CF_INVALID if there is no such option or choice, CF_TYPE
+ * if it is of another kind; an int is taken where a real is wanted. Specs within are retained. */
+cf_status cf_spec_set(cf_spec *spec, const char *name, const cf_setting *setting);
+cf_status cf_spec_set_bool(cf_spec *spec, const char *name, bool value);
+cf_status cf_spec_set_int(cf_spec *spec, const char *name, int64_t value);
+cf_status cf_spec_set_real(cf_spec *spec, const char *name, double value);
+cf_status cf_spec_set_string(cf_spec *spec, const char *name, const char *value);
+cf_status cf_spec_set_ints(cf_spec *spec, const char *name, const int64_t *values, size_t count);
+cf_status cf_spec_set_reals(cf_spec *spec, const char *name, const double *values, size_t count);
+cf_status cf_spec_set_spec(cf_spec *spec, const char *name, cf_spec *value);
+cf_status cf_spec_set_specs(cf_spec *spec, const char *name, cf_spec *const *values, size_t count);
+
+/* Checks the whole. */
+cf_status cf_spec_finish(cf_spec *spec);
+
+cf_spec *cf_spec_retain(cf_spec *spec);
+void cf_spec_free(cf_spec *spec); /* releases; NULL is accepted */
+
+const cf_spec_type *cf_spec_type_of(const cf_spec *spec);
+
+/* The value of an option that exists. */
+const cf_setting *cf_spec_get(const cf_spec *spec, const char *name);
+int64_t cf_spec_int(const cf_spec *spec, const char *name); /* bool or int */
+double cf_spec_real(const cf_spec *spec, const char *name);
+const char *cf_spec_string(const cf_spec *spec, const char *name); /* NULL for none */
+cf_spec *cf_spec_spec(const cf_spec *spec, const char *name);      /* NULL for none */
+
+/* For tables of options. */
+#define CF_DEFAULT_BOOL(v)                                                                         \
+    {                                                                                              \
+        .kind = CF_OPTION_BOOL, .count = 1, .integers = (const int64_t[]) {                        \
+            v                                                                                      \
+        }                                                                                          \
+    }
+#define CF_DEFAULT_INT(v)                                                                          \
+    {                                                                                              \
+        .kind = CF_OPTION_INT, .count = 1, .integers = (const int64_t[]) {                         \
+            v                                                                                      \
+        }                                                                                          \
+    }
+#define CF_DEFAULT_REAL(v)                                                                         \
+    {                                                                                              \
+        .kind = CF_OPTION_REAL, .count = 1, .reals = (const double[]) {                            \
+            v                                                                                      \
+        }                                                                                          \
+    }
+#define CF_DEFAULT_STRING(v)                                                                       \
+    { .kind = CF_OPTION_STRING, .count = 1, .string = v }
+#define CF_DEFAULT_INTS(...)                                                                       \
+    {                                                                                              \
+        .kind = CF_OPTION_INTS, .count = sizeof((const int64_t[]){__VA_ARGS__}) / sizeof(int64_t), \
+        .integers = (const int64_t[]) {                                                            \
+            __VA_ARGS__                                                                            \
+        }                                                                                          \
+    }
+#define CF_DEFAULT_NONE                                                                            \
+    { .kind = CF_NONE }
+
+/* A required option has no default. */
+#define CF_REQUIRED                                                                                \
+    { .kind = CF_NONE, .given = true }
+
+#endif

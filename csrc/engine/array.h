@@ -1,0 +1,38 @@
+/* The caller's arrays: any element type, byte order, alignment and strides. */
+#ifndef CF_ENGINE_ARRAY_H
+#define CF_ENGINE_ARRAY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef enum {
+    CF_BOOL,
+    CF_INT8,
+    CF_UINT8,
+    CF_INT16,
+    CF_UINT16,
+    CF_INT32,
+    CF_UINT32,
+    CF_INT64,
+    CF_UINT64,
+    CF_HALF,
+    CF_FLOAT,
+    CF_DOUBLE,
+    CF_LONG_DOUBLE,
+} cf_element;
+
+/* Rows that a program reads: any element type, byte order, alignment and strides. */
+typedef struct {
+    const void *data;
+    cf_element element;
+    bool swapped;                         /* of the other byte order */
+    ptrdiff_t row_stride, feature_stride; /* in bytes; row_stride 0 repeats one row */
+    const int64_t *index;                 /* row i is data row index[i]; NULL: row i */
+    size_t repeat;                        /* rows i to i + repeat - 1 are the same data row; 0: 1 */
+} cf_array;
+
+/* The element at p, as float64. */
+double cf_read_element(const char *p, const cf_array *array);
+
+#endif

@@ -1,0 +1,291 @@
+#include "engine/builder.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "engine/intrinsics.h"
+
+cf_status cf_builder_new(cf_builder **out) {
+    cf_builder *b;
+    CF_TRY(cf_alloc(out, 1, sizeof *b));
+    b = *out;
+    /* View 0 and node 0 stand for "none", so that ids start at 1. */
+    cf_status status = cf_grow(&b->views, &b->view_capacity, 0, 64, sizeof *b->views);
+    if (status == CF_OK)
+        status = cf_grow(&b->nodes, &b->node_capacity, 0, 64, sizeof *b->nodes);
+    if (status != CF_OK) {
+        cf_builder_free(b);
+        *out = NULL;
+        return status;
+    }
+    b->view_count = b->node_count = 1;
+    return CF_OK;
+}
+
+void cf_builder_free(cf_builder *b) {
+    if (b == NULL)
+        return;
+    cf_free(b->views);
+    cf_free(b->segments);
+    cf_free(b->nodes);
+    cf_free(b->targets);
+    cf_free(b);
+}
+
+cf_status cf_builder_status(const cf_builder *b) {
+    return b->status;
+}
+
+cf_value cf_builder_fail(cf_builder *b, cf_status code, const char *format, ...) {
+    if (b->status != CF_OK)
+        return CF_NO_VALUE;
+    char text[400];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    b->status = cf_fail(code, "%s", text);
+    return CF_NO_VALUE;
+}
+
+/* Opens a view to which add_segment appends; false after a failure. */
+static bool open_view(cf_builder *b, cf_kind kind) {
+    if (b->status != CF_OK)
+        return false;
+    b->status =
+        cf_grow(&b->views, &b->view_capacity, b->view_count, b->view_count + 1, sizeof *b->views);
+    if (b->status != CF_OK)
+        return false;
+    b->views[b->view_count] = (cf_view){.kind = kind, .first_segment = b->segment_count};
+    return true;
+}
+
+/* Whether `next` continues `last` in one arithmetic progression of the same node. */
+static bool continues(const cf_segment *last, const cf_segment *next) {
+    int64_t end = (int64_t)last->first + (int64_t)last->stride * last->count;
+    if (last->node != next->node)
+        return false;
+    if (next->count == 1 && last->count == 1)
+        return true;
+    if (last->count == 1)
+        return (int64_t)last->first + next->stride == next->first;
+    return end == next->first && (next->count == 1 || next->stride == last->stride);
+}
+
+static void add_segment(cf_builder *b, cf_segment segment) {
+    cf_view *view = &b->views[b->view_count];
+    if (b->status != CF_OK || segment.count == 0)
+        return;
+    view->size += segment.count;
+    if (b->segment_count > view->first_segment) {
+        cf_segment *last = &b->segments[b->segment_count - 1];
+        if (continues(last, &segment)) {
+            if (last->count == 1)
+                last->stride = (int32_t)((int64_t)segment.first - last->first);
+            last->count += segment.count;
+            return;
+        }
+    }
+    b->status = cf_grow(&b->segments, &b->segment_capacity, b->segment_count, b->segment_count + 1,
+                        sizeof *b->segments);
+    if (b->status == CF_OK)
+        b->segments[b->segment_count++] = segment;
+}
+
+static cf_value close_view(cf_builder *b) {
+    if (b->status != CF_OK)
+        return CF_NO_VALUE;
+    b->views[b->view_count].segment_count =
+        b->segment_count - b->views[b->view_count].first_segment;
+    return (cf_value){(int32_t)b->view_count++};
+}
+
+cf_value cf_emit(cf_builder *b, const cf_op *op, cf_kind kind, size_t size, size_t operands,
+                 const cf_value *operand, const cf_attributes *attributes) {
+    if (b->status != CF_OK)
+        return CF_NO_VALUE;
+    if (size > INT32_MAX)
+        return cf_builder_fail(b, CF_INVALID,
+                               "%s: %zu numbers in one value, at most %d can be held", op->name,
+                               size, INT32_MAX);
+    cf_node node = {.op = op, .kind = kind, .size = (uint32_t)size, .operands = (uint32_t)operands};
+    for (size_t i = 0; i < operands; i++) {
+        if (cf_is_none(operand[i]))
+            return cf_builder_fail(b, CF_INVALID, "%s: operand %zu is missing", op->name, i);
+        node.operand[i] = operand[i];
+        node.operand_size[i] = (uint32_t)cf_value_size(b, operand[i]);
+    }
+    if (attributes != NULL)
+        node.attributes = *attributes;
+    b->status =
+        cf_grow(&b->nodes, &b->node_capacity, b->node_count, b->node_count + 1, sizeof *b->nodes);
+    if (!open_view(b, kind))
+        return CF_NO_VALUE;
+    b->nodes[b->node_count] = node;
+    add_segment(b, (cf_segment){(uint32_t)b->node_count, 0, 1, (uint32_t)size});
+    b->node_count++;
+    return close_view(b);
+}
+
+cf_value cf_node_value(cf_builder *b, size_t index) {
+    if (!open_view(b, b->nodes[index].kind))
+        return CF_NO_VALUE;
+    add_segment(b, (cf_segment){(uint32_t)index, 0, 1, b->nodes[index].size});
+    return close_view(b);
+}
+
+size_t cf_value_size(const cf_builder *b, cf_value value) {
+    return b->views[value.id].size;
+}
+
+cf_kind cf_value_kind(const cf_builder *b, cf_value value) {
+    return b->views[value.id].kind;
+}
+
+const cf_segment *cf_segments(const cf_builder *b, cf_value value, size_t *count) {
+    const cf_view *view = &b->views[value.id];
+    *count = view->segment_count;
+    return b->segments + view->first_segment;
+}
+
+const cf_node *cf_builder_node(const cf_builder *b, size_t index) {
+    return &b->nodes[index];
+}
+
+size_t cf_builder_nodes(const cf_builder *b) {
+    return b->node_count;
+}
+
+const cf_node *cf_whole_node(const cf_builder *b, cf_value value) {
+    size_t count;
+    const cf_segment *segment = cf_segments(b, value, &count);
+    if (count != 1 || segment->first != 0 || (segment->stride != 1 && segment->count != 1) ||
+        segment->count != b->nodes[segment->node].size)
+        return NULL;
+    return &b->nodes[segment->node];
+}
+
+/* Appends features [first, first + count) of `value` to the open view. */
+static void add_range(cf_builder *b, cf_value value, size_t first, size_t count) {
+    const cf_view view = b->views[value.id];
+    for (size_t i = 0; i < view.segment_count && count > 0 && b->status == CF_OK; i++) {
+        cf_segment segment = b->segments[view.first_segment + i];
+        if (first >= segment.count) {
+            first -= segment.count;
+            continue;
+        }
+        size_t taken = segment.count - first < count ? segment.count - first : count;
+        segment.first = (uint32_t)((int64_t)segment.first + (int64_t)first * segment.stride);
+        segment.count = (uint32_t)taken;
+        add_segment(b, segment);
+        count -= taken;
+        first = 0;
+    }
+}
+
+cf_value cf_slice(cf_builder *b, cf_value value, size_t first, size_t count) {
+    if (b->status != CF_OK)
+        return CF_NO_VALUE;
+    size_t size = cf_value_size(b, value);
+    if (first > size || count > size - first)
+        return cf_builder_fail(b, CF_INVALID, "features %zu to %zu of a value that has %zu", first,
+                               first + count, size);
+    if (!open_view(b, cf_value_kind(b, value)))
+        return CF_NO_VALUE;
+    add_range(b, value, first, count);
+    return close_view(b);
+}
+
+cf_value cf_select(cf_builder *b, cf_value value, const int64_t *indices, size_t count) {
+    if (b->status != CF_OK || !open_view(b, cf_value_kind(b, value)))
+        return CF_NO_VALUE;
+    size_t size = cf_value_size(b, value);
+    for (size_t i = 0; i < count; i++) {
+        if (indices[i] < 0 || (uint64_t)indices[i] >= size)
+            return cf_builder_fail(b, CF_INVALID, "feature %lld of a value that has %zu",
+                                   (long long)indices[i], size);
+        add_range(b, value, (size_t)indices[i], 1);
+    }
+    return close_view(b);
+}
+
+cf_value cf_concat(cf_builder *b, const cf_value *values, size_t count) {
+    if (b->status != CF_OK)
+        return CF_NO_VALUE;
+    while (count > 0 && cf_is_none(*values)) {
+        values++;
+        count--;
+    }
+    if (count == 0)
+        return CF_NO_VALUE;
+    cf_kind kind = cf_value_kind(b, *values);
+    if (!open_view(b, kind))
+        return CF_NO_VALUE;
+    for (size_t i = 0; i < count; i++) {
+        if (cf_is_none(values[i]))
+            continue;
+        if (cf_value_kind(b, values[i]) != kind)
+            return cf_builder_fail(b, CF_INVALID, "row and shared values cannot be joined");
+        add_range(b, values[i], 0, cf_value_size(b, values[i]));
+    }
+    return close_view(b);
+}
+
+cf_value cf_repeat(cf_builder *b, cf_value value, size_t count) {
+    if (b->status != CF_OK)
+        return CF_NO_VALUE;
+    if (cf_value_size(b, value) != 1)
+        return cf_builder_fail(b, CF_INVALID, "only one feature can be repeated, not %zu",
+                               cf_value_size(b, value));
+    if (count == 1)
+        return value;
+    if (!open_view(b, cf_value_kind(b, value)))
+        return CF_NO_VALUE;
+    cf_segment segment = b->segments[b->views[value.id].first_segment];
+    segment.stride = 0;
+    segment.count = (uint32_t)count;
+    add_segment(b, segment);
+    return close_view(b);
+}
+
+cf_value cf_merge(cf_builder *b, cf_value kept, const int64_t *indices, size_t count,
+                  cf_value other, const int64_t *rest, size_t rest_count) {
+    if (b->status != CF_OK)
+        return CF_NO_VALUE;
+    cf_value joined = cf_concat(b, (cf_value[]){kept, other}, 2);
+    size_t size = count + rest_count;
+    int64_t *source;
+    b->status = cf_alloc(&source, size, sizeof *source);
+    for (size_t i = 0; i < count && b->status == CF_OK; i++)
+        source[indices[i]] = (int64_t)i;
+    for (size_t i = 0; i < rest_count && b->status == CF_OK; i++)
+        source[rest[i]] = (int64_t)(count + i);
+    cf_value merged = cf_select(b, joined, source, size);
+    cf_free(source);
+    return merged;
+}
+
+/* Whether `value` is a node that may live in the gradient slab. */
+static bool can_be_target(const cf_builder *b, cf_value value) {
+    const cf_node *node = cf_whole_node(b, value);
+    if (node == NULL || node->op->flags & CF_OP_PARAMETER)
+        return false;
+    for (size_t i = 0; i < b->target_count; i++)
+        if (&b->nodes[b->targets[i].node] == node)
+            return false;
+    return true;
+}
+
+void cf_output_gradient(cf_builder *b, size_t offset, cf_value value) {
+    if (b->status == CF_OK && !can_be_target(b, value))
+        value = cf_copy(b, value);
+    if (b->status != CF_OK)
+        return;
+    b->status = cf_grow(&b->targets, &b->target_capacity, b->target_count, b->target_count + 1,
+                        sizeof *b->targets);
+    if (b->status == CF_OK)
+        b->targets[b->target_count++] =
+            (cf_target){(size_t)(cf_whole_node(b, value) - b->nodes), offset};
+}

@@ -1,0 +1,215 @@
+/* Reverse mode as a transformation of the program: walks the nodes backwards, joins what was
+ * contributed to each node's cotangent, and lets the op's rule emit the cotangents of its operands.
+ */
+#include <string.h>
+
+#include "base/memory.h"
+#include "engine/builder.h"
+#include "engine/intrinsics.h"
+
+/* Some features of a node's cotangent, to be added to the others. */
+typedef struct contribution {
+    struct contribution *next;
+    cf_segment features;
+    cf_value cotangent; /* features.count features */
+} contribution;
+
+/* One feature of a value. */
+typedef struct {
+    cf_value value;
+    uint32_t index;
+} source;
+
+typedef struct {
+    cf_builder *b;
+    size_t nodes;                 /* the primal program's */
+    bool *depends;                /* node depends on one of wrt */
+    contribution **contributions; /* by node */
+} gradient_state;
+
+static bool value_depends(const gradient_state *s, cf_value value) {
+    size_t count;
+    const cf_segment *segments = cf_segments(s->b, value, &count);
+    for (size_t i = 0; i < count; i++)
+        if (s->depends[segments[i].node])
+            return true;
+    return false;
+}
+
+static void mark_dependent_nodes(gradient_state *s, size_t wrts, const cf_value *wrt) {
+    for (size_t i = 0; i < wrts; i++) {
+        size_t count;
+        const cf_segment *segments = cf_segments(s->b, wrt[i], &count);
+        for (size_t k = 0; k < count; k++)
+            s->depends[segments[k].node] = true;
+    }
+    for (size_t n = 1; n < s->nodes; n++)
+        for (size_t i = 0; i < s->b->nodes[n].operands && !s->depends[n]; i++)
+            s->depends[n] = value_depends(s, s->b->nodes[n].operand[i]);
+}
+
+static void contribute_segment(gradient_state *s, cf_segment segment, cf_value cotangent) {
+    if (!s->depends[segment.node])
+        return;
+    if (segment.stride == 0 && segment.count > 1) {
+        cotangent = cf_sum_features(s->b, cotangent);
+        segment.count = 1;
+    }
+    contribution *c;
+    if (s->b->status != CF_OK || (s->b->status = cf_alloc(&c, 1, sizeof *c)) != CF_OK)
+        return;
+    *c = (contribution){s->contributions[segment.node], segment, cotangent};
+    s->contributions[segment.node] = c;
+}
+
+static void contribute(gradient_state *s, cf_value value, cf_value cotangent) {
+    cf_builder *b = s->b;
+    if (b->status != CF_OK || cf_is_none(cotangent))
+        return;
+    if (cf_value_size(b, value) != cf_value_size(b, cotangent)) {
+        cf_builder_fail(b, CF_INVALID, "a cotangent has %zu features, its value has %zu",
+                        cf_value_size(b, cotangent), cf_value_size(b, value));
+        return;
+    }
+    const cf_view view = b->views[value.id];
+    size_t first = 0;
+    for (size_t i = 0; i < view.segment_count; i++) {
+        const cf_segment segment = b->segments[view.first_segment + i];
+        contribute_segment(s, segment, cf_slice(b, cotangent, first, segment.count));
+        first += segment.count;
+    }
+}
+
+/* The features of `sources` as one value. */
+static cf_value gather(cf_builder *b, const source *sources, size_t count) {
+    cf_value *parts, joined = CF_NO_VALUE;
+    if (b->status != CF_OK || (b->status = cf_alloc(&parts, count, sizeof *parts)) != CF_OK)
+        return CF_NO_VALUE;
+    size_t used = 0;
+    for (size_t i = 0, next; i < count; i = next) {
+        for (next = i + 1; next < count; next++)
+            if (sources[next].value.id != sources[i].value.id ||
+                sources[next].index != sources[i].index + (next - i))
+                break;
+        parts[used++] = cf_slice(b, sources[i].value, sources[i].index, next - i);
+    }
+    joined = cf_concat(b, parts, used);
+    cf_free(parts);
+    return joined;
+}
+
+/* Adds one contribution to the features that have one already and takes it as it is for the others.
+ * `old` and `new` have room for all features of the node. */
+static void add_contribution(cf_builder *b, const contribution *c, source *sum, source *old,
+                             source *new) {
+    size_t both = 0;
+    for (uint32_t i = 0; i < c->features.count; i++) {
+        size_t f = (size_t)((int64_t)c->features.first + (int64_t)i * c->features.stride);
+        if (cf_is_none(sum[f].value)) {
+            sum[f] = (source){c->cotangent, i};
+            continue;
+        }
+        old[both] = sum[f];
+        new[both] = (source){c->cotangent, i};
+        both++;
+    }
+    if (both == 0)
+        return;
+    cf_value added = cf_add(b, gather(b, old, both), gather(b, new, both));
+    both = 0;
+    for (uint32_t i = 0; i < c->features.count; i++) {
+        size_t f = (size_t)((int64_t)c->features.first + (int64_t)i * c->features.stride);
+        if (sum[f].value.id != c->cotangent.id || sum[f].index != i)
+            sum[f] = (source){added, (uint32_t)both++};
+    }
+}
+
+/* The whole cotangent of node n: CF_NO_VALUE if nothing was contributed. */
+static cf_value join_contributions(gradient_state *s, size_t n) {
+    cf_builder *b = s->b;
+    if (s->contributions[n] == NULL || b->status != CF_OK)
+        return CF_NO_VALUE;
+    size_t size = b->nodes[n].size;
+    source *sum;
+    if ((b->status = cf_alloc(&sum, 3 * size, sizeof *sum)) != CF_OK)
+        return CF_NO_VALUE;
+    for (const contribution *c = s->contributions[n]; c != NULL && b->status == CF_OK; c = c->next)
+        add_contribution(b, c, sum, sum + size, sum + 2 * size);
+    cf_value zero = CF_NO_VALUE;
+    for (size_t f = 0; f < size && b->status == CF_OK; f++) {
+        if (!cf_is_none(sum[f].value))
+            continue;
+        if (cf_is_none(zero))
+            zero = cf_constant(b, b->nodes[n].kind, 1, 0.0);
+        sum[f] = (source){zero, 0};
+    }
+    cf_value joined = gather(b, sum, size);
+    cf_free(sum);
+    return joined;
+}
+
+/* Lets the rule of node n emit the cotangents of its operands. */
+static void propagate(gradient_state *s, size_t n, cf_value dout) {
+    cf_builder *b = s->b;
+    const cf_node node = b->nodes[n];
+    bool needed[CF_MAX_OPERANDS], any = false;
+    for (size_t i = 0; i < node.operands; i++)
+        any |= needed[i] = value_depends(s, node.operand[i]);
+    if (!any)
+        return;
+    if (node.op->gradient == NULL) {
+        cf_builder_fail(b, CF_INVALID, "%s has no gradient: it can be differentiated once only",
+                        node.op->name);
+        return;
+    }
+    cf_value dx[CF_MAX_OPERANDS] = {{0}};
+    node.op->gradient(b, &node, cf_node_value(b, n), dout, needed, dx);
+    for (size_t i = 0; i < node.operands; i++)
+        if (needed[i])
+            contribute(s, node.operand[i], dx[i]);
+}
+
+static void walk_backwards(gradient_state *s, size_t wrts, const cf_value *wrt,
+                           cf_value *gradient) {
+    for (size_t n = s->nodes - 1; n > 0 && s->b->status == CF_OK; n--) {
+        cf_value dout = join_contributions(s, n);
+        if (cf_is_none(dout))
+            continue;
+        for (size_t i = 0; i < wrts; i++)
+            if (cf_whole_node(s->b, wrt[i]) == &s->b->nodes[n])
+                gradient[i] = dout;
+        propagate(s, n, dout);
+    }
+}
+
+static void free_contributions(gradient_state *s) {
+    for (size_t n = 0; n < s->nodes; n++)
+        for (contribution *c = s->contributions[n], *next; c != NULL; c = next) {
+            next = c->next;
+            cf_free(c);
+        }
+}
+
+void cf_gradient(cf_builder *b, size_t outputs, const cf_value *output, const cf_value *cotangent,
+                 size_t wrts, const cf_value *wrt, cf_value *gradient) {
+    memset(gradient, 0, wrts * sizeof *gradient);
+    for (size_t i = 0; i < wrts && b->status == CF_OK; i++)
+        if (cf_is_none(wrt[i]) || cf_whole_node(b, wrt[i]) == NULL)
+            cf_builder_fail(b, CF_INVALID, "gradients are taken with respect to whole nodes");
+    if (b->status != CF_OK)
+        return;
+    gradient_state s = {.b = b, .nodes = b->node_count};
+    b->status = cf_alloc(&s.depends, s.nodes, sizeof *s.depends);
+    if (b->status == CF_OK)
+        b->status = cf_alloc(&s.contributions, s.nodes, sizeof *s.contributions);
+    if (b->status == CF_OK) {
+        mark_dependent_nodes(&s, wrts, wrt);
+        for (size_t i = 0; i < outputs; i++)
+            if (!cf_is_none(output[i]))
+                contribute(&s, output[i], cotangent[i]);
+        walk_backwards(&s, wrts, wrt, gradient);
+        free_contributions(&s);
+    }
+    cf_free(s.depends);
+    cf_free(s.contributions);
+}

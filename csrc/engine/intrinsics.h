@@ -1,0 +1,20 @@
+/* The few ops that the engine itself emits: to add up and to complete cotangents. csrc/ops defines
+ * them like all others. */
+#ifndef CF_ENGINE_INTRINSICS_H
+#define CF_ENGINE_INTRINSICS_H
+
+#include "engine/program.h"
+
+/* a + b, feature by feature. */
+cf_value cf_add(cf_builder *b, cf_value x, cf_value y);
+
+/* The sum over all features: one feature. */
+cf_value cf_sum_features(cf_builder *b, cf_value x);
+
+/* `size` features that are `number` everywhere. */
+cf_value cf_constant(cf_builder *b, cf_kind kind, size_t size, double number);
+
+/* A node of its own with the features of x. */
+cf_value cf_copy(cf_builder *b, cf_value x);
+
+#endif

@@ -1,0 +1,83 @@
+/* The plan: a program made ready to run. Immutable, shared by all callers; knows nothing of dtype,
+ * tile size or threads.
+ *
+ * A run is a sequence of phases. Before the tiles of a phase come its shared steps; each thread
+ * runs the phase's invariant steps (rows that are the same in every tile) once, and its tile steps
+ * for every tile; then the phase's reductions are complete. What a later phase needs of an earlier
+ * one's rows is loaded again if it is an input, else kept in a buffer of all rows. The last phase
+ * may have shared steps only.
+ */
+#ifndef CF_ENGINE_PLAN_H
+#define CF_ENGINE_PLAN_H
+
+#include "base/pile.h"
+#include "engine/program.h"
+
+typedef enum {
+    CF_SPACE_TILE,       /* rows of the arena of one tile; numbers count rows of `lanes` elements */
+    CF_SPACE_PARAMETERS, /* the parameter slab; numbers count elements, as in the next two */
+    CF_SPACE_SHARED,     /* shared values of this run */
+    CF_SPACE_GRADIENT,   /* the gradient slab */
+    CF_SPACES
+} cf_space;
+
+/* Where an operand lies: its features' row numbers, or for a shared value the first of its
+ * contiguous elements. */
+typedef struct {
+    cf_space space;
+    uint32_t size;
+    uint32_t first;
+    const uint32_t *rows; /* NULL for a shared operand */
+} cf_operand;
+
+/* A stretch of features that an elementwise op handles in one call: contiguous in the output and in
+ * each operand. */
+typedef struct {
+    uint32_t count, out;
+    uint32_t in[CF_MAX_OPERANDS];
+    uint8_t space[CF_MAX_OPERANDS];
+} cf_span;
+
+typedef enum { CF_STEP_RUN, CF_STEP_SAVE, CF_STEP_RESTORE } cf_action;
+
+typedef struct cf_step {
+    cf_action action;
+    const cf_node *node;
+    cf_space out_space;
+    uint32_t out, out_size;
+    uint32_t accumulator; /* reductions: where in a group's accumulators */
+    uint32_t buffer;      /* save, restore: row of the buffer that crosses phases */
+    cf_operand operand[CF_MAX_OPERANDS];
+    size_t spans;
+    const cf_span *span;            /* elementwise ops */
+    const struct cf_step *epilogue; /* an elementwise step done by this step's kernel, or NULL */
+} cf_step;
+
+typedef struct {
+    const cf_step *steps;
+    size_t count;
+} cf_steps;
+
+typedef struct {
+    cf_steps shared, invariant, tile;
+    uint32_t accumulators; /* elements of one group's accumulators */
+} cf_phase;
+
+typedef struct cf_program {
+    cf_pile pile; /* owns all that follows */
+    const cf_phase *phases;
+    size_t phase_count;
+    uint32_t arena_rows, shared_elements, buffer_rows;
+    bool lanes_alike; /* lanes beyond the last row repeat it exactly */
+    struct cf_range {
+        uint32_t first, end;
+    } * gradient_gaps; /* elements of the gradient slab that the program does not write */
+    size_t gradient_gap_count;
+} cf_program;
+
+/* Plans the program built in b, whose nodes the plan copies; b is only read. `gradient_size` is the
+ * size of the gradient slab, 0 for a program without parameter gradients. */
+cf_status cf_program_new(cf_program **out, const cf_builder *b, size_t gradient_size);
+void cf_program_free(cf_program *program);
+
+#endif

@@ -1,0 +1,141 @@
+/* A program: a graph of ops over values, built once and then planned and run many times.
+ *
+ * A row value has numbers for every sample (features rows of the tile); a shared value has one set
+ * of numbers for the whole run (a parameter and what is computed from parameters alone). Either is
+ * a view: a list of segments, each a run of features of one node. Views re-order references only:
+ * selecting, joining and repeating features adds no op.
+ *
+ * Building has a sticky status: after a failure every function returns CF_NO_VALUE and does nothing
+ * more, so a layer emits its formula without a check a line, and whoever owns the builder asks
+ * cf_builder_status once.
+ */
+#ifndef CF_ENGINE_PROGRAM_H
+#define CF_ENGINE_PROGRAM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/status.h"
+#include "simd/simd.h"
+
+typedef struct cf_builder cf_builder;
+typedef struct cf_call cf_call;
+
+typedef struct {
+    int32_t id; /* 0: no value */
+} cf_value;
+
+#define CF_NO_VALUE ((cf_value){0})
+
+static inline bool cf_is_none(cf_value value) {
+    return value.id == 0;
+}
+
+typedef enum { CF_ROW, CF_SHARED } cf_kind;
+
+enum { CF_MAX_OPERANDS = 4 };
+
+/* What an op's kernel and gradient rule need beside the operands; each op says in its file what it
+ * keeps here. */
+typedef struct {
+    int64_t integer[4];
+    double number[2];
+} cf_attributes;
+
+enum {
+    CF_OP_ELEMENTWISE =
+        1, /* out[f] depends on feature f of the operands alone: `elementwise` is its kernel */
+    CF_OP_REDUCTION = 2,  /* row operands, shared result: summed over all rows, tile after tile */
+    CF_OP_EPILOGUE = 4,   /* takes a following elementwise op into its kernel */
+    CF_OP_INPUT = 8,      /* loads from the caller's array; integer[0] is the slot */
+    CF_OP_OUTPUT = 16,    /* stores to the caller's array; integer[0] is the slot */
+    CF_OP_PARAMETER = 32, /* a tensor of the parameter slab; integer[0] is its offset */
+    CF_OP_LAST_UNREAD =
+        64, /* its last operand is there for the gradient: the kernel does not read it */
+    CF_OP_LANES_DIFFER = 128, /* gives lanes beyond the last row other values than the last row's */
+    CF_OP_INVARIANT = 256,    /* row values that are the same in every tile */
+};
+
+typedef struct cf_node cf_node;
+
+/* out[i] = f(operands[0][i], …) for n contiguous elements; out may be an operand. */
+typedef void (*cf_elementwise)(const cf_attributes *attributes, size_t n,
+                               const void *const *operands, void *out);
+typedef void (*cf_kernel)(const cf_call *call);
+
+/* Emits the cotangents of the operands: given `out`, the node's value, and `dout`, its cotangent,
+ * sets dx[i] for every operand i with needed[i]; CF_NO_VALUE stands for zero. It emits ops and
+ * executes nothing. */
+typedef void (*cf_gradient_rule)(cf_builder *b, const cf_node *node, cf_value out, cf_value dout,
+                                 const bool *needed, cf_value *dx);
+
+typedef struct {
+    const char *name;
+    unsigned flags;
+    cf_elementwise elementwise[CF_SIMD_LEVELS][CF_DTYPES];
+    cf_kernel kernel[CF_SIMD_LEVELS][CF_DTYPES];
+    cf_gradient_rule gradient; /* NULL: once-differentiable; asking again is an error when the
+                                  program is built */
+    size_t (*scratch)(const cf_node *node, size_t lanes, cf_dtype dtype); /* bytes, or NULL */
+} cf_op;
+
+struct cf_node {
+    const cf_op *op;
+    cf_kind kind;
+    uint32_t size; /* features of a row value, elements of a shared one */
+    uint32_t operands;
+    cf_value operand[CF_MAX_OPERANDS];
+    uint32_t operand_size[CF_MAX_OPERANDS];
+    cf_attributes attributes;
+};
+
+/* `count` features of `node`, from `first` in steps of `stride` (0 repeats one feature). */
+typedef struct {
+    uint32_t node, first;
+    int32_t stride;
+    uint32_t count;
+} cf_segment;
+
+/* An empty builder; free accepts NULL. */
+cf_status cf_builder_new(cf_builder **out);
+void cf_builder_free(cf_builder *b);
+cf_status cf_builder_status(const cf_builder *b);
+
+/* Records a failure; returns CF_NO_VALUE, for `return cf_builder_fail(…)`. */
+cf_value cf_builder_fail(cf_builder *b, cf_status code, const char *format, ...) CF_PRINTF(3, 4);
+
+/* A new node of `op`; its whole output. The op's own emitter checks shapes first. */
+cf_value cf_emit(cf_builder *b, const cf_op *op, cf_kind kind, size_t size, size_t operands,
+                 const cf_value *operand, const cf_attributes *attributes);
+
+/* Views. */
+size_t cf_value_size(const cf_builder *b, cf_value value);
+cf_kind cf_value_kind(const cf_builder *b, cf_value value);
+cf_value cf_slice(cf_builder *b, cf_value value, size_t first, size_t count);
+cf_value cf_select(cf_builder *b, cf_value value, const int64_t *indices, size_t count);
+cf_value cf_concat(cf_builder *b, const cf_value *values, size_t count); /* skips CF_NO_VALUE */
+cf_value cf_repeat(cf_builder *b, cf_value value, size_t count);         /* value has one feature */
+/* The inverse of selecting `indices` and `rest`, together all features once: feature indices[i]
+ * from `a`, rest[i] from `b`. */
+cf_value cf_merge(cf_builder *builder, cf_value a, const int64_t *indices, size_t count, cf_value b,
+                  const int64_t *rest, size_t rest_count);
+
+const cf_segment *cf_segments(const cf_builder *b, cf_value value, size_t *count);
+const cf_node *cf_builder_node(const cf_builder *b, size_t index);
+size_t cf_builder_nodes(const cf_builder *b);
+/* The whole output of node `index`. */
+cf_value cf_node_value(cf_builder *b, size_t index);
+/* The node whose whole output, in order, `value` is; NULL if it is any other view. */
+const cf_node *cf_whole_node(const cf_builder *b, cf_value value);
+
+/* Makes `value`, a shared value, the gradient of the parameters from `offset` of the slab on. Each
+ * parameter once. */
+void cf_output_gradient(cf_builder *b, size_t offset, cf_value value);
+
+/* Appends the gradient: for each of `outputs` with its cotangent (CF_NO_VALUE: zero), the
+ * cotangents of `wrt` (inputs or parameters), CF_NO_VALUE where the outputs do not depend on it. */
+void cf_gradient(cf_builder *b, size_t outputs, const cf_value *output, const cf_value *cotangent,
+                 size_t wrts, const cf_value *wrt, cf_value *gradient);
+
+#endif

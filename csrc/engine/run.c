@@ -1,0 +1,267 @@
+/* Running a plan: phases in order; in each, units of work (groups of tiles) handed to threads in
+ * ascending order. */
+#include "engine/run.h"
+
+#include <stdatomic.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "base/pool.h"
+#include "engine/lease.h"
+#include "engine/reduce.h"
+#include "engine/tile.h"
+
+/* One run: what all its threads share. */
+typedef struct {
+    const cf_program *program;
+    const cf_run_args *args;
+    const cf_phase *phase;
+    cf_simd_level level;
+    cf_tiling tiling;
+    size_t element;      /* bytes */
+    size_t units;        /* of the present phase */
+    atomic_size_t next;  /* unit not yet taken */
+    size_t arena_bytes;  /* of one thread: tile arena and scratch */
+    size_t tile_bytes;   /* of the tile arena alone */
+    size_t accumulators; /* elements of one group's accumulators, over all phases */
+    char *shared, *groups, *buffer, *arenas;
+} cf_running;
+
+static void run_elementwise(const cf_call *call) {
+    const cf_step *step = call->step;
+    cf_elementwise kernel = step->node->op->elementwise[call->level][call->dtype];
+    size_t element = cf_dtype_size(call->dtype);
+    size_t unit = step->out_space == CF_SPACE_TILE ? call->lanes : 1;
+    for (size_t s = 0; s < step->spans; s++) {
+        const cf_span *span = &step->span[s];
+        const void *in[CF_MAX_OPERANDS];
+        for (size_t i = 0; i < step->node->operands; i++)
+            in[i] = call->base[span->space[i]] + span->in[i] * unit * element;
+        kernel(&step->node->attributes, span->count * unit, in,
+               call->base[step->out_space] + span->out * unit * element);
+    }
+}
+
+/* How many of `count` rows from `first` on are neighbours in every operand. */
+static size_t neighbours(const cf_step *step, size_t first, size_t count) {
+    size_t n = 1;
+    for (; n < count; n++)
+        for (size_t i = 0; i < step->node->operands; i++)
+            if (step->operand[i].rows[first + n] != step->operand[i].rows[first] + n)
+                return n;
+    return n;
+}
+
+void cf_run_epilogue(const void *context, size_t first, size_t count, size_t lane, size_t width) {
+    const cf_call *call = context;
+    const cf_step *step = call->step->epilogue;
+    cf_elementwise kernel = step->node->op->elementwise[call->level][call->dtype];
+    size_t element = cf_dtype_size(call->dtype);
+    char *tile = call->base[CF_SPACE_TILE] + lane * element;
+    while (count > 0) {
+        size_t n = width == call->lanes ? neighbours(step, first, count) : 1;
+        const void *in[CF_MAX_OPERANDS];
+        for (size_t i = 0; i < step->node->operands; i++)
+            in[i] = tile + step->operand[i].rows[first] * call->lanes * element;
+        kernel(&step->node->attributes, n * width, in,
+               tile + (step->out + first) * call->lanes * element);
+        first += n;
+        count -= n;
+    }
+}
+
+/* Copies a node's rows to or from the buffer that crosses phases. */
+static void cross(const cf_running *run, const cf_call *call) {
+    const cf_step *step = call->step;
+    size_t row_bytes = call->lanes * run->element;
+    size_t tile = call->row / call->lanes;
+    char *kept = run->buffer + (tile * run->program->buffer_rows + step->buffer) * row_bytes;
+    char *here = call->base[CF_SPACE_TILE] + step->out * row_bytes;
+    if (step->action == CF_STEP_SAVE)
+        memcpy(kept, here, step->out_size * row_bytes);
+    else
+        memcpy(here, kept, step->out_size * row_bytes);
+}
+
+static void run_step(const cf_running *run, cf_call *call, const cf_step *step) {
+    call->step = step;
+    if (step->action != CF_STEP_RUN) {
+        cross(run, call);
+        return;
+    }
+    const cf_op *op = step->node->op;
+    if (op->flags & CF_OP_ELEMENTWISE) {
+        run_elementwise(call);
+        return;
+    }
+    if (!(op->flags & CF_OP_REDUCTION) || call->out == NULL)
+        call->out = call->base[step->out_space] +
+                    step->out * (step->out_space == CF_SPACE_TILE ? call->lanes : 1) * run->element;
+    op->kernel[call->level][call->dtype](call);
+}
+
+static void run_steps(const cf_running *run, cf_call *call, cf_steps steps) {
+    for (size_t i = 0; i < steps.count; i++) {
+        call->out = NULL;
+        run_step(run, call, &steps.steps[i]);
+    }
+}
+
+/* Group 0 adds up in the reductions' own places, the others in theirs of the group memory. */
+static void *accumulator(const cf_running *run, const cf_step *step, size_t group) {
+    if (group == 0)
+        return NULL;
+    return run->groups + ((group - 1) * run->accumulators + step->accumulator) * run->element;
+}
+
+static void run_tile(const cf_running *run, cf_call *call, size_t tile, size_t group) {
+    size_t left = run->args->rows - tile * run->tiling.lanes;
+    call->row = tile * run->tiling.lanes;
+    call->rows = left < run->tiling.lanes ? left : run->tiling.lanes;
+    call->one_row = call->rows == 1 && run->program->lanes_alike;
+    for (size_t i = 0; i < run->phase->tile.count; i++) {
+        const cf_step *step = &run->phase->tile.steps[i];
+        bool reduction = (step->node->op->flags & CF_OP_REDUCTION) != 0;
+        call->out = reduction ? accumulator(run, step, group) : NULL;
+        run_step(run, call, step);
+    }
+}
+
+static cf_call new_call(const cf_running *run) {
+    const cf_run_args *args = run->args;
+    cf_call call = {
+        .run = args, .lanes = run->tiling.lanes, .level = run->level, .dtype = args->dtype};
+    call.base[CF_SPACE_PARAMETERS] = (char *)args->parameters;
+    call.base[CF_SPACE_SHARED] = run->shared;
+    call.base[CF_SPACE_GRADIENT] = args->gradients;
+    return call;
+}
+
+/* One thread's part of a phase. */
+static void work(void *context, int participant) {
+    cf_running *run = context;
+    cf_call call = new_call(run);
+    call.base[CF_SPACE_TILE] = run->arenas + (size_t)participant * run->arena_bytes;
+    call.scratch = call.base[CF_SPACE_TILE] + run->tile_bytes;
+    bool ready = false;
+    for (;;) {
+        size_t unit = atomic_fetch_add(&run->next, 1);
+        if (unit >= run->units)
+            return;
+        if (!ready)
+            run_steps(run, &call, run->phase->invariant);
+        ready = true;
+        size_t first = unit * run->tiling.tiles / run->units;
+        size_t end = (unit + 1) * run->tiling.tiles / run->units;
+        for (size_t tile = first; tile < end; tile++) {
+            call.accumulate = tile > first;
+            run_tile(run, &call, tile, unit);
+        }
+    }
+}
+
+/* Adds the other groups' sums to those of group 0, or clears the sums if there was no row. */
+static void finish_reductions(const cf_running *run) {
+    cf_call call = new_call(run);
+    for (size_t i = 0; i < run->phase->tile.count; i++) {
+        const cf_step *step = &run->phase->tile.steps[i];
+        if (!(step->node->op->flags & CF_OP_REDUCTION) || step->action != CF_STEP_RUN)
+            continue;
+        char *out = call.base[step->out_space] + step->out * run->element;
+        if (run->args->rows == 0)
+            memset(out, 0, step->out_size * run->element);
+        else if (run->units > 1)
+            cf_reduce[run->level][run->args->dtype](
+                step->out_size, run->units - 1, run->accumulators, accumulator(run, step, 1), out);
+    }
+}
+
+static void run_phase(cf_running *run, const cf_phase *phase) {
+    cf_call call = new_call(run);
+    call.lanes = 1;
+    run->phase = phase;
+    run_steps(run, &call, phase->shared);
+    if (phase->tile.count == 0)
+        return;
+    run->units = phase->accumulators > 0 ? run->tiling.groups : run->tiling.tiles;
+    atomic_store(&run->next, 0);
+    int threads = run->args->threads;
+    if ((size_t)threads > run->units)
+        threads = (int)run->units;
+    if (run->units > 0)
+        cf_pool_run(threads, work, run);
+    if (phase->accumulators > 0)
+        finish_reductions(run);
+}
+
+static size_t step_scratch(const cf_running *run, cf_steps steps, size_t lanes) {
+    size_t most = 0;
+    for (size_t i = 0; i < steps.count; i++) {
+        const cf_node *node = steps.steps[i].node;
+        size_t bytes = node->op->scratch ? node->op->scratch(node, lanes, run->args->dtype) : 0;
+        if (bytes > most)
+            most = bytes;
+    }
+    return most;
+}
+
+/* Bytes, rounded up to whole cache lines; false if that overflows. */
+static bool padded(size_t count, size_t size, size_t *out) {
+    if (!cf_size_mul(count, size, out) || !cf_size_add(*out, CF_ALIGNMENT - 1, out))
+        return false;
+    *out -= *out % CF_ALIGNMENT;
+    return true;
+}
+
+/* Sets the sizes and takes one lease for everything the run needs. */
+static cf_status bind(cf_running *run, cf_lease *lease) {
+    const cf_program *program = run->program;
+    size_t threads = (size_t)run->args->threads, scratch = 0;
+    for (size_t i = 0; i < program->phase_count; i++) {
+        size_t bytes = step_scratch(run, program->phases[i].tile, run->tiling.lanes);
+        scratch = bytes > scratch ? bytes : scratch;
+        if (program->phases[i].accumulators > run->accumulators)
+            run->accumulators = program->phases[i].accumulators;
+    }
+    if (threads > run->tiling.tiles)
+        threads = run->tiling.tiles;
+    size_t groups = run->tiling.groups > 1 ? run->tiling.groups - 1 : 0;
+    size_t shared, group_bytes, buffer, arenas, total;
+    bool fits = padded(program->arena_rows, run->tiling.lanes * run->element, &run->tile_bytes) &&
+                cf_size_add(run->tile_bytes, scratch, &run->arena_bytes) &&
+                padded(run->arena_bytes, 1, &run->arena_bytes) &&
+                padded(run->arena_bytes, threads, &arenas) &&
+                padded(program->shared_elements, run->element, &shared) &&
+                padded(groups * run->accumulators, run->element, &group_bytes) &&
+                cf_size_mul(program->buffer_rows, run->tiling.lanes, &buffer) &&
+                padded(buffer, run->tiling.tiles * run->element, &buffer) &&
+                cf_size_add(arenas, shared, &total) && cf_size_add(total, group_bytes, &total) &&
+                cf_size_add(total, buffer, &total);
+    if (!fits)
+        return cf_fail(CF_NO_MEMORY, "the program's working memory exceeds the address space");
+    CF_TRY(cf_lease_take(total, lease));
+    run->arenas = lease->memory;
+    run->shared = run->arenas + arenas;
+    run->groups = run->shared + shared;
+    run->buffer = run->groups + group_bytes;
+    return CF_OK;
+}
+
+cf_status cf_run(const cf_program *program, const cf_run_args *args) {
+    cf_running run = {.program = program,
+                      .args = args,
+                      .level = cf_simd(),
+                      .tiling = cf_tile(program, args->rows, args->dtype),
+                      .element = cf_dtype_size(args->dtype)};
+    cf_lease lease;
+    CF_TRY(bind(&run, &lease));
+    for (size_t i = 0; i < program->gradient_gap_count; i++) {
+        const struct cf_range *gap = &program->gradient_gaps[i];
+        memset((char *)args->gradients + gap->first * run.element, 0,
+               (gap->end - gap->first) * run.element);
+    }
+    for (size_t i = 0; i < program->phase_count; i++)
+        run_phase(&run, &program->phases[i]);
+    cf_lease_give(&lease);
+    return CF_OK;
+}

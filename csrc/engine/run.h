@@ -1,0 +1,58 @@
+/* Running a program: row tiles over threads. */
+#ifndef CF_ENGINE_RUN_H
+#define CF_ENGINE_RUN_H
+
+#include "engine/array.h"
+#include "engine/plan.h"
+
+enum { CF_MAX_SLOTS = 8, CF_MAX_LANES = 256 };
+
+/* Rows that a program writes: the run's dtype, contiguous features. */
+typedef struct {
+    void *data;
+    size_t row_stride; /* in elements */
+} cf_result;
+
+typedef struct {
+    size_t rows;
+    cf_dtype dtype;
+    int threads;
+    uint64_t seed, first_row; /* of the random ops: the Philox key, and the counter of row 0 */
+    const void *parameters;
+    void *gradients;
+    const double *buffers;
+    const double *jitter; /* by feature, of jittered inputs */
+    cf_array input[CF_MAX_SLOTS];
+    cf_result output[CF_MAX_SLOTS];
+} cf_run_args;
+
+/* What a kernel is told. */
+struct cf_call {
+    const cf_step *step;
+    const cf_run_args *run;
+    char *base[CF_SPACES];
+    size_t lanes;     /* samples in a tile */
+    size_t row, rows; /* the tile's first row in the batch, and how many of its lanes are rows */
+    bool one_row;     /* all lanes hold the same sample */
+    bool accumulate;  /* reductions: out += rather than out = */
+    void *out;        /* where the step's output begins */
+    void *scratch;
+    cf_simd_level level;
+    cf_dtype dtype;
+};
+
+/* Runs the program over all rows. Allocates, if at all, before the first op runs. Rows may be 0. */
+cf_status cf_run(const cf_program *program, const cf_run_args *args);
+
+/* Does a fused elementwise step for rows [first, first + count), lanes [lane, lane + width); a
+ * cf_epilogue (simd/matmul.h) whose context is the call. */
+void cf_run_epilogue(const void *call, size_t first, size_t count, size_t lane, size_t width);
+
+/* Where operand i begins. For a row operand that is the arena, to which the row numbers refer. */
+static inline void *cf_operand_base(const cf_call *call, size_t i) {
+    const cf_operand *operand = &call->step->operand[i];
+    return call->base[operand->space] +
+           (operand->rows != NULL ? 0 : operand->first * cf_dtype_size(call->dtype));
+}
+
+#endif

@@ -1,0 +1,353 @@
+#include "flow/flow.h"
+
+#include <string.h>
+
+#include "base/memory.h"
+#include "base/philox.h"
+#include "flow/cache.h"
+
+struct cf_flow {
+    cf_pile pile;
+    cf_binding binding;
+    cf_layer chain;
+    cf_base base;
+    size_t features, context;
+    cf_dtype dtype;
+    void *parameters, *gradients;
+    double *buffers;
+    cf_cache cache;
+    bool has_cache;
+    /* Who computes: guarded by the cache's lock. */
+    size_t callers;
+    bool held;
+};
+
+static cf_status check_sizes(size_t features, size_t context) {
+    if (features < 1 || features > 1 << 24)
+        return cf_fail(CF_INVALID, "features must be from 1 to 16777216, got %zu", features);
+    if (context > 1 << 24)
+        return cf_fail(CF_INVALID, "context features must be at most 16777216, got %zu", context);
+    return CF_OK;
+}
+
+/* A new spec of `type`, kept by the flow; *out is finished unless a further option is to be set. */
+static cf_status new_kept_spec(cf_flow *flow, const cf_spec_type *type, cf_spec **out) {
+    CF_TRY(cf_spec_new(out, type));
+    return cf_binding_keep(&flow->binding, *out);
+}
+
+static cf_status bind_layers(cf_flow *flow, cf_spec *const *layers, size_t count) {
+    cf_spec *chain;
+    CF_TRY(new_kept_spec(flow, &cf_chain_type, &chain));
+    CF_TRY(cf_spec_set_specs(chain, "layers", layers, count));
+    return cf_layer_bind(&flow->chain, chain, &flow->binding, flow->features, flow->context);
+}
+
+static cf_status bind_base(cf_flow *flow, cf_spec *spec) {
+    size_t mark;
+    if (spec == NULL)
+        CF_TRY(new_kept_spec(flow, &cf_normal_type, &spec));
+    else
+        CF_TRY(cf_binding_keep(&flow->binding, cf_spec_retain(spec)));
+    if (strcmp(cf_spec_type_of(spec)->role, "base") != 0)
+        return cf_fail(CF_TYPE, "base must be a base distribution, got %s, which is a %s",
+                       cf_spec_type_of(spec)->name, cf_spec_type_of(spec)->role);
+    flow->base = (cf_base){.spec = spec, .features = flow->features, .context = flow->context};
+    CF_TRY(cf_binding_enter(&flow->binding, "base", -1, &mark));
+    cf_status status = cf_base_methods_of(&flow->base)->bind(&flow->base, &flow->binding);
+    cf_binding_leave(&flow->binding, mark);
+    return status;
+}
+
+static void set_parameter(cf_flow *flow, size_t index, double value) {
+    if (flow->dtype == CF_FLOAT32)
+        ((float *)flow->parameters)[index] = (float)value;
+    else
+        ((double *)flow->parameters)[index] = value;
+}
+
+/* Number i of tensor `number` as it starts. */
+static double starting_value(const cf_flow *flow, const cf_tensor *tensor, size_t number,
+                             size_t i) {
+    if (tensor->values != NULL)
+        return tensor->values[i];
+    if (tensor->start == CF_START_ZERO)
+        return 0.0;
+    double u =
+        cf_philox_uniform(flow->binding.seed, i, CF_STREAM_INITIAL_WEIGHTS, (uint32_t)number);
+    return tensor->bound * (2.0 * u - 1.0);
+}
+
+static cf_status allocate_slabs(cf_flow *flow) {
+    const cf_slab_table *parameters = &flow->binding.parameters, *buffers = &flow->binding.buffers;
+    size_t element = cf_dtype_size(flow->dtype);
+    CF_TRY(cf_alloc(&flow->parameters, parameters->elements, element));
+    CF_TRY(cf_alloc(&flow->gradients, parameters->elements, element));
+    CF_TRY(cf_alloc(&flow->buffers, buffers->elements, sizeof *flow->buffers));
+    for (size_t k = 0; k < parameters->count; k++) {
+        const cf_tensor *tensor = &parameters->tensors[k];
+        for (size_t i = 0; i < tensor->size; i++)
+            set_parameter(flow, tensor->offset + i, starting_value(flow, tensor, k, i));
+    }
+    for (size_t k = 0; k < buffers->count; k++)
+        memcpy(flow->buffers + buffers->tensors[k].offset, buffers->tensors[k].values,
+               buffers->tensors[k].size * sizeof *flow->buffers);
+    return CF_OK;
+}
+
+static cf_status build(cf_flow *flow, cf_spec *const *layers, size_t layer_count, cf_spec *base) {
+    CF_TRY(cf_cache_new(&flow->cache));
+    flow->has_cache = true;
+    CF_TRY(bind_layers(flow, layers, layer_count));
+    CF_TRY(bind_base(flow, base));
+    return allocate_slabs(flow);
+}
+
+cf_status cf_flow_new(cf_flow **out, cf_spec *const *layers, size_t layer_count, cf_spec *base,
+                      size_t features, size_t context, cf_dtype dtype, uint64_t seed) {
+    cf_flow *flow;
+    *out = NULL;
+    CF_TRY(check_sizes(features, context));
+    CF_TRY(cf_alloc(&flow, 1, sizeof *flow));
+    flow->features = features;
+    flow->context = context;
+    flow->dtype = dtype;
+    flow->binding.pile = &flow->pile;
+    flow->binding.seed = seed;
+    cf_status status = build(flow, layers, layer_count, base);
+    if (status != CF_OK)
+        cf_flow_free(flow);
+    else
+        *out = flow;
+    return status;
+}
+
+cf_status cf_flow_copy(cf_flow **out, const cf_flow *flow, cf_dtype dtype) {
+    const cf_setting *layers = cf_spec_get(flow->chain.spec, "layers");
+    CF_TRY(cf_flow_new(out, layers->specs, layers->count, flow->base.spec, flow->features,
+                       flow->context, dtype, flow->binding.seed));
+    for (size_t i = 0; i < flow->binding.parameters.elements; i++)
+        set_parameter(*out, i,
+                      flow->dtype == CF_FLOAT32 ? ((float *)flow->parameters)[i]
+                                                : ((double *)flow->parameters)[i]);
+    memcpy((*out)->buffers, flow->buffers, flow->binding.buffers.elements * sizeof *flow->buffers);
+    for (size_t i = 0; i < flow->binding.parameters.count; i++)
+        (*out)->binding.parameters.tensors[i].frozen = flow->binding.parameters.tensors[i].frozen;
+    return CF_OK;
+}
+
+void cf_flow_free(cf_flow *flow) {
+    if (flow == NULL)
+        return;
+    if (flow->has_cache)
+        cf_cache_free(&flow->cache);
+    cf_binding_free(&flow->binding);
+    cf_pile_free(&flow->pile);
+    cf_free(flow->parameters);
+    cf_free(flow->gradients);
+    cf_free(flow->buffers);
+    cf_free(flow);
+}
+
+size_t cf_flow_features(const cf_flow *flow) {
+    return flow->features;
+}
+
+size_t cf_flow_context(const cf_flow *flow) {
+    return flow->context;
+}
+
+cf_dtype cf_flow_dtype(const cf_flow *flow) {
+    return flow->dtype;
+}
+
+uint64_t cf_flow_seed(const cf_flow *flow) {
+    return flow->binding.seed;
+}
+
+const cf_layer *cf_flow_chain(const cf_flow *flow) {
+    return &flow->chain;
+}
+
+const cf_base *cf_flow_base(const cf_flow *flow) {
+    return &flow->base;
+}
+
+const cf_slab_table *cf_flow_parameter_table(const cf_flow *flow) {
+    return &flow->binding.parameters;
+}
+
+const cf_slab_table *cf_flow_buffer_table(const cf_flow *flow) {
+    return &flow->binding.buffers;
+}
+
+void *cf_flow_parameters(const cf_flow *flow) {
+    return flow->parameters;
+}
+
+void *cf_flow_gradients(const cf_flow *flow) {
+    return flow->gradients;
+}
+
+double *cf_flow_buffers(const cf_flow *flow) {
+    return flow->buffers;
+}
+
+/* Whether `name` matches `pattern`, in which * stands for any characters. */
+static bool matches(const char *pattern, const char *name) {
+    const char *star = NULL, *resume = name;
+    while (*name != '\0') {
+        if (*pattern == '*') {
+            star = pattern++;
+            resume = name;
+        } else if (*pattern == *name) {
+            pattern++;
+            name++;
+        } else if (star != NULL) {
+            pattern = star + 1;
+            name = ++resume;
+        } else {
+            return false;
+        }
+    }
+    while (*pattern == '*')
+        pattern++;
+    return *pattern == '\0';
+}
+
+/* Begins or ends a computation of one caller. */
+static cf_status enter(cf_flow *flow) {
+    pthread_mutex_lock(&flow->cache.lock);
+    bool busy = flow->held;
+    flow->callers += !busy;
+    pthread_mutex_unlock(&flow->cache.lock);
+    return busy ? cf_fail(CF_BUSY, "the flow is being fitted: wait until fit returns") : CF_OK;
+}
+
+static void leave(cf_flow *flow) {
+    pthread_mutex_lock(&flow->cache.lock);
+    flow->callers--;
+    pthread_mutex_unlock(&flow->cache.lock);
+}
+
+cf_status cf_flow_lock(cf_flow *flow) {
+    pthread_mutex_lock(&flow->cache.lock);
+    bool busy = flow->held || flow->callers > 0;
+    flow->held |= !busy;
+    pthread_mutex_unlock(&flow->cache.lock);
+    return busy ? cf_fail(CF_BUSY, "the flow is in use by another thread") : CF_OK;
+}
+
+void cf_flow_unlock(cf_flow *flow) {
+    pthread_mutex_lock(&flow->cache.lock);
+    flow->held = false;
+    pthread_mutex_unlock(&flow->cache.lock);
+}
+
+cf_status cf_flow_freeze(cf_flow *flow, const char *pattern, bool frozen, size_t *count) {
+    *count = 0;
+    CF_TRY(cf_flow_lock(flow));
+    for (size_t i = 0; i < flow->binding.parameters.count; i++) {
+        cf_tensor *tensor = &flow->binding.parameters.tensors[i];
+        if (!matches(pattern, tensor->name))
+            continue;
+        tensor->frozen = frozen;
+        (*count)++;
+    }
+    cf_cache_drop_gradients(&flow->cache);
+    cf_flow_unlock(flow);
+    return CF_OK;
+}
+
+static cf_status run(cf_flow *flow, const cf_flow_call *call, const cf_objective *objective) {
+    cf_cached *entry;
+    cf_run_args args = {.rows = call->rows,
+                        .dtype = flow->dtype,
+                        .threads = call->threads,
+                        .seed = call->seed,
+                        .first_row = call->first_row,
+                        .parameters = flow->parameters,
+                        .gradients = call->gradients ? call->gradients : flow->gradients,
+                        .buffers = flow->buffers,
+                        .jitter = call->jitter};
+    args.input[CF_IN_X] = call->x;
+    args.input[CF_IN_CONTEXT] = call->context;
+    args.input[CF_IN_DVALUE] = call->dvalue;
+    args.input[CF_IN_DLOG_DET] = call->dlog_det;
+    args.output[CF_OUT_VALUE] = call->value;
+    args.output[CF_OUT_LOG_DET] = call->log_det;
+    args.output[CF_OUT_DX] = call->dx;
+    args.output[CF_OUT_DCONTEXT] = call->dcontext;
+    CF_TRY(cf_cache_take(&flow->cache, objective, &flow->chain, &flow->base,
+                         &flow->binding.parameters, &entry));
+    cf_status status = cf_run(cf_cached_program(entry), &args);
+    cf_cache_give(&flow->cache, entry);
+    return status;
+}
+
+/* The objective that the wanted results of a call make of a map. */
+static cf_objective objective_of(cf_map map, const cf_flow_call *call) {
+    return (cf_objective){.map = map,
+                          .value = call->value.data != NULL,
+                          .log_det = call->log_det.data != NULL,
+                          .jitter = call->jitter != NULL};
+}
+
+static cf_objective vjp_objective_of(cf_map map, const cf_flow_call *call) {
+    cf_objective objective = objective_of(map, call);
+    objective.dvalue = call->dvalue.data != NULL;
+    objective.dlog_det = call->dlog_det.data != NULL;
+    objective.dx = call->dx.data != NULL;
+    objective.dcontext = call->dcontext.data != NULL;
+    objective.gradients = call->want_gradients;
+    return objective;
+}
+
+static cf_status run_as_caller(cf_flow *flow, const cf_flow_call *call, cf_objective objective) {
+    CF_TRY(enter(flow));
+    cf_status status = run(flow, call, &objective);
+    leave(flow);
+    return status;
+}
+
+cf_status cf_flow_inverse(cf_flow *flow, const cf_flow_call *call) {
+    return run_as_caller(flow, call, objective_of(CF_MAP_INVERSE, call));
+}
+
+cf_status cf_flow_forward(cf_flow *flow, const cf_flow_call *call) {
+    return run_as_caller(flow, call, objective_of(CF_MAP_FORWARD, call));
+}
+
+cf_status cf_flow_log_prob_held(cf_flow *flow, const cf_flow_call *call) {
+    cf_objective objective = objective_of(CF_MAP_LOG_PROB, call);
+    objective.score = call->dx.data != NULL;
+    return run(flow, call, &objective);
+}
+
+cf_status cf_flow_log_prob(cf_flow *flow, const cf_flow_call *call) {
+    CF_TRY(enter(flow));
+    cf_status status = cf_flow_log_prob_held(flow, call);
+    leave(flow);
+    return status;
+}
+
+cf_status cf_flow_sample(cf_flow *flow, const cf_flow_call *call) {
+    return run_as_caller(flow, call, objective_of(CF_MAP_SAMPLE, call));
+}
+
+cf_status cf_flow_log_prob_vjp_held(cf_flow *flow, const cf_flow_call *call) {
+    cf_objective objective = vjp_objective_of(CF_MAP_LOG_PROB, call);
+    return run(flow, call, &objective);
+}
+
+cf_status cf_flow_log_prob_vjp(cf_flow *flow, const cf_flow_call *call) {
+    return run_as_caller(flow, call, vjp_objective_of(CF_MAP_LOG_PROB, call));
+}
+
+cf_status cf_flow_inverse_vjp(cf_flow *flow, const cf_flow_call *call) {
+    return run_as_caller(flow, call, vjp_objective_of(CF_MAP_INVERSE, call));
+}
+
+cf_status cf_flow_forward_vjp(cf_flow *flow, const cf_flow_call *call) {
+    return run_as_caller(flow, call, vjp_objective_of(CF_MAP_FORWARD, call));
+}

@@ -1,0 +1,154 @@
+#include "flow/objective.h"
+
+#include "base/memory.h"
+#include "base/philox.h"
+#include "ops/ops.h"
+
+typedef struct {
+    cf_builder *b;
+    const cf_objective *objective;
+    const cf_layer *chain;
+    const cf_base *base;
+    const cf_slab_table *parameters;
+    cf_value input, context;
+    cf_value value, log_det; /* results; of log_prob and sample, log_det is the log-density */
+} composer;
+
+static cf_value take_input(composer *c) {
+    cf_builder *b = c->b;
+    size_t features = c->chain->features;
+    if (c->objective->map == CF_MAP_SAMPLE)
+        return cf_base_methods_of(c->base)->sample(c->base, b, CF_STREAM_PROGRAM, c->context);
+    if (c->objective->jitter)
+        return cf_jittered_input(b, CF_IN_X, cf_random_uniform_rows(b, features, CF_STREAM_JITTER));
+    return cf_input(b, CF_IN_X, features, CF_PAD_REPEAT);
+}
+
+static void emit_map(composer *c) {
+    const cf_base_methods *base = cf_base_methods_of(c->base);
+    cf_map map = c->objective->map;
+    if (c->chain->context > 0)
+        c->context = cf_input(c->b, CF_IN_CONTEXT, c->chain->context, CF_PAD_REPEAT);
+    c->input = take_input(c);
+    c->value = map == CF_MAP_FORWARD || map == CF_MAP_SAMPLE
+                   ? cf_layer_forward(c->chain, c->b, c->input, c->context, &c->log_det)
+                   : cf_layer_inverse(c->chain, c->b, c->input, c->context, &c->log_det);
+    if (map == CF_MAP_LOG_PROB)
+        c->log_det =
+            cf_add_optional(c->b, base->log_prob(c->base, c->b, c->value, c->context), c->log_det);
+    if (map == CF_MAP_SAMPLE) {
+        cf_value density = base->log_prob(c->base, c->b, c->input, c->context);
+        c->log_det = cf_is_none(c->log_det) ? density : cf_subtract(c->b, density, c->log_det);
+    }
+}
+
+/* `value` as a row value: where there is none, `features` zeros. */
+static cf_value as_row(cf_builder *b, cf_value value, size_t features) {
+    if (cf_builder_status(b) != CF_OK)
+        return CF_NO_VALUE;
+    if (cf_is_none(value))
+        return cf_constant(b, CF_ROW, features, 0.0);
+    return cf_broadcast(b, value);
+}
+
+/* A cotangent from the caller, or none: zero. */
+static cf_value take_cotangent(composer *c, bool given, int slot, size_t features) {
+    if (given)
+        return cf_input(c->b, slot, features, CF_PAD_ZERO);
+    return CF_NO_VALUE;
+}
+
+static size_t count_trainable(const composer *c) {
+    size_t count = 0;
+    for (size_t i = 0; i < c->parameters->count; i++)
+        count += !c->parameters->tensors[i].frozen;
+    return c->objective->gradients ? count : 0;
+}
+
+/* The nodes of one tensor's parameter, one a place where it was emitted, gather in `wrt`; *tensor
+ * tells whose. */
+static size_t find_parameter_nodes(const composer *c, cf_value *wrt, size_t *tensor, size_t room) {
+    size_t found = 0, nodes = cf_builder_nodes(c->b);
+    for (size_t n = 1; n < nodes; n++) {
+        const cf_node *node = cf_builder_node(c->b, n);
+        if (!(node->op->flags & CF_OP_PARAMETER))
+            continue;
+        for (size_t i = 0; i < c->parameters->count; i++) {
+            const cf_tensor *t = &c->parameters->tensors[i];
+            if (t->frozen || (size_t)node->attributes.integer[0] != t->offset)
+                continue;
+            if (found < room) {
+                wrt[found] = cf_node_value(c->b, n);
+                tensor[found] = i;
+            }
+            found++;
+        }
+    }
+    return found;
+}
+
+static void output_gradients(composer *c, const cf_value *gradient, const size_t *tensor,
+                             size_t count) {
+    for (size_t i = 0; i < c->parameters->count; i++) {
+        cf_value sum = CF_NO_VALUE;
+        for (size_t k = 0; k < count; k++)
+            if (tensor[k] == i)
+                sum = cf_add_optional(c->b, sum, gradient[k]);
+        if (!cf_is_none(sum))
+            cf_output_gradient(c->b, c->parameters->tensors[i].offset, sum);
+    }
+}
+
+static cf_status emit_cotangents(composer *c) {
+    const cf_objective *o = c->objective;
+    cf_builder *b = c->b;
+    cf_value outputs[2] = {c->value, c->log_det}, cotangents[2];
+    cotangents[0] = take_cotangent(c, o->dvalue, CF_IN_DVALUE, c->chain->features);
+    cotangents[1] = o->score ? cf_constant(b, CF_ROW, 1, 1.0)
+                             : take_cotangent(c, o->dlog_det, CF_IN_DLOG_DET, 1);
+    size_t room = count_trainable(c) > 0 ? cf_builder_nodes(b) : 0;
+    cf_value *wrt, *gradient;
+    size_t *tensor;
+    CF_TRY(cf_alloc(&wrt, room + 2, 2 * sizeof *wrt + sizeof *tensor));
+    gradient = wrt + room + 2;
+    tensor = (size_t *)(gradient + room + 2);
+    wrt[0] = c->input;
+    wrt[1] = c->context;
+    size_t inputs = cf_is_none(c->context) ? 1 : 2;
+    size_t count = room > 0 ? find_parameter_nodes(c, wrt + inputs, tensor, room) : 0;
+    if (!cf_is_none(c->log_det) && cf_value_kind(b, c->log_det) == CF_SHARED &&
+        !cf_is_none(cotangents[1]))
+        cotangents[1] = cf_sum_rows(b, cotangents[1]);
+    cf_gradient(b, 2, outputs, cotangents, inputs + count, wrt, gradient);
+    output_gradients(c, gradient + inputs, tensor, count);
+    if (o->dx || o->score)
+        cf_output(b, CF_OUT_DX, as_row(b, gradient[0], c->chain->features));
+    if (o->dcontext)
+        cf_output(b, CF_OUT_DCONTEXT, as_row(b, gradient[1], c->chain->context));
+    cf_free(wrt);
+    return cf_builder_status(b);
+}
+
+static cf_status compose(composer *c, cf_program **out) {
+    const cf_objective *o = c->objective;
+    emit_map(c);
+    CF_TRY(cf_builder_status(c->b));
+    if (o->score || o->dx || o->dcontext || o->gradients)
+        CF_TRY(emit_cotangents(c));
+    if (o->value)
+        cf_output(c->b, CF_OUT_VALUE, c->value);
+    if (o->log_det)
+        cf_output(c->b, CF_OUT_LOG_DET, as_row(c->b, c->log_det, 1));
+    CF_TRY(cf_builder_status(c->b));
+    return cf_program_new(out, c->b, o->gradients ? c->parameters->elements : 0);
+}
+
+cf_status cf_objective_program(cf_program **out, const cf_objective *objective,
+                               const cf_layer *chain, const cf_base *base,
+                               const cf_slab_table *parameters) {
+    composer c = {.objective = objective, .chain = chain, .base = base, .parameters = parameters};
+    CF_TRY(cf_builder_new(&c.b));
+    cf_status status = compose(&c, out);
+    cf_builder_free(c.b);
+    return status;
+}

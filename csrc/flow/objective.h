@@ -1,0 +1,29 @@
+/* The programs that a flow runs, built from its layers and base. */
+#ifndef CF_FLOW_OBJECTIVE_H
+#define CF_FLOW_OBJECTIVE_H
+
+#include "dist/base.h"
+#include "engine/plan.h"
+#include "layers/layer.h"
+
+/* Slots of the caller's arrays. */
+enum { CF_IN_X, CF_IN_CONTEXT, CF_IN_DVALUE, CF_IN_DLOG_DET };
+enum { CF_OUT_VALUE, CF_OUT_LOG_DET, CF_OUT_DX, CF_OUT_DCONTEXT };
+
+typedef enum { CF_MAP_INVERSE, CF_MAP_FORWARD, CF_MAP_LOG_PROB, CF_MAP_SAMPLE } cf_map;
+
+/* What a program computes; every combination is one program. */
+typedef struct {
+    cf_map map;
+    bool value, log_det;   /* results wanted */
+    bool score;            /* dx of the sum of log_prob, without cotangents from the caller */
+    bool dvalue, dlog_det; /* cotangents given */
+    bool dx, dcontext, gradients; /* cotangents wanted */
+    bool jitter;
+} cf_objective;
+
+cf_status cf_objective_program(cf_program **out, const cf_objective *objective,
+                               const cf_layer *chain, const cf_base *base,
+                               const cf_slab_table *parameters);
+
+#endif

@@ -1,0 +1,134 @@
+/* Elementwise scale and shift, x = u scale + shift: fixed float64 buffers (standardisation of the
+ * data) or learned. */
+#include <math.h>
+
+#include "base/memory.h"
+#include "layers/layer.h"
+#include "ops/ops.h"
+
+typedef struct {
+    bool learned;
+    size_t shift, log_scale; /* parameters, if learned */
+    size_t buffers;          /* shift and scale, if fixed */
+} affine_state;
+
+static cf_status fill(const cf_layer *layer, double *values) {
+    const char *names[2] = {"shift", "scale"};
+    for (int k = 0; k < 2; k++) {
+        const cf_setting *setting = cf_spec_get(layer->spec, names[k]);
+        bool given = setting->kind != CF_NONE;
+        if (given && setting->count != 1 && setting->count != layer->features)
+            return cf_fail(CF_INVALID, "Affine: %s has %zu numbers, the flow has %zu features",
+                           names[k], setting->count, layer->features);
+        for (size_t f = 0; f < layer->features; f++)
+            values[(size_t)k * layer->features + f] =
+                given ? setting->reals[setting->count == 1 ? 0 : f] : (double)k;
+    }
+    return CF_OK;
+}
+
+static cf_status bind_values(cf_layer *layer, cf_binding *binding, double *values) {
+    affine_state *state = layer->state;
+    size_t n = layer->features;
+    CF_TRY(fill(layer, values));
+    if (!state->learned)
+        return cf_bind_buffer(binding, "shift_scale", 2 * n, values, &state->buffers);
+    for (size_t f = 0; f < n; f++)
+        values[n + f] = log(values[n + f]);
+    CF_TRY(cf_bind_parameter_values(binding, "shift", n, values, &state->shift));
+    return cf_bind_parameter_values(binding, "log_scale", n, values + n, &state->log_scale);
+}
+
+static cf_status bind(cf_layer *layer, cf_binding *binding) {
+    affine_state *state;
+    double *values;
+    CF_TRY(cf_pile_take(binding->pile, &state, 1, sizeof *state));
+    layer->state = state;
+    state->learned = cf_spec_int(layer->spec, "learned") != 0;
+    CF_TRY(cf_alloc(&values, 2 * layer->features, sizeof *values));
+    cf_status status = bind_values(layer, binding, values);
+    cf_free(values);
+    return status;
+}
+
+static cf_value forward(const cf_layer *layer, cf_builder *b, cf_value u, cf_value context,
+                        cf_value *log_det) {
+    const affine_state *state = layer->state;
+    (void)context;
+    if (!state->learned) {
+        *log_det = cf_fixed_affine_log_det(b, state->buffers, layer->features);
+        return cf_fixed_affine(b, u, state->buffers, false);
+    }
+    cf_value log_scale = cf_parameter(b, state->log_scale, layer->features);
+    *log_det = cf_sum_features(b, log_scale);
+    return cf_add(b, cf_multiply(b, u, cf_exp(b, log_scale)),
+                  cf_parameter(b, state->shift, layer->features));
+}
+
+static cf_value inverse(const cf_layer *layer, cf_builder *b, cf_value x, cf_value context,
+                        cf_value *log_det) {
+    const affine_state *state = layer->state;
+    (void)context;
+    if (!state->learned) {
+        *log_det =
+            cf_scale(b, cf_fixed_affine_log_det(b, state->buffers, layer->features), -1.0, 0.0);
+        return cf_fixed_affine(b, x, state->buffers, true);
+    }
+    cf_value less = cf_scale(b, cf_parameter(b, state->log_scale, layer->features), -1.0, 0.0);
+    *log_det = cf_sum_features(b, less);
+    return cf_multiply(b, cf_subtract(b, x, cf_parameter(b, state->shift, layer->features)),
+                       cf_exp(b, less));
+}
+
+static cf_status check(const cf_spec *spec) {
+    const cf_setting *shift = cf_spec_get(spec, "shift"), *scale = cf_spec_get(spec, "scale");
+    bool learned = cf_spec_int(spec, "learned") != 0;
+    for (size_t i = 0; shift->kind != CF_NONE && i < shift->count; i++)
+        if (!isfinite(shift->reals[i]))
+            return cf_fail(CF_INVALID, "Affine: shift must be finite, got %g at %zu",
+                           shift->reals[i], i);
+    for (size_t i = 0; scale->kind != CF_NONE && i < scale->count; i++) {
+        double s = scale->reals[i];
+        if (!isfinite(s) || s == 0.0 || (learned && s < 0.0))
+            return cf_fail(CF_INVALID, "Affine: scale must be finite and %s, got %g at %zu",
+                           learned ? "positive" : "not 0", s, i);
+    }
+    return CF_OK;
+}
+
+static const cf_layer_methods methods = {bind, forward, inverse};
+
+static const cf_option options[] = {
+    {.name = "shift",
+     .kinds = CF_OPTION_REAL | CF_OPTION_REALS | CF_OPTIONAL,
+     .fallback = CF_DEFAULT_NONE,
+     .doc = "One number or one a feature; None is 0, or the mean of the data that ``fit`` sees "
+            "first."},
+    {.name = "scale",
+     .kinds = CF_OPTION_REAL | CF_OPTION_REALS | CF_OPTIONAL,
+     .fallback = CF_DEFAULT_NONE,
+     .doc =
+         "One number or one a feature, not 0; None is 1, or the standard deviation of those data."},
+    {.name = "learned",
+     .kinds = CF_OPTION_BOOL,
+     .fallback = CF_DEFAULT_BOOL(0),
+     .doc = "Whether shift and log(scale) are parameters that start at these values (scale "
+            "positive)."},
+};
+
+const cf_spec_type cf_affine_type = {
+    .name = "Affine",
+    .role = "layer",
+    .doc = "Elementwise scale and shift.\n\n"
+           "``x = u * scale + shift``, ``log_det = sum(log|scale|)``. As the last layer of a flow, "
+           "with\n"
+           "neither shift nor scale given, it is set from the data by ``fit``: standardisation "
+           "inside the\n"
+           "model, so that ``log_prob`` is in the data's own units. A fixed map beside the data is "
+           "computed\n"
+           "in float64 whatever the flow's dtype, so that large offsets lose nothing.",
+    .options = options,
+    .option_count = sizeof options / sizeof *options,
+    .check = check,
+    .methods = &methods,
+};

@@ -1,0 +1,40 @@
+/* Any layer with its two directions swapped. */
+#include "layers/layer.h"
+#include "ops/ops.h"
+
+static cf_status bind(cf_layer *layer, cf_binding *binding) {
+    CF_TRY(cf_pile_take(binding->pile, &layer->child, 1, sizeof *layer->child));
+    layer->children = 1;
+    CF_TRY(cf_layer_bind(layer->child, cf_spec_spec(layer->spec, "layer"), binding, layer->features,
+                         layer->context));
+    return cf_layer_resolve(layer, binding, "layer");
+}
+
+static cf_value forward(const cf_layer *layer, cf_builder *b, cf_value u, cf_value context,
+                        cf_value *log_det) {
+    return cf_layer_inverse(layer->child, b, u, context, log_det);
+}
+
+static cf_value inverse(const cf_layer *layer, cf_builder *b, cf_value x, cf_value context,
+                        cf_value *log_det) {
+    return cf_layer_forward(layer->child, b, x, context, log_det);
+}
+
+static const cf_layer_methods methods = {bind, forward, inverse};
+
+static const cf_option options[] = {
+    {.name = "layer",
+     .kinds = CF_OPTION_SPEC,
+     .fallback = CF_REQUIRED,
+     .spec_role = "layer",
+     .doc = "The layer to be turned round."},
+};
+
+const cf_spec_type cf_inverse_type = {
+    .name = "Inverse",
+    .role = "layer",
+    .doc = "A layer with its two directions swapped: its ``forward`` is the layer's ``inverse``.",
+    .options = options,
+    .option_count = sizeof options / sizeof *options,
+    .methods = &methods,
+};

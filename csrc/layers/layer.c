@@ -1,0 +1,40 @@
+#include "layers/layer.h"
+
+#include "ops/ops.h"
+
+static const cf_layer_methods *methods_of(const cf_layer *layer) {
+    return cf_spec_type_of(layer->spec)->methods;
+}
+
+cf_status cf_layer_bind(cf_layer *out, cf_spec *spec, cf_binding *binding, size_t features,
+                        size_t context) {
+    *out = (cf_layer){.spec = spec, .features = features, .context = context};
+    CF_TRY(cf_binding_keep(binding, cf_spec_retain(spec)));
+    return methods_of(out)->bind(out, binding);
+}
+
+cf_status cf_layer_resolve(cf_layer *layer, cf_binding *binding, const char *name) {
+    const cf_setting *option = cf_spec_get(layer->spec, name);
+    cf_spec *resolved, **specs;
+    CF_TRY(cf_spec_new(&resolved, cf_spec_type_of(layer->spec)));
+    CF_TRY(cf_binding_keep(binding, resolved));
+    CF_TRY(cf_pile_take(binding->pile, &specs, layer->children, sizeof *specs));
+    for (size_t i = 0; i < layer->children; i++)
+        specs[i] = layer->child[i].spec;
+    cf_setting setting = *option;
+    setting.specs = specs;
+    layer->spec = resolved;
+    return cf_spec_set(resolved, name, &setting);
+}
+
+cf_value cf_layer_forward(const cf_layer *layer, cf_builder *b, cf_value u, cf_value context,
+                          cf_value *log_det) {
+    *log_det = CF_NO_VALUE;
+    return methods_of(layer)->forward(layer, b, u, context, log_det);
+}
+
+cf_value cf_layer_inverse(const cf_layer *layer, cf_builder *b, cf_value x, cf_value context,
+                          cf_value *log_det) {
+    *log_det = CF_NO_VALUE;
+    return methods_of(layer)->inverse(layer, b, x, context, log_det);
+}

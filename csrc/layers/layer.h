@@ -1,0 +1,55 @@
+/* The layer contract: a bijection, its two directions and their log-determinants.
+ *
+ * A layer emits ops through the public builder (engine/program.h, ops/ops.h) and does nothing else:
+ * it has no backward pass, allocates nothing but its state while binding, and knows nothing of
+ * tiles, threads or Python. To add one, write a file with its options, bind, forward and inverse,
+ * list its type in layers/registry.c, and add a line to the table of instances in
+ * tests/instances.py.
+ */
+#ifndef CF_LAYERS_LAYER_H
+#define CF_LAYERS_LAYER_H
+
+#include "engine/program.h"
+#include "nn/binding.h"
+
+typedef struct cf_layer cf_layer;
+
+typedef struct {
+    /* Checks the options against layer->features and layer->context, declares parameters and
+     * buffers, sets layer->state. */
+    cf_status (*bind)(cf_layer *layer, cf_binding *binding);
+    /* u -> x and x -> u. *log_det is log|det J| of the map just applied: one feature, a shared
+     * number, or CF_NO_VALUE for 0. context is CF_NO_VALUE if there is none. */
+    cf_value (*forward)(const cf_layer *layer, cf_builder *b, cf_value u, cf_value context,
+                        cf_value *log_det);
+    cf_value (*inverse)(const cf_layer *layer, cf_builder *b, cf_value x, cf_value context,
+                        cf_value *log_det);
+} cf_layer_methods;
+
+struct cf_layer {
+    cf_spec
+        *spec; /* kept by the binding; bind may replace it by one that says what chance decided */
+    size_t features, context;
+    void *state; /* of its type, in the flow's pile */
+    size_t children;
+    cf_layer *child; /* bound layers within this one */
+};
+
+/* Binds `spec` to its sizes, names starting at the binding's path; its number tells random choices
+ * apart. */
+cf_status cf_layer_bind(cf_layer *out, cf_spec *spec, cf_binding *binding, size_t features,
+                        size_t context);
+
+/* Makes layer->spec one whose option `name` holds the specs of the bound children, which say what
+ * chance decided. */
+cf_status cf_layer_resolve(cf_layer *layer, cf_binding *binding, const char *name);
+
+cf_value cf_layer_forward(const cf_layer *layer, cf_builder *b, cf_value u, cf_value context,
+                          cf_value *log_det);
+cf_value cf_layer_inverse(const cf_layer *layer, cf_builder *b, cf_value x, cf_value context,
+                          cf_value *log_det);
+
+extern const cf_spec_type cf_coupling_type, cf_permutation_type, cf_affine_type, cf_inverse_type,
+    cf_chain_type;
+
+#endif

@@ -1,0 +1,137 @@
+/* Features in another order: x_i = u_{indices[i]}. Its determinant is its sign, its log|det| is 0;
+ * it adds no op. */
+#include "layers/permutation.h"
+
+#include <string.h>
+
+#include "base/memory.h"
+#include "base/philox.h"
+#include "layers/layer.h"
+#include "ops/ops.h"
+
+typedef struct {
+    int64_t *indices, *inverse;
+} permutation_state;
+
+int cf_permutation_sign(const int64_t *indices, size_t n, unsigned char *seen) {
+    int sign = 1;
+    memset(seen, 0, n);
+    for (size_t i = 0; i < n; i++) {
+        /* A cycle of length k is k - 1 transpositions. */
+        for (size_t k = (size_t)indices[i]; !seen[i] && k != i; k = (size_t)indices[k]) {
+            seen[k] = 1;
+            sign = -sign;
+        }
+        seen[i] = 1;
+    }
+    return sign;
+}
+
+static cf_status check_indices(const int64_t *indices, size_t count, unsigned char *seen) {
+    memset(seen, 0, count);
+    for (size_t i = 0; i < count; i++) {
+        if (indices[i] < 0 || (uint64_t)indices[i] >= count)
+            return cf_fail(CF_INVALID,
+                           "Permutation: indices must be from 0 to %zu, got %lld at position %zu",
+                           count - 1, (long long)indices[i], i);
+        if (seen[indices[i]])
+            return cf_fail(CF_INVALID, "Permutation: index %lld is repeated at position %zu",
+                           (long long)indices[i], i);
+        seen[indices[i]] = 1;
+    }
+    return CF_OK;
+}
+
+static cf_status check(const cf_spec *spec) {
+    const cf_setting *indices = cf_spec_get(spec, "indices");
+    unsigned char *seen;
+    if (indices->kind != CF_OPTION_INTS)
+        return CF_OK;
+    CF_TRY(cf_alloc(&seen, indices->count, 1));
+    cf_status status = check_indices(indices->integers, indices->count, seen);
+    cf_free(seen);
+    return status;
+}
+
+/* Replaces the spec by one with the indices themselves. */
+static cf_status resolve(cf_layer *layer, cf_binding *binding, const int64_t *indices) {
+    CF_TRY(cf_spec_new(&layer->spec, &cf_permutation_type));
+    CF_TRY(cf_binding_keep(binding, layer->spec));
+    return cf_spec_set_ints(layer->spec, "indices", indices, layer->features);
+}
+
+static cf_status choose_indices(cf_layer *layer, cf_binding *binding, int64_t *indices) {
+    const cf_setting *option = cf_spec_get(layer->spec, "indices");
+    size_t n = layer->features;
+    if (option->kind == CF_OPTION_INTS) {
+        if (option->count != n)
+            return cf_fail(CF_INVALID, "Permutation: %zu indices for %zu features", option->count,
+                           n);
+        memcpy(indices, option->integers, n * sizeof *indices);
+        return CF_OK;
+    }
+    bool reverse = strcmp(option->string, "reverse") == 0;
+    for (size_t i = 0; i < n; i++)
+        indices[i] = (int64_t)(reverse ? n - 1 - i : i);
+    if (!reverse)
+        cf_philox_shuffle(indices, (int64_t)n, binding->seed, CF_STREAM_PERMUTATION,
+                          binding->layers);
+    return resolve(layer, binding, indices);
+}
+
+static cf_status bind(cf_layer *layer, cf_binding *binding) {
+    permutation_state *state;
+    CF_TRY(cf_pile_take(binding->pile, &state, 1, sizeof *state));
+    CF_TRY(cf_pile_take(binding->pile, &state->indices, layer->features, sizeof(int64_t)));
+    CF_TRY(cf_pile_take(binding->pile, &state->inverse, layer->features, sizeof(int64_t)));
+    layer->state = state;
+    CF_TRY(choose_indices(layer, binding, state->indices));
+    for (size_t i = 0; i < layer->features; i++)
+        state->inverse[state->indices[i]] = (int64_t)i;
+    binding->layers++;
+    return CF_OK;
+}
+
+static cf_value forward(const cf_layer *layer, cf_builder *b, cf_value u, cf_value context,
+                        cf_value *log_det) {
+    const permutation_state *state = layer->state;
+    (void)context;
+    (void)log_det;
+    return cf_select(b, u, state->indices, layer->features);
+}
+
+static cf_value inverse(const cf_layer *layer, cf_builder *b, cf_value x, cf_value context,
+                        cf_value *log_det) {
+    const permutation_state *state = layer->state;
+    (void)context;
+    (void)log_det;
+    return cf_select(b, x, state->inverse, layer->features);
+}
+
+static const cf_layer_methods methods = {bind, forward, inverse};
+
+static const char *const names[] = {"reverse", "random", NULL};
+
+static const cf_option options[] = {
+    {.name = "indices",
+     .kinds = CF_OPTION_STRING | CF_OPTION_INTS,
+     .fallback = CF_DEFAULT_STRING("reverse"),
+     .choices = names,
+     .doc = "``'reverse'``, ``'random'`` (drawn from the flow's seed when it is bound) or a list "
+            "in which "
+            "every index occurs once."},
+};
+
+const cf_spec_type cf_permutation_type = {
+    .name = "Permutation",
+    .role = "layer",
+    .doc = "Features in another order.\n\n"
+           "``forward(u)[:, i] = u[:, indices[i]]``; the determinant is the permutation's sign,\n"
+           "``(-1)**(number of transpositions)``, so ``log_det`` is 0. It costs nothing: features "
+           "are\n"
+           "re-referenced, not moved.",
+    .options = options,
+    .option_count = sizeof options / sizeof *options,
+    .check = check,
+    .methods = &methods,
+};

@@ -1,0 +1,121 @@
+#include "layers/scale.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "ops/ops.h"
+
+const char *const cf_scale_forms[] = {"softclip", "tanh", "exp", "sigmoid", "softplus", NULL};
+
+/* The forms that give log(scale) in one step. */
+static cf_value direct_form(cf_builder *b, const char *form, double bound, cf_value a) {
+    if (strcmp(form, "softclip") == 0)
+        return cf_softclip(b, a, bound);
+    if (strcmp(form, "tanh") == 0)
+        return cf_scale(b, cf_tanh(b, cf_scale(b, a, 1.0 / bound, 0.0)), bound, 0.0);
+    return a;
+}
+
+/* log(sigmoid(a) + minimum) or log(softplus(a) + minimum), at most log(maximum). */
+static cf_value positive_form(cf_builder *b, bool sigmoid, double minimum,
+                              const cf_setting *maximum, cf_value a) {
+    if (sigmoid && minimum == 0.0 && maximum->kind == CF_NONE)
+        return cf_scale(b, cf_softplus(b, cf_scale(b, a, -1.0, 0.0)), -1.0, 0.0);
+    cf_value scale = sigmoid ? cf_sigmoid(b, a) : cf_softplus(b, a);
+    if (minimum != 0.0)
+        scale = cf_scale(b, scale, 1.0, minimum);
+    if (maximum->kind != CF_NONE)
+        scale = cf_clamp(b, scale, 0.0, maximum->reals[0]);
+    return cf_log(b, scale);
+}
+
+cf_value cf_log_scale(cf_builder *b, const cf_spec *scale, cf_value raw) {
+    const char *form = cf_spec_string(scale, "form");
+    double offset = cf_spec_real(scale, "offset");
+    bool sigmoid = strcmp(form, "sigmoid") == 0;
+    if (offset != 0.0)
+        raw = cf_scale(b, raw, 1.0, offset);
+    cf_value s = sigmoid || strcmp(form, "softplus") == 0
+                     ? positive_form(b, sigmoid, cf_spec_real(scale, "minimum"),
+                                     cf_spec_get(scale, "maximum"), raw)
+                     : direct_form(b, form, cf_spec_real(scale, "bound"), raw);
+    return cf_spec_int(scale, "reciprocal") ? cf_scale(b, s, -1.0, 0.0) : s;
+}
+
+cf_status cf_scale_spec(const cf_setting *setting, cf_spec **out) {
+    if (setting->kind == CF_OPTION_SPEC) {
+        *out = cf_spec_retain(setting->specs[0]);
+        return CF_OK;
+    }
+    CF_TRY(cf_spec_new(out, &cf_scale_type));
+    cf_status status = cf_spec_set_string(*out, "form", setting->string);
+    if (status != CF_OK) {
+        cf_spec_free(*out);
+        *out = NULL;
+    }
+    return status;
+}
+
+static cf_status check(const cf_spec *spec) {
+    double bound = cf_spec_real(spec, "bound"), minimum = cf_spec_real(spec, "minimum");
+    const cf_setting *maximum = cf_spec_get(spec, "maximum");
+    const char *form = cf_spec_string(spec, "form");
+    bool positive = strcmp(form, "sigmoid") == 0 || strcmp(form, "softplus") == 0;
+    if (!(bound > 0.0) || !isfinite(bound))
+        return cf_fail(CF_INVALID, "Scale: bound must be positive and finite, got %g", bound);
+    if (!(minimum >= 0.0) || !isfinite(minimum))
+        return cf_fail(CF_INVALID, "Scale: minimum must be 0 or more, got %g", minimum);
+    if (maximum->kind != CF_NONE && !(maximum->reals[0] > minimum))
+        return cf_fail(CF_INVALID, "Scale: maximum must be above minimum = %g, got %g", minimum,
+                       maximum->reals[0]);
+    if (!isfinite(cf_spec_real(spec, "offset")))
+        return cf_fail(CF_INVALID, "Scale: offset must be finite");
+    if (!positive && (minimum != 0.0 || maximum->kind != CF_NONE))
+        return cf_fail(CF_INVALID,
+                       "Scale: minimum and maximum go with 'sigmoid' and 'softplus', not '%s'",
+                       form);
+    return CF_OK;
+}
+
+static const cf_option options[] = {
+    {.name = "form",
+     .kinds = CF_OPTION_STRING,
+     .fallback = CF_DEFAULT_STRING("softclip"),
+     .choices = cf_scale_forms,
+     .doc = "``'softclip'``, ``'tanh'``, ``'exp'``, ``'sigmoid'`` or ``'softplus'``."},
+    {.name = "bound",
+     .kinds = CF_OPTION_REAL,
+     .fallback = CF_DEFAULT_REAL(6.907755278982137),
+     .doc = "Of softclip and tanh: ``|log(scale)| < bound``; the default is log(1000)."},
+    {.name = "offset",
+     .kinds = CF_OPTION_REAL,
+     .fallback = CF_DEFAULT_REAL(0.0),
+     .doc = "Added to the raw output first."},
+    {.name = "minimum",
+     .kinds = CF_OPTION_REAL,
+     .fallback = CF_DEFAULT_REAL(0.0),
+     .doc = "Added to the scale (sigmoid and softplus)."},
+    {.name = "maximum",
+     .kinds = CF_OPTION_REAL | CF_OPTIONAL,
+     .fallback = CF_DEFAULT_NONE,
+     .doc = "The scale is cut off there (sigmoid and softplus)."},
+    {.name = "reciprocal",
+     .kinds = CF_OPTION_BOOL,
+     .fallback = CF_DEFAULT_BOOL(0),
+     .doc = "Whether the scale is one over that."},
+};
+
+const cf_spec_type cf_scale_type = {
+    .name = "Scale",
+    .role = "scale",
+    .doc = "How a conditioner's raw output ``a`` becomes a positive scale.\n\n"
+           "* ``'softclip'``: ``exp(a / (1 + |a| / bound))``;\n"
+           "* ``'tanh'``: ``exp(bound * tanh(a / bound))``;\n"
+           "* ``'exp'``: ``exp(a)``;\n"
+           "* ``'sigmoid'``: ``1 / (1 + exp(-a)) + minimum``;\n"
+           "* ``'softplus'``: ``log(1 + exp(a)) + minimum``.\n\n"
+           "The first two are bounded, and 1 where ``a`` is 0.",
+    .options = options,
+    .option_count = sizeof options / sizeof *options,
+    .check = check,
+};

@@ -1,0 +1,18 @@
+/* How a conditioner's raw output becomes the logarithm of a positive scale. */
+#ifndef CF_LAYERS_SCALE_H
+#define CF_LAYERS_SCALE_H
+
+#include "base/spec.h"
+#include "engine/program.h"
+
+/* log(scale) of the raw output by the given Scale spec. */
+cf_value cf_log_scale(cf_builder *b, const cf_spec *scale, cf_value raw);
+
+/* *out = `setting` itself if it is a spec, else a new Scale of the form it names; to be released.
+ */
+cf_status cf_scale_spec(const cf_setting *setting, cf_spec **out);
+
+extern const cf_spec_type cf_scale_type;
+extern const char *const cf_scale_forms[];
+
+#endif

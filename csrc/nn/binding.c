@@ -1,0 +1,101 @@
+#include "nn/binding.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/memory.h"
+
+cf_status cf_binding_enter(cf_binding *binding, const char *name, long number, size_t *mark) {
+    *mark = strlen(binding->path);
+    size_t room = sizeof binding->path - *mark;
+    int written = number < 0 ? snprintf(binding->path + *mark, room, "%s.", name)
+                             : snprintf(binding->path + *mark, room, "%s%ld.", name, number);
+    if (written < 0 || (size_t)written >= room) {
+        binding->path[*mark] = '\0';
+        return cf_fail(CF_INVALID, "layers are nested too deep: %.80s…", binding->path);
+    }
+    return CF_OK;
+}
+
+void cf_binding_leave(cf_binding *binding, size_t mark) {
+    binding->path[mark] = '\0';
+}
+
+cf_status cf_binding_keep(cf_binding *binding, cf_spec *spec) {
+    cf_status status = cf_grow(&binding->specs, &binding->spec_capacity, binding->spec_count,
+                               binding->spec_count + 1, sizeof *binding->specs);
+    if (status == CF_OK)
+        binding->specs[binding->spec_count++] = spec;
+    else
+        cf_spec_free(spec);
+    return status;
+}
+
+static cf_status full_name(cf_binding *binding, const char *name, const char **out) {
+    size_t length = strlen(binding->path) + strlen(name) + 1;
+    char *text;
+    CF_TRY(cf_pile_take(binding->pile, &text, length, 1));
+    snprintf(text, length, "%s%s", binding->path, name);
+    *out = text;
+    return CF_OK;
+}
+
+/* Appends a tensor whose name, shape and start are set. */
+static cf_status add_tensor(cf_binding *binding, cf_slab_table *table, const char *name,
+                            cf_tensor tensor, size_t *offset) {
+    tensor.size = 1;
+    for (size_t i = 0; i < tensor.dims; i++)
+        if (!cf_size_mul(tensor.size, tensor.shape[i], &tensor.size) || tensor.size > INT32_MAX)
+            return cf_fail(CF_INVALID, "%s%s: more than %d numbers in one tensor", binding->path,
+                           name, INT32_MAX);
+    CF_TRY(full_name(binding, name, &tensor.name));
+    if (tensor.values != NULL) {
+        double *values;
+        CF_TRY(cf_pile_take(binding->pile, &values, tensor.size, sizeof *values));
+        memcpy(values, tensor.values, tensor.size * sizeof *values);
+        tensor.values = values;
+    }
+    tensor.offset = table->elements;
+    size_t end = table->elements + (tensor.size + 15) / 16 * 16;
+    if (end > INT32_MAX)
+        return cf_fail(CF_INVALID, "%s%s: more than %d parameters", binding->path, name, INT32_MAX);
+    CF_TRY(cf_grow(&table->tensors, &table->capacity, table->count, table->count + 1,
+                   sizeof *table->tensors));
+    table->tensors[table->count++] = tensor;
+    table->elements = end;
+    *offset = tensor.offset;
+    return CF_OK;
+}
+
+cf_status cf_bind_parameter(cf_binding *binding, const char *name, size_t dims, const size_t *shape,
+                            size_t fan_in, size_t *offset) {
+    cf_tensor tensor = {.dims = dims};
+    memcpy(tensor.shape, shape, dims * sizeof *shape);
+    if (fan_in > 0) {
+        tensor.start = CF_START_UNIFORM;
+        tensor.bound = 1.0 / sqrt((double)fan_in);
+    }
+    return add_tensor(binding, &binding->parameters, name, tensor, offset);
+}
+
+cf_status cf_bind_parameter_values(cf_binding *binding, const char *name, size_t size,
+                                   const double *values, size_t *offset) {
+    cf_tensor tensor = {.dims = 1, .shape = {size}, .values = values};
+    return add_tensor(binding, &binding->parameters, name, tensor, offset);
+}
+
+cf_status cf_bind_buffer(cf_binding *binding, const char *name, size_t size, const double *values,
+                         size_t *offset) {
+    cf_tensor tensor = {.dims = 1, .shape = {size}, .values = values};
+    return add_tensor(binding, &binding->buffers, name, tensor, offset);
+}
+
+void cf_binding_free(cf_binding *binding) {
+    for (size_t i = 0; i < binding->spec_count; i++)
+        cf_spec_free(binding->specs[i]);
+    cf_free(binding->specs);
+    cf_free(binding->parameters.tensors);
+    cf_free(binding->buffers.tensors);
+    *binding = (cf_binding){0};
+}

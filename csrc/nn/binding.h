@@ -1,0 +1,67 @@
+/* Binding: specs meet sizes. Layers, conditioners and bases declare here what they own: parameters
+ * of the slab, with how they start, and float64 buffers. Names are paths,
+ * "layers.0.conditioner.linear0.weight".
+ */
+#ifndef CF_NN_BINDING_H
+#define CF_NN_BINDING_H
+
+#include "base/pile.h"
+#include "base/spec.h"
+
+enum { CF_MAX_DIMS = 4 };
+
+typedef enum { CF_START_ZERO, CF_START_UNIFORM } cf_start;
+
+/* A named tensor of the parameter slab or of the buffers. Offsets count elements; each tensor
+ * starts a cache line. */
+typedef struct {
+    const char *name;
+    size_t dims, shape[CF_MAX_DIMS];
+    size_t offset, size;
+    cf_start start;
+    double bound;         /* CF_START_UNIFORM: on [-bound, bound) */
+    const double *values; /* how it starts instead, `size` numbers; or NULL */
+    bool frozen;
+} cf_tensor;
+
+typedef struct {
+    cf_tensor *tensors;
+    size_t count, capacity;
+    size_t elements; /* of the slab */
+} cf_slab_table;
+
+typedef struct {
+    cf_pile *pile; /* of the flow: what layers keep lives there */
+    uint64_t seed;
+    uint32_t layers; /* bound so far: tells random permutations apart */
+    cf_slab_table parameters, buffers;
+    cf_spec **specs; /* kept as long as the flow */
+    size_t spec_count, spec_capacity;
+    char path[256];
+} cf_binding;
+
+/* Keeps `spec`, whose hold passes to the binding, in failure too. */
+cf_status cf_binding_keep(cf_binding *binding, cf_spec *spec);
+
+/* Opens a level of names, "name." or "name0." (number < 0: none); close with cf_binding_leave and
+ * what enter returned. */
+cf_status cf_binding_enter(cf_binding *binding, const char *name, long number, size_t *mark);
+void cf_binding_leave(cf_binding *binding, size_t mark);
+
+/* Declares a parameter; *offset is its place in the slab. Uniform starts are on +-1/sqrt(fan_in);
+ * fan_in 0 starts at zero. */
+cf_status cf_bind_parameter(cf_binding *binding, const char *name, size_t dims, const size_t *shape,
+                            size_t fan_in, size_t *offset);
+
+/* The same with given first values, copied. */
+cf_status cf_bind_parameter_values(cf_binding *binding, const char *name, size_t size,
+                                   const double *values, size_t *offset);
+
+/* Declares a float64 buffer of `size` numbers. */
+cf_status cf_bind_buffer(cf_binding *binding, const char *name, size_t size, const double *values,
+                         size_t *offset);
+
+/* Frees the tables and releases the specs; what lies in the pile stays. */
+void cf_binding_free(cf_binding *binding);
+
+#endif

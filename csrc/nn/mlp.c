@@ -1,0 +1,89 @@
+/* The multilayer perceptron: h = activation(W h + b) for each hidden width, then a last dense
+ * layer. */
+#include "nn/conditioner.h"
+#include "nn/dense.h"
+#include "ops/ops.h"
+
+typedef struct {
+    size_t layers;
+    cf_dense *dense;
+} mlp_state;
+
+static cf_status bind(cf_conditioner *conditioner, cf_binding *binding, bool zero_last) {
+    const cf_setting *hidden = cf_spec_get(conditioner->spec, "hidden");
+    size_t inputs = conditioner->inputs + conditioner->context;
+    mlp_state *state;
+    CF_TRY(cf_pile_take(binding->pile, &state, 1, sizeof *state));
+    CF_TRY(cf_pile_take(binding->pile, &state->dense, hidden->count + 1, sizeof *state->dense));
+    conditioner->state = state;
+    state->layers = hidden->count + 1;
+    for (size_t i = 0; i < state->layers; i++) {
+        bool last = i == hidden->count;
+        size_t outputs = last ? conditioner->outputs : (size_t)hidden->integers[i];
+        CF_TRY(cf_dense_bind(&state->dense[i], binding, "linear", (long)i, inputs, outputs,
+                             last && zero_last));
+        inputs = outputs;
+    }
+    return CF_OK;
+}
+
+static cf_value emit(const cf_conditioner *conditioner, cf_builder *b, cf_value x,
+                     cf_value context) {
+    const mlp_state *state = conditioner->state;
+    const char *activation = cf_spec_string(conditioner->spec, "activation");
+    cf_value h = cf_concat(b, (cf_value[]){x, context}, 2);
+    for (size_t i = 0; i < state->layers; i++) {
+        if (i > 0)
+            h = cf_activation(b, activation, h);
+        h = cf_dense_emit(&state->dense[i], b, h);
+    }
+    h = cf_activation(b, cf_spec_string(conditioner->spec, "output_activation"), h);
+    double multiplier = cf_spec_real(conditioner->spec, "output_multiplier");
+    return multiplier == 1.0 ? h : cf_scale(b, h, multiplier, 0.0);
+}
+
+static cf_status check(const cf_spec *spec) {
+    const cf_setting *hidden = cf_spec_get(spec, "hidden");
+    for (size_t i = 0; i < hidden->count; i++)
+        if (hidden->integers[i] < 1 || hidden->integers[i] > 1 << 20)
+            return cf_fail(CF_INVALID, "MLP: hidden widths must be from 1 to 1048576, got %lld",
+                           (long long)hidden->integers[i]);
+    return CF_OK;
+}
+
+static const cf_conditioner_methods methods = {bind, emit};
+
+static const cf_option options[] = {
+    {.name = "hidden",
+     .kinds = CF_OPTION_INTS,
+     .fallback = CF_DEFAULT_INTS(64, 64),
+     .doc = "Widths of the hidden layers; () is a linear map."},
+    {.name = "activation",
+     .kinds = CF_OPTION_STRING,
+     .fallback = CF_DEFAULT_STRING("relu"),
+     .choices = cf_activation_names,
+     .doc = "The nonlinearity after each hidden layer."},
+    {.name = "output_activation",
+     .kinds = CF_OPTION_STRING,
+     .fallback = CF_DEFAULT_STRING("identity"),
+     .choices = cf_activation_names,
+     .doc = "The nonlinearity after the last layer."},
+    {.name = "output_multiplier",
+     .kinds = CF_OPTION_REAL,
+     .fallback = CF_DEFAULT_REAL(1.0),
+     .doc = "A constant factor on the outputs."},
+};
+
+const cf_spec_type cf_mlp_type = {
+    .name = "MLP",
+    .role = "conditioner",
+    .doc =
+        "Multilayer perceptron: dense layers with an activation between them.\n\n"
+        "It reads the kept features followed by the context. Weights and biases start uniform on\n"
+        "+-1/sqrt(inputs); the last layer of a coupling's conditioner starts at zero, so that the\n"
+        "new coupling is the identity.",
+    .options = options,
+    .option_count = sizeof options / sizeof *options,
+    .check = check,
+    .methods = &methods,
+};

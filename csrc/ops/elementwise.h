@@ -1,0 +1,70 @@
+/* What elementwise ops have in common. Outside kernels it declares how one is emitted; inside an
+ * instantiated body (CF_FN is defined) it defines the loops around a formula. */
+#ifndef CF_FN
+
+#ifndef CF_OPS_ELEMENTWISE_H
+#define CF_OPS_ELEMENTWISE_H
+
+#include "ops/ops.h"
+
+/* Emits an elementwise op after bringing its operands to one kind and one size. */
+cf_value cf_elementwise_op(cf_builder *b, const cf_op *op, size_t operands, const cf_value *operand,
+                           const cf_attributes *attributes);
+
+static inline cf_value cf_unary_op(cf_builder *b, const cf_op *op, cf_value x) {
+    return cf_elementwise_op(b, op, 1, (cf_value[]){x}, NULL);
+}
+
+static inline cf_value cf_binary_op(cf_builder *b, const cf_op *op, cf_value x, cf_value y) {
+    return cf_elementwise_op(b, op, 2, (cf_value[]){x, y}, NULL);
+}
+
+#endif
+
+#else
+
+#include "simd/math.h"
+
+/* out = formula of x; `attributes` is at hand. */
+#undef CF_UNARY
+#define CF_UNARY(name, formula)                                                                    \
+    static void CF_FN(name)(const cf_attributes *attributes, size_t n, const void *const *in,      \
+                            void *out) {                                                           \
+        (void)attributes;                                                                          \
+        const real *xs = in[0];                                                                    \
+        real *ys = out;                                                                            \
+        size_t i = 0;                                                                              \
+        for (; i + VL <= n; i += VL) {                                                             \
+            vreal x = v_load(xs + i);                                                              \
+            v_store(ys + i, formula);                                                              \
+        }                                                                                          \
+        if (i < n) {                                                                               \
+            vreal x = v_load_n(xs + i, n - i);                                                     \
+            v_store_n(ys + i, formula, n - i);                                                     \
+        }                                                                                          \
+    }
+
+/* out = formula of x and y. */
+#undef CF_BINARY
+#define CF_BINARY(name, formula)                                                                   \
+    static void CF_FN(name)(const cf_attributes *attributes, size_t n, const void *const *in,      \
+                            void *out) {                                                           \
+        (void)attributes;                                                                          \
+        const real *xs = in[0], *ys = in[1];                                                       \
+        real *zs = out;                                                                            \
+        size_t i = 0;                                                                              \
+        for (; i + VL <= n; i += VL) {                                                             \
+            vreal x = v_load(xs + i), y = v_load(ys + i);                                          \
+            v_store(zs + i, formula);                                                              \
+        }                                                                                          \
+        if (i < n) {                                                                               \
+            vreal x = v_load_n(xs + i, n - i), y = v_load_n(ys + i, n - i);                        \
+            v_store_n(zs + i, formula, n - i);                                                     \
+        }                                                                                          \
+    }
+
+/* A number of the attributes, in every lane. */
+#undef CF_NUMBER
+#define CF_NUMBER(i) v_set1((real)attributes->number[i])
+
+#endif

@@ -1,0 +1,130 @@
+/* Loads a tile of the caller's array: any element type, strides and byte order, converted here and
+ * nowhere else.
+ *
+ * integer[0]: the slot; integer[1]: the padding; integer[2]: the offset of a fixed affine map's
+ * buffers, or -1; integer[3]: whether the first operand is noise, scaled by the run's jitter. Noise
+ * and affine map are applied in float64, before the rounding to the dtype of the run.
+ */
+#ifndef CF_FN
+
+#include "engine/array.h"
+#include "ops/input.h"
+#include "ops/rows.h"
+
+#define CF_BODY "ops/input.c"
+#include "simd/instantiate.h"
+
+static const cf_op input_op = {
+    .name = "input",
+    .flags = CF_OP_INPUT,
+    .kernel = CF_VERSIONS(load),
+};
+
+/* Zeros beyond the last row. */
+static const cf_op cotangent_op = {
+    .name = "cotangent",
+    .flags = CF_OP_INPUT | CF_OP_LANES_DIFFER,
+    .kernel = CF_VERSIONS(load),
+};
+
+static void affine_input_rule(cf_builder *b, const cf_node *node, cf_value out, cf_value dout,
+                              const bool *needed, cf_value *dx) {
+    (void)out;
+    (void)needed;
+    dx[node->operands - 1] = cf_fixed_scale(b, dout, (size_t)node->attributes.integer[2], true);
+}
+
+/* (input - shift) / scale. The last operand is the plain input, which stands there for the gradient
+ * alone. */
+static const cf_op affine_input_op = {
+    .name = "affine input",
+    .flags = CF_OP_INPUT | CF_OP_LAST_UNREAD,
+    .kernel = CF_VERSIONS(load),
+    .gradient = affine_input_rule,
+};
+
+cf_value cf_input(cf_builder *b, int slot, size_t features, cf_padding padding) {
+    cf_attributes attributes = {.integer = {slot, padding, -1, 0}};
+    return cf_emit(b, padding == CF_PAD_ZERO ? &cotangent_op : &input_op, CF_ROW, features, 0, NULL,
+                   &attributes);
+}
+
+cf_value cf_jittered_input(cf_builder *b, int slot, cf_value noise) {
+    if (cf_builder_status(b) != CF_OK)
+        return CF_NO_VALUE;
+    cf_attributes attributes = {.integer = {slot, CF_PAD_REPEAT, -1, 1}};
+    return cf_emit(b, &input_op, CF_ROW, cf_value_size(b, noise), 1, &noise, &attributes);
+}
+
+cf_value cf_affine_input(cf_builder *b, cf_value input, size_t offset) {
+    const cf_node *node = cf_whole_node(b, input);
+    if (node == NULL || node->op != &input_op)
+        return CF_NO_VALUE;
+    cf_attributes attributes = node->attributes;
+    attributes.integer[2] = (int64_t)offset;
+    cf_value operands[2] = {node->operand[0], input};
+    bool noise = node->operands > 0;
+    return cf_emit(b, &affine_input_op, CF_ROW, node->size, noise ? 2 : 1,
+                   noise ? operands : operands + 1, &attributes);
+}
+
+#else
+
+#include "ops/rows.h"
+
+/* Where sample `lane` of the tile begins. */
+static const char *CF_FN(sample)(const cf_call *call, const cf_array *array, size_t lane) {
+    size_t row = call->row + (lane < call->rows ? lane : call->rows - 1);
+    if (array->repeat > 1)
+        row /= array->repeat;
+    int64_t index = array->index != NULL ? array->index[row] : (int64_t)row;
+    return (const char *)array->data + index * array->row_stride;
+}
+
+/* Reads one feature of the tile into `stage`. */
+static void CF_FN(read_feature)(const cf_array *array, const char *const *samples, size_t feature,
+                                size_t lanes, double *stage) {
+    ptrdiff_t offset = (ptrdiff_t)feature * array->feature_stride;
+    if (array->element == CF_DOUBLE && !array->swapped) {
+        for (size_t lane = 0; lane < lanes; lane++)
+            memcpy(&stage[lane], samples[lane] + offset, sizeof(double));
+    } else if (array->element == CF_FLOAT && !array->swapped) {
+        for (size_t lane = 0; lane < lanes; lane++) {
+            float v;
+            memcpy(&v, samples[lane] + offset, sizeof v);
+            stage[lane] = v;
+        }
+    } else {
+        for (size_t lane = 0; lane < lanes; lane++)
+            stage[lane] = cf_read_element(samples[lane] + offset, array);
+    }
+}
+
+static void CF_FN(load)(const cf_call *call) {
+    const cf_node *node = call->step->node;
+    const int64_t *attributes = node->attributes.integer;
+    const cf_array *array = &call->run->input[attributes[0]];
+    const double *shift = call->run->buffers + attributes[2], *scale = shift + node->size;
+    real *out = call->out;
+    const char *samples[CF_MAX_LANES];
+    double stage[CF_MAX_LANES];
+    for (size_t lane = 0; lane < call->lanes; lane++)
+        samples[lane] = CF_FN(sample)(call, array, lane);
+    for (size_t f = 0; f < node->size; f++, out += call->lanes) {
+        CF_FN(read_feature)(array, samples, f, call->lanes, stage);
+        if (attributes[3]) {
+            const real *noise = cf_row(call, 0, f);
+            for (size_t lane = 0; lane < call->lanes; lane++)
+                stage[lane] += call->run->jitter[f] * noise[lane];
+        }
+        if (attributes[2] >= 0)
+            for (size_t lane = 0; lane < call->lanes; lane++)
+                stage[lane] = (stage[lane] - shift[f]) / scale[f];
+        for (size_t lane = 0; lane < call->lanes; lane++)
+            out[lane] = (real)stage[lane];
+        if (attributes[1] == CF_PAD_ZERO)
+            memset(out + call->rows, 0, (call->lanes - call->rows) * sizeof(real));
+    }
+}
+
+#endif

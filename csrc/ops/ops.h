@@ -1,0 +1,114 @@
+/* The ops, as layers, conditioners and objectives emit them.
+ *
+ * Elementwise ops take row or shared values alike: where both meet, the shared one is repeated in
+ * every row; one feature beside several is repeated for each.
+ */
+#ifndef CF_OPS_OPS_H
+#define CF_OPS_OPS_H
+
+#include "engine/intrinsics.h"
+#include "engine/program.h"
+
+/* --- inputs and outputs
+ * ------------------------------------------------------------------------------------- */
+
+/* What lanes beyond the last row hold: the last row again, or zeros (cotangents). */
+typedef enum { CF_PAD_REPEAT, CF_PAD_ZERO } cf_padding;
+
+/* The caller's array in `slot`, converted to the dtype of the run. */
+cf_value cf_input(cf_builder *b, int slot, size_t features, cf_padding padding);
+
+/* The same plus noise times the run's jitter, added before any rounding to the dtype; noise has as
+ * many features. */
+cf_value cf_jittered_input(cf_builder *b, int slot, cf_value noise);
+
+/* Stores a row value in the caller's array in `slot`. */
+void cf_output(cf_builder *b, int slot, cf_value value);
+
+/* A tensor of the parameter slab. */
+cf_value cf_parameter(cf_builder *b, size_t offset, size_t size);
+
+/* x scale + shift, or its inverse, with shift and scale float64 buffers at `offset` and `offset +
+ * features`. Beside an input or output it is done in float64 before the rounding to the dtype, so
+ * that large offsets lose nothing. */
+cf_value cf_fixed_affine(cf_builder *b, cf_value x, size_t offset, bool inverse);
+
+/* Sum of log|scale| of those buffers: a shared number. */
+cf_value cf_fixed_affine_log_det(cf_builder *b, size_t offset, size_t features);
+
+/* --- shared and row values
+ * ------------------------------------------------------------------------------------ */
+
+/* x itself, or a copy if it is a shared view that is not contiguous. */
+cf_value cf_contiguous(cf_builder *b, cf_value x);
+
+/* A shared value in every row. */
+cf_value cf_broadcast(cf_builder *b, cf_value shared);
+
+/* The sum over all rows: a shared value. */
+cf_value cf_sum_rows(cf_builder *b, cf_value x);
+
+/* The sum over rows of the outer products x y^T: a shared value of size(x) rows and size(y)
+ * columns. */
+cf_value cf_outer_sum_rows(cf_builder *b, cf_value x, cf_value y);
+
+/* Random numbers of the run's seed and rows; `stream` tells one op's numbers from another's. */
+cf_value cf_random_normal_rows(cf_builder *b, size_t features, uint32_t stream);
+cf_value cf_random_uniform_rows(cf_builder *b, size_t features, uint32_t stream);
+
+/* --- matrices
+ * ---------------------------------------------------------------------------------------------------
+ */
+
+/* W x + bias, W shared with `outputs` rows and size(x) columns; bias shared or CF_NO_VALUE. */
+cf_value cf_matmul(cf_builder *b, cf_value weight, cf_value bias, cf_value x, size_t outputs);
+
+/* W^T x. */
+cf_value cf_matmul_transposed(cf_builder *b, cf_value weight, cf_value x, size_t outputs);
+
+/* --- arithmetic
+ * ---------------------------------------------------------------------------------------------------
+ */
+
+cf_value cf_subtract(cf_builder *b, cf_value x, cf_value y);
+cf_value cf_multiply(cf_builder *b, cf_value x, cf_value y);
+cf_value cf_divide(cf_builder *b, cf_value x, cf_value y);
+/* factor x + term. */
+cf_value cf_scale(cf_builder *b, cf_value x, double factor, double term);
+/* min(max(x, low), high); the gradient is 0 outside. */
+cf_value cf_clamp(cf_builder *b, cf_value x, double low, double high);
+/* A sum in which either may be missing (CF_NO_VALUE is 0). */
+cf_value cf_add_optional(cf_builder *b, cf_value x, cf_value y);
+
+/* --- functions
+ * ------------------------------------------------------------------------------------------------------
+ */
+
+cf_value cf_exp(cf_builder *b, cf_value x);
+cf_value cf_log(cf_builder *b, cf_value x);
+cf_value cf_log1p(cf_builder *b, cf_value x);
+cf_value cf_expm1(cf_builder *b, cf_value x);
+cf_value cf_relu(cf_builder *b, cf_value x);
+/* dy where y > 0, else 0. */
+cf_value cf_relu_gradient(cf_builder *b, cf_value y, cf_value dy);
+cf_value cf_leaky_relu(cf_builder *b, cf_value x, double slope);
+cf_value cf_tanh(cf_builder *b, cf_value x);
+cf_value cf_sigmoid(cf_builder *b, cf_value x);
+cf_value cf_softplus(cf_builder *b, cf_value x);
+cf_value cf_elu(cf_builder *b, cf_value x);
+cf_value cf_silu(cf_builder *b, cf_value x);
+cf_value cf_gelu(cf_builder *b, cf_value x);
+/* x / (1 + |x| / bound): the identity near 0, within (-bound, bound). */
+cf_value cf_softclip(cf_builder *b, cf_value x, double bound);
+
+/* --- densities and maps with their log-determinant
+ * --------------------------------------------------------------- */
+
+/* -(sum of u^2) / 2 - features log(2 pi) / 2: one feature. */
+cf_value cf_normal_log_density(cf_builder *b, cf_value u);
+
+/* x exp(s) + t with log_det = sum of s, or (x - t) exp(-s) with log_det = -(sum of s). */
+cf_value cf_affine(cf_builder *b, cf_value x, cf_value s, cf_value t, bool inverse,
+                   cf_value *log_det);
+
+#endif

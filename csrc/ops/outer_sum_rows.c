@@ -1,0 +1,48 @@
+/* The sum over rows of x y^T, the gradient of a matrix: one of x and y is a cotangent, 0 in lanes
+ * beyond the last row. */
+#include "ops/rows.h"
+#include "simd/matmul.h"
+
+static void outer_sum_rule(cf_builder *b, const cf_node *node, cf_value out, cf_value dout,
+                           const bool *needed, cf_value *dx) {
+    (void)out;
+    if (needed[0])
+        dx[0] = cf_matmul(b, dout, CF_NO_VALUE, node->operand[1], node->operand_size[0]);
+    if (needed[1])
+        dx[1] = cf_matmul_transposed(b, dout, node->operand[0], node->operand_size[1]);
+}
+
+static size_t outer_sum_scratch(const cf_node *node, size_t lanes, cf_dtype dtype) {
+    return cf_outer_sum_scratch(node->operand_size[0], node->operand_size[1], lanes, dtype);
+}
+
+static void outer_sum(const cf_call *call) {
+    const cf_operand *x = &call->step->operand[0], *y = &call->step->operand[1];
+    cf_outer_sum_args args = {.outputs = x->size,
+                              .inputs = y->size,
+                              .lanes = call->lanes,
+                              .dy = call->base[CF_SPACE_TILE],
+                              .x = call->base[CF_SPACE_TILE],
+                              .dy_rows = x->rows,
+                              .x_rows = y->rows,
+                              .dw = call->out,
+                              .scratch = call->scratch,
+                              .accumulate = call->accumulate};
+    cf_outer_sum[call->level][call->dtype](&args);
+}
+
+static const cf_op outer_sum_op = {
+    .name = "outer_sum_rows",
+    .flags = CF_OP_REDUCTION,
+    .kernel = CF_ONE_VERSION(outer_sum),
+    .gradient = outer_sum_rule,
+    .scratch = outer_sum_scratch,
+};
+
+cf_value cf_outer_sum_rows(cf_builder *b, cf_value x, cf_value y) {
+    size_t size;
+    if (cf_builder_status(b) != CF_OK)
+        return CF_NO_VALUE;
+    size = cf_value_size(b, x) * cf_value_size(b, y); /* both below 2^31 */
+    return cf_emit(b, &outer_sum_op, CF_SHARED, size, 2, (cf_value[]){x, y}, NULL);
+}

@@ -1,0 +1,52 @@
+/* Stores a tile in the caller's array. integer[0]: the slot; integer[1]: the offset of a fixed
+ * affine map's buffers, or -1: then x scale + shift is computed in float64 and rounded once. */
+#ifndef CF_FN
+
+#include "ops/input.h"
+#include "ops/rows.h"
+
+#define CF_BODY "ops/output.c"
+#include "simd/instantiate.h"
+
+static const cf_op output_op = {
+    .name = "output",
+    .flags = CF_OP_OUTPUT,
+    .kernel = CF_VERSIONS(store),
+};
+
+void cf_output(cf_builder *b, int slot, cf_value value) {
+    cf_attributes attributes = {.integer = {slot, -1}};
+    size_t offset;
+    if (cf_builder_status(b) != CF_OK || cf_is_none(value)) {
+        cf_builder_fail(b, CF_INVALID, "an output is missing");
+        return;
+    }
+    if (cf_value_kind(b, value) == CF_SHARED)
+        value = cf_broadcast(b, value);
+    if (cf_is_fixed_affine(b, value, &value, &offset))
+        attributes.integer[1] = (int64_t)offset;
+    cf_emit(b, &output_op, CF_ROW, 0, 1, &value, &attributes);
+}
+
+#else
+
+#include "ops/rows.h"
+
+static void CF_FN(store)(const cf_call *call) {
+    const int64_t *attributes = call->step->node->attributes.integer;
+    const cf_result *result = &call->run->output[attributes[0]];
+    size_t features = call->step->operand[0].size;
+    const double *shift = call->run->buffers + attributes[1], *scale = shift + features;
+    real *out = (real *)result->data + call->row * result->row_stride;
+    for (size_t f = 0; f < features; f++) {
+        const real *row = cf_row(call, 0, f);
+        if (attributes[1] < 0)
+            for (size_t lane = 0; lane < call->rows; lane++)
+                out[lane * result->row_stride + f] = row[lane];
+        else
+            for (size_t lane = 0; lane < call->rows; lane++)
+                out[lane * result->row_stride + f] = (real)(row[lane] * scale[f] + shift[f]);
+    }
+}
+
+#endif

@@ -1,0 +1,55 @@
+/* The matrix kernels: everything that costs rows x weights goes through these three.
+ *
+ * A tile holds feature rows of `lanes` contiguous reals, one lane a sample; lanes is a multiple of 16. Row k of an operand lies
+ * at base + rows[k] * lanes, so that views (masks, concatenations, permutations) cost nothing. Outputs are contiguous rows.
+ * No kernel allocates. Results do not depend on `lanes`, nor on where in a tile a sample lies: each output of
+ * cf_linear is a chain of fused multiply-adds over the inputs in ascending order, starting from 0, then + bias.
+ */
+#ifndef CF_SIMD_MATMUL_H
+#define CF_SIMD_MATMUL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "simd/simd.h"
+
+/* Applied to finished output rows while they are hot: rows [first, first + count) of the output, their lanes
+ * [lane, lane + width) only. */
+typedef void (*cf_epilogue)(const void *context, size_t first, size_t count, size_t lane, size_t width);
+
+typedef struct {
+    size_t outputs, inputs, lanes;
+    const void *weight;                    /* w(o, k) = weight[o * output_stride + k * input_stride] */
+    size_t output_stride, input_stride;    /* one of them is 1 */
+    const void *bias;                      /* outputs reals, or NULL */
+    const void *x;                         /* base of the inputs */
+    const uint32_t *x_rows;                /* inputs row numbers */
+    void *y;                               /* outputs x lanes; overlaps no input */
+    cf_epilogue epilogue;                  /* or NULL */
+    const void *epilogue_context;
+    bool one_row;                          /* every lane holds the same sample: the kernel may compute one and repeat it */
+} cf_linear_args;
+
+/* y[o][r] = sum_k w(o, k) x[k][r] + bias[o]. */
+typedef void (*cf_linear_kernel)(const cf_linear_args *args);
+
+typedef struct {
+    size_t outputs, inputs, lanes;
+    const void *dy, *x;
+    const uint32_t *dy_rows, *x_rows;      /* outputs and inputs row numbers */
+    void *dw;                              /* outputs x inputs, row-major */
+    void *scratch;                         /* cf_outer_sum_scratch() bytes, aligned to CF_ALIGNMENT */
+    bool accumulate;                       /* dw += rather than dw = */
+} cf_outer_sum_args;
+
+/* dw[o][k] (+)= sum_r dy[o][r] x[k][r], the lanes summed in ascending order of blocks. */
+typedef void (*cf_outer_sum_kernel)(const cf_outer_sum_args *args);
+
+/* Bytes of scratch that cf_outer_sum needs. */
+size_t cf_outer_sum_scratch(size_t outputs, size_t inputs, size_t lanes, cf_dtype dtype);
+
+extern const cf_linear_kernel cf_linear[CF_SIMD_LEVELS][CF_DTYPES];
+extern const cf_outer_sum_kernel cf_outer_sum[CF_SIMD_LEVELS][CF_DTYPES];
+
+#endif
