@@ -32,6 +32,14 @@ typedef struct {
     size_t repeat;                        /* rows i to i + repeat - 1 are the same data row; 0: 1 */
 } cf_array;
 
+/* Makes the array begin `rows` rows later; one row for all stays. */
+static inline void cf_array_skip(cf_array *array, size_t rows) {
+    if (array->index != NULL)
+        array->index += rows;
+    else if (array->data != NULL)
+        array->data = (const char *)array->data + (ptrdiff_t)rows * array->row_stride;
+}
+
 /* The element at p, as float64. */
 double cf_read_element(const char *p, const cf_array *array);
 

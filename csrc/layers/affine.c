@@ -12,6 +12,15 @@ typedef struct {
     size_t buffers;          /* shift and scale, if fixed */
 } affine_state;
 
+bool cf_affine_is_open(const cf_layer *layer, size_t *offset) {
+    if (cf_spec_type_of(layer->spec) != &cf_affine_type)
+        return false;
+    const affine_state *state = layer->state;
+    *offset = state->buffers;
+    return !state->learned && cf_spec_get(layer->spec, "shift")->kind == CF_NONE &&
+           cf_spec_get(layer->spec, "scale")->kind == CF_NONE;
+}
+
 static cf_status fill(const cf_layer *layer, double *values) {
     const char *names[2] = {"shift", "scale"};
     for (int k = 0; k < 2; k++) {

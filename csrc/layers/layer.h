@@ -49,6 +49,10 @@ cf_value cf_layer_forward(const cf_layer *layer, cf_builder *b, cf_value u, cf_v
 cf_value cf_layer_inverse(const cf_layer *layer, cf_builder *b, cf_value x, cf_value context,
                           cf_value *log_det);
 
+/* Whether `layer` is a fixed Affine whose shift and scale the user left open; *offset is that of
+ * its buffers, shift first. */
+bool cf_affine_is_open(const cf_layer *layer, size_t *offset);
+
 extern const cf_spec_type cf_coupling_type, cf_permutation_type, cf_affine_type, cf_inverse_type,
     cf_chain_type;
 

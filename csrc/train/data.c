@@ -1,0 +1,151 @@
+#include "train/data.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "base/philox.h"
+
+/* Feature f of row i, as float64. */
+static double element(const cf_array *array, size_t i, size_t f) {
+    int64_t row = array->index != NULL ? array->index[i] : (int64_t)i;
+    return cf_read_element((const char *)array->data + row * array->row_stride +
+                               (ptrdiff_t)f * array->feature_stride,
+                           array);
+}
+
+static long long row_number(const cf_array *array, size_t i) {
+    return array->index != NULL ? (long long)array->index[i] : (long long)i;
+}
+
+static cf_status check_finite(const cf_array *array, size_t rows, size_t features,
+                              const char *what) {
+    for (size_t i = 0; i < rows; i++)
+        for (size_t f = 0; f < features; f++) {
+            double value = element(array, i, f);
+            if (!isfinite(value))
+                return cf_fail(CF_INVALID,
+                               "%s: row %lld holds %g in column %zu; all must be finite", what,
+                               row_number(array, i), value, f);
+        }
+    return CF_OK;
+}
+
+static cf_status check_weights(const cf_data *data, const char *what) {
+    double sum = 0.0;
+    for (size_t i = 0; data->weights != NULL && i < data->rows; i++) {
+        if (!(data->weights[i] >= 0.0 && isfinite(data->weights[i])))
+            return cf_fail(CF_INVALID, "%s: the weight of row %zu is %g; it must be 0 or more",
+                           what, i, data->weights[i]);
+        sum += data->weights[i];
+    }
+    if (data->weights != NULL && sum == 0.0)
+        return cf_fail(CF_INVALID, "%s: all weights are 0", what);
+    return CF_OK;
+}
+
+cf_status cf_data_check(const cf_data *data, size_t features, size_t context, const char *what) {
+    if (data->rows == 0)
+        return cf_fail(CF_INVALID, "%s: no rows", what);
+    CF_TRY(check_finite(&data->x, data->rows, features, what));
+    if (data->context.data != NULL)
+        CF_TRY(check_finite(&data->context, data->rows, context, "context"));
+    return check_weights(data, what);
+}
+
+static cf_status fill_split(size_t rows, size_t held_out, uint64_t seed, unsigned char *chosen) {
+    int64_t *order;
+    CF_TRY(cf_alloc(&order, rows, sizeof *order));
+    for (size_t i = 0; i < rows; i++)
+        order[i] = (int64_t)i;
+    cf_philox_shuffle(order, (int64_t)rows, seed, CF_STREAM_SPLIT, 0);
+    for (size_t i = 0; i < held_out; i++)
+        chosen[order[i]] = 1;
+    cf_free(order);
+    return CF_OK;
+}
+
+cf_status cf_data_split(size_t rows, double fraction, uint64_t seed, int64_t **train,
+                        size_t *train_rows, int64_t **validation, size_t *validation_rows) {
+    unsigned char *chosen = NULL;
+    *train = *validation = NULL;
+    if (!(fraction > 0.0 && fraction < 1.0))
+        return cf_fail(CF_INVALID, "validation must be a fraction between 0 and 1, got %g",
+                       fraction);
+    size_t held_out = (size_t)llround(fraction * (double)rows);
+    held_out = held_out < 1 ? 1 : held_out;
+    if (held_out >= rows)
+        return cf_fail(CF_INVALID, "validation=%g leaves no rows to train on: there are %zu",
+                       fraction, rows);
+    cf_status status = cf_alloc(&chosen, rows, 1);
+    if (status == CF_OK)
+        status = fill_split(rows, held_out, seed, chosen);
+    if (status == CF_OK)
+        status = cf_alloc(train, rows - held_out, sizeof **train);
+    if (status == CF_OK)
+        status = cf_alloc(validation, held_out, sizeof **validation);
+    *train_rows = *validation_rows = 0;
+    for (size_t i = 0; i < rows && status == CF_OK; i++)
+        if (chosen[i])
+            (*validation)[(*validation_rows)++] = (int64_t)i;
+        else
+            (*train)[(*train_rows)++] = (int64_t)i;
+    if (status != CF_OK) {
+        cf_free(*train);
+        cf_free(*validation);
+        *train = *validation = NULL;
+    }
+    cf_free(chosen);
+    return status;
+}
+
+double cf_data_mean_weight(const cf_data *data) {
+    double sum = 0.0;
+    if (data->weights == NULL)
+        return 1.0;
+    for (size_t i = 0; i < data->rows; i++)
+        sum += data->weights[i];
+    return sum / (double)data->rows;
+}
+
+/* The weighted mean and standard deviation of one column, in two passes. */
+static void moments(const cf_data *data, size_t f, double *mean, double *deviation) {
+    double total = 0.0, sum = 0.0, squares = 0.0;
+    for (size_t i = 0; i < data->rows; i++) {
+        double w = data->weights != NULL ? data->weights[i] : 1.0;
+        total += w;
+        sum += w * (element(&data->x, i, f) - element(&data->x, 0, f));
+    }
+    *mean = element(&data->x, 0, f) + sum / total;
+    for (size_t i = 0; i < data->rows; i++) {
+        double w = data->weights != NULL ? data->weights[i] : 1.0;
+        double d = element(&data->x, i, f) - *mean;
+        squares += w * d * d;
+    }
+    *deviation = sqrt(squares / total);
+    if (!(*deviation > 0.0 && isfinite(*deviation)))
+        *deviation = 1.0;
+}
+
+/* Where the open Affine of the last layer keeps shift and scale; NULL if there is none, or it has
+ * been set. */
+static double *find_open_affine(cf_flow *flow) {
+    const cf_layer *chain = cf_flow_chain(flow);
+    size_t features = cf_flow_features(flow), offset;
+    if (chain->children == 0 || !cf_affine_is_open(&chain->child[chain->children - 1], &offset))
+        return NULL;
+    double *values = cf_flow_buffers(flow) + offset;
+    for (size_t f = 0; f < features; f++)
+        if (values[f] != 0.0 || values[features + f] != 1.0)
+            return NULL;
+    return values;
+}
+
+cf_status cf_data_standardize(cf_flow *flow, const cf_data *data, bool *done) {
+    double *values = find_open_affine(flow);
+    size_t features = cf_flow_features(flow);
+    *done = values != NULL;
+    for (size_t f = 0; values != NULL && f < features; f++)
+        moments(data, f, &values[f], &values[features + f]);
+    return CF_OK;
+}

@@ -1,0 +1,32 @@
+/* Training data: rows read in place, looked through once before the first step. */
+#ifndef CF_TRAIN_DATA_H
+#define CF_TRAIN_DATA_H
+
+#include "engine/array.h"
+#include "flow/flow.h"
+
+typedef struct {
+    size_t rows;
+    cf_array x, context;   /* context.data NULL: none */
+    const double *weights; /* by row, or NULL: all 1 */
+} cf_data;
+
+/* CF_INVALID, with the row's number in the caller's array, if a row holds NaN or infinity, or a
+ * weight is negative or not finite, or all weights are 0, or there is no row. `what` names the data
+ * in the message. */
+cf_status cf_data_check(const cf_data *data, size_t features, size_t context, const char *what);
+
+/* A split by chance: `validation` gets round(fraction rows) rows, at least one, `train` the others,
+ * which must be at least one; both ascending. Arrays are freed with cf_free. */
+cf_status cf_data_split(size_t rows, double fraction, uint64_t seed, int64_t **train,
+                        size_t *train_rows, int64_t **validation, size_t *validation_rows);
+
+/* If the flow's last layer is a fixed Affine whose shift and scale the user left open and that no
+ * fit has set yet, sets it to the weighted mean and standard deviation of the data (1 for a
+ * constant column); *done tells. */
+cf_status cf_data_standardize(cf_flow *flow, const cf_data *data, bool *done);
+
+/* The weights' mean. */
+double cf_data_mean_weight(const cf_data *data);
+
+#endif
