@@ -104,7 +104,7 @@ static void CF_FN(load)(const cf_call *call) {
     const cf_node *node = call->step->node;
     const int64_t *attributes = node->attributes.integer;
     const cf_array *array = &call->run->input[attributes[0]];
-    const double *shift = call->run->buffers + attributes[2], *scale = shift + node->size;
+    const double *shift = attributes[2] < 0 ? NULL : call->run->buffers + attributes[2];
     real *out = call->out;
     const char *samples[CF_MAX_LANES];
     double stage[CF_MAX_LANES];
@@ -117,9 +117,9 @@ static void CF_FN(load)(const cf_call *call) {
             for (size_t lane = 0; lane < call->lanes; lane++)
                 stage[lane] += call->run->jitter[f] * noise[lane];
         }
-        if (attributes[2] >= 0)
+        if (shift != NULL)
             for (size_t lane = 0; lane < call->lanes; lane++)
-                stage[lane] = (stage[lane] - shift[f]) / scale[f];
+                stage[lane] = (stage[lane] - shift[f]) / shift[node->size + f];
         for (size_t lane = 0; lane < call->lanes; lane++)
             out[lane] = (real)stage[lane];
         if (attributes[1] == CF_PAD_ZERO)

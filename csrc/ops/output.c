@@ -36,16 +36,16 @@ static void CF_FN(store)(const cf_call *call) {
     const int64_t *attributes = call->step->node->attributes.integer;
     const cf_result *result = &call->run->output[attributes[0]];
     size_t features = call->step->operand[0].size;
-    const double *shift = call->run->buffers + attributes[1], *scale = shift + features;
+    const double *shift = attributes[1] < 0 ? NULL : call->run->buffers + attributes[1];
     real *out = (real *)result->data + call->row * result->row_stride;
     for (size_t f = 0; f < features; f++) {
         const real *row = cf_row(call, 0, f);
-        if (attributes[1] < 0)
+        if (shift == NULL)
             for (size_t lane = 0; lane < call->rows; lane++)
                 out[lane * result->row_stride + f] = row[lane];
         else
             for (size_t lane = 0; lane < call->rows; lane++)
-                out[lane * result->row_stride + f] = (real)(row[lane] * scale[f] + shift[f]);
+                out[lane * result->row_stride + f] = (real)(row[lane] * shift[features + f] + shift[f]);
     }
 }
 

@@ -1,0 +1,40 @@
+"""Derivatives by differences: the truth that gradients are tested against."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+
+def derivative(f: Callable[[float], np.ndarray], step: float = 2e-3) -> np.ndarray:
+    """f'(0) by central differences, extrapolated twice (Richardson): error of order step**6."""
+    d = [(f(h) - f(-h)) / (2 * h) for h in (step, step / 2, step / 4)]
+    first = [(4 * d[1] - d[0]) / 3, (4 * d[2] - d[1]) / 3]
+    return (16 * first[1] - first[0]) / 15
+
+
+def gradient(f: Callable[[], float], array: np.ndarray, step: float = 2e-3) -> np.ndarray:
+    """The gradient of f(), which reads `array`, with respect to its entries."""
+    result = np.empty(array.shape)
+    for index in np.ndindex(array.shape):
+        start = array[index]
+
+        def moved(h: float, index: tuple = index, start: float = start) -> float:
+            array[index] = start + h
+            value = f()
+            array[index] = start
+            return value
+
+        result[index] = derivative(moved, step)
+    return result
+
+
+def jacobian(f: Callable[[np.ndarray], np.ndarray], x: np.ndarray, step: float = 2e-3) -> np.ndarray:
+    """d f(x)[n, i] / d x[n, j] of a function of rows: (n, i, j)."""
+    columns = []
+    for j in range(x.shape[1]):
+        direction = np.zeros_like(x)
+        direction[:, j] = 1
+        columns.append(derivative(lambda h, d=direction: f(x + h * d), step))
+    return np.stack(columns, axis=-1)

@@ -1,0 +1,219 @@
+"""Builds a flow from a golden case: public constructors, and arrays copied into ``flow.parameters``.
+
+A builder a layer type turns the description into a spec and says which array fills which parameter. Weights are copied
+with their rows and columns re-ordered, and that is all.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import cflows as cf
+
+
+@dataclass(frozen=True)
+class Source:
+    """Which part of which golden array a parameter is."""
+
+    key: str
+    rows: np.ndarray | slice = slice(None)
+    columns: np.ndarray | slice = slice(None)
+
+    def read(self, arrays: dict[str, np.ndarray], prefix: str = "") -> np.ndarray:
+        array = arrays[prefix + self.key]
+        return array[self.rows][:, self.columns] if array.ndim == 2 else array[self.rows]
+
+
+Sources = dict[str, Source]  # by parameter name within the layer
+
+SCALES: dict[str, dict[str, Any]] = {
+    "exp": {"form": "exp"},
+    "exp_softclip_1e-3": {"form": "softclip", "bound": -np.log(1e-3)},
+    "sigmoid_plus2": {"form": "sigmoid", "offset": 2.0},
+    "sigmoid_plus2_eps": {"form": "sigmoid", "offset": 2.0, "minimum": 1e-3},
+    "softplus_eps": {"form": "softplus", "minimum": 1e-3},
+    "softplus_eps_clamp3": {"form": "softplus", "minimum": 1e-3, "maximum": 3.0},
+}
+
+
+def scale_of(univariate: dict[str, Any], **options: Any) -> cf.Scale:
+    name = univariate["scale_map"]
+    if name.startswith("exp_tanh:"):
+        return cf.Scale("tanh", bound=float(name.split(":")[1]), **options)
+    return cf.Scale(**SCALES[name], **options)
+
+
+def dense(ours: str, theirs: str, rows: Any = slice(None), columns: Any = slice(None)) -> Sources:
+    return {
+        f"{ours}.weight": Source(f"{theirs}/weight", rows, columns),
+        f"{ours}.bias": Source(f"{theirs}/bias", rows),
+    }
+
+
+def mlp(net: dict[str, Any], name: str, at: str, rows: Any, columns: Any) -> tuple[Any, Sources]:
+    sizes = net["sizes"]
+    spec = cf.MLP(
+        hidden=tuple(sizes[1:-1]),
+        activation=net["activation"],
+        output_activation=net.get("output_activation") or "identity",
+        output_multiplier=net.get("output_multiplier") or 1.0,
+    )
+    sources: Sources = {}
+    last = net["n_linear"] - 1
+    for k in range(net["n_linear"]):
+        sources |= dense(
+            f"{name}.linear{k}",
+            f"{at}/{net['prefix']}linear{k}",
+            rows if k == last else slice(None),
+            columns if k == 0 else slice(None),
+        )
+    return spec, sources
+
+
+def residual_net(
+    net: dict[str, Any], name: str, at: str, rows: Any, columns: Any
+) -> tuple[Any, Sources]:
+    spec = cf.ResidualNet(net["hidden"], blocks=net["blocks"], activation=net["activation"])
+    theirs = f"{at}/{net['prefix']}"
+    sources = dense(f"{name}.initial", f"{theirs}initial", columns=columns)
+    for k in range(net["blocks"]):
+        block = f"{theirs}block{k}"
+        sources |= dense(f"{name}.block{k}.linear0", f"{block}/linear0")
+        sources |= dense(f"{name}.block{k}.linear1", f"{block}/linear1")
+        sources |= dense(f"{name}.block{k}.context", f"{block}/context")
+    return spec, sources | dense(f"{name}.final", f"{theirs}final", rows)
+
+
+NETS = {"mlp": mlp, "residual_net": residual_net}
+
+
+def input_columns(layer: dict[str, Any], context_features: int) -> np.ndarray:
+    """Their inputs (listed features, then context) in our order (ascending, then context)."""
+    count = len(layer["conditioning"])
+    context = np.arange(count, count + (context_features if layer["use_context"] else 0))
+    return np.concatenate([np.argsort(layer["conditioning"]), context]).astype(int)
+
+
+def output_rows(layer: dict[str, Any], order: list[str]) -> np.ndarray:
+    """Their raw outputs in our order: all of order[0], then all of order[1], features ascending."""
+    features = np.argsort(layer["transformed"])
+    count, parameters = len(features), layer["raw_per_feature"]
+    theirs = layer["univariate"].get("raw_order", ["shift"])
+    rows = []
+    for name in order:
+        p = theirs.index(name)
+        feature_major = layer["raw_layout"] == "feature_major"
+        rows.append(features * parameters + p if feature_major else p * count + features)
+    return np.concatenate(rows)
+
+
+def coupling(layer: dict[str, Any], at: str, case: Case) -> tuple[Any, Sources]:
+    univariate = layer["univariate"]
+    additive = univariate["kind"] == "additive"
+    if univariate["kind"] not in ("affine", "additive") or "unconditional" in layer:
+        raise ValueError(f"no coupling has the univariate {univariate['kind']}")
+    order = ["shift"] if additive else ["raw_scale", "shift"]
+    conditioner, sources = NETS[layer["net"]["kind"]](
+        layer["net"],
+        "conditioner",
+        at,
+        output_rows(layer, order),
+        input_columns(layer, case.context_features),
+    )
+    options = {"mask": layer["conditioning"], "conditioner": conditioner}
+    if additive:
+        spec = cf.Coupling(transform="additive", **options)
+        return (cf.Inverse(spec) if univariate["sign"] > 0 else spec), sources
+    form = univariate["x_to_u"]
+    if form == "y = scale*x + shift":
+        return cf.Inverse(cf.Coupling(scale=scale_of(univariate), **options)), sources
+    if form == "y = (x - shift)/scale":
+        return cf.Coupling(scale=scale_of(univariate), **options), sources
+    if form == "y = (x - shift)*scale":
+        return cf.Coupling(scale=scale_of(univariate, reciprocal=True), **options), sources
+    raise ValueError(f"no coupling has the form {form}")
+
+
+def masked_affine(layer: dict[str, Any], at: str, case: Case) -> tuple[Any, Sources]:
+    kept, moved = np.sort(layer["conditioning"]), np.sort(layer["transformed"])
+    scale, sources = mlp(layer["s_net"], "scale_conditioner", at, moved, kept)
+    shift, more = mlp(layer["t_net"], "shift_conditioner", at, moved, kept)
+    spec = cf.Coupling(mask=layer["conditioning"], conditioner=[scale, shift], scale="exp")
+    return spec, sources | more
+
+
+def permutation(layer: dict[str, Any], at: str, case: Case) -> tuple[Any, Sources]:
+    return cf.Inverse(cf.Permutation(case.arrays[f"{at}/permutation"])), {}
+
+
+def diag_affine_const(layer: dict[str, Any], at: str, case: Case) -> tuple[Any, Sources]:
+    shift, scale = case.arrays[f"{at}/shift"], case.arrays[f"{at}/scale"]
+    return cf.Inverse(cf.Affine(shift, scale)), {}
+
+
+LAYERS = {
+    "coupling": coupling,
+    "masked_affine": masked_affine,
+    "permutation": permutation,
+    "diag_affine_const": diag_affine_const,
+}
+
+
+def standard_normal() -> tuple[Any, Sources]:
+    return cf.Normal(), {}
+
+
+def diag_normal() -> tuple[Any, Sources]:
+    sources = {"base.loc": Source("base/loc"), "base.log_scale": Source("base/log_scale")}
+    return cf.Normal(learned=True), sources
+
+
+BASES = {"standard_normal": standard_normal, "diag_normal": diag_normal}
+
+
+@dataclass
+class Case:
+    """One golden case: its description and arrays."""
+
+    meta: dict[str, Any]
+    arrays: dict[str, np.ndarray]
+
+    @classmethod
+    def read(cls, path: Path) -> Case:
+        with np.load(path) as file:
+            arrays = {key: file[key] for key in file.files if key != "meta"}
+            return cls(json.loads(str(file["meta"])), arrays)
+
+    @property
+    def context_features(self) -> int:
+        return int(self.meta["context_features"])
+
+    def build(self, dtype: str = "float64") -> tuple[cf.Flow, Sources]:
+        """The flow with this case's weights, and where each parameter's values come from."""
+        layers: list[Any] = []
+        sources: Sources = {}
+        count = len(self.meta["layers"])
+        for i, layer in enumerate(self.meta["layers"]):  # listed x -> u; ours are base to data
+            spec, found = LAYERS[layer["type"]](layer, f"layer{i}", self)
+            layers.insert(0, spec)
+            sources |= {f"layers.{count - 1 - i}.{name}": s for name, s in found.items()}
+        base, found = BASES[self.meta["base"]["type"]]()
+        flow = cf.Flow(
+            layers,
+            features=self.meta["features"],
+            context_features=self.context_features,
+            base=base,
+            dtype=dtype,
+        )
+        sources |= found
+        # What the description names but this net does not have (a block's context layer).
+        sources = {name: s for name, s in sources.items() if name in flow.parameters}
+        assert sorted(sources) == sorted(flow.parameters)
+        for name, parameter in flow.parameters.items():
+            parameter[...] = sources[name].read(self.arrays).reshape(parameter.shape)
+        return flow, sources

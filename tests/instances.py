@@ -1,0 +1,167 @@
+"""The table of instances: every layer, in every form, that the contract in test_contract.py is held against.
+
+To add a layer, add lines here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+import cflows as cf
+
+SMALL = {"hidden": (7, 6), "activation": "tanh"}
+
+
+@dataclass(frozen=True)
+class Instance:
+    """Layers over a base, with their sizes; `volume` is whether log_det varies from row to row."""
+
+    layers: Callable[[], list[Any]]
+    features: int = 4
+    context: int = 0
+    base: Callable[[], Any] = cf.Normal
+    volume: bool = True
+    smooth: bool = True  # no kinks: differences converge everywhere
+
+
+def coupling(**options: Any) -> Callable[[], list[Any]]:
+    return lambda: [cf.Coupling(**{**SMALL, **options})]
+
+
+def with_net(net: Callable[[], Any], **options: Any) -> Callable[[], list[Any]]:
+    return lambda: [cf.Coupling(conditioner=net(), **options)]
+
+
+def pair() -> list[Any]:
+    return [
+        cf.MLP((6,), activation="tanh", output_activation="tanh", output_multiplier=1.5),
+        cf.MLP((5, 6), activation="tanh"),
+    ]
+
+
+def scaled(**options: Any) -> Callable[[], list[Any]]:
+    return lambda: [cf.Coupling(scale=cf.Scale(**options), **SMALL)]
+
+
+def activated(name: str) -> Callable[[], list[Any]]:
+    return lambda: [cf.Coupling(hidden=(8, 8), activation=name)]
+
+
+def real_nvp() -> list[Any]:
+    return [
+        cf.Coupling("alternating", **SMALL),
+        cf.Permutation("random"),
+        cf.Coupling("alternating", swap=True, **SMALL),
+        cf.Affine(shift=[1.0, -2.0, 0.5, 3.0], scale=[2.0, 0.5, -1.5, 1.0]),
+    ]
+
+
+MASK = [True, False, False, True, False]
+KINKED = ("relu", "leaky_relu", "elu")
+
+INSTANCES: dict[str, Instance] = {
+    "coupling-half": Instance(coupling(mask="half")),
+    "coupling-half-odd": Instance(coupling(mask="half"), features=5),
+    "coupling-alternating": Instance(coupling(mask="alternating"), features=5),
+    "coupling-swap": Instance(coupling(mask="alternating", swap=True), features=5),
+    "coupling-booleans": Instance(coupling(mask=MASK), features=5),
+    "coupling-indices": Instance(coupling(mask=[4, 1]), features=5),
+    "coupling-context": Instance(coupling(mask="half"), context=3),
+    "coupling-one-feature": Instance(coupling(), features=1, volume=False),
+    "coupling-one-feature-context": Instance(coupling(), features=1, context=2),
+    "coupling-keeps-none": Instance(coupling(mask=[False] * 3), features=3, volume=False),
+    "coupling-wide": Instance(coupling(mask="half", hidden=(33, 20)), features=21, context=2),
+    "coupling-linear": Instance(coupling(hidden=())),
+    "coupling-additive": Instance(coupling(transform="additive"), volume=False),
+    "coupling-additive-context": Instance(
+        coupling(transform="additive"), context=2, volume=False
+    ),
+    "coupling-residual": Instance(with_net(lambda: cf.ResidualNet(6, blocks=2, activation="tanh"))),
+    "coupling-residual-context": Instance(
+        with_net(lambda: cf.ResidualNet(6, blocks=2, activation="silu")), context=2
+    ),
+    "coupling-two-nets": Instance(with_net(pair, scale="exp")),
+    "coupling-two-nets-context": Instance(with_net(pair, scale="tanh"), context=2),
+    "scale-softclip": Instance(scaled(form="softclip", bound=2.0)),
+    "scale-tanh": Instance(scaled(form="tanh", bound=2.5)),
+    "scale-exp": Instance(scaled(form="exp", offset=0.3)),
+    "scale-sigmoid": Instance(scaled(form="sigmoid", offset=2.0)),
+    "scale-sigmoid-reciprocal": Instance(scaled(form="sigmoid", offset=2.0, reciprocal=True)),
+    "scale-sigmoid-minimum": Instance(scaled(form="sigmoid", minimum=1e-3)),
+    "scale-softplus": Instance(scaled(form="softplus", minimum=1e-3)),
+    "scale-softplus-maximum": Instance(
+        scaled(form="softplus", minimum=1e-3, maximum=3.0), smooth=False
+    ),
+    **{
+        f"activation-{name}": Instance(activated(name), smooth=name not in KINKED)
+        for name in ("relu", "leaky_relu", "tanh", "elu", "silu", "gelu", "softplus", "sigmoid")
+    },
+    "permutation-reverse": Instance(lambda: [cf.Permutation()], volume=False),
+    "permutation-random": Instance(lambda: [cf.Permutation("random")], features=9, volume=False),
+    "permutation-indices": Instance(
+        lambda: [cf.Permutation([2, 0, 3, 1])], features=4, volume=False
+    ),
+    "affine-fixed": Instance(
+        lambda: [cf.Affine([1.0, -2.0, 0.5], [2.0, -0.5, 3.0])], features=3, volume=False
+    ),
+    "affine-fixed-inside": Instance(
+        lambda: [
+            cf.Affine(0.5, [2.0, -0.5, 3.0]),
+            cf.Coupling(**SMALL),
+            cf.Affine([1.0, 2.0, 3.0], 0.7),
+            cf.Permutation(),
+        ],
+        features=3,
+    ),
+    "affine-learned": Instance(
+        lambda: [cf.Affine(1.0, 2.0, learned=True)], features=3, volume=False
+    ),
+    "inverse-coupling": Instance(lambda: [cf.Inverse(cf.Coupling(**SMALL))], context=1),
+    "inverse-affine": Instance(
+        lambda: [cf.Inverse(cf.Affine(1.0, [2.0, 0.5, 4.0, 1.5]))], volume=False
+    ),
+    "chain": Instance(
+        lambda: [
+            cf.Chain([cf.Coupling(**SMALL), cf.Permutation("random")]),
+            cf.Inverse(cf.Chain([cf.Permutation(), cf.Coupling(**SMALL)])),
+        ],
+        context=2,
+    ),
+    "real-nvp": Instance(real_nvp),
+    "base-given": Instance(
+        coupling(), base=lambda: cf.Normal([1.0, 0.0, -1.0, 2.0], [0.5, 1.0, 2.0, 3.0])
+    ),
+    "base-learned": Instance(coupling(), base=lambda: cf.Normal(0.5, 2.0, learned=True)),
+    "empty": Instance(list, features=3, volume=False),
+}
+
+
+def build(name: str, dtype: str = "float64", seed: int = 1) -> cf.Flow:
+    """The instance with random weights, far from the identity."""
+    instance = INSTANCES[name]
+    flow = cf.Flow(
+        instance.layers(),
+        features=instance.features,
+        context_features=instance.context,
+        base=instance.base(),
+        dtype="float64",
+        seed=seed,
+    )
+    rng = np.random.default_rng(seed)
+    for parameter in flow.parameters.values():
+        fan_in = parameter.shape[1] if parameter.ndim == 2 else 4.0
+        parameter[...] = rng.normal(size=parameter.shape) * 1.8 / np.sqrt(fan_in)
+    return flow if dtype == "float64" else flow.astype(dtype)
+
+
+def sample_rows(name: str, rows: int, seed: int = 2) -> tuple[np.ndarray, np.ndarray | None]:
+    """Latent rows u, and a context if the instance has one."""
+    instance = INSTANCES[name]
+    rng = np.random.default_rng(seed)
+    u = rng.normal(size=(rows, instance.features)) * 1.3
+    context = rng.normal(size=(rows, instance.context)) if instance.context else None
+    return u, context

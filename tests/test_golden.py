@@ -1,0 +1,85 @@
+"""Golden cases: numbers that other libraries computed, reproduced from their weights."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from golden_reader import Case
+
+FOLDER = Path(os.environ.get("CFLOWS_GOLDEN") or Path(__file__).parent / "golden")
+CASES = sorted(path.stem for path in FOLDER.glob("*.npz"))
+
+# float32 against float64 references: rounding of every layer, amplified by the layers after it.
+FLOAT32 = 1e-4
+
+
+def close(ours, theirs, tolerance):
+    """The comparison that the cases' README states."""
+    assert ours.shape == theirs.shape
+    assert np.all(np.abs(ours - theirs) <= tolerance * (1 + np.abs(theirs)))
+
+
+def close_gradient(ours, theirs, tolerance):
+    assert ours.shape == theirs.shape
+    assert np.max(np.abs(ours - theirs), initial=0) <= tolerance * (1 + np.max(np.abs(theirs)))
+
+
+def test_there_are_golden_cases():
+    assert len(CASES) >= 8 or "CFLOWS_GOLDEN" in os.environ
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_golden(name):
+    case = Case.read(FOLDER / f"{name}.npz")
+    arrays, tolerance = case.arrays, case.meta["tolerance"]
+    flow, sources = case.build()
+    context, fresh = arrays.get("context"), arrays.get("context_fresh")
+
+    u, log_det = flow.inverse(arrays["x"], context)
+    close(u, arrays["u"], tolerance["rel"])
+    close(log_det, arrays["log_det_inverse"], tolerance["rel"])
+    close(flow.log_prob(arrays["x"], context), arrays["log_prob"], tolerance["rel"])
+
+    x, log_det = flow.forward(arrays["u_fresh"], fresh)
+    close(x, arrays["x_from_u"], tolerance["x_from_u_rel"])
+    close(log_det, arrays["log_det_forward"], tolerance["log_det_forward_rel"])
+
+    rows = arrays["grad_rows"]
+    score = flow.grad_log_prob(arrays["x"], context)
+    close_gradient(-score[rows] / len(rows), arrays["grad/x"][rows], tolerance["grad_rel"])
+
+    weights = np.zeros(len(arrays["x"]))
+    weights[rows] = 1
+    loss, gradients = flow.loss_and_grad(arrays["x"], context, weights=weights)
+    assert loss == pytest.approx(-arrays["log_prob"][rows].mean(), rel=tolerance["rel"])
+    assert sorted(gradients) == sorted(sources)
+    for parameter, source in sources.items():
+        theirs = source.read(arrays, "grad/").reshape(gradients[parameter].shape)
+        close_gradient(gradients[parameter], theirs, tolerance["grad_rel"])
+        assert_rest_is_zero(arrays["grad/" + source.key], source)
+
+
+def assert_rest_is_zero(theirs, source):
+    """Weights that the flow has no place for, masked in the reference, have gradient 0 there."""
+    rest = theirs.copy()
+    if rest.ndim == 2:
+        rest[np.ix_(np.arange(rest.shape[0])[source.rows], np.arange(rest.shape[1])[source.columns])] = 0
+    else:
+        rest[source.rows] = 0
+    assert not rest.any()
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_golden_float32(name):
+    case = Case.read(FOLDER / f"{name}.npz")
+    flow, _ = case.build("float32")
+    regular = np.setdiff1d(np.arange(len(case.arrays["x"])), case.meta["rows"]["special_rows"])
+    context = case.arrays.get("context")
+    x = case.arrays["x"][regular]
+    context = None if context is None else context[regular]
+    u, log_det = flow.inverse(x, context)
+    assert u.dtype == log_det.dtype == np.float32
+    close(u, case.arrays["u"][regular], FLOAT32)
+    close(log_det, case.arrays["log_det_inverse"][regular], FLOAT32)
