@@ -10,6 +10,9 @@
  * publishes first and then looks for sleepers. Both are sequentially consistent, so one of the two sees the other, and
  * nobody touches the lock while nobody sleeps.
  */
+#ifndef _XOPEN_SOURCE
+#define _XOPEN_SOURCE 700 /* signals and clocks, beside C11 */
+#endif
 #include "base/pool.h"
 
 #include <fenv.h>

@@ -14,6 +14,7 @@
 #include "simd/simd.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 #ifdef CF_SIMD_X86

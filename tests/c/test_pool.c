@@ -321,13 +321,13 @@ int main(int count, char **arguments)
         threads_that_cannot_be_started_are_done_without();
         return 0;
     }
+    workers_leave_signals_and_take_over_the_rounding_mode(); /* first, so that it starts workers */
     numbers_are_unique_and_no_work_is_left();
     workers_help_and_the_pool_grows();
     sleeping_workers_wake();
     eight_callers_at_once();
     jobs_of_one_run_side_by_side();
     a_nested_job_runs_on_its_caller_alone();
-    workers_leave_signals_and_take_over_the_rounding_mode();
     the_number_of_threads_can_be_set();
     a_child_forked_from_a_busy_process_rebuilds_the_pool();
     more_threads_than_the_most_are_cut();
