@@ -1,17 +1,25 @@
 /* Philox 4x32-10, the counter-based generator of Salmon et al. 2011 (Random123).
  *
- * key = seed; counter = (row, 64 bits; stream, 32 bits; block, 32 bits). Nothing is kept between calls, so a number
- * depends only on (seed, row, stream, block): not on threads, chunks or order.
+ * key = seed; counter = (row, 64 bits; stream, 32 bits; block, 32 bits). Nothing is kept between
+ * calls, so a number depends only on (seed, row, stream, block): not on threads, chunks or order.
  *
- * All that is said here of which word goes where is frozen by known-answer tests: models and samples depend on it.
- * simd/random.h draws rows of features from the same generator.
+ * All that is said here of which word goes where is frozen by known-answer tests: models and
+ * samples depend on it. simd/random.h draws rows of features from the same generator.
  */
 #ifndef CF_BASE_PHILOX_H
 #define CF_BASE_PHILOX_H
 
 #include <stdint.h>
 
-/* Streams in use; programs number their own random ops from CF_STREAM_PROGRAM on. A stream is less than 2^16. */
+/* Multipliers and key increments: Salmon et al. 2011, table 2 and section 3.2. */
+enum { CF_PHILOX_ROUNDS = 10 };
+#define CF_PHILOX_MULTIPLIER_0 0xD2511F53u
+#define CF_PHILOX_MULTIPLIER_1 0xCD9E8D57u
+#define CF_PHILOX_INCREMENT_0 0x9E3779B9u
+#define CF_PHILOX_INCREMENT_1 0xBB67AE85u
+
+/* Streams in use; programs number their own random ops from CF_STREAM_PROGRAM on. A stream is less
+ * than 2^16. */
 enum {
     CF_STREAM_INITIAL_WEIGHTS = 1, /* row = position in the tensor, block = number of the tensor */
     CF_STREAM_SHUFFLE = 2,         /* row = step of the shuffle, block = epoch */
@@ -21,23 +29,24 @@ enum {
     CF_STREAM_PROGRAM = 16,
 };
 
-/* out = the four 32-bit words of one counter. The counter's words are (row low, row high, stream, block) and the key's
- * (seed low, seed high), in Random123's order. */
+/* out = the four 32-bit words of one counter. The counter's words are (row low, row high, stream,
+ * block) and the key's (seed low, seed high), in Random123's order. */
 void cf_philox(uint64_t seed, uint64_t row, uint32_t stream, uint32_t block, uint32_t out[4]);
 
 /* A number uniform on [0, bound), without bias, from (seed, row, stream, block). bound >= 1.
  *
- * With w the block's words, the candidates are x = w[0] + 2^32 w[1], then w[2] + 2^32 w[3], then the same two of streams
- * stream + 2^16, stream + 2 2^16, … The first x with x bound mod 2^64 >= 2^64 mod bound gives floor(x bound / 2^64)
- * (Lemire 2019, "Fast random integer generation in an interval"). */
+ * With w the block's words, the candidates are x = w[0] + 2^32 w[1], then w[2] + 2^32 w[3], then
+ * the same two of streams stream + 2^16, stream + 2 2^16, … The first x with x bound mod 2^64 >=
+ * 2^64 mod bound gives floor(x bound / 2^64) (Lemire 2019, "Fast random integer generation in an
+ * interval"). */
 uint64_t cf_philox_below(uint64_t seed, uint64_t row, uint32_t stream, uint32_t block,
                          uint64_t bound);
 
 /* A number uniform on [0, 1): the 53 leading bits of w[0] + 2^32 w[1]. */
 double cf_philox_uniform(uint64_t seed, uint64_t row, uint32_t stream, uint32_t block);
 
-/* A Fisher-Yates shuffle of n indices in place. Step i = 0, 1, … n - 2 swaps indices[i] with indices[i + j], j being
- * cf_philox_below(seed, i, stream, block, n - i). */
+/* A Fisher-Yates shuffle of n indices in place. Step i = 0, 1, … n - 2 swaps indices[i] with
+ * indices[i + j], j being cf_philox_below(seed, i, stream, block, n - i). */
 void cf_philox_shuffle(int64_t *indices, int64_t n, uint64_t seed, uint32_t stream, uint32_t block);
 
 #endif

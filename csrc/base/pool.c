@@ -1,14 +1,16 @@
 /* How it works.
  *
- * A job that wants help takes one of a few static places and offers `seats`. Idle workers look through the places and take
- * seats; a worker that returns from one job looks for the next, so that workers serve whichever callers there are. When the
- * caller's own part is done it withdraws the seats that nobody took, and waits for those who took one. A place outlives
- * its job, so a worker that looks late, or at the place's next job, does no harm.
+ * A job that wants help takes one of a few static places and offers `seats`. Idle workers look
+ * through the places and take seats; a worker that returns from one job looks for the next, so that
+ * workers serve whichever callers there are. When the caller's own part is done it withdraws the
+ * seats that nobody took, and waits for those who took one. A place outlives its job, so a worker
+ * that looks late, or at the place's next job, does no harm.
  *
- * Workers and callers that wait first spin for a moment, since in training the next job is a few microseconds away, then
- * sleep. Sleeping follows one pattern: who waits counts itself among the sleepers and then looks once more; who signals
- * publishes first and then looks for sleepers. Both are sequentially consistent, so one of the two sees the other, and
- * nobody touches the lock while nobody sleeps.
+ * Workers and callers that wait first spin for a moment, since in training the next job is a few
+ * microseconds away, then sleep. Sleeping follows one pattern: who waits counts itself among the
+ * sleepers and then looks once more; who signals publishes first and then looks for sleepers. Both
+ * are sequentially consistent, so one of the two sees the other, and nobody touches the lock while
+ * nobody sleeps.
  */
 #ifndef _XOPEN_SOURCE
 #define _XOPEN_SOURCE 700 /* signals and clocks, beside C11 */
@@ -46,9 +48,14 @@ typedef struct {
 
 static cf_job jobs[JOBS];
 
-static alignas(64) atomic_uint posted; /* jobs so far, so that workers see that there is a new one */
-static alignas(64) atomic_int awake;   /* workers that don't sleep, and callers of jobs with help */
-static atomic_int workers;             /* grows under the lock */
+/* Jobs so far, so that workers see that there is a new one; alone in its cache line, as they poll
+ * it. */
+static alignas(64) atomic_uint posted;
+
+/* Workers that don't sleep, and callers of jobs with help. */
+static alignas(64) atomic_int awake;
+
+static atomic_int workers; /* grows under the lock */
 static atomic_int sleeping_workers, sleeping_callers;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -64,15 +71,13 @@ typedef struct {
     int64_t deadline;
 } cf_spin;
 
-static int64_t nanoseconds(void)
-{
+static int64_t nanoseconds(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-static void relax(void)
-{
+static void relax(void) {
 #if defined(__x86_64__)
     __builtin_ia32_pause();
 #elif defined(__aarch64__)
@@ -80,10 +85,9 @@ static void relax(void)
 #endif
 }
 
-/* Whether to look again before going to sleep. Never if threads outnumber processors, as then the thread that is waited
- * for may be waiting for this one's processor. */
-static bool spin(cf_spin *state)
-{
+/* Whether to look again before going to sleep. Never if threads outnumber processors, as then the
+ * thread that is waited for may be waiting for this one's processor. */
+static bool spin(cf_spin *state) {
     if (atomic_load_explicit(&awake, memory_order_relaxed) > cf_processors())
         return false;
     if (state->polls == 0)
@@ -96,13 +100,12 @@ static bool spin(cf_spin *state)
 }
 
 /* Returns when a job has been posted since `seen` were. */
-static void await_job(unsigned seen)
-{
+static void await_job(unsigned seen) {
     cf_spin state = {0};
-    do
+    do {
         if (atomic_load(&posted) != seen)
             return;
-    while (spin(&state));
+    } while (spin(&state));
 
     pthread_mutex_lock(&lock);
     atomic_fetch_sub(&awake, 1);
@@ -115,13 +118,12 @@ static void await_job(unsigned seen)
 }
 
 /* Returns when all who joined the job have returned from it. */
-static void await_participants(cf_job *job, int joined)
-{
+static void await_participants(cf_job *job, int joined) {
     cf_spin state = {0};
-    do
+    do {
         if (atomic_load(&job->finished) == joined)
             return;
-    while (spin(&state));
+    } while (spin(&state));
 
     pthread_mutex_lock(&lock);
     atomic_fetch_sub(&awake, 1);
@@ -135,8 +137,7 @@ static void await_participants(cf_job *job, int joined)
 
 /* -- Workers -- */
 
-static void take_part(cf_job *job, int participant)
-{
+static void take_part(cf_job *job, int participant) {
     fesetenv(&job->environment);
     job->work(job->context, participant);
     atomic_fetch_add(&job->finished, 1);
@@ -149,8 +150,7 @@ static void take_part(cf_job *job, int participant)
 }
 
 /* Takes a seat in some job, if there is one, and does its part. */
-static bool join_a_job(void)
-{
+static bool join_a_job(void) {
     for (int i = 0; i < JOBS; i++) {
         cf_job *job = &jobs[i];
         int seats = atomic_load(&job->seats);
@@ -163,8 +163,7 @@ static bool join_a_job(void)
     return false;
 }
 
-static void *worker(void *unused)
-{
+static void *worker(void *unused) {
     (void)unused;
     in_job = true;
     for (;;) {
@@ -175,19 +174,18 @@ static void *worker(void *unused)
     return NULL;
 }
 
-/* Signals are for the program's own threads (Ctrl-C must reach the main thread), but for those that a thread brings upon
- * itself, which a handler must see to report them. */
-static void fill_worker_signals(sigset_t *blocked)
-{
+/* Signals are for the program's own threads (Ctrl-C must reach the main thread), but for those that
+ * a thread brings upon itself, which a handler must see to report them. */
+static void fill_worker_signals(sigset_t *blocked) {
     static const int own[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS};
     sigfillset(blocked);
     for (size_t i = 0; i < sizeof own / sizeof own[0]; i++)
         sigdelset(blocked, own[i]);
 }
 
-/* Detached: at exit sleeping workers end with the process, and nothing that they use is ever torn down. */
-static bool start_worker(void)
-{
+/* Detached: at exit sleeping workers end with the process, and nothing that they use is ever torn
+ * down. */
+static bool start_worker(void) {
     pthread_attr_t attributes;
     if (pthread_attr_init(&attributes) != 0)
         return false;
@@ -207,8 +205,7 @@ static bool start_worker(void)
 }
 
 /* A forked child has one thread, whatever the others were doing: it starts with an empty pool. */
-static void reset_in_child(void)
-{
+static void reset_in_child(void) {
     pthread_mutex_init(&lock, NULL);
     pthread_cond_init(&job_posted, NULL);
     pthread_cond_init(&participant_finished, NULL);
@@ -222,14 +219,12 @@ static void reset_in_child(void)
     atomic_store(&sleeping_callers, 0);
 }
 
-static void watch_forks(void)
-{
+static void watch_forks(void) {
     pthread_atfork(NULL, NULL, reset_in_child);
 }
 
 /* Starts workers until there are `count`, or as many as can be had. */
-static void grow(int count)
-{
+static void grow(int count) {
     static pthread_once_t watched = PTHREAD_ONCE_INIT;
     if (atomic_load(&workers) >= count)
         return;
@@ -242,16 +237,14 @@ static void grow(int count)
 
 /* -- Callers -- */
 
-static cf_job *take_place(void)
-{
+static cf_job *take_place(void) {
     for (int i = 0; i < JOBS; i++)
-        if (!atomic_exchange(&jobs[i].taken, true))
+        if (!atomic_load(&jobs[i].taken) && !atomic_exchange(&jobs[i].taken, true))
             return &jobs[i];
     return NULL;
 }
 
-static void wake_workers(int count)
-{
+static void wake_workers(int count) {
     int sleeping = atomic_load(&sleeping_workers);
     if (sleeping == 0)
         return;
@@ -262,8 +255,7 @@ static void wake_workers(int count)
 }
 
 /* Offers the job to workers; NULL if no help can be had. */
-static cf_job *post(int participants, void (*work)(void *context, int participant), void *context)
-{
+static cf_job *post(int participants, void (*work)(void *context, int participant), void *context) {
     if (participants > CF_MAX_THREADS)
         participants = CF_MAX_THREADS;
     grow(participants - 1);
@@ -283,16 +275,14 @@ static cf_job *post(int participants, void (*work)(void *context, int participan
 }
 
 /* Lets nobody else join and waits for those who did. */
-static void finish(cf_job *job)
-{
+static void finish(cf_job *job) {
     int vacant = atomic_exchange(&job->seats, 0);
     await_participants(job, job->participants - 1 - vacant);
     atomic_fetch_sub(&awake, 1);
     atomic_store(&job->taken, false);
 }
 
-void cf_pool_run(int participants, void (*work)(void *context, int participant), void *context)
-{
+void cf_pool_run(int participants, void (*work)(void *context, int participant), void *context) {
     bool nested = in_job;
     cf_job *job = participants > 1 && !nested ? post(participants, work, context) : NULL;
     in_job = true;

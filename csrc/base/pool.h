@@ -1,9 +1,10 @@
 /* The project's thread pool.
  *
- * A job is a function run once by each of several participants; the function itself takes work units from an atomic
- * counter of its caller's until none is left. The calling thread always takes part, so a job makes progress even when
- * every worker is busy with another caller's job, and a job of one participant never wakes a worker, nor takes a lock,
- * nor writes anything that threads share.
+ * A job is a function run once by each of several participants; the function itself takes work
+ * units from an atomic counter of its caller's until none is left. The calling thread always takes
+ * part, so a job makes progress even when every worker is busy with another caller's job, and a job
+ * of one participant never wakes a worker, nor takes a lock, nor writes anything that threads
+ * share.
  */
 #ifndef CF_BASE_POOL_H
 #define CF_BASE_POOL_H
@@ -12,26 +13,28 @@
 
 #define CF_MAX_THREADS 256
 
-/* Number of threads a job may use, the caller included: the last cf_set_num_threads, else CFLOWS_NUM_THREADS, else the
- * number of processors. */
+/* Number of threads a job may use, the caller included: the last cf_set_num_threads, else
+ * CFLOWS_NUM_THREADS, else the number of processors. */
 int cf_num_threads(void);
 
-/* Number of processors that the calling thread could run on at the first call, at most CF_MAX_THREADS. */
+/* Number of processors that the calling thread could run on at the first call, at most
+ * CF_MAX_THREADS. */
 int cf_processors(void);
 
 /* CF_INVALID unless 1 <= threads <= CF_MAX_THREADS. Takes effect for jobs that start later. */
 cf_status cf_set_num_threads(int threads);
 
-/* CF_INVALID if CFLOWS_NUM_THREADS is set and neither empty nor a number that cf_set_num_threads would take; checked when
- * the module loads. cf_num_threads passes over such a value. */
+/* CF_INVALID if CFLOWS_NUM_THREADS is set and neither empty nor a number that cf_set_num_threads
+ * would take; checked when the module loads. cf_num_threads passes over such a value. */
 cf_status cf_threads_check(void);
 
-/* Runs work(context, participant) on at most `participants` threads, with participant numbers 0 (the caller) to
- * participants - 1, each used at most once; returns when every participant that started has returned. Participants
- * other than 0 may never start: the function must leave no work undone when it returns. Workers compute in the caller's
- * floating-point environment. Safe from several threads at once, from within a fork()ed child, and nested (a nested job
- * runs on the caller alone). The work function itself must not fork.
- * CF_NO_MEMORY never happens: where threads cannot be started, fewer take part. */
+/* Runs work(context, participant) on at most `participants` threads, with participant numbers 0
+ * (the caller) to participants - 1, each used at most once; returns when every participant that
+ * started has returned. Participants other than 0 may never start: the function must leave no work
+ * undone when it returns. Workers compute in the caller's floating-point environment. Safe from
+ * several threads at once, from within a fork()ed child, and nested (a nested job runs on the
+ * caller alone). The work function itself must not fork. CF_NO_MEMORY never happens: where threads
+ * cannot be started, fewer take part. */
 void cf_pool_run(int participants, void (*work)(void *context, int participant), void *context);
 
 #endif

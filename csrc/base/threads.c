@@ -12,11 +12,11 @@
 
 static const char variable[] = "CFLOWS_NUM_THREADS";
 
-/* What cf_set_num_threads asked for, or what was found at the first call of cf_num_threads; 0 before either. */
+/* What cf_set_num_threads asked for, or what was found at the first call of cf_num_threads; 0
+ * before either. */
 static atomic_int threads_wanted;
 
-static long processors(void)
-{
+static long processors(void) {
 #ifdef __linux__
     cpu_set_t allowed;
     if (sched_getaffinity(0, sizeof allowed, &allowed) == 0)
@@ -25,8 +25,7 @@ static long processors(void)
     return sysconf(_SC_NPROCESSORS_ONLN);
 }
 
-int cf_processors(void)
-{
+int cf_processors(void) {
     static atomic_int found;
     int count = atomic_load_explicit(&found, memory_order_relaxed);
     if (count == 0) {
@@ -37,14 +36,12 @@ int cf_processors(void)
     return count;
 }
 
-static bool in_range(long threads)
-{
+static bool in_range(long threads) {
     return threads >= 1 && threads <= CF_MAX_THREADS;
 }
 
 /* The environment's number of threads: 0 where it names none, -1 where what it says is wrong. */
-static int environment_threads(void)
-{
+static int environment_threads(void) {
     const char *text = getenv(variable);
     if (text == NULL || *text == '\0')
         return 0;
@@ -54,8 +51,7 @@ static int environment_threads(void)
     return errno == 0 && *end == '\0' && in_range(threads) ? (int)threads : -1;
 }
 
-int cf_num_threads(void)
-{
+int cf_num_threads(void) {
     int threads = atomic_load_explicit(&threads_wanted, memory_order_relaxed);
     if (threads > 0)
         return threads;
@@ -66,8 +62,7 @@ int cf_num_threads(void)
     return atomic_compare_exchange_strong(&threads_wanted, &threads, found) ? found : threads;
 }
 
-cf_status cf_set_num_threads(int threads)
-{
+cf_status cf_set_num_threads(int threads) {
     if (!in_range(threads))
         return cf_fail(CF_INVALID, "the number of threads must be between 1 and %d, got %d",
                        CF_MAX_THREADS, threads);
@@ -75,8 +70,7 @@ cf_status cf_set_num_threads(int threads)
     return CF_OK;
 }
 
-cf_status cf_threads_check(void)
-{
+cf_status cf_threads_check(void) {
     if (environment_threads() >= 0)
         return CF_OK;
     return cf_fail(CF_INVALID, "%s must be a number between 1 and %d, got '%s'", variable,

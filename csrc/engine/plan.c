@@ -239,13 +239,24 @@ static cf_status fill_shared_operand(planner *p, cf_value value, cf_operand *ope
     return CF_OK;
 }
 
+/* Whether a row operand is a run of neighbouring rows; a shared one always is. */
+static bool is_run(const cf_operand *operand)
+{
+    for (uint32_t i = 1; operand->rows != NULL && i < operand->size; i++)
+        if (operand->rows[i] != operand->rows[i - 1] + 1)
+            return false;
+    return true;
+}
+
 static cf_status fill_operands(planner *p, size_t n, cf_step *step) {
+    step->contiguous = true;
     for (size_t i = 0; i < read_operands(p, n); i++) {
         cf_value value = p->nodes[n].operand[i];
         if (cf_value_kind(p->b, value) == CF_ROW)
             CF_TRY(fill_row_operand(p, value, &step->operand[i]));
         else
             CF_TRY(fill_shared_operand(p, value, &step->operand[i]));
+        step->contiguous &= is_run(&step->operand[i]);
     }
     return CF_OK;
 }

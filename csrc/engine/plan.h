@@ -50,6 +50,7 @@ typedef struct cf_step {
     cf_operand operand[CF_MAX_OPERANDS];
     size_t spans;
     const cf_span *span;            /* elementwise ops */
+    bool contiguous;                /* every row operand is a run of neighbouring rows */
     const struct cf_step *epilogue; /* an elementwise step done by this step's kernel, or NULL */
 } cf_step;
 

@@ -42,31 +42,20 @@ static void run_elementwise(const cf_call *call) {
     }
 }
 
-/* How many of `count` rows from `first` on are neighbours in every operand. */
-static size_t neighbours(const cf_step *step, size_t first, size_t count) {
-    size_t n = 1;
-    for (; n < count; n++)
-        for (size_t i = 0; i < step->node->operands; i++)
-            if (step->operand[i].rows[first + n] != step->operand[i].rows[first] + n)
-                return n;
-    return n;
-}
-
 void cf_run_epilogue(const void *context, size_t first, size_t count, size_t lane, size_t width) {
     const cf_call *call = context;
     const cf_step *step = call->step->epilogue;
     cf_elementwise kernel = step->node->op->elementwise[call->level][call->dtype];
     size_t element = cf_dtype_size(call->dtype);
     char *tile = call->base[CF_SPACE_TILE] + lane * element;
-    while (count > 0) {
-        size_t n = width == call->lanes ? neighbours(step, first, count) : 1;
+    /* Whole neighbouring rows are one stretch. */
+    size_t together = step->contiguous && width == call->lanes ? count : 1;
+    for (size_t end = first + count; first < end; first += together) {
         const void *in[CF_MAX_OPERANDS];
         for (size_t i = 0; i < step->node->operands; i++)
             in[i] = tile + step->operand[i].rows[first] * call->lanes * element;
-        kernel(&step->node->attributes, n * width, in,
+        kernel(&step->node->attributes, together * width, in,
                tile + (step->out + first) * call->lanes * element);
-        first += n;
-        count -= n;
     }
 }
 
@@ -160,20 +149,36 @@ static void work(void *context, int participant) {
     }
 }
 
-/* Adds the other groups' sums to those of group 0, or clears the sums if there was no row. */
-static void finish_reductions(const cf_running *run) {
+/* Adds the other groups' sums to those of group 0; if there was no row, clears them. */
+static void finish_reduction(const cf_running *run, const cf_step *step) {
     cf_call call = new_call(run);
-    for (size_t i = 0; i < run->phase->tile.count; i++) {
+    char *out = call.base[step->out_space] + step->out * run->element;
+    if (run->args->rows == 0)
+        memset(out, 0, step->out_size * run->element);
+    else
+        cf_reduce[run->level][run->args->dtype](step->out_size, run->units - 1, run->accumulators,
+                                                accumulator(run, step, 1), out);
+}
+
+/* One thread's part of that: the steps are taken one by one. */
+static void reduce_work(void *context, int participant) {
+    cf_running *run = context;
+    (void)participant;
+    for (;;) {
+        size_t i = atomic_fetch_add(&run->next, 1);
+        if (i >= run->phase->tile.count)
+            return;
         const cf_step *step = &run->phase->tile.steps[i];
-        if (!(step->node->op->flags & CF_OP_REDUCTION) || step->action != CF_STEP_RUN)
-            continue;
-        char *out = call.base[step->out_space] + step->out * run->element;
-        if (run->args->rows == 0)
-            memset(out, 0, step->out_size * run->element);
-        else if (run->units > 1)
-            cf_reduce[run->level][run->args->dtype](
-                step->out_size, run->units - 1, run->accumulators, accumulator(run, step, 1), out);
+        if (step->action == CF_STEP_RUN && step->node->op->flags & CF_OP_REDUCTION)
+            finish_reduction(run, step);
     }
+}
+
+static void finish_reductions(cf_running *run) {
+    enum { WORTH_WAKING = 32768 }; /* elements: below, waking a thread costs more than it saves */
+    size_t work_size = run->accumulators * run->units;
+    atomic_store(&run->next, 0);
+    cf_pool_run(work_size > WORTH_WAKING ? run->args->threads : 1, reduce_work, run);
 }
 
 static void run_phase(cf_running *run, const cf_phase *phase) {
@@ -190,7 +195,7 @@ static void run_phase(cf_running *run, const cf_phase *phase) {
         threads = (int)run->units;
     if (run->units > 0)
         cf_pool_run(threads, work, run);
-    if (phase->accumulators > 0)
+    if (phase->accumulators > 0 && run->units != 1)
         finish_reductions(run);
 }
 

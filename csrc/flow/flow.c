@@ -215,13 +215,17 @@ static bool matches(const char *pattern, const char *name) {
     return *pattern == '\0';
 }
 
+static cf_status fail_busy(void) {
+    return cf_fail(CF_BUSY, "the flow is being fitted: wait until fit returns");
+}
+
 /* Begins or ends a computation of one caller. */
 static cf_status enter(cf_flow *flow) {
     pthread_mutex_lock(&flow->cache.lock);
     bool busy = flow->held;
     flow->callers += !busy;
     pthread_mutex_unlock(&flow->cache.lock);
-    return busy ? cf_fail(CF_BUSY, "the flow is being fitted: wait until fit returns") : CF_OK;
+    return busy ? fail_busy() : CF_OK;
 }
 
 static void leave(cf_flow *flow) {
@@ -242,6 +246,16 @@ void cf_flow_unlock(cf_flow *flow) {
     pthread_mutex_lock(&flow->cache.lock);
     flow->held = false;
     pthread_mutex_unlock(&flow->cache.lock);
+}
+
+cf_status cf_flow_set_gradients(cf_flow *flow, const void *gradients) {
+    size_t bytes = flow->binding.parameters.elements * cf_dtype_size(flow->dtype);
+    pthread_mutex_lock(&flow->cache.lock);
+    bool busy = flow->held;
+    if (!busy)
+        memcpy(flow->gradients, gradients, bytes);
+    pthread_mutex_unlock(&flow->cache.lock);
+    return busy ? fail_busy() : CF_OK;
 }
 
 cf_status cf_flow_freeze(cf_flow *flow, const char *pattern, bool frozen, size_t *count) {

@@ -37,6 +37,9 @@ void *cf_flow_parameters(const cf_flow *flow);
 void *cf_flow_gradients(const cf_flow *flow);
 double *cf_flow_buffers(const cf_flow *flow);
 
+/* Copies `gradients`, of the slab's layout, into the flow's own. */
+cf_status cf_flow_set_gradients(cf_flow *flow, const void *gradients);
+
 /* Excludes parameters from gradients and training, or includes them again: those whose name matches
  * the pattern, in which * stands for any characters. *count = how many matched. */
 cf_status cf_flow_freeze(cf_flow *flow, const char *pattern, bool frozen, size_t *count);

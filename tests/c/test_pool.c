@@ -1,7 +1,7 @@
 /* The thread pool from C, so that it also runs under the sanitizers.
  *
- *     test_pool           everything but `starved`, then exits with workers asleep and a job under way
- *     test_pool starved   jobs where no thread can be started
+ *     test_pool           everything but `starved`, then exits with workers asleep and a job under
+ * way test_pool starved   jobs where no thread can be started
  */
 #ifndef _XOPEN_SOURCE
 #define _XOPEN_SOURCE 700
@@ -22,8 +22,7 @@
 #include "check.h"
 
 /* Waits until the counter has reached `value`; false after a time that no working pool needs. */
-static bool reaches(atomic_int *counter, int value)
-{
+static bool reaches(atomic_int *counter, int value) {
     time_t start = time(NULL);
     while (atomic_load(counter) < value) {
         if (time(NULL) - start > 30)
@@ -44,8 +43,7 @@ typedef struct {
     pthread_t caller;
 } counting;
 
-static void count_units(void *context, int participant)
-{
+static void count_units(void *context, int participant) {
     counting *job = context;
     CHECK(participant >= 0 && participant < job->participants);
     CHECK(atomic_fetch_add(&job->used[participant], 1) == 0);
@@ -54,8 +52,7 @@ static void count_units(void *context, int participant)
         atomic_fetch_add(&job->done, 1);
 }
 
-static void run_counting(int participants)
-{
+static void run_counting(int participants) {
     counting job = {.caller = pthread_self()};
     job.participants = participants < CF_MAX_THREADS ? participants : CF_MAX_THREADS;
     cf_pool_run(participants, count_units, &job);
@@ -63,8 +60,7 @@ static void run_counting(int participants)
     CHECK(atomic_load(&job.used[0]) == 1);
 }
 
-static void numbers_are_unique_and_no_work_is_left(void)
-{
+static void numbers_are_unique_and_no_work_is_left(void) {
     static const int sizes[] = {1, 2, 3, 8, 2, 1, 5};
     for (int i = 0; i < 2000; i++)
         run_counting(sizes[i % 7]);
@@ -77,8 +73,7 @@ typedef struct {
     int participants;
 } meeting;
 
-static void meet(void *context, int participant)
-{
+static void meet(void *context, int participant) {
     meeting *job = context;
     (void)participant;
     atomic_fetch_add(&job->arrived, 1);
@@ -86,21 +81,18 @@ static void meet(void *context, int participant)
 }
 
 /* Only ends well if all participants are in the job at the same time. */
-static void run_meeting(int participants)
-{
+static void run_meeting(int participants) {
     meeting job = {.participants = participants};
     cf_pool_run(participants, meet, &job);
 }
 
-static void workers_help_and_the_pool_grows(void)
-{
+static void workers_help_and_the_pool_grows(void) {
     static const int sizes[] = {2, 4, 3, 8, 2, 24, 1};
     for (int i = 0; i < 7; i++)
         run_meeting(sizes[i]);
 }
 
-static void sleeping_workers_wake(void)
-{
+static void sleeping_workers_wake(void) {
     struct timespec nap = {.tv_nsec = 5000000};
     for (int i = 0; i < 20; i++) {
         nanosleep(&nap, NULL);
@@ -108,23 +100,20 @@ static void sleeping_workers_wake(void)
     }
 }
 
-static void more_threads_than_the_most_are_cut(void)
-{
+static void more_threads_than_the_most_are_cut(void) {
     run_counting(CF_MAX_THREADS + 100);
 }
 
 /* -- Several callers -- */
 
-static void *call_often(void *unused)
-{
+static void *call_often(void *unused) {
     (void)unused;
     for (int i = 0; i < 300; i++)
         run_counting(1 + i % 4);
     return NULL;
 }
 
-static void eight_callers_at_once(void)
-{
+static void eight_callers_at_once(void) {
     pthread_t callers[8];
     for (int i = 0; i < 8; i++)
         CHECK(pthread_create(&callers[i], NULL, call_often, NULL) == 0);
@@ -132,15 +121,13 @@ static void eight_callers_at_once(void)
         pthread_join(callers[i], NULL);
 }
 
-static void *meet_alone(void *job)
-{
+static void *meet_alone(void *job) {
     cf_pool_run(1, meet, job);
     return NULL;
 }
 
 /* Each of two callers waits within its job for the other's. */
-static void jobs_of_one_run_side_by_side(void)
-{
+static void jobs_of_one_run_side_by_side(void) {
     meeting both = {.participants = 2};
     pthread_t other;
     CHECK(pthread_create(&other, NULL, meet_alone, &both) == 0);
@@ -153,24 +140,21 @@ typedef struct {
     int expected;
 } gate;
 
-static void wait_at_gate(void *context, int participant)
-{
+static void wait_at_gate(void *context, int participant) {
     gate *job = context;
     (void)participant;
     atomic_fetch_add(&job->arrived, 1);
     CHECK(reaches(&job->released, 1));
 }
 
-static void *hold_everyone(void *context)
-{
+static void *hold_everyone(void *context) {
     gate *job = context;
     cf_pool_run(job->expected, wait_at_gate, job);
     return NULL;
 }
 
 /* A caller needs no worker; and a worker that comes free helps whoever is still at it. */
-static void one_callers_job_does_not_hold_up_anothers(void)
-{
+static void one_callers_job_does_not_hold_up_anothers(void) {
     gate first = {.expected = CF_MAX_THREADS};
     pthread_t other;
     CHECK(pthread_create(&other, NULL, hold_everyone, &first) == 0);
@@ -190,16 +174,14 @@ static void one_callers_job_does_not_hold_up_anothers(void)
 
 /* -- Nesting -- */
 
-static void start_nested(void *context, int participant)
-{
+static void start_nested(void *context, int participant) {
     counting inner = {.participants = 1, .caller = pthread_self()};
     meet(context, participant);
     cf_pool_run(4, count_units, &inner);
     CHECK(atomic_load(&inner.done) == UNITS);
 }
 
-static void a_nested_job_runs_on_its_caller_alone(void)
-{
+static void a_nested_job_runs_on_its_caller_alone(void) {
     for (int participants = 1; participants <= 3; participants++) {
         meeting outer = {.participants = participants};
         cf_pool_run(participants, start_nested, &outer);
@@ -209,8 +191,7 @@ static void a_nested_job_runs_on_its_caller_alone(void)
 
 /* -- What workers inherit -- */
 
-static void look_around(void *context, int participant)
-{
+static void look_around(void *context, int participant) {
     meet(context, participant);
     CHECK(fegetround() == FE_UPWARD);
     if (participant == 0)
@@ -222,8 +203,7 @@ static void look_around(void *context, int participant)
     CHECK(sigismember(&blocked, SIGSEGV) == 0);
 }
 
-static void workers_leave_signals_and_take_over_the_rounding_mode(void)
-{
+static void workers_leave_signals_and_take_over_the_rounding_mode(void) {
     sigset_t before, after;
     meeting job = {.participants = 3};
     pthread_sigmask(SIG_SETMASK, NULL, &before);
@@ -236,8 +216,7 @@ static void workers_leave_signals_and_take_over_the_rounding_mode(void)
 
 /* -- Settings -- */
 
-static void the_number_of_threads_can_be_set(void)
-{
+static void the_number_of_threads_can_be_set(void) {
     int before = cf_num_threads();
     CHECK(cf_processors() >= 1);
     CHECK(before >= 1 && before <= CF_MAX_THREADS);
@@ -254,17 +233,16 @@ static void the_number_of_threads_can_be_set(void)
 
 static atomic_int stop;
 
-static void *call_until_stopped(void *unused)
-{
+static void *call_until_stopped(void *unused) {
     (void)unused;
     while (!atomic_load(&stop))
         run_counting(4);
     return NULL;
 }
 
-/* The child has lost all workers, perhaps while one held the lock; its jobs must get help all the same. */
-static void a_child_forked_from_a_busy_process_rebuilds_the_pool(void)
-{
+/* The child has lost all workers, perhaps while one held the lock; its jobs must get help all the
+ * same. */
+static void a_child_forked_from_a_busy_process_rebuilds_the_pool(void) {
     pthread_t busy[2];
     atomic_store(&stop, 0);
     for (int i = 0; i < 2; i++)
@@ -290,8 +268,7 @@ static void a_child_forked_from_a_busy_process_rebuilds_the_pool(void)
 
 /* -- Starvation and exit -- */
 
-static void threads_that_cannot_be_started_are_done_without(void)
-{
+static void threads_that_cannot_be_started_are_done_without(void) {
     struct rlimit none = {.rlim_cur = 1, .rlim_max = RLIM_INFINITY};
     static counting job = {.participants = 4};
     job.caller = pthread_self();
@@ -306,8 +283,7 @@ static void threads_that_cannot_be_started_are_done_without(void)
     run_meeting(4); /* and once they can, they are */
 }
 
-static void leave_a_job_under_way(void)
-{
+static void leave_a_job_under_way(void) {
     static gate job = {.expected = 3};
     pthread_t other;
     CHECK(pthread_create(&other, NULL, hold_everyone, &job) == 0);
@@ -315,8 +291,7 @@ static void leave_a_job_under_way(void)
     CHECK(reaches(&job.arrived, 3));
 }
 
-int main(int count, char **arguments)
-{
+int main(int count, char **arguments) {
     if (count > 1 && strcmp(arguments[1], "starved") == 0) {
         threads_that_cannot_be_started_are_done_without();
         return 0;

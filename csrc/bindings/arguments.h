@@ -1,0 +1,34 @@
+/* Arguments of methods: names, and the plain values among them. */
+#ifndef CF_BINDINGS_ARGUMENTS_H
+#define CF_BINDINGS_ARGUMENTS_H
+
+#include "bindings/module.h"
+
+#include <stdint.h>
+
+#include "simd/simd.h"
+
+typedef struct {
+    const char *function;
+    const char *const *names;
+    Py_ssize_t count, required;
+} cf_py_signature;
+
+/* out[i] = the argument called names[i], borrowed; NULL where an optional one is missing or None.
+ */
+bool cf_py_arguments(const cf_py_signature *signature, PyObject *const *args, Py_ssize_t nargs,
+                     PyObject *kwnames, PyObject **out);
+
+/* An integer from 0 to `most`. */
+bool cf_py_count(PyObject *object, const char *name, uint64_t most, uint64_t *out);
+
+/* A seed, 0 to 2^64 - 1; NULL or None: 63 bits of the operating system's entropy. */
+bool cf_py_seed(const cf_module_state *state, PyObject *object, uint64_t *out);
+
+/* Anything that NumPy understands as float32 or float64. */
+bool cf_py_dtype(PyObject *object, cf_dtype *out);
+
+/* NumPy's number of a dtype. */
+int cf_py_type_number(cf_dtype dtype);
+
+#endif

@@ -1,0 +1,162 @@
+#include "bindings/arrays.h"
+
+#include "bindings/arguments.h"
+
+/* Empty arrays may have no memory, where the core takes NULL for "not given". */
+static const char nothing[sizeof(long double)];
+
+static bool element_of(int kind, npy_intp size, cf_element *out) {
+    static const struct {
+        char kind;
+        unsigned char size;
+        cf_element element;
+    } known[] = {
+        {'f', 4, CF_FLOAT}, {'f', 8, CF_DOUBLE}, {'f', 2, CF_HALF},   {'b', 1, CF_BOOL},
+        {'i', 1, CF_INT8},  {'i', 2, CF_INT16},  {'i', 4, CF_INT32},  {'i', 8, CF_INT64},
+        {'u', 1, CF_UINT8}, {'u', 2, CF_UINT16}, {'u', 4, CF_UINT32}, {'u', 8, CF_UINT64},
+    };
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (known[i].kind == kind && known[i].size == size) {
+            *out = known[i].element;
+            return true;
+        }
+    *out = CF_LONG_DOUBLE;
+    return kind == 'f' && size == sizeof(long double);
+}
+
+/* Holds the array that `object` is, or that NumPy makes of it; its strides are for the caller to
+ * set. */
+static bool hold(PyObject *object, const char *name, cf_py_rows *out) {
+    PyArrayObject *array = PyArray_Check(object)
+                               ? (PyArrayObject *)Py_NewRef(object)
+                               : (PyArrayObject *)PyArray_FromAny(object, NULL, 0, 0, 0, NULL);
+    *out = (cf_py_rows){.array = array};
+    if (array == NULL)
+        return false;
+    const PyArray_Descr *descr = PyArray_DESCR(array);
+    if (!element_of(descr->kind, PyArray_ITEMSIZE(array), &out->view.element)) {
+        PyErr_Format(PyExc_TypeError, "%s must be real numbers, got dtype %S", name, descr);
+        cf_py_release(out);
+        return false;
+    }
+    out->view.data = PyArray_SIZE(array) > 0 ? PyArray_DATA(array) : nothing;
+    out->view.swapped = PyArray_ISBYTESWAPPED(array);
+    return true;
+}
+
+/* Says which shape was wanted and which came; `hint` may be "". */
+static bool refuse_shape(cf_py_rows *rows, const char *name, const char *wanted, const char *hint) {
+    PyObject *shape = PyObject_GetAttrString((PyObject *)rows->array, "shape");
+    if (shape != NULL)
+        PyErr_Format(PyExc_ValueError, "%s must have shape %s, got %R%s", name, wanted, shape,
+                     hint);
+    Py_XDECREF(shape);
+    cf_py_release(rows);
+    return false;
+}
+
+/* Rows are the first dimension, features the second. */
+static void set_strides(cf_py_rows *rows) {
+    const npy_intp *strides = PyArray_STRIDES(rows->array);
+    rows->rows = (size_t)PyArray_DIM(rows->array, 0);
+    rows->view.row_stride = strides[0];
+    rows->view.feature_stride = PyArray_NDIM(rows->array) > 1 ? strides[1] : 0;
+}
+
+bool cf_py_read_rows(PyObject *object, const char *name, size_t features, cf_py_rows *out) {
+    if (!hold(object, name, out))
+        return false;
+    int dims = PyArray_NDIM(out->array);
+    if (dims == 2 && (size_t)PyArray_DIM(out->array, 1) == features) {
+        set_strides(out);
+        return true;
+    }
+    char wanted[64], hint[128] = "";
+    PyOS_snprintf(wanted, sizeof wanted, "(n, %zu)", features);
+    if (dims == 1 && features == 1)
+        PyOS_snprintf(hint, sizeof hint, "; samples of one feature are %s.reshape(-1, 1)", name);
+    else if (dims == 1 && (size_t)PyArray_DIM(out->array, 0) == features)
+        PyOS_snprintf(hint, sizeof hint, "; one sample is %s.reshape(1, -1)", name);
+    return refuse_shape(out, name, wanted, hint);
+}
+
+bool cf_py_read_vector(PyObject *object, const char *name, cf_py_rows *out) {
+    if (!hold(object, name, out))
+        return false;
+    if (PyArray_NDIM(out->array) != 1)
+        return refuse_shape(out, name, "(n,)", "");
+    set_strides(out);
+    return true;
+}
+
+/* A context of shape (features,) as one row. */
+static void set_single_row(cf_py_rows *rows) {
+    rows->rows = 1;
+    rows->view.row_stride = 0;
+    rows->view.feature_stride = PyArray_STRIDE(rows->array, 0);
+}
+
+bool cf_py_read_context(PyObject *object, size_t features, cf_py_rows *out) {
+    *out = (cf_py_rows){0};
+    if (object == NULL && features == 0)
+        return true;
+    if (object == NULL) {
+        PyErr_Format(PyExc_ValueError,
+                     "the flow needs context of shape (n, %zu) or (%zu,), got None", features,
+                     features);
+        return false;
+    }
+    if (features == 0) {
+        PyErr_SetString(PyExc_ValueError,
+                        "context must be None: the flow has no context features, got a context");
+        return false;
+    }
+    if (!hold(object, "context", out))
+        return false;
+    int dims = PyArray_NDIM(out->array);
+    bool fits = dims >= 1 && dims <= 2 && (size_t)PyArray_DIM(out->array, dims - 1) == features;
+    if (!fits) {
+        char wanted[96];
+        PyOS_snprintf(wanted, sizeof wanted, "(n, %zu) or (%zu,)", features, features);
+        return refuse_shape(out, "context", wanted, "");
+    }
+    if (dims == 1)
+        set_single_row(out);
+    else
+        set_strides(out);
+    return true;
+}
+
+bool cf_py_spread_context(cf_py_rows *context, size_t rows) {
+    if (context->array == NULL || context->rows == rows)
+        return true;
+    if (context->rows != 1) {
+        PyErr_Format(PyExc_ValueError, "context must have %zu rows, as the samples, or 1, got %zu",
+                     rows, context->rows);
+        return false;
+    }
+    context->view.row_stride = 0;
+    return true;
+}
+
+bool cf_py_check_rows(const cf_py_rows *array, const char *name, size_t rows) {
+    if (array->array == NULL || array->rows == rows)
+        return true;
+    PyErr_Format(PyExc_ValueError, "%s must have %zu rows, as the samples, got %zu", name, rows,
+                 array->rows);
+    return false;
+}
+
+void cf_py_release(cf_py_rows *rows) {
+    Py_XDECREF(rows->array);
+    *rows = (cf_py_rows){0};
+}
+
+PyObject *cf_py_new_rows(cf_dtype dtype, int dims, const npy_intp *shape, bool scalar_rows,
+                         cf_result *result) {
+    PyObject *array = PyArray_SimpleNew(dims, shape, cf_py_type_number(dtype));
+    if (array != NULL)
+        *result = (cf_result){.data = PyArray_DATA((PyArrayObject *)array),
+                              .row_stride = scalar_rows ? 1 : (size_t)shape[dims - 1]};
+    return array;
+}

@@ -1,0 +1,40 @@
+/* The caller's arrays, read in place, and new arrays for results. */
+#ifndef CF_BINDINGS_ARRAYS_H
+#define CF_BINDINGS_ARRAYS_H
+
+#include "bindings/module.h"
+#include "engine/array.h"
+#include "engine/run.h"
+
+/* A caller's array while it is read. {0} is none. */
+typedef struct {
+    PyArrayObject *array; /* NULL: none */
+    cf_array view;
+    size_t rows;
+} cf_py_rows;
+
+/* An array of shape (n, features). Any real element type, strides, byte order and alignment are
+ * read in place; array-likes are converted by NumPy. `name` is the argument's, for messages. */
+bool cf_py_read_rows(PyObject *object, const char *name, size_t features, cf_py_rows *out);
+
+/* An array of shape (n,): rows of one feature. */
+bool cf_py_read_vector(PyObject *object, const char *name, cf_py_rows *out);
+
+/* The context of a flow with `features` context features: shape (m, features), or (features,) for
+ * one row. NULL is none, and the only one for a flow without context. */
+bool cf_py_read_context(PyObject *object, size_t features, cf_py_rows *out);
+
+/* Fits a context to `rows` samples: as many rows, or one for all. */
+bool cf_py_spread_context(cf_py_rows *context, size_t rows);
+
+/* False, saying so, unless there are `rows` rows. */
+bool cf_py_check_rows(const cf_py_rows *array, const char *name, size_t rows);
+
+void cf_py_release(cf_py_rows *rows);
+
+/* A new array of the given shape in the flow's dtype; *result writes it as rows of its last
+ * dimension, or of one number where `scalar_rows`. */
+PyObject *cf_py_new_rows(cf_dtype dtype, int dims, const npy_intp *shape, bool scalar_rows,
+                         cf_result *result);
+
+#endif

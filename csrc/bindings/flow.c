@@ -1,0 +1,278 @@
+#include "bindings/flow.h"
+
+#include "bindings/arguments.h"
+#include "bindings/flow_calls.h"
+#include "bindings/flow_docs.h"
+#include "bindings/flow_state.h"
+#include "bindings/layer.h"
+#include "bindings/settings.h"
+#include "bindings/spec.h"
+#include "bindings/tensors.h"
+
+static const char capsule_name[] = "cflows._core.flow";
+
+/* ---- life ---- */
+
+cf_flow *cf_py_flow_of(PyObject *self) {
+    cf_flow *flow = ((cf_py_flow *)self)->flow;
+    if (flow == NULL)
+        PyErr_Format(PyExc_RuntimeError, "the %s has not been initialised by Flow.__init__",
+                     Py_TYPE(self)->tp_name);
+    return flow;
+}
+
+static void free_flow(PyObject *capsule) {
+    cf_flow_free(PyCapsule_GetPointer(capsule, capsule_name));
+}
+
+void cf_py_flow_drop(cf_py_flow *self) {
+    self->flow = NULL;
+    Py_CLEAR(self->parameters);
+    Py_CLEAR(self->gradients);
+    Py_CLEAR(self->buffers);
+    Py_CLEAR(self->owner);
+}
+
+static bool make_views(cf_py_flow *self) {
+    const cf_flow *flow = self->flow;
+    const cf_slab_table *table = cf_flow_parameter_table(flow);
+    int number = cf_py_type_number(cf_flow_dtype(flow));
+    self->parameters = cf_py_tensors(table, cf_flow_parameters(flow), number, self->owner);
+    if (self->parameters != NULL)
+        self->gradients = cf_py_tensors(table, cf_flow_gradients(flow), number, self->owner);
+    if (self->gradients != NULL)
+        self->buffers = cf_py_tensors(cf_flow_buffer_table(flow), cf_flow_buffers(flow), NPY_DOUBLE,
+                                      self->owner);
+    return self->buffers != NULL;
+}
+
+bool cf_py_flow_adopt(cf_py_flow *self, cf_flow *flow) {
+    self->owner = PyCapsule_New(flow, capsule_name, free_flow);
+    if (self->owner == NULL) {
+        cf_flow_free(flow);
+        return false;
+    }
+    self->flow = flow;
+    bool done = make_views(self);
+    if (!done)
+        cf_py_flow_drop(self);
+    return done;
+}
+
+/* The arguments `layers` and `base` are read as options of specs are. */
+static const cf_option layers_option = {
+    .name = "layers", .kinds = CF_OPTION_SPECS, .spec_role = "layer"};
+static const cf_option base_option = {
+    .name = "base", .kinds = CF_OPTION_SPEC | CF_OPTIONAL, .spec_role = "base"};
+
+bool cf_py_flow_build(cf_py_flow *self, PyObject *layers, PyObject *base, size_t features,
+                      size_t context, cf_dtype dtype, uint64_t seed) {
+    cf_py_setting layer_list = {0}, base_spec = {0};
+    cf_flow *flow = NULL;
+    if (self->flow != NULL) {
+        PyErr_SetString(PyExc_RuntimeError, "the flow is initialised already");
+        return false;
+    }
+    bool read = cf_py_setting_from(self->state, "Flow", &layers_option, layers, &layer_list) &&
+                cf_py_setting_from(self->state, "Flow", &base_option, base, &base_spec);
+    if (read) {
+        const cf_setting *given = &base_spec.setting;
+        cf_status status = cf_flow_new(&flow, layer_list.setting.specs, layer_list.setting.count,
+                                       given->kind == CF_NONE ? NULL : given->specs[0], features,
+                                       context, dtype, seed);
+        if (status != CF_OK)
+            cf_py_fail(self->state, status);
+    }
+    cf_py_setting_release(&layer_list);
+    cf_py_setting_release(&base_spec);
+    return flow != NULL && cf_py_flow_adopt(self, flow);
+}
+
+static PyObject *flow_new(PyTypeObject *type, PyObject *args, PyObject *keywords) {
+    (void)args;
+    (void)keywords;
+    const cf_module_state *state = cf_py_state(type);
+    cf_py_flow *self = state == NULL ? NULL : (cf_py_flow *)type->tp_alloc(type, 0);
+    if (self != NULL)
+        self->state = state;
+    return (PyObject *)self;
+}
+
+static int flow_init(PyObject *self, PyObject *args, PyObject *keywords) {
+    static char *names[] = {"layers", "features", "context_features", "base", "dtype",
+                            "seed",   NULL};
+    PyObject *layers, *features, *context = NULL, *base = Py_None, *type = NULL, *seed = NULL;
+    uint64_t feature_count, context_count = 0, seed_value;
+    cf_dtype dtype = CF_FLOAT32;
+    bool done = PyArg_ParseTupleAndKeywords(args, keywords, "OO|OOOO:Flow", names, &layers,
+                                            &features, &context, &base, &type, &seed) &&
+                cf_py_count(features, "features", NPY_MAX_INTP, &feature_count) &&
+                (context == NULL ||
+                 cf_py_count(context, "context_features", NPY_MAX_INTP, &context_count)) &&
+                (type == NULL || cf_py_dtype(type, &dtype)) &&
+                cf_py_seed(((cf_py_flow *)self)->state, seed, &seed_value) &&
+                cf_py_flow_build((cf_py_flow *)self, layers, base, (size_t)feature_count,
+                                 (size_t)context_count, dtype, seed_value);
+    return done ? 0 : -1;
+}
+
+/* The views refer to the capsule, not to self: what a collector could free is in the attributes of
+ * subclasses alone. */
+static int flow_traverse(PyObject *self, visitproc visit, void *arg) {
+    Py_VISIT(Py_TYPE(self));
+    return 0;
+}
+
+static void flow_dealloc(PyObject *self) {
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    cf_py_flow_drop((cf_py_flow *)self);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+/* ---- attributes ---- */
+
+static PyObject *read_only(PyObject *self, PyObject *dict) {
+    return cf_py_flow_of(self) == NULL ? NULL : PyDictProxy_New(dict);
+}
+
+static PyObject *get_parameters(PyObject *self, void *closure) {
+    (void)closure;
+    return read_only(self, ((cf_py_flow *)self)->parameters);
+}
+
+static PyObject *get_gradients(PyObject *self, void *closure) {
+    (void)closure;
+    return read_only(self, ((cf_py_flow *)self)->gradients);
+}
+
+static PyObject *get_buffers(PyObject *self, void *closure) {
+    (void)closure;
+    return read_only(self, ((cf_py_flow *)self)->buffers);
+}
+
+static PyObject *get_layers(PyObject *self, void *closure) {
+    (void)closure;
+    const cf_flow *flow = cf_py_flow_of(self);
+    const cf_py_flow *object = (cf_py_flow *)self;
+    return flow == NULL ? NULL
+                        : cf_py_bound_layers(object->state, object->owner, cf_flow_chain(flow));
+}
+
+static PyObject *get_base(PyObject *self, void *closure) {
+    (void)closure;
+    const cf_flow *flow = cf_py_flow_of(self);
+    return flow == NULL ? NULL
+                        : cf_py_spec_wrap(((cf_py_flow *)self)->state, cf_flow_base(flow)->spec);
+}
+
+static PyObject *get_features(PyObject *self, void *closure) {
+    (void)closure;
+    const cf_flow *flow = cf_py_flow_of(self);
+    return flow == NULL ? NULL : PyLong_FromSize_t(cf_flow_features(flow));
+}
+
+static PyObject *get_context_features(PyObject *self, void *closure) {
+    (void)closure;
+    const cf_flow *flow = cf_py_flow_of(self);
+    return flow == NULL ? NULL : PyLong_FromSize_t(cf_flow_context(flow));
+}
+
+static PyObject *get_dtype(PyObject *self, void *closure) {
+    (void)closure;
+    const cf_flow *flow = cf_py_flow_of(self);
+    return flow == NULL ? NULL
+                        : (PyObject *)PyArray_DescrFromType(cf_py_type_number(cf_flow_dtype(flow)));
+}
+
+static PyObject *get_seed(PyObject *self, void *closure) {
+    (void)closure;
+    const cf_flow *flow = cf_py_flow_of(self);
+    return flow == NULL ? NULL : PyLong_FromUnsignedLongLong(cf_flow_seed(flow));
+}
+
+static PyObject *get_n_parameters(PyObject *self, void *closure) {
+    (void)closure;
+    const cf_flow *flow = cf_py_flow_of(self);
+    if (flow == NULL)
+        return NULL;
+    const cf_slab_table *table = cf_flow_parameter_table(flow);
+    size_t count = 0;
+    for (size_t i = 0; i < table->count; i++)
+        count += table->tensors[i].size;
+    return PyLong_FromSize_t(count);
+}
+
+static PyGetSetDef getset[] = {
+    {"parameters", get_parameters, NULL, parameters_doc, NULL},
+    {"gradients", get_gradients, NULL, gradients_doc, NULL},
+    {"buffers", get_buffers, NULL, buffers_doc, NULL},
+    {"frozen", cf_py_flow_frozen, NULL, "The names of the frozen parameters, a tuple.", NULL},
+    {"layers", get_layers, NULL, "The bound layers, base to data, a tuple.", NULL},
+    {"base", get_base, NULL, "The base distribution.", NULL},
+    {"features", get_features, NULL, "The number of features.", NULL},
+    {"context_features", get_context_features, NULL, "The number of context features.", NULL},
+    {"dtype", get_dtype, NULL, "The dtype of parameters and results.", NULL},
+    {"seed", get_seed, NULL, "The seed of the starting weights and random permutations.", NULL},
+    {"n_parameters", get_n_parameters, NULL, "The number of parameters, frozen ones too.", NULL},
+    {0},
+};
+
+/* ---- the class ---- */
+
+#define FAST(name, function, doc)                                                                  \
+    { name, (PyCFunction)(void (*)(void))function, METH_FASTCALL | METH_KEYWORDS, doc }
+
+static PyMethodDef methods[] = {
+    FAST("forward", cf_py_flow_forward, forward_doc),
+    FAST("inverse", cf_py_flow_inverse, inverse_doc),
+    FAST("log_prob", cf_py_flow_log_prob, log_prob_doc),
+    FAST("sample", cf_py_flow_sample, sample_doc),
+    FAST("sample_and_log_prob", cf_py_flow_sample_and_log_prob, sample_and_log_prob_doc),
+    FAST("grad_log_prob", cf_py_flow_grad_log_prob, grad_log_prob_doc),
+    FAST("vjp", cf_py_flow_vjp, vjp_doc),
+    FAST("loss_and_grad", cf_py_flow_loss_and_grad, loss_and_grad_doc),
+    {"freeze", cf_py_flow_freeze, METH_O, freeze_doc},
+    {"unfreeze", cf_py_flow_unfreeze, METH_O, unfreeze_doc},
+    {"astype", cf_py_flow_astype, METH_O, astype_doc},
+    {"__reduce__", cf_py_flow_reduce, METH_NOARGS, "Pickle by specs, sizes and arrays."},
+    {"__setstate__", cf_py_flow_setstate, METH_O, "Build the flow that was pickled."},
+    {0},
+};
+
+static PyType_Slot slots[] = {
+    {Py_tp_doc, (void *)flow_doc}, {Py_tp_new, flow_new},
+    {Py_tp_init, flow_init},       {Py_tp_traverse, flow_traverse},
+    {Py_tp_dealloc, flow_dealloc}, {Py_tp_getset, getset},
+    {Py_tp_methods, methods},      {0},
+};
+
+static PyType_Spec flow_spec = {
+    .name = "cflows._core.Flow",
+    .basicsize = sizeof(cf_py_flow),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
+    .slots = slots,
+};
+
+static PyStructSequence_Field cotangent_fields[] = {
+    {"x", "of the input, (n, features)"},
+    {"context", "of the context, in its shape, or None"},
+    {"parameters", "of the parameters, a dict of name -> array, or None"},
+    {0},
+};
+
+static PyStructSequence_Desc cotangents_description = {
+    .name = "cflows.Cotangents",
+    .doc = "What `Flow.vjp` returns: the cotangents of all inputs of the map.",
+    .fields = cotangent_fields,
+    .n_in_sequence = 3,
+};
+
+bool cf_py_add_flow(PyObject *module) {
+    cf_module_state *state = PyModule_GetState(module);
+    state->flow = cf_py_add_type(module, &flow_spec, NULL);
+    state->cotangents = PyStructSequence_NewType(&cotangents_description);
+    return state->flow != NULL && state->cotangents != NULL &&
+           PyModule_AddType(module, state->cotangents) == 0;
+}

@@ -1,0 +1,176 @@
+#include "bindings/flow_calls.h"
+
+#include "base/pool.h"
+
+bool cf_py_request_begin(PyObject *self, PyObject *x, const char *name, PyObject *context,
+                         cf_py_request *out) {
+    *out = (cf_py_request){.self = (cf_py_flow *)self};
+    cf_flow *flow = cf_py_flow_of(self);
+    if (flow == NULL || !cf_py_read_rows(x, name, cf_flow_features(flow), &out->x) ||
+        !cf_py_read_context(context, cf_flow_context(flow), &out->context) ||
+        !cf_py_spread_context(&out->context, out->x.rows))
+        return false;
+    out->call = (cf_flow_call){.rows = out->x.rows,
+                               .threads = cf_num_threads(),
+                               .x = out->x.view,
+                               .context = out->context.view};
+    return true;
+}
+
+void cf_py_request_end(cf_py_request *request) {
+    cf_py_release(&request->x);
+    cf_py_release(&request->context);
+}
+
+bool cf_py_request_run(cf_py_request *request,
+                       cf_status (*compute)(cf_flow *, const cf_flow_call *)) {
+    cf_flow *flow = request->self->flow;
+    cf_status status;
+    Py_BEGIN_ALLOW_THREADS;
+    status = compute(flow, &request->call);
+    Py_END_ALLOW_THREADS;
+    if (status != CF_OK)
+        cf_py_fail(request->self->state, status);
+    return status == CF_OK;
+}
+
+PyObject *cf_py_request_values(const cf_py_request *request, cf_result *result) {
+    const cf_flow *flow = request->self->flow;
+    npy_intp shape[2] = {(npy_intp)request->call.rows, (npy_intp)cf_flow_features(flow)};
+    return cf_py_new_rows(cf_flow_dtype(flow), 2, shape, false, result);
+}
+
+PyObject *cf_py_request_numbers(const cf_py_request *request, cf_result *result) {
+    npy_intp shape = (npy_intp)request->call.rows;
+    return cf_py_new_rows(cf_flow_dtype(request->self->flow), 1, &shape, true, result);
+}
+
+PyObject *cf_py_pair(bool done, PyObject *a, PyObject *b) {
+    PyObject *pair = done ? PyTuple_Pack(2, a, b) : NULL;
+    Py_XDECREF(a);
+    Py_XDECREF(b);
+    return pair;
+}
+
+/* ---- maps and density ---- */
+
+static PyObject *map(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames,
+                     const cf_py_signature *signature,
+                     cf_status (*compute)(cf_flow *, const cf_flow_call *)) {
+    PyObject *given[2], *log_det = NULL, *value = NULL;
+    cf_py_request r;
+    if (!cf_py_arguments(signature, args, nargs, kwnames, given))
+        return NULL;
+    bool done = cf_py_request_begin(self, given[0], signature->names[0], given[1], &r) &&
+                (value = cf_py_request_values(&r, &r.call.value)) != NULL &&
+                (log_det = cf_py_request_numbers(&r, &r.call.log_det)) != NULL &&
+                cf_py_request_run(&r, compute);
+    cf_py_request_end(&r);
+    return cf_py_pair(done, value, log_det);
+}
+
+CF_PY_METHOD(cf_py_flow_forward) {
+    static const char *const names[] = {"u", "context"};
+    static const cf_py_signature signature = {"forward", names, 2, 1};
+    return map(self, args, nargs, kwnames, &signature, cf_flow_forward);
+}
+
+CF_PY_METHOD(cf_py_flow_inverse) {
+    static const char *const names[] = {"x", "context"};
+    static const cf_py_signature signature = {"inverse", names, 2, 1};
+    return map(self, args, nargs, kwnames, &signature, cf_flow_inverse);
+}
+
+CF_PY_METHOD(cf_py_flow_log_prob) {
+    static const char *const names[] = {"x", "context"};
+    static const cf_py_signature signature = {"log_prob", names, 2, 1};
+    PyObject *given[2], *log_prob = NULL;
+    cf_py_request r;
+    if (!cf_py_arguments(&signature, args, nargs, kwnames, given))
+        return NULL;
+    bool done = cf_py_request_begin(self, given[0], "x", given[1], &r) &&
+                (log_prob = cf_py_request_numbers(&r, &r.call.log_det)) != NULL &&
+                cf_py_request_run(&r, cf_flow_log_prob);
+    cf_py_request_end(&r);
+    if (!done)
+        Py_CLEAR(log_prob);
+    return log_prob;
+}
+
+/* ---- sampling ---- */
+
+/* How many samples of how many contexts, and the shape that they have. */
+typedef struct {
+    npy_intp shape[3];
+    int dims;
+} sample_shape;
+
+/* One context row, or none, gives n samples; m rows give n each. */
+static bool take_shape(cf_py_request *r, uint64_t n, sample_shape *out) {
+    npy_intp features = (npy_intp)cf_flow_features(r->self->flow);
+    bool one = r->context.array == NULL || r->context.rows == 1;
+    size_t contexts = one ? 1 : r->context.rows;
+    if (contexts > 0 && n > (uint64_t)NPY_MAX_INTP / contexts) {
+        PyErr_Format(PyExc_ValueError, "%zu times n = %llu samples are too many", contexts,
+                     (unsigned long long)n);
+        return false;
+    }
+    r->call.rows = contexts * (size_t)n;
+    r->call.context = r->context.view;
+    if (one) {
+        r->call.context.row_stride = 0;
+        *out = (sample_shape){{(npy_intp)n, features}, 2};
+    } else {
+        r->call.context.repeat = (size_t)n;
+        *out = (sample_shape){{(npy_intp)contexts, (npy_intp)n, features}, 3};
+    }
+    return true;
+}
+
+/* Reads the arguments n, context, seed and start. */
+static bool begin_sampling(PyObject *self, PyObject *const *given, cf_py_request *out,
+                           sample_shape *shape) {
+    *out = (cf_py_request){.self = (cf_py_flow *)self};
+    uint64_t n, start = 0, seed;
+    cf_flow *flow = cf_py_flow_of(self);
+    if (flow == NULL || !cf_py_count(given[0], "n", NPY_MAX_INTP, &n) ||
+        !cf_py_read_context(given[1], cf_flow_context(flow), &out->context) ||
+        !cf_py_seed(out->self->state, given[2], &seed) ||
+        (given[3] != NULL && !cf_py_count(given[3], "start", INT64_MAX, &start)))
+        return false;
+    out->call = (cf_flow_call){.threads = cf_num_threads(), .seed = seed, .first_row = start};
+    return take_shape(out, n, shape);
+}
+
+static PyObject *draw(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames,
+                      const char *function, bool with_log_prob) {
+    static const char *const names[] = {"n", "context", "seed", "start"};
+    cf_py_signature signature = {function, names, 4, 1};
+    PyObject *given[4], *x = NULL, *log_prob = NULL;
+    sample_shape shape;
+    cf_py_request r;
+    if (!cf_py_arguments(&signature, args, nargs, kwnames, given))
+        return NULL;
+    bool done = begin_sampling(self, given, &r, &shape);
+    cf_dtype dtype = done ? cf_flow_dtype(r.self->flow) : CF_FLOAT32;
+    if (done)
+        x = cf_py_new_rows(dtype, shape.dims, shape.shape, false, &r.call.value);
+    if (x != NULL && with_log_prob)
+        log_prob = cf_py_new_rows(dtype, shape.dims - 1, shape.shape, true, &r.call.log_det);
+    done =
+        x != NULL && (log_prob != NULL || !with_log_prob) && cf_py_request_run(&r, cf_flow_sample);
+    cf_py_request_end(&r);
+    if (with_log_prob)
+        return cf_py_pair(done, x, log_prob);
+    if (!done)
+        Py_CLEAR(x);
+    return x;
+}
+
+CF_PY_METHOD(cf_py_flow_sample) {
+    return draw(self, args, nargs, kwnames, "sample", false);
+}
+
+CF_PY_METHOD(cf_py_flow_sample_and_log_prob) {
+    return draw(self, args, nargs, kwnames, "sample_and_log_prob", true);
+}

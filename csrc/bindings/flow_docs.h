@@ -1,0 +1,240 @@
+/* Docstrings of the class Flow; included by flow.c alone. */
+#ifndef CF_BINDINGS_FLOW_DOCS_H
+#define CF_BINDINGS_FLOW_DOCS_H
+
+#include "bindings/numpy.h"
+
+#define CF_DOC_EXAMPLE                                                                             \
+    "Examples\n--------\n"                                                                         \
+    ">>> import cflows as cf, numpy as np\n"                                                       \
+    ">>> flow = cf.realnvp(features=2, layers=2, hidden=(8,), seed=0)\n"                           \
+    ">>> x = np.zeros((5, 2))\n"
+
+#define CF_DOC_CONTEXT(rows)                                                                       \
+    "context : array_like, shape (" rows ", context_features) or (context_features,), optional\n"  \
+    "    What the flow is conditioned on; a single row stands for all. Needed by a flow with\n"    \
+    "    context features, refused by one without.\n"
+
+#define CF_DOC_ERRORS                                                                              \
+    "Raises\n------\n"                                                                             \
+    "ValueError\n"                                                                                 \
+    "    If a shape is wrong, or the context is missing or not expected.\n"                        \
+    "TypeError\n"                                                                                  \
+    "    If an array does not hold real numbers.\n"                                                \
+    "RuntimeError\n"                                                                               \
+    "    While the flow is being fitted.\n\n"
+
+PyDoc_STRVAR(flow_doc, "Flow(layers, features, context_features=0, base=None, dtype='float32', "
+                       "seed=None)\n--\n\n"
+                       "The compiled part of `cflows.Flow`, which documents it.");
+
+PyDoc_STRVAR(forward_doc,
+             "forward($self, /, u, context=None)\n--\n\n"
+             "Carry base points to the data, ``u -> x``.\n\n"
+             "Parameters\n----------\n"
+             "u : array_like, shape (n, features)\n"
+             "    Real numbers of any dtype and layout; n may be 0.\n" CF_DOC_CONTEXT(
+                 "n") "\nReturns\n-------\n"
+                      "x : ndarray, shape (n, features)\n"
+                      "log_det : ndarray, shape (n,)\n"
+                      "    ``log|det dx/du|``.\n\n" CF_DOC_ERRORS "See Also\n--------\n"
+                      "inverse : the other direction.\n\n" CF_DOC_EXAMPLE
+                      ">>> y, log_det = flow.forward(x)\n"
+                      ">>> y.shape, log_det.shape\n"
+                      "((5, 2), (5,))\n");
+
+PyDoc_STRVAR(
+    inverse_doc,
+    "inverse($self, /, x, context=None)\n--\n\n"
+    "Carry data to the base, ``x -> u``.\n\n"
+    "Parameters\n----------\n"
+    "x : array_like, shape (n, features)\n"
+    "    Real numbers of any dtype and layout; n may be 0. A row that is NaN, infinite or\n"
+    "    out of the flow's domain spoils its own results alone.\n" CF_DOC_CONTEXT(
+        "n") "\nReturns\n-------\n"
+             "u : ndarray, shape (n, features)\n"
+             "log_det : ndarray, shape (n,)\n"
+             "    ``log|det du/dx|``.\n\n" CF_DOC_ERRORS "See Also\n--------\n"
+             "forward : the other direction.\n\n" CF_DOC_EXAMPLE
+             ">>> u, log_det = flow.inverse(x)\n"
+             ">>> np.allclose(flow.forward(u)[0], x)\n"
+             "True\n");
+
+PyDoc_STRVAR(log_prob_doc,
+             "log_prob($self, /, x, context=None)\n--\n\n"
+             "The log-density of data, in nats.\n\n"
+             "``log_prob(x) = base.log_prob(u) + log|det du/dx|`` with ``u`` the inverse of ``x``\n"
+             "(Papamakarios et al. 2021, arXiv:1912.02762, equation 1).\n\n"
+             "Parameters\n----------\n"
+             "x : array_like, shape (n, features)\n"
+             "    Real numbers of any dtype and layout; n may be 0.\n" CF_DOC_CONTEXT(
+                 "n") "\nReturns\n-------\n"
+                      "ndarray, shape (n,)\n"
+                      "    In the flow's dtype. NaN for a row that is NaN, and for that row "
+                      "alone.\n\n" CF_DOC_ERRORS CF_DOC_EXAMPLE ">>> flow.log_prob(x).shape\n"
+                      "(5,)\n");
+
+#define CF_DOC_SAMPLING                                                                            \
+    "Parameters\n----------\n"                                                                     \
+    "n : int\n"                                                                                    \
+    "    How many samples of each context.\n" CF_DOC_CONTEXT(                                      \
+        "m") "seed : int, optional\n"                                                              \
+             "    0 to 2**64 - 1. The same seed gives the same samples, whatever the number of "   \
+             "threads.\n"                                                                          \
+             "    None draws from the operating system's entropy.\n"                               \
+             "start : int, default 0\n"                                                            \
+             "    The number of the first sample: ``sample(n, seed=s, start=k)`` goes on where\n"  \
+             "    ``sample(k, seed=s)`` ended. Samples of m contexts are numbered context by "     \
+             "context.\n\n"
+
+PyDoc_STRVAR(
+    sample_doc,
+    "sample($self, /, n, context=None, seed=None, start=0)\n--\n\n"
+    "Draw samples of the flow: ``x = T(u)`` with ``u`` from the base.\n\n" CF_DOC_SAMPLING
+    "Returns\n-------\n"
+    "ndarray, shape (n, features)\n"
+    "    With m > 1 rows of context, (m, n, features).\n\n" CF_DOC_ERRORS CF_DOC_EXAMPLE
+    ">>> flow.sample(1000, seed=1).shape\n"
+    "(1000, 2)\n"
+    ">>> joined = np.concatenate([flow.sample(3, seed=1), flow.sample(4, seed=1, start=3)])\n"
+    ">>> np.array_equal(joined, flow.sample(7, seed=1))\n"
+    "True\n");
+
+PyDoc_STRVAR(sample_and_log_prob_doc,
+             "sample_and_log_prob($self, /, n, context=None, seed=None, start=0)\n--\n\n"
+             "Draw samples, and tell their log-density: `sample` and `log_prob` in one "
+             "pass.\n\n" CF_DOC_SAMPLING "Returns\n-------\n"
+             "x : ndarray, shape (n, features)\n"
+             "    With m > 1 rows of context, (m, n, features).\n"
+             "log_prob : ndarray, shape (n,) or (m, n)\n\n" CF_DOC_ERRORS CF_DOC_EXAMPLE
+             ">>> y, log_prob = flow.sample_and_log_prob(5, seed=1)\n"
+             ">>> np.allclose(log_prob, flow.log_prob(y), atol=1e-4)\n"
+             "True\n");
+
+PyDoc_STRVAR(grad_log_prob_doc,
+             "grad_log_prob($self, /, x, context=None, return_log_prob=False)\n--\n\n"
+             "The score, the gradient of `log_prob` with respect to ``x``.\n\n"
+             "Parameters\n----------\n"
+             "x : array_like, shape (n, features)\n" CF_DOC_CONTEXT(
+                 "n") "return_log_prob : bool, default False\n"
+                      "    Also return what `log_prob` does, at little cost.\n\n"
+                      "Returns\n-------\n"
+                      "score : ndarray, shape (n, features)\n"
+                      "log_prob : ndarray, shape (n,)\n"
+                      "    Only if asked for.\n\n" CF_DOC_ERRORS CF_DOC_EXAMPLE
+                      ">>> flow.grad_log_prob(x).shape\n"
+                      "(5, 2)\n");
+
+PyDoc_STRVAR(
+    vjp_doc,
+    "vjp($self, /, x, du=None, dlog_det=None, context=None, direction='inverse', "
+    "parameters=True)\n--\n\n"
+    "The vector-Jacobian product of a map and its log-determinant.\n\n"
+    "With ``u, log_det = inverse(x)``, the gradient of\n"
+    "``sum(du * u) + sum(dlog_det * log_det)`` with respect to everything that the map\n"
+    "depends on; with direction ``'forward'``, the same of ``x, log_det = forward(u)``, the\n"
+    "argument ``x`` being ``u`` and ``du`` the cotangent of ``x``.\n\n"
+    "Parameters\n----------\n"
+    "x : array_like, shape (n, features)\n"
+    "    What the map is applied to.\n"
+    "du : array_like, shape (n, features), optional\n"
+    "    The cotangent of the map's result; None is 0.\n"
+    "dlog_det : array_like, shape (n,), optional\n"
+    "    The cotangent of ``log_det``; None is 0. One of the two has to be given.\n" CF_DOC_CONTEXT(
+        "n") "direction : {'inverse', 'forward'}\n"
+             "parameters : bool, default True\n"
+             "    Whether to compute the cotangents of the parameters too.\n\n"
+             "Returns\n-------\n"
+             "Cotangents\n"
+             "    A named tuple: ``x``, (n, features); ``context``, in the shape of the context\n"
+             "    given, or None; ``parameters``, a dict of name -> array (zeros for frozen ones), "
+             "or\n"
+             "    None.\n\n" CF_DOC_ERRORS CF_DOC_EXAMPLE
+             ">>> cotangents = flow.vjp(x, dlog_det=np.ones(5))\n"
+             ">>> cotangents.x.shape\n"
+             "(5, 2)\n"
+             ">>> cotangents.parameters.keys() == flow.parameters.keys()\n"
+             "True\n");
+
+PyDoc_STRVAR(
+    loss_and_grad_doc,
+    "loss_and_grad($self, /, x, context=None, weights=None)\n--\n\n"
+    "The mean negative log-likelihood, and its gradient with respect to the parameters.\n\n"
+    "``loss = -sum(w * log_prob(x)) / sum(w)``, summed in float64.\n\n"
+    "Parameters\n----------\n"
+    "x : array_like, shape (n, features)\n"
+    "    At least one row.\n" CF_DOC_CONTEXT(
+        "n") "weights : array_like, shape (n,), optional\n"
+             "    Finite and not negative, not all 0; None is 1 for every row.\n\n"
+             "Returns\n-------\n"
+             "loss : float\n"
+             "    In nats a row.\n"
+             "gradients : dict of str -> ndarray\n"
+             "    The caller's own. They are left in `gradients` too, until the next such "
+             "call.\n\n" CF_DOC_ERRORS CF_DOC_EXAMPLE
+             ">>> loss, gradients = flow.loss_and_grad(x)\n"
+             ">>> bool(np.isclose(loss, -flow.log_prob(x).mean()))\n"
+             "True\n");
+
+PyDoc_STRVAR(freeze_doc, "freeze($self, pattern, /)\n--\n\n"
+                         "Exclude parameters from gradients and fitting.\n\n"
+                         "Parameters\n----------\n"
+                         "pattern : str\n"
+                         "    A parameter's name, in which ``*`` stands for any characters.\n\n"
+                         "Returns\n-------\n"
+                         "int\n"
+                         "    How many parameters' names match.\n\n"
+                         "Raises\n------\n"
+                         "ValueError\n"
+                         "    If none does.\n"
+                         "RuntimeError\n"
+                         "    While another thread computes with the flow.\n\n" CF_DOC_EXAMPLE
+                         ">>> flow.freeze('layers.0.*')\n"
+                         "4\n"
+                         ">>> flow.frozen[0]\n"
+                         "'layers.0.conditioner.linear0.weight'\n");
+
+PyDoc_STRVAR(unfreeze_doc,
+             "unfreeze($self, pattern, /)\n--\n\n"
+             "Include parameters in gradients and fitting again: the opposite of `freeze`.\n\n"
+             "Parameters\n----------\n"
+             "pattern : str\n"
+             "    A parameter's name, in which ``*`` stands for any characters.\n\n"
+             "Returns\n-------\n"
+             "int\n"
+             "    How many parameters' names match.\n\n"
+             "Raises\n------\n"
+             "ValueError\n"
+             "    If none does.\n"
+             "RuntimeError\n"
+             "    While another thread computes with the flow.\n");
+
+PyDoc_STRVAR(astype_doc, "astype($self, dtype, /)\n--\n\n"
+                         "A copy of the flow that computes in another dtype.\n\n"
+                         "Parameters\n----------\n"
+                         "dtype : {'float32', 'float64'} or numpy dtype\n\n"
+                         "Returns\n-------\n"
+                         "Flow\n"
+                         "    With its own parameters, rounded to the dtype.\n\n"
+                         "Raises\n------\n"
+                         "ValueError\n"
+                         "    If the dtype is another.\n\n" CF_DOC_EXAMPLE
+                         ">>> flow.astype('float64').log_prob(x).dtype\n"
+                         "dtype('float64')\n");
+
+PyDoc_STRVAR(parameters_doc,
+             "The parameters: a read-only mapping of name -> array.\n\n"
+             "The arrays are writable views on the memory that the flow computes with, so that\n"
+             "``flow.parameters[name][...] = values`` sets a parameter.");
+
+PyDoc_STRVAR(
+    gradients_doc,
+    "The gradients that `loss_and_grad` or the last step of a fit left: a read-only mapping\n"
+    "of name -> array, in the layout of `parameters`.");
+
+PyDoc_STRVAR(
+    buffers_doc,
+    "What is kept with the flow and not learned by gradients, such as the scales of a fixed\n"
+    "`Affine`: a read-only mapping of name -> writable float64 array.");
+
+#endif

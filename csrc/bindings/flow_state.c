@@ -1,0 +1,197 @@
+#include "bindings/flow_state.h"
+
+#include "bindings/arguments.h"
+#include "bindings/settings.h"
+#include "bindings/spec.h"
+#include "bindings/tensors.h"
+
+/* ---- frozen parameters ---- */
+
+static PyObject *freeze(PyObject *self, PyObject *pattern, bool frozen) {
+    cf_flow *flow = cf_py_flow_of(self);
+    if (flow == NULL)
+        return NULL;
+    if (!PyUnicode_Check(pattern)) {
+        PyErr_Format(PyExc_TypeError, "the pattern must be a str, got %s",
+                     Py_TYPE(pattern)->tp_name);
+        return NULL;
+    }
+    const char *text = PyUnicode_AsUTF8(pattern);
+    size_t count;
+    if (text == NULL)
+        return NULL;
+    cf_status status = cf_flow_freeze(flow, text, frozen, &count);
+    if (status != CF_OK)
+        return cf_py_fail(((cf_py_flow *)self)->state, status);
+    if (count == 0) {
+        PyErr_Format(PyExc_ValueError,
+                     "no parameter's name matches %R: names are the keys of flow.parameters",
+                     pattern);
+        return NULL;
+    }
+    return PyLong_FromSize_t(count);
+}
+
+PyObject *cf_py_flow_freeze(PyObject *self, PyObject *pattern) {
+    return freeze(self, pattern, true);
+}
+
+PyObject *cf_py_flow_unfreeze(PyObject *self, PyObject *pattern) {
+    return freeze(self, pattern, false);
+}
+
+PyObject *cf_py_flow_frozen(PyObject *self, void *closure) {
+    (void)closure;
+    const cf_flow *flow = cf_py_flow_of(self);
+    PyObject *list = flow == NULL ? NULL : PyList_New(0);
+    const cf_slab_table *table = flow == NULL ? NULL : cf_flow_parameter_table(flow);
+    for (size_t i = 0; list != NULL && i < table->count; i++) {
+        if (!table->tensors[i].frozen)
+            continue;
+        PyObject *name = PyUnicode_FromString(table->tensors[i].name);
+        if (name == NULL || PyList_Append(list, name) < 0)
+            Py_CLEAR(list);
+        Py_XDECREF(name);
+    }
+    PyObject *tuple = list == NULL ? NULL : PyList_AsTuple(list);
+    Py_XDECREF(list);
+    return tuple;
+}
+
+/* ---- copies ---- */
+
+/* The attributes that a Python subclass has given the object; NULL, without an exception, if it
+ * has no place for any. */
+static PyObject *attributes_of(PyObject *self) {
+    PyObject *dict = PyObject_GetAttrString(self, "__dict__");
+    if (dict == NULL && PyErr_ExceptionMatches(PyExc_AttributeError))
+        PyErr_Clear();
+    return dict;
+}
+
+static bool set_attributes(PyObject *self, PyObject *attributes) {
+    PyObject *own = attributes_of(self);
+    bool done = own == NULL ? !PyErr_Occurred() : PyDict_Update(own, attributes) == 0;
+    Py_XDECREF(own);
+    return done;
+}
+
+static bool copy_into(cf_py_flow *copy, PyObject *self, cf_dtype dtype) {
+    cf_flow *flow;
+    cf_status status = cf_flow_copy(&flow, ((cf_py_flow *)self)->flow, dtype);
+    if (status != CF_OK) {
+        cf_py_fail(copy->state, status);
+        return false;
+    }
+    if (!cf_py_flow_adopt(copy, flow))
+        return false;
+    PyObject *attributes = attributes_of(self);
+    bool done =
+        attributes == NULL ? !PyErr_Occurred() : set_attributes((PyObject *)copy, attributes);
+    Py_XDECREF(attributes);
+    return done;
+}
+
+PyObject *cf_py_flow_astype(PyObject *self, PyObject *object) {
+    cf_dtype dtype;
+    if (cf_py_flow_of(self) == NULL || !cf_py_dtype(object, &dtype))
+        return NULL;
+    cf_py_flow *copy = (cf_py_flow *)Py_TYPE(self)->tp_alloc(Py_TYPE(self), 0);
+    if (copy == NULL)
+        return NULL;
+    copy->state = ((cf_py_flow *)self)->state;
+    if (!copy_into(copy, self, dtype))
+        Py_CLEAR(copy);
+    return (PyObject *)copy;
+}
+
+/* ---- pickles ---- */
+
+/* All that the flow is: a new dict. */
+static PyObject *state_of(cf_py_flow *self) {
+    const cf_module_state *state = self->state;
+    const cf_flow *flow = self->flow;
+    PyObject *attributes = attributes_of((PyObject *)self);
+    if (attributes == NULL && !PyErr_Occurred())
+        attributes = PyDict_New();
+    /* N gives the references away, and fails where one is NULL. */
+    return Py_BuildValue(
+        "{sN sN sn sn ss sK sN sN sN sN}", "layers",
+        cf_py_setting_value(state, cf_spec_get(cf_flow_chain(flow)->spec, "layers")), "base",
+        cf_py_spec_wrap(state, cf_flow_base(flow)->spec), "features",
+        (Py_ssize_t)cf_flow_features(flow), "context_features", (Py_ssize_t)cf_flow_context(flow),
+        "dtype", cf_flow_dtype(flow) == CF_FLOAT32 ? "float32" : "float64", "seed",
+        (unsigned long long)cf_flow_seed(flow), "parameters", cf_py_copy_tensors(self->parameters),
+        "buffers", cf_py_copy_tensors(self->buffers), "frozen",
+        cf_py_flow_frozen((PyObject *)self, NULL), "attributes", attributes);
+}
+
+PyObject *cf_py_flow_reduce(PyObject *self, PyObject *unused) {
+    (void)unused;
+    if (cf_py_flow_of(self) == NULL)
+        return NULL;
+    return Py_BuildValue("O(O)N", ((cf_py_flow *)self)->state->new_object, Py_TYPE(self),
+                         state_of((cf_py_flow *)self));
+}
+
+/* An entry of the state, borrowed. */
+static PyObject *entry(PyObject *state, const char *name) {
+    PyObject *value = PyDict_GetItemString(state, name);
+    if (value == NULL)
+        PyErr_Format(PyExc_ValueError, "the state of a flow has no '%s'", name);
+    return value;
+}
+
+static bool build(cf_py_flow *self, PyObject *state) {
+    static const char *const names[] = {"layers",           "base",  "features",
+                                        "context_features", "dtype", "seed"};
+    enum { LAYERS, BASE, FEATURES, CONTEXT, DTYPE, SEED, ENTRIES };
+    PyObject *given[ENTRIES];
+    uint64_t features, context, seed;
+    cf_dtype dtype;
+    for (size_t i = 0; i < ENTRIES; i++)
+        if ((given[i] = entry(state, names[i])) == NULL)
+            return false;
+    return cf_py_count(given[FEATURES], names[FEATURES], NPY_MAX_INTP, &features) &&
+           cf_py_count(given[CONTEXT], names[CONTEXT], NPY_MAX_INTP, &context) &&
+           cf_py_dtype(given[DTYPE], &dtype) && cf_py_seed(self->state, given[SEED], &seed) &&
+           cf_py_flow_build(self, given[LAYERS], given[BASE], (size_t)features, (size_t)context,
+                            dtype, seed);
+}
+
+static bool freeze_all(PyObject *self, PyObject *names) {
+    for (Py_ssize_t i = 0; PyTuple_Check(names) && i < PyTuple_GET_SIZE(names); i++) {
+        PyObject *count = cf_py_flow_freeze(self, PyTuple_GET_ITEM(names, i));
+        if (count == NULL)
+            return false;
+        Py_DECREF(count);
+    }
+    return true;
+}
+
+/* Fills a flow that has just been built. */
+static bool fill(cf_py_flow *self, PyObject *state) {
+    PyObject *parameters = entry(state, "parameters");
+    PyObject *buffers = parameters == NULL ? NULL : entry(state, "buffers");
+    PyObject *frozen = buffers == NULL ? NULL : entry(state, "frozen");
+    PyObject *attributes = frozen == NULL ? NULL : entry(state, "attributes");
+    return attributes != NULL && cf_py_set_tensors(self->parameters, parameters, "parameters") &&
+           cf_py_set_tensors(self->buffers, buffers, "buffers") &&
+           freeze_all((PyObject *)self, frozen) && set_attributes((PyObject *)self, attributes);
+}
+
+PyObject *cf_py_flow_setstate(PyObject *self, PyObject *state) {
+    cf_py_flow *flow = (cf_py_flow *)self;
+    if (!PyDict_Check(state)) {
+        PyErr_Format(PyExc_TypeError, "the state of a flow is a dict, got %s",
+                     Py_TYPE(state)->tp_name);
+        return NULL;
+    }
+    if (!build(flow, state))
+        return NULL;
+    if (!fill(flow, state)) {
+        cf_py_flow_drop(flow);
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}

@@ -1,0 +1,35 @@
+/* The extension module `cflows._core`: its state, and how failures become exceptions.
+ *
+ * In all of csrc/bindings a function that returns bool or a pointer says false or NULL when it
+ * fails, with a Python exception set.
+ */
+#ifndef CF_BINDINGS_MODULE_H
+#define CF_BINDINGS_MODULE_H
+
+/* Python.h must come before the standard headers. */
+#include "bindings/numpy.h"
+
+#include <stdbool.h>
+
+#include "base/pile.h"
+#include "base/status.h"
+
+typedef struct {
+    PyObject *numerical_error; /* cflows.NumericalError */
+    PyObject *urandom;         /* os.urandom */
+    PyObject *new_object;      /* copyreg.__newobj__ */
+    PyTypeObject *spec, *layer, *permutation, *flow, *cotangents;
+    PyObject *spec_types; /* tuple of types, as in the registry */
+    cf_pile pile;         /* what the types refer to */
+} cf_module_state;
+
+/* The state of the module that `type`, or a class it derives from, belongs to. */
+cf_module_state *cf_py_state(PyTypeObject *type);
+
+/* Sets the exception that `status` stands for, with this thread's message. Returns NULL. */
+PyObject *cf_py_fail(const cf_module_state *state, cf_status status);
+
+/* Creates a type of the module and adds it under its name; a new reference. */
+PyTypeObject *cf_py_add_type(PyObject *module, PyType_Spec *spec, PyTypeObject *base);
+
+#endif

@@ -1,0 +1,390 @@
+#include "bindings/spec.h"
+
+#include <string.h>
+
+#include "bindings/settings.h"
+#include "bindings/spec_doc.h"
+#include "layers/registry.h"
+
+typedef struct {
+    PyObject_HEAD cf_spec *spec;
+} spec_object;
+
+static cf_spec *spec_of(PyObject *self) {
+    return ((spec_object *)self)->spec;
+}
+
+/* ---- construction ---- */
+
+/* The place of a Python class in the registry; it is one of them, for they cannot be subclassed. */
+static size_t place_of(const cf_module_state *state, PyTypeObject *type) {
+    size_t i = 0;
+    while (PyTuple_GET_ITEM(state->spec_types, (Py_ssize_t)i) != (PyObject *)type)
+        i++;
+    return i;
+}
+
+static PyTypeObject *class_of(const cf_module_state *state, const cf_spec_type *type) {
+    size_t i = 0;
+    while (cf_spec_types[i] != type)
+        i++;
+    return (PyTypeObject *)PyTuple_GET_ITEM(state->spec_types, (Py_ssize_t)i);
+}
+
+/* Takes over the caller's hold on `spec`. */
+static PyObject *new_object(PyTypeObject *class, cf_spec *spec) {
+    spec_object *self = (spec_object *)class->tp_alloc(class, 0);
+    if (self == NULL)
+        cf_spec_free(spec);
+    else
+        self->spec = spec;
+    return (PyObject *)self;
+}
+
+PyObject *cf_py_spec_wrap(const cf_module_state *state, cf_spec *spec) {
+    return new_object(class_of(state, cf_spec_type_of(spec)), cf_spec_retain(spec));
+}
+
+cf_spec *cf_py_spec_get(const cf_module_state *state, PyObject *object) {
+    return PyObject_TypeCheck(object, state->spec) ? spec_of(object) : NULL;
+}
+
+/* Sets one option; a value that is the default leaves it at that. */
+static bool set_option(const cf_module_state *state, cf_spec *spec, const cf_option *option,
+                       PyObject *value) {
+    const char *owner = cf_spec_type_of(spec)->name;
+    cf_py_setting setting;
+    if (!cf_py_setting_from(state, owner, option, value, &setting))
+        return false;
+    bool is_default =
+        !option->fallback.given && cf_py_settings_equal(&setting.setting, &option->fallback);
+    cf_status status = is_default ? CF_OK : cf_spec_set(spec, option->name, &setting.setting);
+    cf_py_setting_release(&setting);
+    if (status != CF_OK)
+        cf_py_fail(state, status);
+    return status == CF_OK;
+}
+
+static const cf_option *find_option(const cf_spec_type *type, PyObject *name) {
+    for (size_t i = 0; PyUnicode_Check(name) && i < type->option_count; i++)
+        if (PyUnicode_CompareWithASCIIString(name, type->options[i].name) == 0)
+            return &type->options[i];
+    PyErr_Format(PyExc_TypeError, "%s() got an unexpected keyword argument %R", type->name, name);
+    return NULL;
+}
+
+static bool set_positional(const cf_module_state *state, cf_spec *spec, PyObject *args) {
+    const cf_spec_type *type = cf_spec_type_of(spec);
+    Py_ssize_t count = PyTuple_GET_SIZE(args);
+    if ((size_t)count > type->option_count) {
+        PyErr_Format(PyExc_TypeError, "%s() takes at most %zu arguments, got %zd", type->name,
+                     type->option_count, count);
+        return false;
+    }
+    for (Py_ssize_t i = 0; i < count; i++)
+        if (!set_option(state, spec, &type->options[i], PyTuple_GET_ITEM(args, i)))
+            return false;
+    return true;
+}
+
+static bool set_keywords(const cf_module_state *state, cf_spec *spec, Py_ssize_t positional,
+                         PyObject *keywords) {
+    const cf_spec_type *type = cf_spec_type_of(spec);
+    PyObject *name, *value;
+    Py_ssize_t place = 0;
+    while (keywords != NULL && PyDict_Next(keywords, &place, &name, &value)) {
+        const cf_option *option = find_option(type, name);
+        if (option == NULL)
+            return false;
+        if (option - type->options < positional) {
+            PyErr_Format(PyExc_TypeError, "%s() got multiple values for argument '%s'", type->name,
+                         option->name);
+            return false;
+        }
+        if (!set_option(state, spec, option, value))
+            return false;
+    }
+    return true;
+}
+
+static PyObject *build(const cf_module_state *state, size_t place, PyObject *args,
+                       PyObject *keywords) {
+    cf_spec *spec;
+    cf_status status = cf_spec_new(&spec, cf_spec_types[place]);
+    if (status != CF_OK)
+        return cf_py_fail(state, status);
+    Py_ssize_t positional = args == NULL ? 0 : PyTuple_GET_SIZE(args);
+    if ((args != NULL && !set_positional(state, spec, args)) ||
+        !set_keywords(state, spec, positional, keywords)) {
+        cf_spec_free(spec);
+        return NULL;
+    }
+    status = cf_spec_finish(spec);
+    if (status != CF_OK) {
+        cf_spec_free(spec);
+        return cf_py_fail(state, status);
+    }
+    PyObject *class = PyTuple_GET_ITEM(state->spec_types, (Py_ssize_t)place);
+    return new_object((PyTypeObject *)class, spec);
+}
+
+static PyObject *spec_new(PyTypeObject *type, PyObject *args, PyObject *keywords) {
+    const cf_module_state *state = PyType_GetModuleState(type);
+    return build(state, place_of(state, type), args, keywords);
+}
+
+PyObject *cf_py_make_spec(PyObject *module, PyObject *const *args, Py_ssize_t nargs) {
+    const cf_module_state *state = PyModule_GetState(module);
+    if (nargs != 2 || !PyUnicode_Check(args[0]) || !PyDict_Check(args[1])) {
+        PyErr_SetString(PyExc_TypeError, "make_spec(type, options) takes a string and a dict");
+        return NULL;
+    }
+    for (size_t i = 0; cf_spec_types[i] != NULL; i++)
+        if (PyUnicode_CompareWithASCIIString(args[0], cf_spec_types[i]->name) == 0)
+            return build(state, i, NULL, args[1]);
+    PyErr_Format(PyExc_ValueError, "no layer or part is called %.100R", args[0]);
+    return NULL;
+}
+
+static void spec_dealloc(PyObject *self) {
+    PyTypeObject *type = Py_TYPE(self);
+    cf_spec_free(spec_of(self));
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+/* ---- what it says of itself ---- */
+
+static PyObject *get_type(PyObject *self, void *closure) {
+    (void)closure;
+    return PyUnicode_FromString(cf_spec_type_of(spec_of(self))->name);
+}
+
+static PyObject *get_role(PyObject *self, void *closure) {
+    (void)closure;
+    return PyUnicode_FromString(cf_spec_type_of(spec_of(self))->role);
+}
+
+static PyObject *get_option(PyObject *self, void *option) {
+    const cf_module_state *state = PyType_GetModuleState(Py_TYPE(self));
+    return cf_py_setting_value(state, cf_spec_get(spec_of(self), ((cf_option *)option)->name));
+}
+
+/* Sets dict[option] = value. */
+static bool add_value(PyObject *dict, const cf_module_state *state, const cf_spec *spec,
+                      const cf_option *option) {
+    PyObject *value = cf_py_setting_value(state, cf_spec_get(spec, option->name));
+    bool done = value != NULL && PyDict_SetItemString(dict, option->name, value) == 0;
+    Py_XDECREF(value);
+    return done;
+}
+
+/* Options and values; those at their defaults only if `all`. */
+static PyObject *options_of(const cf_module_state *state, const cf_spec *spec, bool all) {
+    const cf_spec_type *type = cf_spec_type_of(spec);
+    PyObject *dict = PyDict_New();
+    for (size_t i = 0; dict != NULL && i < type->option_count; i++) {
+        const cf_option *option = &type->options[i];
+        bool differs = option->fallback.given ||
+                       !cf_py_settings_equal(cf_spec_get(spec, option->name), &option->fallback);
+        if ((all || differs) && !add_value(dict, state, spec, option))
+            Py_CLEAR(dict);
+    }
+    return dict;
+}
+
+PyObject *cf_py_spec_options(const cf_module_state *state, const cf_spec *spec) {
+    return options_of(state, spec, true);
+}
+
+static PyObject *get_options(PyObject *self, void *closure) {
+    (void)closure;
+    return cf_py_spec_options(PyType_GetModuleState(Py_TYPE(self)), spec_of(self));
+}
+
+/* The options of a dict as they stand in a call: "a=1, b='x'". */
+static PyObject *join_options(PyObject *options) {
+    PyObject *name, *value, *text = PyUnicode_FromString("");
+    Py_ssize_t place = 0;
+    while (text != NULL && PyDict_Next(options, &place, &name, &value)) {
+        bool first = PyUnicode_GET_LENGTH(text) == 0;
+        PyObject *longer = PyUnicode_FromFormat(first ? "%U%U=%R" : "%U, %U=%R", text, name, value);
+        Py_SETREF(text, longer);
+    }
+    return text;
+}
+
+PyObject *cf_py_spec_repr(const cf_module_state *state, const cf_spec *spec) {
+    PyObject *options = options_of(state, spec, false);
+    PyObject *joined = options == NULL ? NULL : join_options(options);
+    PyObject *text =
+        joined == NULL ? NULL : PyUnicode_FromFormat("%s(%U)", cf_spec_type_of(spec)->name, joined);
+    Py_XDECREF(options);
+    Py_XDECREF(joined);
+    return text;
+}
+
+static PyObject *spec_repr(PyObject *self) {
+    return cf_py_spec_repr(PyType_GetModuleState(Py_TYPE(self)), spec_of(self));
+}
+
+/* Specs that are equal have the same repr. */
+static Py_hash_t spec_hash(PyObject *self) {
+    PyObject *text = spec_repr(self);
+    Py_hash_t hash = text == NULL ? -1 : PyObject_Hash(text);
+    Py_XDECREF(text);
+    return hash;
+}
+
+bool cf_py_specs_equal(const cf_spec *a, const cf_spec *b) {
+    const cf_spec_type *type = cf_spec_type_of(a);
+    if (type != cf_spec_type_of(b))
+        return false;
+    for (size_t i = 0; a != b && i < type->option_count; i++) {
+        const char *name = type->options[i].name;
+        if (!cf_py_settings_equal(cf_spec_get(a, name), cf_spec_get(b, name)))
+            return false;
+    }
+    return true;
+}
+
+static PyObject *spec_compare(PyObject *self, PyObject *other, int operation) {
+    bool comparable = (operation == Py_EQ || operation == Py_NE) && Py_TYPE(other) == Py_TYPE(self);
+    if (!comparable)
+        Py_RETURN_NOTIMPLEMENTED;
+    return PyBool_FromLong(cf_py_specs_equal(spec_of(self), spec_of(other)) ==
+                           (operation == Py_EQ));
+}
+
+static PyObject *spec_reduce(PyObject *self, PyObject *unused) {
+    (void)unused;
+    PyObject *module = PyType_GetModule(Py_TYPE(self));
+    PyObject *maker = PyObject_GetAttrString(module, "make_spec");
+    if (maker == NULL)
+        return NULL;
+    /* N gives the references away, also in failure. */
+    return Py_BuildValue("N(sN)", maker, cf_spec_type_of(spec_of(self))->name,
+                         get_options(self, NULL));
+}
+
+/* ---- the classes ---- */
+
+static PyGetSetDef spec_getset[] = {
+    {"type", get_type, NULL, "The name of the class, as model files spell it.", NULL},
+    {"role", get_role, NULL, "What it is: 'layer', 'conditioner', 'base' or 'scale'.", NULL},
+    {"options", get_options, NULL, "All options and their values, a new dict.", NULL},
+    {0},
+};
+
+static PyMethodDef spec_methods[] = {
+    {"__reduce__", spec_reduce, METH_NOARGS, "Pickle by type name and options."},
+    {0},
+};
+
+static PyType_Slot base_slots[] = {
+    {Py_tp_doc, "A description of a layer or part, immutable, not yet bound to sizes."},
+    {Py_tp_dealloc, spec_dealloc},
+    {Py_tp_repr, spec_repr},
+    {Py_tp_hash, spec_hash},
+    {Py_tp_richcompare, spec_compare},
+    {Py_tp_getset, spec_getset},
+    {Py_tp_methods, spec_methods},
+    {0},
+};
+
+enum {
+    ABSTRACT = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    CONCRETE = Py_TPFLAGS_DEFAULT
+};
+
+static PyType_Spec base_spec = {
+    .name = "cflows.Spec",
+    .basicsize = sizeof(spec_object),
+    .flags = ABSTRACT,
+    .slots = base_slots,
+};
+
+static bool is_type_name(const char *name) {
+    return cf_spec_type_named(name) != NULL;
+}
+
+/* "cflows.Name", in the state's pile. */
+static const char *qualified(cf_module_state *state, const char *name) {
+    size_t length = strlen(name) + sizeof "cflows.";
+    char *text;
+    if (cf_pile_take(&state->pile, &text, length, 1) != CF_OK)
+        return PyErr_NoMemory(), NULL;
+    PyOS_snprintf(text, length, "cflows.%s", name);
+    return text;
+}
+
+/* The class of a role, added when its first type comes; where a type has the role's own name, Spec
+ * is its base. Borrowed. */
+static PyTypeObject *role_class(PyObject *module, cf_module_state *state, const char *role) {
+    PyObject *name = cf_py_role_name(role);
+    const char *text = name == NULL ? NULL : PyUnicode_AsUTF8(name);
+    PyTypeObject *class = NULL;
+    if (text != NULL && is_type_name(text)) {
+        class = state->spec;
+    } else if (text != NULL && PyObject_HasAttr(module, name)) {
+        class = (PyTypeObject *)PyObject_GetAttr(module, name);
+        Py_XDECREF(class);
+    } else if (text != NULL) {
+        PyType_Slot slots[] = {{Py_tp_dealloc, spec_dealloc}, {0}};
+        PyType_Spec spec = {.name = qualified(state, text), .flags = ABSTRACT, .slots = slots};
+        class = spec.name == NULL ? NULL : cf_py_add_type(module, &spec, state->spec);
+        Py_XDECREF(class);
+    }
+    Py_XDECREF(name);
+    return class;
+}
+
+/* An attribute for every option. */
+static PyGetSetDef *attributes(cf_module_state *state, const cf_spec_type *type) {
+    PyGetSetDef *getset;
+    if (cf_pile_take(&state->pile, &getset, type->option_count + 1, sizeof *getset) != CF_OK)
+        return (PyGetSetDef *)PyErr_NoMemory();
+    for (size_t i = 0; i < type->option_count; i++)
+        getset[i] = (PyGetSetDef){.name = type->options[i].name,
+                                  .get = get_option,
+                                  .doc = type->options[i].doc,
+                                  .closure = (void *)&type->options[i]};
+    return getset;
+}
+
+static PyTypeObject *add_class(PyObject *module, cf_module_state *state, const cf_spec_type *type) {
+    PyTypeObject *base = role_class(module, state, type->role), *class = NULL;
+    PyGetSetDef *getset = base == NULL ? NULL : attributes(state, type);
+    const char *name = getset == NULL ? NULL : qualified(state, type->name);
+    PyObject *doc = name == NULL ? NULL : cf_py_spec_doc(state, type);
+    const char *text = doc == NULL ? NULL : PyUnicode_AsUTF8(doc);
+    if (text != NULL) {
+        PyType_Slot slots[] = {
+            {Py_tp_new, spec_new},
+            {Py_tp_dealloc, spec_dealloc},
+            {Py_tp_getset, getset},
+            {Py_tp_doc, (void *)text},
+            {0},
+        };
+        PyType_Spec spec = {.name = name, .flags = CONCRETE, .slots = slots};
+        class = cf_py_add_type(module, &spec, base);
+    }
+    Py_XDECREF(doc);
+    return class;
+}
+
+bool cf_py_add_specs(PyObject *module) {
+    cf_module_state *state = PyModule_GetState(module);
+    Py_ssize_t count = 0;
+    while (cf_spec_types[count] != NULL)
+        count++;
+    state->spec = cf_py_add_type(module, &base_spec, NULL);
+    state->spec_types = state->spec == NULL ? NULL : PyTuple_New(count);
+    for (Py_ssize_t i = 0; state->spec_types != NULL && i < count; i++) {
+        PyTypeObject *class = add_class(module, state, cf_spec_types[i]);
+        if (class == NULL)
+            return false;
+        PyTuple_SET_ITEM(state->spec_types, i, (PyObject *)class);
+    }
+    return state->spec_types != NULL;
+}
