@@ -32,6 +32,7 @@ FLAGS = (
     "-Wshadow",
     "-Wstrict-prototypes",
     f"-I{ROOT / 'csrc'}",
+    f"-I{ROOT / 'tests' / 'c'}",
 )
 
 

@@ -21,12 +21,23 @@ class Source:
     """Which part of which golden array a parameter is."""
 
     key: str
-    rows: np.ndarray | slice = slice(None)
-    columns: np.ndarray | slice = slice(None)
+    rows: np.ndarray | None = None  # None: all, in their order
+    columns: np.ndarray | None = None
 
     def read(self, arrays: dict[str, np.ndarray], prefix: str = "") -> np.ndarray:
         array = arrays[prefix + self.key]
-        return array[self.rows][:, self.columns] if array.ndim == 2 else array[self.rows]
+        array = array if self.rows is None else array[self.rows]
+        return array if self.columns is None else array[:, self.columns]
+
+    def is_read(self, shape: tuple[int, ...]) -> np.ndarray:
+        """Where the array, of that shape, is copied from."""
+        used = np.zeros(shape, bool)
+        rows = slice(None) if self.rows is None else self.rows
+        if self.columns is None:
+            used[rows] = True
+        else:
+            used[rows, :] = np.isin(np.arange(shape[1]), self.columns)
+        return used
 
 
 Sources = dict[str, Source]  # by parameter name within the layer
@@ -48,7 +59,9 @@ def scale_of(univariate: dict[str, Any], **options: Any) -> cf.Scale:
     return cf.Scale(**SCALES[name], **options)
 
 
-def dense(ours: str, theirs: str, rows: Any = slice(None), columns: Any = slice(None)) -> Sources:
+def dense(
+    ours: str, theirs: str, rows: np.ndarray | None = None, columns: np.ndarray | None = None
+) -> Sources:
     return {
         f"{ours}.weight": Source(f"{theirs}/weight", rows, columns),
         f"{ours}.bias": Source(f"{theirs}/bias", rows),
@@ -69,8 +82,8 @@ def mlp(net: dict[str, Any], name: str, at: str, rows: Any, columns: Any) -> tup
         sources |= dense(
             f"{name}.linear{k}",
             f"{at}/{net['prefix']}linear{k}",
-            rows if k == last else slice(None),
-            columns if k == 0 else slice(None),
+            rows if k == last else None,
+            columns if k == 0 else None,
         )
     return spec, sources
 

@@ -141,7 +141,7 @@ INSTANCES: dict[str, Instance] = {
 
 
 def build(name: str, dtype: str = "float64", seed: int = 1) -> cf.Flow:
-    """The instance with random weights, far from the identity."""
+    """The instance with random weights, large enough that log_det varies by 1 or more a layer."""
     instance = INSTANCES[name]
     flow = cf.Flow(
         instance.layers(),
@@ -154,8 +154,17 @@ def build(name: str, dtype: str = "float64", seed: int = 1) -> cf.Flow:
     rng = np.random.default_rng(seed)
     for parameter in flow.parameters.values():
         fan_in = parameter.shape[1] if parameter.ndim == 2 else 4.0
-        parameter[...] = rng.normal(size=parameter.shape) * 1.8 / np.sqrt(fan_in)
+        parameter[...] = rng.normal(size=parameter.shape) / np.sqrt(fan_in)
+    u, context = sample_rows(name, 1000)
+    while instance.volume and flow.forward(u, context)[1].std() < volume_layers(flow) ** 0.5:
+        for parameter in flow.parameters.values():
+            parameter *= 1.15
     return flow if dtype == "float64" else flow.astype(dtype)
+
+
+def volume_layers(flow: cf.Flow) -> int:
+    """How many layers change volumes from row to row."""
+    return sum(layer.type in ("Coupling", "Inverse", "Chain") for layer in flow.layers)
 
 
 def sample_rows(name: str, rows: int, seed: int = 2) -> tuple[np.ndarray, np.ndarray | None]:

@@ -1,4 +1,4 @@
-"""Philox 4x32-10 and what the library draws with it, in NumPy: the reference for test_base.py and test_random.py."""
+"""Philox 4x32-10 and what the library draws with it, in NumPy: a reference for the tests."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ def words(seed: int, rows: object, stream: int, block: int) -> NDArray[np.uint64
 def draws(
     seed: int, rows: object, stream: int, features: int, dtype: np.dtype
 ) -> NDArray[np.uint64]:
-    """What each feature of each row is made of: 32 bits for float32, 64 for float64; shape (features, n)."""
+    """What each feature of each row is made of: 32 or 64 bits, by dtype; shape (features, n)."""
     per_block = 4 if dtype == np.float32 else 2
     blocks = [words(seed, rows, stream, block) for block in range(-(-features // per_block))]
     w = np.concatenate(blocks, axis=1).T
     if dtype == np.float64:
         w = w[0::2] | w[1::2] << np.uint64(32)
-    return w[:features]
+    return np.asarray(w[:features])
 
 
 def uniform(draw: NDArray[np.uint64], dtype: np.dtype) -> NDArray[np.float64]:
     """The leading 24 or 53 bits of a draw, as numbers on [0, 1)."""
     unused, bits = (8, 24) if dtype == np.float32 else (11, 53)
-    return (draw >> np.uint64(unused)).astype(np.float64) / 2.0**bits
+    return np.asarray((draw >> np.uint64(unused)) / 2.0**bits)
 
 
 def above_zero(draw: NDArray[np.uint64], dtype: np.dtype) -> NDArray[np.float64]:

@@ -1,15 +1,14 @@
-"""csrc/simd/random.h: rows of random numbers, against NumPy, mpmath and the distributions themselves."""
+"""csrc/simd/random.h: random rows against NumPy, mpmath and the distributions themselves."""
 
 import ctypes
 from itertools import pairwise
 
 import mpmath
 import numpy as np
-import pytest
-from scipy import stats
-
 import philox
+import pytest
 from c_build import SIMD_LEVELS, shared_library, simd_levels
+from scipy import stats
 
 SEED, STREAM = 0x0123456789ABCDEF, 17
 DTYPES = [np.dtype(np.float32), np.dtype(np.float64)]
@@ -90,7 +89,7 @@ def test_normal_numbers_are_box_and_mullers(draw, dtype, levels, row):
 
 
 def test_normal_numbers_at_the_ends(draw, dtype, levels):
-    """The rows among a million whose first draws are least and greatest: far out, and next to zero."""
+    """The rows among a million with the least and the greatest draws: far out, next to zero."""
     rows = np.arange(1 << 20)
     draws = philox.draws(SEED, rows, STREAM, 2, dtype)
     order = np.argsort(draws[0])
@@ -155,7 +154,7 @@ def test_no_feature_is_no_work(draw, kind):
 
 
 def test_levels_agree(draw, dtype, levels):
-    """Uniform numbers in every bit; normal ones to the functions' rounding, and in every bit where both levels fuse."""
+    """Uniform numbers in every bit, normal ones too where levels fuse multiply-add."""
     uniform = [draw("uniform", 5, 256, level=level) for level in levels]
     normal = [draw("normal", 5, 256, level=level) for level in levels]
     ulp = np.spacing(np.abs(normal[0]))

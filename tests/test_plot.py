@@ -1,0 +1,324 @@
+"""Pictures: what is drawn where, read back from the axes; how they look is for eyes to judge."""
+
+import io
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+
+from cflows import data, plot
+from cflows.plot.canvas import mass_levels, thinned
+
+RNG = np.random.default_rng(0)
+TABLE = RNG.normal(size=(400, 8)) * [1, 1e5, 1e-3, 1, 1, 1, 1, 1]
+
+
+@pytest.fixture(autouse=True)
+def headless():
+    with mpl.rc_context({"backend": "agg"}):
+        yield
+        plt.close("all")
+
+
+def rendered(figure):
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=30)
+    return len(file.getvalue())
+
+
+def test_matplotlib_waits_for_the_first_picture():
+    script = "import sys; from cflows import plot; sys.exit('matplotlib' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+def test_missing_matplotlib_says_how_to_get_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    history = SimpleNamespace(train=[1.0], validation=None, steps=[1], seconds=[0.1])
+    for picture in (
+        lambda: plot.density(data.toy("moons")),
+        lambda: plot.samples(TABLE, TABLE),
+        lambda: plot.images(np.ones((4, 8, 8))),
+        lambda: plot.learning_curve(history),
+    ):
+        with pytest.raises(ImportError, match=r"pip install cflows\[plot\]"):
+            picture()
+
+
+# --- Densities -------------------------------------------------------------------------------
+
+
+def test_density_is_drawn_where_it_is():
+    toy = data.toy("pinwheel")
+    ax = plot.density(toy, bounds=((-3.0, 1.0), (0.0, 2.0)), resolution=50)
+    (image,) = ax.images
+    assert image.get_extent() == [-3.0, 1.0, 0.0, 2.0]
+    # Row 10, column 20, from the lower left corner: the middles of the pixels.
+    pixel = np.exp(toy.log_prob([[-3.0 + 4.0 * 20.5 / 50, 2.0 * 10.5 / 50]]))
+    assert image.get_array()[10, 20] == pytest.approx(pixel[0])
+    assert image.origin == "lower"
+    assert (ax.get_xlim(), ax.get_ylim()) == ((-3.0, 1.0), (0.0, 2.0))
+    assert rendered(ax.figure)
+
+
+def test_density_takes_a_callable_or_a_flow():
+    toy = data.toy("circles")
+
+    class CallableFlow:
+        def log_prob(self, x):
+            return toy.log_prob(x).astype(np.float32)
+
+        def __call__(self, x):
+            raise AssertionError
+
+    pictures = [
+        plot.density(model, bounds=toy.bounds, resolution=30).images[0].get_array()
+        for model in (toy, toy.log_prob, CallableFlow())
+    ]
+    np.testing.assert_array_equal(pictures[0], pictures[1])
+    np.testing.assert_allclose(pictures[0], pictures[2], rtol=1e-4)
+
+
+def test_density_lays_data_on_top_and_takes_bounds_from_it():
+    x = RNG.normal(size=(3000, 2)) + [10.0, 0.0]
+    x[7] = np.nan
+    figure, given = plt.subplots()
+    ax = plot.density(lambda x: -np.square(x - [10.0, 0.0]).sum(axis=1), x, ax=given)
+    assert ax is given and ax.figure is figure
+    offsets = ax.collections[0].get_offsets()
+    assert len(offsets) == 2000 and np.isin(offsets, x).all()
+    (left, right), (bottom, top) = ax.get_xlim(), ax.get_ylim()
+    assert 6.0 < left < 8.0 and 12.0 < right < 14.0
+    assert -4.0 < bottom < -2.0 and 2.0 < top < 4.0
+
+
+def test_density_keeps_its_shades_beside_a_spike_and_a_hole():
+    def log_prob(x):
+        log_prob = -0.5 * np.square(x).sum(axis=1)
+        log_prob[3000] = 6.0
+        log_prob[5000] = np.nan
+        return log_prob
+
+    ax = plot.density(log_prob, bounds=((-3, 3), (-3, 3)), resolution=100)
+    assert 0.9 < ax.images[0].norm.vmax <= 1.0
+    assert rendered(ax.figure)
+
+
+def test_density_errors():
+    toy = data.toy("moons")
+    with pytest.raises(ValueError, match="expected bounds, or data x"):
+        plot.density(toy.log_prob)
+    with pytest.raises(ValueError, match="got 3 features"):
+        plot.density(toy, np.ones((5, 3)))
+    with pytest.raises(ValueError, match="no row of finite numbers"):
+        plot.density(toy, np.full((5, 2), np.nan))
+    with pytest.raises(ValueError, match=r"shape \(100,\), got \(100, 2\)"):
+        plot.density(lambda x: x, bounds=toy.bounds, resolution=10)
+    assert plt.get_fignums() == []
+
+
+def test_mass_levels_hold_their_masses():
+    x = np.linspace(-5.0, 5.0, 10_001)
+    prob = np.append(np.exp(-0.5 * x**2), np.nan)
+    # The central 68.27 % and 95.45 % of a normal lie within one and two standard deviations.
+    levels = mass_levels(prob, [0.6826895, 0.9544997])
+    np.testing.assert_allclose(levels, np.exp([-0.5, -2.0]), rtol=1e-2)
+    np.testing.assert_array_equal(mass_levels(np.zeros(4), [0.5]), [0.0])
+
+
+# --- Data beside samples ---------------------------------------------------------------------
+
+
+def test_two_features_are_two_scatters():
+    x, y = TABLE[:300, [0, 3]], TABLE[300:, [4, 5]]
+    figure = plot.samples(x, y, names=["height", "width"])
+    left, right = figure.axes
+    assert [left.get_title(), right.get_title()] == ["data", "samples"]
+    assert [left.get_xlabel(), right.get_xlabel(), left.get_ylabel()] == ["height"] * 2 + ["width"]
+    for ax, points in ((left, x), (right, y)):
+        offsets = ax.collections[0].get_offsets()
+        # As many of each.
+        assert len(offsets) == 100
+        np.testing.assert_array_equal(offsets, thinned(points, 100))
+    assert left.get_xlim() == right.get_xlim() and left.get_ylim() == right.get_ylim()
+    assert rendered(figure)
+
+
+def test_one_feature_is_two_histograms():
+    figure = plot.samples(TABLE[:, 0], TABLE[:300, :1], names=["height"])
+    (ax,) = figure.axes
+    assert ax.get_xlabel() == "height"
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["data", "samples"]
+    area = sum(bar.get_width() * bar.get_height() for bar in ax.patches[:40])
+    assert area == pytest.approx(1.0)
+    assert rendered(figure)
+
+
+@pytest.mark.parametrize(("features", "shown"), [(3, 3), (6, 6), (8, 6)])
+def test_more_features_are_pairs(features, shown):
+    names = [f"feature {i}" for i in range(features)]
+    figure = plot.samples(TABLE[:, :features], TABLE[::-2, :features], names=names)
+    axes = np.reshape(figure.axes, (shown, shown))
+    assert [ax.get_xlabel() for ax in axes[-1]] == names[:shown]
+    assert [ax.get_ylabel() for ax in axes[1:, 0]] == names[1:shown]
+    for (row, column), ax in np.ndenumerate(axes):
+        assert ax.axison == (row >= column)
+        assert bool(ax.collections) == (row > column)
+    assert rendered(figure)
+
+
+def test_pairs_survive_awkward_columns():
+    """A constant, a few integers, one row, and samples that lie nowhere near the data."""
+    x = np.column_stack([np.ones(50), RNG.integers(3, size=50), RNG.normal(size=50)])
+    assert rendered(plot.samples(x, x + 1000.0))
+    assert rendered(plot.samples(x[:1], x))
+    assert rendered(plot.samples(x[:, :2], x[:1, :2]))
+    assert rendered(plot.samples(x[:, 0], x[:, 0]))
+
+
+def test_samples_leave_out_rows_that_are_not_finite():
+    x = TABLE[:100, [0, 3]].copy()
+    x[3, 0], x[50, 1] = np.nan, -np.inf
+    left, _ = plot.samples(x, TABLE[:, [0, 3]]).axes
+    np.testing.assert_array_equal(left.collections[0].get_offsets(), np.delete(x, [3, 50], axis=0))
+    with pytest.raises(ValueError, match="samples has no row of finite numbers"):
+        plot.samples(x, np.full((3, 2), np.inf))
+
+
+def test_images_are_compared_as_sheets():
+    digits, _ = data.digits()
+    for shown in (
+        plot.samples(digits[:900], digits[900:] * 2.0),
+        plot.samples(digits[:900].reshape(900, 64), digits[900:].reshape(-1, 64), shape=(8, 8)),
+    ):
+        left, right = shown.axes
+        assert [left.get_title(), right.get_title()] == ["data", "samples"]
+        for ax in (left, right):
+            assert ax.images[0].get_array().shape == (8 * 9 - 1, 8 * 9 - 1)
+        # The scale of grey is the data's for both.
+        np.testing.assert_allclose(left.images[0].get_array()[:8, :8], digits[0] / 16.0)
+        assert rendered(shown)
+    sample = np.clip(digits[900] * 2.0 / 16.0, 0.0, 1.0)
+    right = plot.samples(digits[:900], digits[900:] * 2.0).axes[1]
+    np.testing.assert_allclose(right.images[0].get_array()[:8, :8], sample)
+
+
+def test_samples_and_curve_share_a_figure():
+    figure = plt.figure(layout="constrained")
+    above, below = figure.subfigures(2, 1)
+    assert plot.samples(TABLE[:, :2], TABLE[:, :2], figure=above) is above
+    history = SimpleNamespace(train=[2.0, 1.0], validation=[2.0, 1.5], steps=[1, 2], seconds=[1, 2])
+    plot.learning_curve(history, ax=below.subplots())
+    assert len(figure.axes) == 3 and plt.get_fignums() == [figure.number]
+    # A figure that pyplot knows nothing of serves as well.
+    own = Figure()
+    assert plot.samples(TABLE, TABLE, figure=own) is own
+    assert rendered(figure) and rendered(own)
+
+
+def test_samples_errors():
+    with pytest.raises(ValueError, match="data have 2 features, samples have 3"):
+        plot.samples(TABLE[:, :2], TABLE[:, :3])
+    with pytest.raises(ValueError, match="expected 2 names, got 1"):
+        plot.samples(TABLE[:, :2], TABLE[:, :2], names=["x"])
+    with pytest.raises(ValueError, match="expected rows in data, got a single number"):
+        plot.samples(1.0, TABLE)
+    with pytest.raises(ValueError, match="data has no row of finite numbers"):
+        plot.samples(np.empty((0, 2)), TABLE[:, :2])
+
+
+# --- Images ----------------------------------------------------------------------------------
+
+
+def test_sheet_holds_every_image_in_its_place():
+    pictures = RNG.integers(0, 256, size=(7, 4, 5), dtype=np.uint8)
+    ax = plot.images(pictures, columns=3, limits=(0, 255))
+    sheet = ax.images[0].get_array()
+    assert sheet.shape == (3 * 5 - 1, 3 * 6 - 1)
+    for i, picture in enumerate(pictures):
+        row, column = divmod(i, 3)
+        place = sheet[row * 5 : row * 5 + 4, column * 6 : column * 6 + 5]
+        np.testing.assert_allclose(place, picture / 255.0)
+    assert not sheet[:, 5].any() and not sheet[4].any() and not sheet[10:, 6:].any()
+    assert not ax.axison
+    assert rendered(ax.figure)
+
+
+def test_colour_images_and_the_default_range():
+    pictures = RNG.normal(size=(5, 3, 4, 4))
+    sheet = plot.images(pictures).images[0].get_array()
+    assert sheet.shape == (2 * 5 - 1, 3 * 5 - 1, 3)
+    scaled = (pictures - pictures.min()) / np.ptp(pictures)
+    np.testing.assert_allclose(sheet[:4, 5:9], scaled[1].transpose(1, 2, 0))
+    flat = plot.images(pictures.reshape(5, 48), shape=(3, 4, 4)).images[0].get_array()
+    np.testing.assert_array_equal(flat, sheet)
+    one_channel = plot.images(pictures[:, :1]).images[0].get_array()
+    assert one_channel.shape == (9, 14)
+    assert rendered(plot.images(np.zeros((2, 8, 8))).figure)
+
+
+@pytest.mark.parametrize(
+    ("shape", "image"),
+    [((5, 64), None), ((5, 2, 8, 8), None), ((0, 8, 8), None), ((5, 64), (8, 9)), ((), (8, 8))],
+)
+def test_arrays_that_are_no_images(shape, image):
+    with pytest.raises(ValueError, match=r"expected \(n, height, width\)"):
+        plot.images(np.zeros(shape), shape=image)
+    assert plt.get_fignums() == []
+
+
+# --- Learning curves -------------------------------------------------------------------------
+
+
+def test_learning_curve_draws_both_losses_and_marks_the_best():
+    history = SimpleNamespace(
+        train=[5.0, 3.0, 2.0, 1.5],
+        validation=[5.1, float("nan"), 2.5, 2.7],
+        steps=[10, 20, 30, 40],
+        seconds=[0.5, 1.0, 1.5, 2.0],
+    )
+    for against, at in (("epochs", [1, 2, 3, 4]), ("steps", [10, 20, 30, 40])):
+        ax = plot.learning_curve(history, against=against)
+        train, validation, best = ax.lines
+        np.testing.assert_array_equal(train.get_xydata(), np.column_stack([at, history.train]))
+        np.testing.assert_array_equal(validation.get_xdata(), np.take(at, [0, 2, 3]))
+        np.testing.assert_array_equal(best.get_xydata(), [[at[2], 2.5]])
+        assert ax.get_xlabel() == against
+        legend = [text.get_text() for text in ax.get_legend().get_texts()]
+        assert legend == ["training", "validation", "best: 2.5"]
+        assert rendered(ax.figure)
+    assert plot.learning_curve(history, against="seconds").lines[0].get_xdata()[-1] == 2.0
+
+
+@pytest.mark.parametrize("validation", [None, [], [None, None], [float("nan")] * 2, np.array([])])
+def test_learning_curve_without_validation(validation):
+    history = SimpleNamespace(train=[2.0, 1.0], validation=validation, steps=[1, 2], seconds=[1, 2])
+    ax = plot.learning_curve(history)
+    assert [line.get_label() for line in ax.lines] == ["training"]
+
+
+@pytest.mark.parametrize("train", [[], [1.0], [float("nan"), 1.0], [1.0, 1.0]])
+def test_learning_curve_of_hardly_any_epochs(train):
+    n = len(train)
+    history = SimpleNamespace(train=train, validation=[1.0] * n, steps=range(n), seconds=range(n))
+    ax = plot.learning_curve(history)
+    if np.isfinite(train).sum() == 1:
+        assert ax.lines[0].get_marker() == "o"
+    assert rendered(ax.figure)
+
+
+def test_learning_curve_shows_what_is_learnt_late():
+    epochs = np.arange(100)
+    train = 1.0 + np.exp(-epochs / 20) + 1e6 * np.exp(-epochs)
+    ax = plot.learning_curve(SimpleNamespace(train=train, validation=train + 0.1))
+    bottom, top = ax.get_ylim()
+    assert 0.5 < bottom < train.min() and 2.0 < top < 10.0
+
+
+def test_learning_curve_errors():
+    with pytest.raises(ValueError, match=r"'epochs', 'steps' or 'seconds', got 'hours'"):
+        plot.learning_curve(SimpleNamespace(train=[1.0], validation=None), against="hours")
