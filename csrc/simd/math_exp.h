@@ -13,22 +13,18 @@
 #define v_expm1 CF_FN(cf_v_expm1)
 #endif
 
-/* Limits beyond which e^x is 0 or infinity, and e^x - 1 is -1, after rounding; the greatest
- * exponent. */
+/* Limits beyond which e^x is 0 or infinity, and e^x - 1 is -1, after rounding. */
 #undef V_EXP_LEAST
 #undef V_EXP_GREATEST
 #undef V_EXPM1_LEAST
-#undef V_EXPONENT_GREATEST
 #ifdef CF_REAL_F32
 #define V_EXP_LEAST -104
 #define V_EXP_GREATEST 89
 #define V_EXPM1_LEAST -18
-#define V_EXPONENT_GREATEST 127
 #else
 #define V_EXP_LEAST -746
 #define V_EXP_GREATEST 710
 #define V_EXPM1_LEAST -38
-#define V_EXPONENT_GREATEST 1023
 #endif
 
 /* k: the integer nearest to x / ln 2. */

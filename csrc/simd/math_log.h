@@ -22,9 +22,9 @@
 CF_INLINE vreal v_log_sum(vreal f, vreal e_ln2_high, vreal e_ln2_low) {
     vreal half_square = f * f * v_set1((real)0.5);
 #ifdef CF_REAL_F32
-    static const real c[] = {0x1.55555ap-2f, -0x1.00007p-2f,  0x1.999752p-3f,
+    static const real c[] = {0x1.55555ap-2f,  -0x1.00007p-2f,  0x1.999752p-3f,
                              -0x1.55190cp-3f, 0x1.24658p-3f,   -0x1.04bc3p-3f,
-                             0x1.df0deap-4f, -0x1.743016p-4f, 0x1.324ee4p-5f};
+                             0x1.df0deap-4f,  -0x1.743016p-4f, 0x1.324ee4p-5f};
     vreal curve = f * f * f * V_POLYNOMIAL(f, c);
 #else
     static const real c[] = {0x1.5555555555552p-1, 0x1.999999999b5ffp-2, 0x1.2492492265c7p-2,
@@ -78,10 +78,12 @@ CF_INLINE vreal v_log(vreal x) {
  * subnormal, which the factor 4 prevents. */
 CF_INLINE vreal v_log1p(vreal x) {
     vreal y = v_set1(1) + x;
-    vint one = v_bits(v_set1(1)), exponents = v_bits(v_set1(V_INFINITY));
-    vint biased = (v_bits(y) - v_bits(v_set1((real)0.75)) + one) & exponents;
-    vreal e = v_from_int((vint)((vuint)biased >> V_SIGNIFICAND)) - v_set1(V_EXPONENT_GREATEST);
-    vreal scale = v_real(one + one + v_bits(v_set1(4)) - v_bits(v_set1(1)) - biased);
+    const vuint one = (vuint)v_bits(v_set1(1)), four = (vuint)v_bits(v_set1(4));
+    const vuint three_quarters = (vuint)v_bits(v_set1((real)0.75));
+    const vuint exponents = (vuint)v_bits(v_set1(V_INFINITY));
+    vuint biased = ((vuint)v_bits(y) - three_quarters + one) & exponents;
+    vreal e = v_from_int((vint)(biased >> V_SIGNIFICAND)) - v_set1(V_EXPONENT_GREATEST);
+    vreal scale = v_real((vint)(one + four - biased));
     vreal quarter = v_set1((real)0.25);
     vreal f = v_fma(x * quarter, scale, v_fma(scale, quarter, v_set1(-1)));
     vreal logarithm = v_log_limits(y, v_log_sum(f, e * V_LN2_HIGH, e * V_LN2_LOW));

@@ -19,30 +19,28 @@
 #define V_NORMAL_GREATEST 38.75
 #endif
 
-/* Up to |x| = 1, x + x P(x^2) with P the minimax polynomial of erf(x) / x - 1 (Remez; relative error
- * 2^-29.4 and 2^-56.2); beyond, 1 - exp(Q(|x|)) with Q that of log(1 - erf) (relative error of erf
- * 2^-35.2 and 2^-61.3). */
+/* Up to |x| = 1, x + x P(x^2) with P the minimax polynomial of erf(x) / x - 1 (Remez; relative
+ * error 2^-29.4 and 2^-56.2); beyond, 1 - exp(Q(|x|)) with Q that of log(1 - erf) (relative error
+ * of erf 2^-35.2 and 2^-61.3). */
 CF_INLINE vreal v_erf(vreal x) {
 #ifdef CF_REAL_F32
-    static const real p[] = {0x1.06eba8p-3f, -0x1.81273ep-2f, 0x1.ce2ce6p-4f, -0x1.b7f71ap-6f,
+    static const real p[] = {0x1.06eba8p-3f, -0x1.81273ep-2f,  0x1.ce2ce6p-4f, -0x1.b7f71ap-6f,
                              0x1.53f224p-8f, -0x1.a3515ep-11f, 0x1.4771fcp-14f};
     static const real q[] = {0x1.8b3be8p-13f, -0x1.212c2cp+0f, -0x1.4434f6p-1f, -0x1.bc188cp-4f,
-                             0x1.9d0aeap-6f, -0x1.13972cp-8f, 0x1.cee366p-12f, -0x1.6bf9a2p-16f};
+                             0x1.9d0aeap-6f,  -0x1.13972cp-8f, 0x1.cee366p-12f, -0x1.6bf9a2p-16f};
 #else
-    static const real p[] = {
-        0x1.06eba8214db69p-3, -0x1.812746b037a2bp-2, 0x1.ce2f21a045e4bp-4,
-        -0x1.b82ce3137085bp-6, 0x1.565bcd30cb86fp-8, -0x1.c02dba041af7fp-11,
-        0x1.f9a3d1b1364bep-14, -0x1.f4dece2b9a9e5p-17, 0x1.ba8154a887cc4p-20,
-        -0x1.6460ee387e75fp-23, 0x1.178c3638c51acp-26, -0x1.e04d8819d4108p-30,
-        0x1.613a873922b41p-33};
-    static const real q[] = {
-        -0x1.de264b78682c3p-26, -0x1.20dd70cb36439p+0, -0x1.45f3272f012a7p-1,
-        -0x1.a4f301a10cf46p-4, 0x1.3964cc20971fcp-6, 0x1.a84ac835557bep-13,
-        -0x1.b716104873993p-10, 0x1.219a70b86796dp-11, 0x1.7114937a6ce7dp-16,
-        -0x1.d0a3e1ac5b31dp-14, 0x1.0f9e7d82a2868p-14, -0x1.9757ac89a8d09p-16,
-        0x1.c742d058779e1p-18, -0x1.8a815cceef1cdp-20, 0x1.0a6c9d018f5cp-22,
-        -0x1.1488a151679c5p-25, 0x1.ab271b3b4af89p-29, -0x1.cee8c996f07cbp-33,
-        0x1.3a1eab397337ap-37, -0x1.91a40f2a1f82ap-43};
+    static const real p[] = {0x1.06eba8214db69p-3,   -0x1.812746b037a2bp-2,  0x1.ce2f21a045e4bp-4,
+                             -0x1.b82ce3137085bp-6,  0x1.565bcd30cb86fp-8,   -0x1.c02dba041af7fp-11,
+                             0x1.f9a3d1b1364bep-14,  -0x1.f4dece2b9a9e5p-17, 0x1.ba8154a887cc4p-20,
+                             -0x1.6460ee387e75fp-23, 0x1.178c3638c51acp-26,  -0x1.e04d8819d4108p-30,
+                             0x1.613a873922b41p-33};
+    static const real q[] = {-0x1.de264b78682c3p-26, -0x1.20dd70cb36439p+0,  -0x1.45f3272f012a7p-1,
+                             -0x1.a4f301a10cf46p-4,  0x1.3964cc20971fcp-6,   0x1.a84ac835557bep-13,
+                             -0x1.b716104873993p-10, 0x1.219a70b86796dp-11,  0x1.7114937a6ce7dp-16,
+                             -0x1.d0a3e1ac5b31dp-14, 0x1.0f9e7d82a2868p-14,  -0x1.9757ac89a8d09p-16,
+                             0x1.c742d058779e1p-18,  -0x1.8a815cceef1cdp-20, 0x1.0a6c9d018f5cp-22,
+                             -0x1.1488a151679c5p-25, 0x1.ab271b3b4af89p-29,  -0x1.cee8c996f07cbp-33,
+                             0x1.3a1eab397337ap-37,  -0x1.91a40f2a1f82ap-43};
 #endif
     vreal a = v_min(v_set1(V_ERF_GREATEST), v_abs(x)), square = x * x;
     vreal near = v_fma(x, V_POLYNOMIAL(square, p), x);
@@ -54,30 +52,30 @@ CF_INLINE vreal v_erf(vreal x) {
 
 /* The probability of a standard normal number beyond z >= 0:
  *
- *     c exp(-z^2 / 2 + P(q)) / (z + 3/2),    q = (z - 4) / (z + 4),    c = 133/256,
+ *     c exp(-z^2 / 2 + P(q)) / (z + 3/2),    q = (z - 4) / (z + 4),    c = 5/8,
  *
- * where P is the minimax polynomial (Remez; error 2^-26.9 and 2^-55.4, for z <= 14.25 and 38.6) of
- * the logarithm of Mills' ratio times (z + 3/2) / c, which is nearly linear: its slope is between
- * -0.26 and -0.40. What rounding takes from z^2, from c e^r and from z + 3/2 is put back. */
+ * where P is the minimax polynomial (Remez, coefficients then rounded by search; error 2^-26.7 for
+ * z <= 14.25 and 2^-55.5 for z <= 38.6) of the logarithm of Mills' ratio times (z + 3/2) / c. It is
+ * small and nearly linear, its slope being between -0.26 and -0.40, so that the rounding of q
+ * matters little; what rounding takes from z^2, from c e^r and from z + 3/2 is put back. */
 CF_INLINE vreal v_normal_tail(vreal z) {
 #ifdef CF_REAL_F32
-    static const real p[] = {-0x1.134b52p-11f, -0x1.66b82p-2f, 0x1.5daafep-4f, 0x1.7a806p-6f,
-                             -0x1.1425f2p-5f, 0x1.ad63dp-7f, 0x1.50691cp-11f, -0x1.1f638ap-9f,
-                             -0x1.a303f8p-13f, 0x1.7d86d8p-11f};
+    static const real p[] = {-0x1.7b98a8p-3f,  -0x1.66b81ap-2f, 0x1.5dab22p-4f,  0x1.7a79e2p-6f,
+                             -0x1.142c02p-5f,  0x1.ad9ce6p-7f,  0x1.581ce8p-11f, -0x1.2015e2p-9f,
+                             -0x1.d331d6p-13f, 0x1.77b818p-11f};
 #else
-    static const real p[] = {
-        -0x1.134ac7c51817ap-11, -0x1.66b81c532a9d8p-2, 0x1.5daab7db466c9p-4,
-        0x1.7a7f66cefd36dp-6, -0x1.141a372a91733p-5, 0x1.ad446fdea690ap-7,
-        0x1.3844ce6b5084bp-11, -0x1.1d9f9f9184a15p-9, -0x1.2aaa5bd0c332ap-15,
-        0x1.8f4bcca49aaf7p-11, -0x1.e4d56ce30ff56p-13, -0x1.092065e6f7b85p-13,
-        0x1.27c92876ea57cp-14, 0x1.d6863ac4a9b79p-16, -0x1.a6646cc48cd6fp-16,
-        -0x1.657e1f85c56f3p-19, 0x1.a3fa26384b63dp-18, 0x1.9da1d7af977f1p-26,
-        -0x1.a330aa3cf5ffbp-20, 0x1.cd76ad5fabf6cp-23, 0x1.438f3d3fcb86dp-22,
-        -0x1.1396f76e3a8fp-24, -0x1.b75745b132411p-25, 0x1.76bc16e94833ap-27,
-        0x1.37c2ab0dd2cf3p-28};
+    static const real p[] = {-0x1.7b98a85973c4bp-3,  -0x1.66b81c532a9d8p-2,  0x1.5daab7db466c7p-4,
+                             0x1.7a7f66cefd647p-6,   -0x1.141a372a91147p-5,  0x1.ad446fde9141p-7,
+                             0x1.3844ce68dc3ffp-11,  -0x1.1d9f9f8a46a2bp-9,  -0x1.2aaa59f16f742p-15,
+                             0x1.8f4bcb6e1ad44p-11,  -0x1.e4d5707539cd7p-13, -0x1.092048376c61fp-13,
+                             0x1.27c94e078a49p-14,   0x1.d682bdd24714fp-16,  -0x1.a666902d4bcbp-16,
+                             -0x1.653b9405b87efp-19, 0x1.a40f25ccd1321p-18,  0x1.6b5a01740a88p-26,
+                             -0x1.a3b6897b0ab15p-20, 0x1.d342a28355a74p-23,  0x1.459b08a922df2p-22,
+                             -0x1.197d614afe376p-24, -0x1.c025fd0e053ap-25,  0x1.80bf8366f984ep-27,
+                             0x1.47743765a07b8p-28};
 #endif
     const vreal half = v_set1((real)0.5), three_halves = v_set1((real)1.5), four = v_set1(4);
-    const vreal c = v_set1((real)133 / 256);
+    const vreal c = v_set1((real)0.625);
     /* One division for both denominators. */
     vreal d = z + three_halves, d_low = z - (d - three_halves), d_4 = z + four;
     vreal inverse = v_set1(1) / (d * d_4);

@@ -12,20 +12,23 @@
 #define V_POLYNOMIAL(x, c) v_polynomial(x, c, (int)(sizeof(c) / sizeof *(c)))
 #endif
 
-/* Bits of the stored significand; ln 2 in two parts, of which the first times any exponent is
- * exact. */
+/* Bits of the stored significand; the greatest exponent; ln 2 in two parts, of which the first
+ * times any exponent is exact. */
 #undef V_SIGNIFICAND
+#undef V_EXPONENT_GREATEST
 #undef V_LN2_HIGH
 #undef V_LN2_LOW
 #undef V_INFINITY
 #undef V_NAN
 #ifdef CF_REAL_F32
 #define V_SIGNIFICAND 23
+#define V_EXPONENT_GREATEST 127
 #define V_LN2_HIGH 0x1.62e4p-1f
 #define V_LN2_LOW 0x1.7f7d1cp-20f
 #define V_INFINITY HUGE_VALF
 #else
 #define V_SIGNIFICAND 52
+#define V_EXPONENT_GREATEST 1023
 #define V_LN2_HIGH 0x1.62e42fefa3p-1
 #define V_LN2_LOW 0x1.3de6af278ece6p-42
 #define V_INFINITY HUGE_VAL

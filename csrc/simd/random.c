@@ -36,8 +36,8 @@ CF_INLINE wide CF_FN(multiply)(wide a, uint32_t b) {
 #endif
 }
 
-/* The upper halves in the lower ones. By AVX-512 a shuffle, because the processor's unit that shifts
- * such vectors is the one that multiplies, and the bottleneck. */
+/* The upper halves in the lower ones. By AVX-512 a shuffle, because the processor's unit that
+ * shifts such vectors is the one that multiplies, and the bottleneck. */
 CF_INLINE wide CF_FN(upper_words)(wide a) {
 #if defined(CF_ON_AVX512)
     return (wide)_mm512_shuffle_epi32((__m512i)a, _MM_PERM_DDBB);
@@ -46,27 +46,27 @@ CF_INLINE wide CF_FN(upper_words)(wide a) {
 #endif
 }
 
-/* The words of one block for two vectors of rows, side by side because each multiplication waits for
- * the one before. */
-CF_INLINE void CF_FN(philox)(uint64_t seed, const wide row[2], uint32_t stream, uint32_t block,
-                             wide c[2][4]) {
+CF_INLINE void CF_FN(philox_round)(wide c[4], uint32_t k0, uint32_t k1) {
+    wide a = CF_FN(multiply)(c[0], CF_PHILOX_MULTIPLIER_0);
+    wide b = CF_FN(multiply)(c[2], CF_PHILOX_MULTIPLIER_1);
+    c[0] = CF_FN(upper_words)(b) ^ c[1] ^ k0;
+    c[1] = b;
+    c[2] = CF_FN(upper_words)(a) ^ c[3] ^ k1;
+    c[3] = a;
+}
+
+/* The words of one block for two vectors of rows, which come in c[0] and d[0]; side by side,
+ * because each multiplication waits for the one before. */
+CF_INLINE void CF_FN(philox)(uint64_t seed, uint32_t stream, uint32_t block, wide c[4], wide d[4]) {
     uint32_t k0 = (uint32_t)seed, k1 = (uint32_t)(seed >> 32);
-    for (int i = 0; i < 2; i++) {
-        c[i][0] = row[i];
-        c[i][1] = CF_FN(upper_words)(row[i]);
-        c[i][2] = (wide){0} + stream;
-        c[i][3] = (wide){0} + block;
-    }
+    c[1] = CF_FN(upper_words)(c[0]);
+    d[1] = CF_FN(upper_words)(d[0]);
+    c[2] = d[2] = (wide){0} + stream;
+    c[3] = d[3] = (wide){0} + block;
 #pragma GCC unroll 10
     for (int round = 0; round < CF_PHILOX_ROUNDS; round++) {
-        for (int i = 0; i < 2; i++) {
-            wide a = CF_FN(multiply)(c[i][0], CF_PHILOX_MULTIPLIER_0);
-            wide b = CF_FN(multiply)(c[i][2], CF_PHILOX_MULTIPLIER_1);
-            c[i][0] = CF_FN(upper_words)(b) ^ c[i][1] ^ k0;
-            c[i][1] = b;
-            c[i][2] = CF_FN(upper_words)(a) ^ c[i][3] ^ k1;
-            c[i][3] = a;
-        }
+        CF_FN(philox_round)(c, k0, k1);
+        CF_FN(philox_round)(d, k0, k1);
         k0 += CF_PHILOX_INCREMENT_0;
         k1 += CF_PHILOX_INCREMENT_1;
     }
@@ -77,62 +77,69 @@ CF_INLINE void CF_FN(philox)(uint64_t seed, const wide row[2], uint32_t stream, 
 #undef VECTORS
 #undef ROWS
 #undef DRAW_BITS
-#undef UNIFORM_BITS
 #if defined(CF_REAL_F32)
 #define DRAWS 4
 #define VECTORS 1
 #define DRAW_BITS 32
-#define UNIFORM_BITS 24
 #else
 #define DRAWS 2
 #define VECTORS 2
 #define DRAW_BITS 64
-#define UNIFORM_BITS 53
 #endif
 #define ROWS (VECTORS * VL)
 
-CF_INLINE void CF_FN(draw_block)(uint64_t seed, uint64_t first_row, uint32_t stream, uint32_t block,
+/* first, first + step, first + 2 step, … */
+CF_INLINE wide CF_FN(count)(uint64_t first, uint64_t step) {
+    uint64_t number[VL * sizeof(real) / sizeof(uint64_t)];
+    wide result;
+    for (size_t i = 0; i < sizeof number / sizeof *number; i++)
+        number[i] = i * step;
+    memcpy(&result, number, sizeof result);
+    return result + first;
+}
+
+CF_INLINE void CF_FN(draw_block)(uint64_t seed, uint64_t row, uint32_t stream, uint32_t block,
                                  vuint draw[DRAWS][VECTORS]) {
-    wide row[2], c[2][4];
-    uint64_t rows[2][ROWS / 2];
 #if defined(CF_REAL_F32)
     /* Even and odd rows, whose words then make the lower and upper halves of a lane. */
-    for (int i = 0; i < ROWS; i++)
-        rows[i % 2][i / 2] = first_row + (uint64_t)i;
-    memcpy(row, rows, sizeof row);
-    CF_FN(philox)(seed, row, stream, block, c);
+    wide c[4] = {CF_FN(count)(row, 2)}, d[4] = {CF_FN(count)(row + 1, 2)};
+    CF_FN(philox)(seed, stream, block, c, d);
     for (int k = 0; k < DRAWS; k++)
-        draw[k][0] = (vuint)((c[0][k] & UINT32_MAX) | c[1][k] << 32);
+        draw[k][0] = (vuint)((c[k] & UINT32_MAX) | d[k] << 32);
 #else
-    for (int i = 0; i < ROWS; i++)
-        rows[i / VL][i % VL] = first_row + (uint64_t)i;
-    memcpy(row, rows, sizeof row);
-    CF_FN(philox)(seed, row, stream, block, c);
-    for (int k = 0; k < DRAWS; k++)
-        for (int v = 0; v < VECTORS; v++)
-            draw[k][v] = (vuint)((c[v][2 * k] & UINT32_MAX) | c[v][2 * k + 1] << 32);
+    wide c[4] = {CF_FN(count)(row, 1)}, d[4] = {CF_FN(count)(row + VL, 1)};
+    CF_FN(philox)(seed, stream, block, c, d);
+    for (int k = 0; k < DRAWS; k++) {
+        draw[k][0] = (c[2 * k] & UINT32_MAX) | c[2 * k + 1] << 32;
+        draw[k][1] = (d[2 * k] & UINT32_MAX) | d[2 * k + 1] << 32;
+    }
 #endif
 }
 
-/* u and v of simd/random.h. The halves of a draw are converted one by one, as either is exact, and
- * their sum is rounded once, if at all. */
+/* A draw's halves, by themselves exact. */
 CF_INLINE vreal CF_FN(upper_half)(vuint draw) {
-    const real unit = (real)1 / ((uint64_t)1 << DRAW_BITS / 2);
-    return v_from_int((vint)(draw >> DRAW_BITS / 2)) * v_set1(unit);
+    return v_from_int((vint)(draw >> DRAW_BITS / 2));
 }
 
+CF_INLINE vuint CF_FN(lower_half)(vuint draw) {
+    return draw & (((uint64_t)1 << DRAW_BITS / 2) - 1);
+}
+
+/* u of simd/random.h, exactly. */
 CF_INLINE vreal CF_FN(half_open)(vuint draw) {
-    const real unit = (real)1 / ((uint64_t)1 << UNIFORM_BITS);
-    const vuint lower = draw & (((uint64_t)1 << DRAW_BITS / 2) - 1);
-    return CF_FN(upper_half)(draw) +
-           v_from_int((vint)(lower >> (DRAW_BITS - UNIFORM_BITS))) * v_set1(unit);
+#if defined(CF_REAL_F32)
+    return v_from_int((vint)(draw >> 8)) * v_set1(0x1p-24f);
+#else
+    vreal lower = v_from_int((vint)(CF_FN(lower_half)(draw) >> 11));
+    return CF_FN(upper_half)(draw) * v_set1(0x1p-32) + lower * v_set1(0x1p-53);
+#endif
 }
 
+/* v of simd/random.h: the sum's rounding is the only one. */
 CF_INLINE vreal CF_FN(above_zero)(vuint draw) {
     const real unit = (real)1 / ((uint64_t)1 << DRAW_BITS / 2);
-    const vuint lower = draw & (((uint64_t)1 << DRAW_BITS / 2) - 1);
-    return CF_FN(upper_half)(draw) +
-           (v_from_int((vint)lower) + v_set1((real)0.5)) * v_set1(unit * unit);
+    vreal lower = v_from_int((vint)CF_FN(lower_half)(draw)) + v_set1((real)0.5);
+    return CF_FN(upper_half)(draw) * v_set1(unit) + lower * v_set1(unit * unit);
 }
 
 static void CF_FN(uniform)(uint64_t seed, uint64_t first_row, uint32_t stream, size_t features,
