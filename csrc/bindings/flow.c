@@ -255,24 +255,28 @@ static PyType_Spec flow_spec = {
     .slots = slots,
 };
 
-static PyStructSequence_Field cotangent_fields[] = {
-    {"x", "of the input, (n, features)"},
-    {"context", "of the context, in its shape, or None"},
-    {"parameters", "of the parameters, a dict of name -> array, or None"},
-    {0},
-};
-
-static PyStructSequence_Desc cotangents_description = {
-    .name = "cflows.Cotangents",
-    .doc = "What `Flow.vjp` returns: the cotangents of all inputs of the map.",
-    .fields = cotangent_fields,
-    .n_in_sequence = 3,
-};
+/* The named tuple that vjp returns. */
+static PyObject *new_cotangents_class(void) {
+    PyObject *collections = PyImport_ImportModule("collections");
+    PyObject *maker =
+        collections == NULL ? NULL : PyObject_GetAttrString(collections, "namedtuple");
+    PyObject *arguments = Py_BuildValue("(s(sss))", "Cotangents", "x", "context", "parameters");
+    PyObject *keywords = Py_BuildValue("{ss}", "module", "cflows");
+    PyObject *class = NULL;
+    if (maker != NULL && arguments != NULL && keywords != NULL)
+        class = PyObject_Call(maker, arguments, keywords);
+    Py_XDECREF(collections);
+    Py_XDECREF(maker);
+    Py_XDECREF(arguments);
+    Py_XDECREF(keywords);
+    return class;
+}
 
 bool cf_py_add_flow(PyObject *module) {
     cf_module_state *state = PyModule_GetState(module);
     state->flow = cf_py_add_type(module, &flow_spec, NULL);
-    state->cotangents = PyStructSequence_NewType(&cotangents_description);
-    return state->flow != NULL && state->cotangents != NULL &&
-           PyModule_AddType(module, state->cotangents) == 0;
+    if (state->flow != NULL)
+        state->cotangents = new_cotangents_class();
+    return state->cotangents != NULL &&
+           PyModule_AddObjectRef(module, "Cotangents", state->cotangents) == 0;
 }

@@ -6,7 +6,8 @@
 #include "flow/flow.h"
 
 typedef struct {
-    PyObject_HEAD const cf_module_state *state;
+    PyObject ob_base;
+    const cf_module_state *state;
     cf_flow *flow;   /* NULL until __init__ or __setstate__ has succeeded */
     PyObject *owner; /* the capsule that frees it: the base of all views, which so outlive self */
     PyObject *parameters, *gradients, *buffers; /* dicts of name -> view */

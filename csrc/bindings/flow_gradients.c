@@ -115,17 +115,13 @@ static bool read_cotangents(cf_py_request *r, PyObject *const *given, cf_py_rows
 /* Cotangents(x, context, parameters); gives its references away. */
 static PyObject *new_cotangents(const cf_py_request *r, PyObject *x, PyObject *context,
                                 PyObject *parameters) {
-    PyObject *result = PyStructSequence_New(r->self->state->cotangents);
-    if (result == NULL || context == NULL || parameters == NULL) {
-        Py_XDECREF(result);
-        Py_DECREF(x);
-        Py_XDECREF(context);
-        Py_XDECREF(parameters);
-        return NULL;
-    }
-    PyStructSequence_SetItem(result, 0, x);
-    PyStructSequence_SetItem(result, 1, context);
-    PyStructSequence_SetItem(result, 2, parameters);
+    PyObject *result = NULL;
+    if (context != NULL && parameters != NULL)
+        result = PyObject_CallFunctionObjArgs(r->self->state->cotangents, x, context, parameters,
+                                              NULL);
+    Py_DECREF(x);
+    Py_XDECREF(context);
+    Py_XDECREF(parameters);
     return result;
 }
 

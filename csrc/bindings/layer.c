@@ -5,7 +5,8 @@
 #include "layers/permutation.h"
 
 typedef struct {
-    PyObject_HEAD const cf_module_state *state;
+    PyObject ob_base;
+    const cf_module_state *state;
     PyObject *owner; /* keeps the flow in memory */
     const cf_layer *layer;
 } layer_object;

@@ -18,7 +18,8 @@ typedef struct {
     PyObject *numerical_error; /* cflows.NumericalError */
     PyObject *urandom;         /* os.urandom */
     PyObject *new_object;      /* copyreg.__newobj__ */
-    PyTypeObject *spec, *layer, *permutation, *flow, *cotangents;
+    PyObject *cotangents;      /* cflows.Cotangents */
+    PyTypeObject *spec, *layer, *permutation, *flow;
     PyObject *spec_types; /* tuple of types, as in the registry */
     cf_pile pile;         /* what the types refer to */
 } cf_module_state;

@@ -7,8 +7,17 @@
 
 /* ---- from Python ---- */
 
-/* What one object is; CF_NONE if it is nothing that an option takes, or None. */
-static cf_setting_kind kind_of(const cf_module_state *state, PyObject *object) {
+/* Whether `object` is a spec of the role that the option wants. */
+static bool is_wanted_spec(const cf_module_state *state, const cf_option *option,
+                           PyObject *object) {
+    const cf_spec *spec = cf_py_spec_get(state, object);
+    return spec != NULL && option->spec_role != NULL &&
+           strcmp(cf_spec_type_of(spec)->role, option->spec_role) == 0;
+}
+
+/* What one object is; CF_NONE if it is nothing that the option takes. */
+static cf_setting_kind kind_of(const cf_module_state *state, const cf_option *option,
+                               PyObject *object) {
     if (PyBool_Check(object) || PyArray_IsScalar(object, Bool))
         return CF_OPTION_BOOL;
     if (PyLong_Check(object) || PyArray_IsScalar(object, Integer))
@@ -17,7 +26,7 @@ static cf_setting_kind kind_of(const cf_module_state *state, PyObject *object) {
         return CF_OPTION_REAL;
     if (PyUnicode_Check(object))
         return CF_OPTION_STRING;
-    return cf_py_spec_get(state, object) != NULL ? CF_OPTION_SPEC : CF_NONE;
+    return is_wanted_spec(state, option, object) ? CF_OPTION_SPEC : CF_NONE;
 }
 
 /* The kind of a list of such objects; CF_NONE if there is no such list. */
@@ -48,7 +57,7 @@ static cf_setting_kind kind_of_items(const cf_module_state *state, const cf_opti
             return lists[i];
     cf_setting_kind all = CF_NONE;
     for (Py_ssize_t i = 0; i < count; i++) {
-        cf_setting_kind kind = kind_of(state, PyTuple_GET_ITEM(items, i));
+        cf_setting_kind kind = kind_of(state, option, PyTuple_GET_ITEM(items, i));
         bool numbers = (kind == CF_OPTION_INT && all == CF_OPTION_REAL) ||
                        (kind == CF_OPTION_REAL && all == CF_OPTION_INT);
         if (i == 0 || numbers)
@@ -155,7 +164,7 @@ static bool takes(const cf_option *option, cf_setting_kind kind) {
 static bool refuse(const char *owner, const cf_option *option, PyObject *value) {
     PyObject *kinds = cf_py_option_kinds(option);
     if (kinds != NULL)
-        PyErr_Format(PyExc_TypeError, "%s: %s must be %U, got %.200R", owner, option->name, kinds,
+        PyErr_Format(PyExc_TypeError, "%s: %s expects %U, got %.200R", owner, option->name, kinds,
                      value);
     Py_XDECREF(kinds);
     return false;
@@ -174,7 +183,7 @@ static PyObject *items_of(PyObject *value) {
 
 static bool convert(const cf_module_state *state, const char *owner, const cf_option *option,
                     PyObject *value, cf_py_setting *out) {
-    cf_setting_kind kind = kind_of(state, value);
+    cf_setting_kind kind = kind_of(state, option, value);
     if (kind == CF_NONE) {
         out->holder = items_of(value);
         if (out->holder == NULL && PyErr_Occurred())

@@ -7,7 +7,8 @@
 #include "layers/registry.h"
 
 typedef struct {
-    PyObject_HEAD cf_spec *spec;
+    PyObject ob_base;
+    cf_spec *spec;
 } spec_object;
 
 static cf_spec *spec_of(PyObject *self) {

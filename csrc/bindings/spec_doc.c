@@ -69,11 +69,14 @@ static bool add_kind(PyObject **text, const cf_option *option, unsigned kind) {
 }
 
 PyObject *cf_py_option_kinds(const cf_option *option) {
+    static const unsigned order[] = {CF_OPTION_STRING, CF_OPTION_BOOL,  CF_OPTION_INT,
+                                     CF_OPTION_REAL,   CF_OPTION_SPEC,  CF_OPTION_BOOLS,
+                                     CF_OPTION_INTS,   CF_OPTION_REALS, CF_OPTION_SPECS};
     PyObject *text = NULL;
     bool done = true;
-    for (unsigned kind = CF_OPTION_BOOL; done && kind <= CF_OPTION_SPEC; kind <<= 1)
-        if (option->kinds & kind)
-            done = (text == NULL || add(&text, " or ")) && add_kind(&text, option, kind);
+    for (size_t i = 0; done && i < sizeof order / sizeof *order; i++)
+        if (option->kinds & order[i])
+            done = (text == NULL || add(&text, " or ")) && add_kind(&text, option, order[i]);
     if (done && (option->kinds & CF_OPTIONAL))
         done = add(&text, " or None");
     if (!done)

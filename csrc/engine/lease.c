@@ -1,20 +1,18 @@
 #include "engine/lease.h"
 
-#include <pthread.h>
-
+#include "base/lock.h"
 #include "base/memory.h"
 
 /* As many as the callers that are likely to run at once; what is given back beyond that is freed.
  */
 enum { KEPT = 16 };
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static cf_lease kept[KEPT];
 
 /* Takes the smallest kept lease that is large enough; false if there is none. */
 static bool take_kept(size_t bytes, cf_lease *out) {
     cf_lease *best = NULL;
-    pthread_mutex_lock(&lock);
+    cf_lock();
     for (int i = 0; i < KEPT; i++)
         if (kept[i].bytes >= bytes && kept[i].memory != NULL &&
             (best == NULL || kept[i].bytes < best->bytes))
@@ -23,7 +21,7 @@ static bool take_kept(size_t bytes, cf_lease *out) {
         *out = *best;
         *best = (cf_lease){0};
     }
-    pthread_mutex_unlock(&lock);
+    cf_unlock();
     return best != NULL;
 }
 
@@ -53,9 +51,9 @@ static void keep(cf_lease *lease) {
 void cf_lease_give(cf_lease *lease) {
     if (lease->memory == NULL)
         return;
-    pthread_mutex_lock(&lock);
+    cf_lock();
     keep(lease);
-    pthread_mutex_unlock(&lock);
+    cf_unlock();
     cf_free(lease->memory);
     *lease = (cf_lease){0};
 }

@@ -240,8 +240,7 @@ static cf_status fill_shared_operand(planner *p, cf_value value, cf_operand *ope
 }
 
 /* Whether a row operand is a run of neighbouring rows; a shared one always is. */
-static bool is_run(const cf_operand *operand)
-{
+static bool is_run(const cf_operand *operand) {
     for (uint32_t i = 1; operand->rows != NULL && i < operand->size; i++)
         if (operand->rows[i] != operand->rows[i - 1] + 1)
             return false;

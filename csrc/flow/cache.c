@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/lock.h"
 #include "base/memory.h"
 
 struct cf_cached {
@@ -10,13 +11,6 @@ struct cf_cached {
     cf_program *program;
     int holders; /* the cache itself, and each use */
 };
-
-cf_status cf_cache_new(cf_cache *cache) {
-    cache->first = NULL;
-    if (pthread_mutex_init(&cache->lock, NULL) != 0)
-        return cf_fail(CF_NO_MEMORY, "no mutex could be made");
-    return CF_OK;
-}
 
 static void release(cf_cached *entry) {
     if (--entry->holders > 0)
@@ -30,7 +24,6 @@ void cf_cache_free(cf_cache *cache) {
         next = entry->next;
         release(entry);
     }
-    pthread_mutex_destroy(&cache->lock);
 }
 
 static bool same(const cf_objective *a, const cf_objective *b) {
@@ -47,39 +40,53 @@ static cf_cached *find(const cf_cache *cache, const cf_objective *objective) {
     return NULL;
 }
 
-static cf_status add(cf_cache *cache, const cf_objective *objective, const cf_layer *chain,
-                     const cf_base *base, const cf_slab_table *parameters, cf_cached **out) {
-    cf_cached *entry;
-    CF_TRY(cf_alloc(&entry, 1, sizeof *entry));
-    cf_status status = cf_objective_program(&entry->program, objective, chain, base, parameters);
-    if (status != CF_OK) {
-        cf_free(entry);
-        return status;
+static cf_status build(const cf_objective *objective, const cf_layer *chain, const cf_base *base,
+                       const cf_slab_table *parameters, cf_cached **out) {
+    CF_TRY(cf_alloc(out, 1, sizeof **out));
+    cf_status status = cf_objective_program(&(*out)->program, objective, chain, base, parameters);
+    (*out)->objective = *objective;
+    (*out)->holders = 1;
+    if (status != CF_OK)
+        cf_free(*out);
+    return status;
+}
+
+/* The entry of that objective, with one holder more; NULL if there is none. */
+static cf_cached *hold(cf_cache *cache, const cf_objective *objective) {
+    cf_lock();
+    cf_cached *entry = find(cache, objective);
+    if (entry != NULL)
+        entry->holders++;
+    cf_unlock();
+    return entry;
+}
+
+/* Adds an entry, unless another thread was faster. */
+static void add(cf_cache *cache, cf_cached *entry) {
+    cf_lock();
+    if (find(cache, &entry->objective) != NULL) {
+        release(entry);
+    } else {
+        entry->next = cache->first;
+        cache->first = entry;
     }
-    entry->objective = *objective;
-    entry->holders = 1;
-    entry->next = cache->first;
-    cache->first = *out = entry;
-    return CF_OK;
+    cf_unlock();
 }
 
 cf_status cf_cache_take(cf_cache *cache, const cf_objective *objective, const cf_layer *chain,
                         const cf_base *base, const cf_slab_table *parameters, cf_cached **out) {
-    cf_status status = CF_OK;
-    pthread_mutex_lock(&cache->lock);
-    *out = find(cache, objective);
-    if (*out == NULL)
-        status = add(cache, objective, chain, base, parameters, out);
-    if (status == CF_OK)
-        (*out)->holders++;
-    pthread_mutex_unlock(&cache->lock);
-    return status;
+    while ((*out = hold(cache, objective)) == NULL) {
+        cf_cached *built;
+        CF_TRY(build(objective, chain, base, parameters, &built));
+        add(cache, built);
+    }
+    return CF_OK;
 }
 
-void cf_cache_give(cf_cache *cache, cf_cached *entry) {
-    pthread_mutex_lock(&cache->lock);
+void cf_cache_give(cf_cached *entry) {
+    cf_lock();
     release(entry);
-    pthread_mutex_unlock(&cache->lock);
+    cf_unlock();
 }
 
 const cf_program *cf_cached_program(const cf_cached *entry) {
@@ -87,7 +94,7 @@ const cf_program *cf_cached_program(const cf_cached *entry) {
 }
 
 void cf_cache_drop_gradients(cf_cache *cache) {
-    pthread_mutex_lock(&cache->lock);
+    cf_lock();
     for (cf_cached **link = &cache->first; *link != NULL;) {
         cf_cached *entry = *link;
         if (!entry->objective.gradients) {
@@ -97,5 +104,5 @@ void cf_cache_drop_gradients(cf_cache *cache) {
         *link = entry->next;
         release(entry);
     }
-    pthread_mutex_unlock(&cache->lock);
+    cf_unlock();
 }

@@ -3,24 +3,21 @@
 #ifndef CF_FLOW_CACHE_H
 #define CF_FLOW_CACHE_H
 
-#include <pthread.h>
-
 #include "flow/objective.h"
 
 typedef struct cf_cached cf_cached;
 
+/* Starts as all zero. */
 typedef struct {
-    pthread_mutex_t lock;
     cf_cached *first;
 } cf_cache;
 
-cf_status cf_cache_new(cf_cache *cache);
 void cf_cache_free(cf_cache *cache);
 
 /* What cf_cache_take gave must be given back. */
 cf_status cf_cache_take(cf_cache *cache, const cf_objective *objective, const cf_layer *chain,
                         const cf_base *base, const cf_slab_table *parameters, cf_cached **out);
-void cf_cache_give(cf_cache *cache, cf_cached *entry);
+void cf_cache_give(cf_cached *entry);
 
 const cf_program *cf_cached_program(const cf_cached *entry);
 

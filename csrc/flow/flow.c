@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/lock.h"
 #include "base/memory.h"
 #include "base/philox.h"
 #include "flow/cache.h"
@@ -16,8 +17,7 @@ struct cf_flow {
     void *parameters, *gradients;
     double *buffers;
     cf_cache cache;
-    bool has_cache;
-    /* Who computes: guarded by the cache's lock. */
+    /* Who computes: guarded by cf_lock. */
     size_t callers;
     bool held;
 };
@@ -96,8 +96,6 @@ static cf_status allocate_slabs(cf_flow *flow) {
 }
 
 static cf_status build(cf_flow *flow, cf_spec *const *layers, size_t layer_count, cf_spec *base) {
-    CF_TRY(cf_cache_new(&flow->cache));
-    flow->has_cache = true;
     CF_TRY(bind_layers(flow, layers, layer_count));
     CF_TRY(bind_base(flow, base));
     return allocate_slabs(flow);
@@ -139,8 +137,7 @@ cf_status cf_flow_copy(cf_flow **out, const cf_flow *flow, cf_dtype dtype) {
 void cf_flow_free(cf_flow *flow) {
     if (flow == NULL)
         return;
-    if (flow->has_cache)
-        cf_cache_free(&flow->cache);
+    cf_cache_free(&flow->cache);
     cf_binding_free(&flow->binding);
     cf_pile_free(&flow->pile);
     cf_free(flow->parameters);
@@ -221,40 +218,40 @@ static cf_status fail_busy(void) {
 
 /* Begins or ends a computation of one caller. */
 static cf_status enter(cf_flow *flow) {
-    pthread_mutex_lock(&flow->cache.lock);
+    cf_lock();
     bool busy = flow->held;
     flow->callers += !busy;
-    pthread_mutex_unlock(&flow->cache.lock);
+    cf_unlock();
     return busy ? fail_busy() : CF_OK;
 }
 
 static void leave(cf_flow *flow) {
-    pthread_mutex_lock(&flow->cache.lock);
+    cf_lock();
     flow->callers--;
-    pthread_mutex_unlock(&flow->cache.lock);
+    cf_unlock();
 }
 
 cf_status cf_flow_lock(cf_flow *flow) {
-    pthread_mutex_lock(&flow->cache.lock);
+    cf_lock();
     bool busy = flow->held || flow->callers > 0;
     flow->held |= !busy;
-    pthread_mutex_unlock(&flow->cache.lock);
+    cf_unlock();
     return busy ? cf_fail(CF_BUSY, "the flow is in use by another thread") : CF_OK;
 }
 
 void cf_flow_unlock(cf_flow *flow) {
-    pthread_mutex_lock(&flow->cache.lock);
+    cf_lock();
     flow->held = false;
-    pthread_mutex_unlock(&flow->cache.lock);
+    cf_unlock();
 }
 
 cf_status cf_flow_set_gradients(cf_flow *flow, const void *gradients) {
     size_t bytes = flow->binding.parameters.elements * cf_dtype_size(flow->dtype);
-    pthread_mutex_lock(&flow->cache.lock);
+    cf_lock();
     bool busy = flow->held;
     if (!busy)
         memcpy(flow->gradients, gradients, bytes);
-    pthread_mutex_unlock(&flow->cache.lock);
+    cf_unlock();
     return busy ? fail_busy() : CF_OK;
 }
 
@@ -295,7 +292,7 @@ static cf_status run(cf_flow *flow, const cf_flow_call *call, const cf_objective
     CF_TRY(cf_cache_take(&flow->cache, objective, &flow->chain, &flow->base,
                          &flow->binding.parameters, &entry));
     cf_status status = cf_run(cf_cached_program(entry), &args);
-    cf_cache_give(&flow->cache, entry);
+    cf_cache_give(entry);
     return status;
 }
 

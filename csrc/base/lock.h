@@ -1,0 +1,9 @@
+/* The core's one lock: for bookkeeping that takes well below a microsecond (leases, programs in
+ * use), never held while computing. A child of fork() finds it free and what it guards whole. */
+#ifndef CF_BASE_LOCK_H
+#define CF_BASE_LOCK_H
+
+void cf_lock(void);
+void cf_unlock(void);
+
+#endif
