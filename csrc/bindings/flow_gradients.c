@@ -117,8 +117,8 @@ static PyObject *new_cotangents(const cf_py_request *r, PyObject *x, PyObject *c
                                 PyObject *parameters) {
     PyObject *result = NULL;
     if (context != NULL && parameters != NULL)
-        result = PyObject_CallFunctionObjArgs(r->self->state->cotangents, x, context, parameters,
-                                              NULL);
+        result =
+            PyObject_CallFunctionObjArgs(r->self->state->cotangents, x, context, parameters, NULL);
     Py_DECREF(x);
     Py_XDECREF(context);
     Py_XDECREF(parameters);

@@ -134,11 +134,18 @@ PyObject *cf_py_flow_reduce(PyObject *self, PyObject *unused) {
                          state_of((cf_py_flow *)self));
 }
 
-/* An entry of the state, borrowed. */
-static PyObject *entry(PyObject *state, const char *name) {
+/* An entry of the state, borrowed; of the given type unless that is NULL. */
+static PyObject *entry(PyObject *state, const char *name, PyTypeObject *type) {
     PyObject *value = PyDict_GetItemString(state, name);
-    if (value == NULL)
+    if (value == NULL) {
         PyErr_Format(PyExc_ValueError, "the state of a flow has no '%s'", name);
+        return NULL;
+    }
+    if (type != NULL && !PyObject_TypeCheck(value, type)) {
+        PyErr_Format(PyExc_TypeError, "'%s' must be a %s, got %s", name, type->tp_name,
+                     Py_TYPE(value)->tp_name);
+        return NULL;
+    }
     return value;
 }
 
@@ -150,7 +157,7 @@ static bool build(cf_py_flow *self, PyObject *state) {
     uint64_t features, context, seed;
     cf_dtype dtype;
     for (size_t i = 0; i < ENTRIES; i++)
-        if ((given[i] = entry(state, names[i])) == NULL)
+        if ((given[i] = entry(state, names[i], NULL)) == NULL)
             return false;
     return cf_py_count(given[FEATURES], names[FEATURES], NPY_MAX_INTP, &features) &&
            cf_py_count(given[CONTEXT], names[CONTEXT], NPY_MAX_INTP, &context) &&
@@ -160,7 +167,7 @@ static bool build(cf_py_flow *self, PyObject *state) {
 }
 
 static bool freeze_all(PyObject *self, PyObject *names) {
-    for (Py_ssize_t i = 0; PyTuple_Check(names) && i < PyTuple_GET_SIZE(names); i++) {
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(names); i++) {
         PyObject *count = cf_py_flow_freeze(self, PyTuple_GET_ITEM(names, i));
         if (count == NULL)
             return false;
@@ -171,10 +178,10 @@ static bool freeze_all(PyObject *self, PyObject *names) {
 
 /* Fills a flow that has just been built. */
 static bool fill(cf_py_flow *self, PyObject *state) {
-    PyObject *parameters = entry(state, "parameters");
-    PyObject *buffers = parameters == NULL ? NULL : entry(state, "buffers");
-    PyObject *frozen = buffers == NULL ? NULL : entry(state, "frozen");
-    PyObject *attributes = frozen == NULL ? NULL : entry(state, "attributes");
+    PyObject *parameters = entry(state, "parameters", NULL);
+    PyObject *buffers = parameters == NULL ? NULL : entry(state, "buffers", NULL);
+    PyObject *frozen = buffers == NULL ? NULL : entry(state, "frozen", &PyTuple_Type);
+    PyObject *attributes = frozen == NULL ? NULL : entry(state, "attributes", &PyDict_Type);
     return attributes != NULL && cf_py_set_tensors(self->parameters, parameters, "parameters") &&
            cf_py_set_tensors(self->buffers, buffers, "buffers") &&
            freeze_all((PyObject *)self, frozen) && set_attributes((PyObject *)self, attributes);

@@ -24,17 +24,18 @@ CF_INLINE vreal v_exp_minus_abs(vreal x) {
     return v_ldexp(v_set1(1) + (r + v_expm1_curve(r)), k);
 }
 
-/* n / (d + d_low), rounded nearly once; reciprocal is that of d. */
-CF_INLINE vreal v_quotient(vreal n, vreal d, vreal d_low, vreal reciprocal) {
+/* n / (d - excess), rounded nearly once; reciprocal is that of d, and excess what its rounding
+ * added to d. */
+CF_INLINE vreal v_quotient(vreal n, vreal d, vreal excess, vreal reciprocal) {
     vreal q = n * reciprocal;
-    return v_fma(v_fma(-q, d_low, v_residual(n, q, d)), reciprocal, q);
+    return v_fma(v_fma(q, excess, v_residual(n, q, d)), reciprocal, q);
 }
 
 /* t / (1 + t) where x < 0, else 1 / (1 + t), with t = e^-|x|. */
 CF_INLINE vreal v_sigmoid(vreal x) {
     vreal one = v_set1(1), t = v_exp_minus_abs(x);
-    vreal d = one + t, d_low = t - (d - one);
-    return v_quotient(v_select(v_lt(x, v_set1(0)), t, one), d, d_low, one / d);
+    vreal d = one + t, excess = (d - one) - t;
+    return v_quotient(v_select(v_lt(x, v_set1(0)), t, one), d, excess, one / d);
 }
 
 /* max(x, 0) + log(1 + t), with t = e^-|x| and so 1 <= 1 + t <= 2. */
@@ -52,6 +53,6 @@ CF_INLINE vreal v_tanh(vreal x) {
     vreal low, two = v_set1(2), y = v_min(v_set1(2 * V_TANH_GREATEST), v_abs(x) + v_abs(x));
     vreal k = v_exp_exponent(y);
     vreal high = v_expm1_parts(y, k, v_power_of_2(k), &low);
-    vreal n = high + low, d = n + two, d_low = n - (d - two);
-    return v_with_sign(v_quotient(n, d, d_low, v_set1(1) / d), x);
+    vreal n = high + low, d = n + two, excess = (d - two) - n;
+    return v_with_sign(v_quotient(n, d, excess, v_set1(1) / d), x);
 }

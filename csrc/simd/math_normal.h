@@ -77,7 +77,7 @@ CF_INLINE vreal v_normal_tail(vreal z) {
     const vreal half = v_set1((real)0.5), three_halves = v_set1((real)1.5), four = v_set1(4);
     const vreal c = v_set1((real)0.625);
     /* One division for both denominators. */
-    vreal d = z + three_halves, d_low = z - (d - three_halves), d_4 = z + four;
+    vreal d = z + three_halves, excess = (d - three_halves) - z, d_4 = z + four;
     vreal inverse = v_set1(1) / (d * d_4);
     vreal q = (z - four) * (inverse * d);
 
@@ -89,7 +89,7 @@ CF_INLINE vreal v_normal_tail(vreal z) {
 
     vreal n = v_fma(c, e, c), n_low = v_fma(c, e, c - n), reciprocal = inverse * d_4;
     vreal quotient = n * reciprocal;
-    vreal rest = v_fma(-quotient, d_low, v_residual(n, quotient, d)) + n_low;
+    vreal rest = v_fma(quotient, excess, v_residual(n, quotient, d)) + n_low;
     return v_ldexp(v_fma(rest, reciprocal, quotient), k);
 }
 

@@ -2,6 +2,7 @@
 
 #ifndef CF_SIMD_MATH_PARTS
 #define CF_SIMD_MATH_PARTS
+#define v_horner CF_FN(cf_v_horner)
 #define v_polynomial CF_FN(cf_v_polynomial)
 #define v_residual CF_FN(cf_v_residual)
 #define v_with_sign CF_FN(cf_v_with_sign)
@@ -35,13 +36,22 @@
 #endif
 #define V_NAN ((real)NAN)
 
-/* c[0] + c[1] x + ... + c[n - 1] x^(n - 1), by Horner's rule. */
-CF_INLINE vreal v_polynomial(vreal x, const real *c, int n) {
-    vreal sum = v_set1(c[n - 1]);
+/* c[0] + c[1] y + ... by Horner's rule, with every `stride`th of n coefficients. */
+CF_INLINE vreal v_horner(vreal y, const real *c, int n, int stride) {
+    int last = (n - 1) / stride * stride;
+    vreal sum = v_set1(c[last]);
 #pragma GCC unroll 32
-    for (int i = n - 2; i >= 0; i--)
-        sum = v_fma(sum, x, v_set1(c[i]));
+    for (int i = last - stride; i >= 0; i -= stride)
+        sum = v_fma(sum, y, v_set1(c[i]));
     return sum;
+}
+
+/* c[0] + c[1] x + ... + c[n - 1] x^(n - 1); a long one as E(x^2) + x O(x^2), two chains that the
+ * processor can overlap. */
+CF_INLINE vreal v_polynomial(vreal x, const real *c, int n) {
+    if (n <= 8)
+        return v_horner(x, c, n, 1);
+    return v_fma(v_horner(x * x, c + 1, n - 1, 2), x, v_horner(x * x, c, n, 2));
 }
 
 /* n - q d for q near n / d, with a relative error no larger than a rounding's. */

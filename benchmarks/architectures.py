@@ -1,0 +1,85 @@
+"""The architectures that every library builds alike, and what they cost to compute."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+LOG_SCALE_BOUND = math.log(1000.0)
+"""Bound c of the log scale, s = a / (1 + |a| / c): zuko's default, and what all are given."""
+
+Linear = tuple[np.ndarray, np.ndarray]
+"""Weight (out, in) and bias (out,) of one linear layer."""
+
+
+@dataclass(frozen=True)
+class Coupling:
+    """One affine coupling, read from data to base: u_b = x_b · exp(s) + t, (t, a) = MLP(x_a).
+
+    The last linear layer's rows are the shifts t of all transformed features, then their raw
+    log scales a.
+    """
+
+    kept: tuple[int, ...]
+    transformed: tuple[int, ...]
+    hidden: tuple[int, ...]
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Widths of the conditioner, from its input to its output."""
+        return (len(self.kept), *self.hidden, 2 * len(self.transformed))
+
+    def mask(self, features: int) -> np.ndarray:
+        """True where a feature is kept and conditions the others, shape (features,)."""
+        return np.isin(np.arange(features), self.kept)
+
+
+@dataclass(frozen=True)
+class RealNVP:
+    """Affine couplings over alternating halves, ReLU conditioners, a standard normal base.
+
+    Dinh, Sohl-Dickstein and Bengio 2017, https://arxiv.org/abs/1605.08803
+    """
+
+    features: int
+    layers: int
+    hidden: tuple[int, ...]
+
+    def __str__(self) -> str:
+        widths = ", ".join(map(str, self.hidden))
+        return f"{self.layers} × ({widths}), {self.features} features"
+
+    @property
+    def couplings(self) -> list[Coupling]:
+        """The layers, listed from data to base."""
+        middle = (self.features + 1) // 2
+        halves = tuple(range(middle)), tuple(range(middle, self.features))
+        return [Coupling(halves[i % 2], halves[1 - i % 2], self.hidden) for i in range(self.layers)]
+
+    @property
+    def forward_flops(self) -> int:
+        """Operations of the matrix products for one row: two a weight."""
+        return 2 * sum(
+            inner * outer
+            for coupling in self.couplings
+            for inner, outer in pairwise(coupling.sizes)
+        )
+
+    @property
+    def training_flops(self) -> int:
+        """As `forward_flops`, with the two products of the backward pass: six a weight."""
+        return 3 * self.forward_flops
+
+    def random_weights(self, seed: int) -> list[list[Linear]]:
+        """Weights and biases of every conditioner, uniform in ±1/√fan_in."""
+        rng = np.random.default_rng(seed)
+
+        def linear(inner: int, outer: int) -> Linear:
+            bound = 1 / math.sqrt(inner)
+            weight = rng.uniform(-bound, bound, (outer, inner)).astype(np.float32)
+            return weight, rng.uniform(-bound, bound, outer).astype(np.float32)
+
+        return [[linear(*pair) for pair in pairwise(coupling.sizes)] for coupling in self.couplings]

@@ -1,0 +1,101 @@
+"""cflows, through the interface that its users have."""
+
+from __future__ import annotations
+
+import sys
+
+import cflows as cf
+import numpy as np
+
+from architectures import RealNVP
+
+from .model import Fit, Model, Training
+
+
+class CflowsModel(Model):
+    """Couplings turned round by `Inverse`: the other libraries write u_b = x_b · exp(s) + t.
+
+    Scoring and sampling take whole arrays, as the library cuts them itself; training is `fit`,
+    which also shuffles and gathers the rows.
+    """
+
+    chunks = (sys.maxsize,)
+
+    def __init__(self, architecture: RealNVP, *, threads: int, seed: int):
+        cf.set_num_threads(threads)
+        layers = [
+            cf.Inverse(
+                cf.Coupling(
+                    mask=coupling.mask(architecture.features),
+                    transform="affine",
+                    scale="softclip",
+                    hidden=coupling.hidden,
+                )
+            )
+            for coupling in architecture.couplings
+        ]
+        # Listed from base to data, where the architecture goes from data to base.
+        self.flow = cf.Flow(layers[::-1], features=architecture.features, seed=seed)
+        self._layers = len(layers)
+        self._drawn = 0
+
+    def set_weights(self, weights) -> None:
+        for i, linears in enumerate(reversed(weights)):
+            prefix = f"layers.{i}."
+            views = [v for name, v in self.flow.parameters.items() if name.startswith(prefix)]
+            *arrays, weight, bias = [array for linear in linears for array in linear]
+            # The library's last layer has its raw log scales first, then the shifts.
+            arrays += [np.roll(array, len(array) // 2, axis=0) for array in (weight, bias)]
+            for view, array in zip(views, arrays, strict=True):
+                view[...] = array
+
+    def array(self, x: np.ndarray) -> np.ndarray:
+        return x
+
+    def log_prob(self, x: np.ndarray) -> np.ndarray:
+        return self.flow.log_prob(x)
+
+    def sample(self, n: int) -> np.ndarray:
+        self._drawn += 1
+        return self.flow.sample(n, seed=self._drawn)
+
+    def start_training(self, training: Training) -> None:
+        self._training = training
+
+    def train(self, batches: np.ndarray) -> None:
+        self.flow.fit(
+            batches.reshape(-1, batches.shape[-1]),
+            epochs=1,
+            batch_size=batches.shape[1],
+            optimizer=cf.Adam(self._training.learning_rate),
+            clip_norm=self._training.clip_norm,
+            progress=False,
+        )
+
+    def snapshot(self) -> dict[str, np.ndarray]:
+        return {name: view.copy() for name, view in self.flow.parameters.items()}
+
+    def restore(self, snapshot: dict[str, np.ndarray]) -> None:
+        for name, view in self.flow.parameters.items():
+            view[...] = snapshot[name]
+
+    def score(self, x: np.ndarray, chunk: int = 0) -> np.ndarray:
+        return self.flow.log_prob(x)
+
+    def fit(self, train: np.ndarray, validation: np.ndarray, training: Training, seed: int) -> Fit:
+        history = self.flow.fit(
+            train,
+            validation=validation,
+            epochs=training.steps * training.batch_size // len(train),
+            batch_size=training.batch_size,
+            optimizer=cf.Adam(training.learning_rate),
+            schedule="cosine",
+            clip_norm=training.clip_norm,
+            patience=None,
+            seed=seed,
+            progress=False,
+        )
+        return Fit(history.steps, history.seconds, int(np.argmin(history.validation)))
+
+
+MODEL = CflowsModel

@@ -1,0 +1,86 @@
+"""Normalizing flows for NumPy users, computed by a C core of its own.
+
+A flow carries a base distribution to the data, ``u -> x``; its inverse carries data to the base,
+``x -> u``. Layers are listed from base to data.
+
+>>> import cflows as cf
+>>> flow = cf.realnvp(features=2, layers=4, hidden=(32, 32), seed=0)
+>>> flow.sample(3, seed=1).shape
+(3, 2)
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from ._core import (
+    MLP,
+    Affine,
+    Base,
+    Chain,
+    Conditioner,
+    Cotangents,
+    Coupling,
+    Inverse,
+    Layer,
+    Normal,
+    NumericalError,
+    Permutation,
+    ResidualNet,
+    Scale,
+    Spec,
+    get_num_threads,
+    set_num_threads,
+    simd_level,
+)
+from .check import Audit, audit, jacobian
+from .flow import Flow
+from .recipes import realnvp
+
+if TYPE_CHECKING:
+    from . import data as data
+    from . import plot as plot
+
+__version__ = "0.1.0"
+
+__all__ = [
+    # flows
+    "Flow",
+    "realnvp",
+    # layers
+    "Layer",
+    "Coupling",
+    "Permutation",
+    "Affine",
+    "Inverse",
+    "Chain",
+    # their parts
+    "Conditioner",
+    "MLP",
+    "ResidualNet",
+    "Scale",
+    "Spec",
+    # bases
+    "Base",
+    "Normal",
+    # checks
+    "jacobian",
+    "audit",
+    "Audit",
+    # the rest
+    "Cotangents",
+    "NumericalError",
+    "get_num_threads",
+    "set_num_threads",
+    "simd_level",
+    "data",
+    "plot",
+]
+
+
+def __getattr__(name: str) -> Any:
+    # These import what a program that only scores or samples never needs.
+    if name in ("data", "plot"):
+        return import_module(f".{name}", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,66 @@
+"""The flow as users have it: the compiled core, and what is written in Python."""
+
+from __future__ import annotations
+
+from . import _core
+from .summary import describe
+
+
+class Flow(_core.Flow):
+    """A normalizing flow: layers that carry a base distribution to the data, ``u -> x``.
+
+    ``log_prob(x) = base.log_prob(u) + log|det du/dx|`` with ``u`` the inverse of ``x``.
+
+    Parameters
+    ----------
+    layers : sequence of Layer
+        Base to data: ``Flow([A, B])`` computes ``x = B(A(u))``.
+    features : int
+        The number of columns of the data.
+    context_features : int, default 0
+        The number of columns of what the flow is conditioned on; 0 is none.
+    base : Base, optional
+        The distribution of ``u``; None is the standard normal.
+    dtype : {'float32', 'float64'}, default 'float32'
+        Of the parameters, the computation and the results. Inputs may be of any real dtype.
+    seed : int, optional
+        0 to 2**64 - 1: of the starting weights and the random permutations. None draws one from
+        the operating system's entropy; `seed` tells it.
+
+    Raises
+    ------
+    ValueError
+        If a size is out of range, or a layer does not fit the number of features.
+    TypeError
+        If a layer is no layer, or the base no base distribution.
+
+    See Also
+    --------
+    realnvp : a flow of affine couplings in one line.
+
+    Notes
+    -----
+    Any number of threads may compute with one flow at once, as long as none writes its
+    parameters. Results are the same, bit for bit, for any number of threads.
+
+    References
+    ----------
+    Papamakarios et al. 2021, Normalizing Flows for Probabilistic Modeling and Inference,
+    arXiv:1912.02762.
+
+    Examples
+    --------
+    >>> import cflows as cf
+    >>> flow = cf.Flow(
+    ...     [cf.Coupling(hidden=(8,)), cf.Permutation("reverse"), cf.Coupling(hidden=(8,))],
+    ...     features=2,
+    ...     seed=0,
+    ... )
+    >>> flow.log_prob([[0.0, 0.0]])
+    array([-1.837877], dtype=float32)
+    """
+
+    __slots__ = ("__weakref__",)
+
+    def __repr__(self) -> str:
+        return describe(self)

@@ -1,0 +1,75 @@
+"""What the pictures share: matplotlib when it is needed, colours, and the range of what is seen."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Float = NDArray[np.float64]
+
+# Apart in lightness as well as in hue, for print and for every eye.
+DATA_COLOUR = "0.5"
+SAMPLES_COLOUR = "#0b559f"
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure, its size in inches."""
+    try:
+        from matplotlib import pyplot as plt  # noqa: PLC0415
+    except ImportError as error:
+        raise ImportError("pictures need matplotlib: pip install cflows[plot]") from error
+    return plt.figure(figsize=(width, height), layout="constrained")
+
+
+def new_axes(width: float, height: float) -> Axes:
+    """The axes of a figure of its own."""
+    return new_figure(width, height).subplots()
+
+
+def finite_rows(array: ArrayLike, name: str) -> Float:
+    """The rows without NaN or infinity, shape (n, features); each row is flattened."""
+    table = np.asarray(array)
+    if table.ndim == 0:
+        raise ValueError(f"expected rows in {name}, got a single number")
+    # More would not show, and the table may be larger than memory.
+    table = thinned(table, 100_000)
+    rows = table.reshape(len(table), math.prod(table.shape[1:])).astype(np.float64)
+    rows = rows[np.isfinite(rows).all(axis=1)]
+    if len(rows) == 0:
+        raise ValueError(f"{name} has no row of finite numbers")
+    return rows
+
+
+def thinned(rows: NDArray[Any], n: int) -> NDArray[Any]:
+    """At most ``n`` of the rows, evenly spread, so that an order among them does no harm."""
+    return rows[np.linspace(0, len(rows) - 1, min(n, len(rows))).astype(np.int64)]
+
+
+def limits(values: Float) -> tuple[float, float]:
+    """An interval, with a margin, around all but the outermost 0.5 % of the values."""
+    low, high = np.quantile(values, [0.0025, 0.9975])
+    margin = 0.1 * (high - low) or 0.5
+    return float(low - margin), float(high + margin)
+
+
+def mass_levels(prob: Float, masses: Sequence[float]) -> Float:
+    """The levels above which lie the given shares of the sum of ``prob``; NaN is left out."""
+    ordered = np.sort(prob[np.isfinite(prob)])[::-1]
+    total = np.cumsum(ordered)
+    if len(total) == 0 or total[-1] == 0.0:
+        return np.zeros(len(masses))
+    levels: Float = ordered[np.searchsorted(total, np.multiply(masses, total[-1]))]
+    return levels
+
+
+def aspect(width: float, height: float) -> Literal["equal", "auto"]:
+    """One scale for both axes, unless that would squeeze the picture into a strip."""
+    return "equal" if 1 / 3 < width / height < 3 else "auto"

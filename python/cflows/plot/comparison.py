@@ -1,0 +1,133 @@
+"""Data beside samples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from .canvas import (
+    DATA_COLOUR,
+    SAMPLES_COLOUR,
+    Float,
+    aspect,
+    finite_rows,
+    limits,
+    new_figure,
+    thinned,
+)
+from .pairs import histograms, pairs
+from .sheet import images
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure, SubFigure
+
+_MOST_POINTS = 5000
+_MOST_IMAGES = 64
+
+
+def samples(
+    data: ArrayLike,
+    samples: ArrayLike,
+    *,
+    shape: Sequence[int] | None = None,
+    names: Sequence[str] | None = None,
+    figure: Figure | SubFigure | None = None,
+) -> Figure | SubFigure:
+    """Draw data beside samples.
+
+    One feature gives histograms, two give scatters side by side. More give the first six in pairs,
+    as the contours that hold 30, 68 and 95 % of the points. Images give two sheets.
+
+    Parameters
+    ----------
+    data, samples : array_like, shape (n, features) or the shape of images
+        They may differ in ``n``. Rows with NaN or infinity are left out.
+    shape : sequence of int, optional
+        The shape of an image, as `images` takes it, if the rows are images.
+    names : sequence of str, optional
+        What the features are called.
+    figure : matplotlib Figure or SubFigure, optional
+        Where to draw.
+
+    Returns
+    -------
+    matplotlib Figure or SubFigure
+
+    Raises
+    ------
+    ValueError
+        If the two differ in their features, or one has no finite row.
+    ImportError
+        If matplotlib is missing.
+
+    Examples
+    --------
+    >>> from cflows import data, plot
+    >>> moons = data.toy("moons")
+    >>> figure = plot.samples(moons.sample(1000, seed=0), moons.sample(1000, seed=1))
+    >>> digits, _ = data.digits()
+    >>> figure = plot.samples(digits[:900], digits[900:])
+    """
+    shape = np.shape(data)[1:] if shape is None and np.ndim(data) > 2 else shape
+    both = finite_rows(data, "data"), finite_rows(samples, "samples")
+    features = both[0].shape[1]
+    if both[1].shape[1] != features:
+        raise ValueError(f"data have {features} features, samples have {both[1].shape[1]}")
+    if shape is not None:
+        return _sheets(*both, shape, figure or new_figure(8.0, 4.3))
+    names = [f"$x_{{{i + 1}}}$" for i in range(features)] if names is None else names
+    if len(names) != features:
+        raise ValueError(f"expected {features} names, got {len(names)}")
+    if features == 1:
+        return _histograms(*both, names, figure or new_figure(5.0, 3.6))
+    if features == 2:
+        return _scatters(*both, names, figure)
+    return pairs(*both, names, figure)
+
+
+def _sheets(
+    data: Float, samples: Float, shape: Sequence[int], figure: Figure | SubFigure
+) -> Figure | SubFigure:
+    # One scale of grey, the data's, for both.
+    grey = float(data.min()), float(data.max())
+    left, right = figure.subplots(1, 2, gridspec_kw={"wspace": 0.05})
+    for ax, title, rows in ((left, "data", data), (right, "samples", samples)):
+        images(thinned(rows, _MOST_IMAGES), shape=shape, limits=grey, ax=ax)
+        ax.set_title(title)
+    return figure
+
+
+def _histograms(
+    data: Float, samples: Float, names: Sequence[str], figure: Figure | SubFigure
+) -> Figure | SubFigure:
+    ax = figure.subplots()
+    histograms(ax, data[:, 0], samples[:, 0])
+    ax.set(xlabel=names[0], ylabel="density")
+    ax.legend(frameon=False)
+    return figure
+
+
+def _scatters(
+    data: Float, samples: Float, names: Sequence[str], figure: Figure | SubFigure | None
+) -> Figure | SubFigure:
+    frame = limits(data[:, 0]), limits(data[:, 1])
+    width, height = np.ptp(frame, axis=1)
+    proportions = aspect(width, height)
+    # A height that leaves no blank above and below two panels 3.5 inches wide.
+    tall = 0.8 + 3.5 * (height / width if proportions == "equal" else 1.0)
+    figure = figure or new_figure(8.0, min(tall, 6.0))
+    # As many of each: where the two are equally dense, they look it.
+    n = min(len(data), len(samples), _MOST_POINTS)
+    left, right = figure.subplots(1, 2, sharex=True, sharey=True)
+    for ax, title, rows, colour in (
+        (left, "data", data, DATA_COLOUR),
+        (right, "samples", samples, SAMPLES_COLOUR),
+    ):
+        shown = thinned(rows, n)
+        ax.scatter(shown[:, 0], shown[:, 1], s=3.0, color=colour, linewidths=0.0, alpha=0.6)
+        ax.set(title=title, xlabel=names[0], xlim=frame[0], ylim=frame[1], aspect=proportions)
+    left.set_ylabel(names[1])
+    return figure

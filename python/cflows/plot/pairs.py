@@ -1,0 +1,90 @@
+"""Data and samples in every pair of features."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .canvas import DATA_COLOUR, SAMPLES_COLOUR, Float, limits, mass_levels, new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure, SubFigure
+
+_MOST_FEATURES = 6
+_MASSES = (0.95, 0.68, 0.3)
+_GREYS = ("0.88", "0.74", "0.55")
+
+Frame = tuple[tuple[float, float], tuple[float, float]]
+
+
+def pairs(
+    data: Float, samples: Float, names: Sequence[str], figure: Figure | SubFigure | None
+) -> Figure | SubFigure:
+    """Marginals on the diagonal, below it the contours of the first six features in pairs."""
+    features = min(data.shape[1], _MOST_FEATURES)
+    side = 1.5 * features + 0.5
+    figure = figure or new_figure(side, side)
+    axes = figure.subplots(features, features, sharex="col")
+    frames = [limits(data[:, i]) for i in range(features)]
+    for (row, column), ax in np.ndenumerate(axes):
+        if row < column:
+            ax.set_axis_off()
+            continue
+        if row == column:
+            histograms(ax, data[:, row], samples[:, row])
+            ax.set_yticks([])
+        else:
+            pair = [column, row]
+            _contours(ax, data[:, pair], samples[:, pair], (frames[column], frames[row]))
+        ax.set_xlim(frames[column])
+        ax.locator_params(nbins=3)
+        ax.ticklabel_format(scilimits=(-2, 4))
+        ax.label_outer()
+        if row == features - 1:
+            ax.set_xlabel(names[column])
+        if column == 0 and row > 0:
+            ax.set_ylabel(names[row])
+    axes[0, -1].legend(*axes[0, 0].get_legend_handles_labels(), frameon=False, loc="upper right")
+    figure.align_labels()
+    return figure
+
+
+def histograms(ax: Axes, data: Float, samples: Float) -> None:
+    """Both distributions of one feature, over the data's range."""
+    edges = np.linspace(*limits(data), 41).tolist()
+    ax.hist(data, bins=edges, density=True, color=DATA_COLOUR, label="data")
+    ax.hist(
+        samples,
+        bins=edges,
+        density=True,
+        histtype="step",
+        color=SAMPLES_COLOUR,
+        linewidth=1.5,
+        label="samples",
+    )
+    ax.set_xlim(edges[0], edges[-1])
+    ax.spines[["top", "right"]].set_visible(False)
+
+
+def _contours(ax: Axes, data: Float, samples: Float, frame: Frame) -> None:
+    """The data as shades of grey, the samples as lines."""
+    centres, mass = _smooth_histogram(data, frame)
+    levels = np.unique(mass_levels(mass, _MASSES))
+    ax.contourf(*centres, mass.T, [*levels, 2.0 * mass.max()], colors=_GREYS[-len(levels) :])
+    centres, mass = _smooth_histogram(samples, frame)
+    if mass.any():
+        levels = np.unique(mass_levels(mass, _MASSES))
+        ax.contour(*centres, mass.T, levels, colors=SAMPLES_COLOUR, linewidths=1.0)
+
+
+def _smooth_histogram(points: Float, frame: Frame) -> tuple[tuple[Float, Float], Float]:
+    """The centres of the cells along both axes, (m,) each, and what is in them, (m, m), blurred."""
+    counts, *edges = np.histogram2d(points[:, 0], points[:, 1], bins=50, range=np.array(frame))
+    kernel = np.exp(-0.5 * np.square(np.arange(-6, 7) / 2.0))
+    for axis in (0, 1):
+        counts = np.apply_along_axis(np.convolve, axis, counts, kernel, mode="same")
+    x, y = ((edge[1:] + edge[:-1]) / 2.0 for edge in edges)
+    return (x, y), counts

@@ -1,0 +1,109 @@
+"""A density over the plane."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from .canvas import Float, aspect, finite_rows, limits, mass_levels, new_axes, thinned
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Bounds = tuple[tuple[float, float], tuple[float, float]]
+
+
+class HasLogProb(Protocol):
+    """What `density` asks of a flow."""
+
+    def log_prob(self, x: Any, /) -> Any: ...
+
+
+def density(
+    model: HasLogProb | Callable[[Float], ArrayLike],
+    x: ArrayLike | None = None,
+    *,
+    bounds: Bounds | None = None,
+    resolution: int = 200,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw a density over the plane.
+
+    The colour is linear in the density, from zero to the level that the densest 2 % of the
+    probability exceed: a narrow spike would leave all else black.
+
+    Parameters
+    ----------
+    model : object with ``log_prob``, or callable
+        Takes points, shape (m, 2), and returns their log-densities, shape (m,). NaN stays blank.
+    x : array_like, shape (n, 2), optional
+        Data to draw on top, two thousand points at most.
+    bounds : ((x_min, x_max), (y_min, y_max)), optional
+        Where to look; by default ``model.bounds``, if there is such a thing, or where ``x`` lies.
+    resolution : int
+        Pixels along each side.
+    ax : matplotlib Axes, optional
+        Where to draw.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Raises
+    ------
+    ValueError
+        If there is nothing to take bounds from, or ``x`` or the log-densities have a wrong shape.
+    ImportError
+        If matplotlib is missing.
+
+    Examples
+    --------
+    >>> from cflows import data, plot
+    >>> moons = data.toy("moons")
+    >>> ax = plot.density(moons, moons.sample(500, seed=0))
+    """
+    points = None if x is None else _points(x)
+    (left, right), (bottom, top) = bounds or _bounds(model, points)
+    centres = (np.arange(resolution) + 0.5) / resolution
+    across, up = left + (right - left) * centres, bottom + (top - bottom) * centres
+    grid = np.stack(np.meshgrid(across, up), axis=-1).reshape(-1, 2)
+    score: Any = model.log_prob if hasattr(model, "log_prob") else model
+    log_prob = np.asarray(score(grid), dtype=np.float64)
+    if log_prob.shape != (len(grid),):
+        raise ValueError(f"expected log-densities of shape {(len(grid),)}, got {log_prob.shape}")
+    prob = np.exp(log_prob)
+
+    ax = new_axes(4.5, 4.5) if ax is None else ax
+    ax.imshow(
+        prob.reshape(resolution, resolution),
+        extent=(left, right, bottom, top),
+        origin="lower",
+        cmap="magma",
+        vmin=0.0,
+        vmax=mass_levels(prob, [0.02])[0],
+        aspect=aspect(right - left, top - bottom),
+    )
+    if points is not None:
+        shown = thinned(points, 2000)
+        ax.scatter(shown[:, 0], shown[:, 1], s=2.5, color="white", alpha=0.5, linewidths=0.0)
+    ax.set(xlim=(left, right), ylim=(bottom, top), xlabel="$x_1$", ylabel="$x_2$")
+    return ax
+
+
+def _points(x: ArrayLike) -> Float:
+    points = finite_rows(x, "x")
+    if points.shape[1] != 2:
+        raise ValueError(f"expected points in the plane, got {points.shape[1]} features")
+    return points
+
+
+def _bounds(model: Any, points: Float | None) -> Bounds:
+    bounds: Bounds | None = getattr(model, "bounds", None)
+    if bounds is not None:
+        return bounds
+    if points is None:
+        raise ValueError("expected bounds, or data x to take them from")
+    return limits(points[:, 0]), limits(points[:, 1])

@@ -1,0 +1,99 @@
+"""Flows of well-known architectures in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
+
+from ._core import Affine, Coupling, Layer, Permutation, Scale
+from .flow import Flow
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
+
+
+def realnvp(
+    features: int,
+    layers: int = 8,
+    hidden: Sequence[int] = (64, 64),
+    context: int = 0,
+    activation: str = "relu",
+    scale: str | Scale = "softclip",
+    standardize: bool = True,
+    permute: Literal[False, "reverse", "random"] = False,
+    dtype: DTypeLike = "float32",
+    seed: int | None = None,
+) -> Flow:
+    """A RealNVP: affine couplings that keep every other feature in turn.
+
+    A coupling is ``x_b = u_b * scale + shift`` with scale and shift functions of the other
+    features and the context, computed by a multilayer perceptron.
+
+    Parameters
+    ----------
+    features : int
+        The number of columns of the data.
+    layers : int, default 8
+        The number of couplings.
+    hidden : sequence of int, default (64, 64)
+        The hidden widths of each coupling's perceptron.
+    context : int, default 0
+        The number of context features.
+    activation : str, default 'relu'
+        The perceptrons' activation, as of `Coupling`.
+    scale : str or Scale, default 'softclip'
+        How raw outputs become scales, as of `Coupling`.
+    standardize : bool, default True
+        End with an `Affine` that ``fit`` sets to the mean and standard deviation of the data.
+    permute : {False, 'reverse', 'random'}, default False
+        A `Permutation` between couplings.
+    dtype : {'float32', 'float64'}, default 'float32'
+    seed : int, optional
+        Of the starting weights and random permutations.
+
+    Returns
+    -------
+    Flow
+        With couplings that start as the identity.
+
+    Raises
+    ------
+    ValueError
+        If a size is out of range or a name unknown.
+    TypeError
+        If an argument is of the wrong kind.
+
+    References
+    ----------
+    Dinh et al. 2017, Density estimation using Real NVP, arXiv:1605.08803.
+
+    Examples
+    --------
+    >>> import cflows as cf
+    >>> flow = cf.realnvp(features=3, layers=4, context=2, permute="random", seed=0)
+    >>> [layer.type for layer in flow.layers][:3]
+    ['Coupling', 'Permutation', 'Coupling']
+    """
+    if isinstance(layers, bool) or not isinstance(layers, int):
+        raise TypeError(f"layers must be an int, got {layers!r}")
+    if layers < 1:
+        raise ValueError(f"layers must be 1 or more, got {layers}")
+    # Reversing an even number of features turns the even ones into the odd ones: swapping the
+    # mask as well would keep the same features in all couplings.
+    swapping = not (permute == "reverse" and features % 2 == 0)
+    chain: list[Layer] = []
+    for i in range(layers):
+        if permute is not False and i > 0:
+            chain.append(Permutation(permute))
+        chain.append(
+            Coupling(
+                mask="alternating",
+                swap=swapping and i % 2 == 1,
+                hidden=hidden,
+                activation=activation,
+                scale=scale,
+            )
+        )
+    if standardize:
+        chain.append(Affine())
+    return Flow(chain, features, context_features=context, dtype=dtype, seed=seed)
