@@ -23,6 +23,7 @@ import reference
 from architectures import RealNVP
 from client import Worker, WorkerError
 from footprint import import_seconds, installed_bytes
+from options import choices
 from peak import Peak
 from peers import LIBRARIES, Library
 from table import DASH, figure, markdown
@@ -292,15 +293,6 @@ class Report:
         """What is neither input nor, afterwards, output."""
         arrays = memory["input"] + (memory["output"] if key == "after" else 0)
         return memory[key] - arrays
-
-
-def choices(text: str, allowed: Iterable[str]) -> list[str]:
-    """Names separated by commas, each one of `allowed`."""
-    names = [name.strip() for name in text.split(",")]
-    unknown = [name for name in names if name not in allowed]
-    if unknown:
-        raise argparse.ArgumentTypeError(f"{unknown[0]!r} is none of {', '.join(allowed)}")
-    return names
 
 
 def counts(text: str) -> list[int]:

@@ -15,6 +15,7 @@ import shlex
 import subprocess
 import tempfile
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -41,14 +42,30 @@ def _folder() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix="cflows-tests-")
 
 
-@functools.cache
-def _compile(sources: tuple[str, ...], flags: tuple[str, ...]) -> Path:
-    output = Path(_folder().name) / f"{Path(sources[0]).stem}-{abs(hash((sources, flags))):x}"
-    paths = [str(ROOT / source) for source in sources]
-    command = [*shlex.split(os.environ.get("CC", "cc")), *FLAGS, *paths, *flags]
-    done = subprocess.run([*command, "-o", str(output), "-lm"], capture_output=True, text=True)
+def _run(command: Sequence[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise AssertionError(f"{shlex.join(command)}\n{done.stderr}")
+
+
+def _compiler() -> list[str]:
+    return shlex.split(os.environ.get("CC", "cc"))
+
+
+@functools.cache
+def _object(source: str, flags: tuple[str, ...]) -> str:
+    output = Path(_folder().name) / f"{Path(source).stem}-{abs(hash((source, flags))):x}.o"
+    _run([*_compiler(), *FLAGS, *flags, "-c", str(ROOT / source), "-o", str(output)])
+    return str(output)
+
+
+@functools.cache
+def _compile(sources: tuple[str, ...], flags: tuple[str, ...], link: tuple[str, ...]) -> Path:
+    """Objects are shared by all that are built with the same flags, and made in parallel."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        objects = list(pool.map(lambda source: _object(source, flags), sources))
+    output = Path(_folder().name) / f"{Path(sources[0]).stem}-{abs(hash((sources, flags))):x}"
+    _run([*_compiler(), *FLAGS, *flags, *link, *objects, "-o", str(output), "-lm"])
     return output
 
 
@@ -73,12 +90,12 @@ def shared_library(sources: Sequence[str], flags: Sequence[str] = ()) -> ctypes.
     >>> library.cf_simd() in range(3)
     True
     """
-    return ctypes.CDLL(str(_compile(tuple(sources), ("-shared", *flags))))
+    return ctypes.CDLL(str(_compile(tuple(sources), tuple(flags), ("-shared",))))
 
 
 def program(sources: Sequence[str], flags: Sequence[str] = ()) -> Path:
     """Compile C files to an executable; the parameters are those of `shared_library`."""
-    return _compile(tuple(sources), tuple(flags))
+    return _compile(tuple(sources), tuple(flags), ())
 
 
 def simd_levels() -> tuple[int, ...]:

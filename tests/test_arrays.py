@@ -93,8 +93,9 @@ def test_cotangents_and_weights_of_any_layout(flow, layout):
     for name in expected.parameters:
         np.testing.assert_array_equal(got.parameters[name], expected.parameters[name])
     weights = np.abs(row)
-    assert flow.loss_and_grad(x, context, layout(weights)[:, 0])[0] == (
-        flow.loss_and_grad(x, context, weights[:, 0])[0]
+    assert (
+        flow.loss_and_grad(x, context, layout(weights)[:, 0])[0]
+        == (flow.loss_and_grad(x, context, weights[:, 0])[0])
     )
 
 

@@ -76,10 +76,10 @@ def test_layers_are_listed_from_base_to_data():
 
 
 def test_arguments_by_name(flow, x, context):
+    np.testing.assert_array_equal(flow.log_prob(context=context, x=x), flow.log_prob(x, context))
     np.testing.assert_array_equal(
-        flow.log_prob(context=context, x=x), flow.log_prob(x, context)
+        flow.forward(u=x, context=context)[0], flow.forward(x, context)[0]
     )
-    np.testing.assert_array_equal(flow.forward(u=x, context=context)[0], flow.forward(x, context)[0])
 
 
 def test_one_row_of_context_stands_for_all(flow, x, context):
@@ -408,7 +408,9 @@ def test_signatures():
     assert str(inspect.signature(cf.Flow)) == (
         "(layers, features, context_features=0, base=None, dtype='float32', seed=None)"
     )
-    assert str(inspect.signature(cf.Flow.sample)) == "(self, /, n, context=None, seed=None, start=0)"
+    assert (
+        str(inspect.signature(cf.Flow.sample)) == "(self, /, n, context=None, seed=None, start=0)"
+    )
 
 
 # ---- copies ----

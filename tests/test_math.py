@@ -28,8 +28,9 @@ def _sincos_2pi(x: Array, quarter: int) -> Array:
     """Sine of 2 pi (x + quarter / 4), the whole quarters of a turn taken away exactly."""
     quarters = np.rint(4 * x)
     rest = 2 * np.pi * (x - quarters / 4)
-    k = (quarters + quarter) % 4
-    return np.choose(k.astype(int), [np.sin(rest), np.cos(rest), -np.sin(rest), -np.cos(rest)])
+    k = ((quarters + quarter) % 4).astype(int)
+    result: Array = np.choose(k, [np.sin(rest), np.cos(rest), -np.sin(rest), -np.cos(rest)])
+    return result
 
 
 def _mp_sigmoid(x: mpmath.mpf) -> mpmath.mpf:
@@ -76,8 +77,9 @@ class Function:
 
 
 LN2 = math.log(2)
-EXP_EDGES = (-745.133, -708.396, -103.972, -87.336, -LN2 / 2, LN2 / 2, 88.376, 88.7228)
-EXP_EDGES += (709.09, 709.7827)
+EXP_UNDERFLOW = (-745.133, -708.396, -103.972, -87.336)
+EXP_OVERFLOW = (88.376, 88.7228, 709.09, 709.7827)
+EXP_EDGES = (*EXP_UNDERFLOW, -LN2 / 2, LN2 / 2, *EXP_OVERFLOW)
 
 FUNCTIONS = {
     "exp": Function(
@@ -172,7 +174,7 @@ FUNCTIONS = {
 def evaluate(name: str, level: int, x: Array) -> Array:
     """Apply the function at a SIMD level."""
     library = shared_library(["tests/c/math_functions.c"])
-    table = (ctypes.c_void_p * len(DTYPES) * (level + 1)).in_dll(library, f"math_{name}")
+    table = (ctypes.c_size_t * len(DTYPES) * (level + 1)).in_dll(library, f"math_{name}")
     signature = ctypes.CFUNCTYPE(None, ctypes.c_size_t, ctypes.c_void_p, ctypes.c_void_p)
     y = np.empty_like(x)
     signature(table[level][DTYPES.index(x.dtype.name)])(x.size, x.ctypes.data, y.ctypes.data)
@@ -181,10 +183,12 @@ def evaluate(name: str, level: int, x: Array) -> Array:
 
 def neighbours(edges: tuple[float, ...], dtype: str, count: int) -> Array:
     """The `count` numbers on either side of every edge and of zero; some may be NaN."""
-    finite = np.array([0.0, -0.0, *edges], dtype)
-    steps = np.arange(-count, count + 1)
-    bits = finite.view(f"int{finite.itemsize * 8}")[:, None] + steps
-    return bits.view(dtype).ravel()
+    centres = np.array([0.0, -0.0, *edges], dtype)
+    integer = f"int{centres.itemsize * 8}"
+    steps = np.arange(-count, count + 1, dtype=integer)
+    bits = centres.view(integer)[:, None] + steps
+    result: Array = bits.view(dtype).ravel()
+    return result
 
 
 def every_binade(dtype: str, count: int, seed: int) -> Array:
@@ -194,7 +198,8 @@ def every_binade(dtype: str, count: int, seed: int) -> Array:
 
 
 def within(x: Array, function: Function) -> Array:
-    return x[np.abs(x) <= function.bound]
+    inside: Array = x[np.abs(x) <= function.bound]
+    return inside
 
 
 def worst(name: str, x: Array, ulp: Array, y: Array) -> str:

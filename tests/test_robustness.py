@@ -48,9 +48,10 @@ def two_threads():
 
 def test_eight_callers_at_once_get_what_one_gets(two_threads):
     rng = np.random.default_rng(1)
-    flow, inputs = make_flow(), [
-        (rng.normal(size=(rows, 4)), rng.normal(size=(rows, 1))) for rows in (1, 40, 333, 2000)
-    ]
+    flow, inputs = (
+        make_flow(),
+        [(rng.normal(size=(rows, 4)), rng.normal(size=(rows, 1))) for rows in (1, 40, 333, 2000)],
+    )
     expected = [results_of(flow, *pair) for pair in inputs]
     start = threading.Barrier(8)
 

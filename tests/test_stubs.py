@@ -7,8 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import cflows as cf
 import pytest
+
+import cflows as cf
 from cflows import _core
 
 STUB = ast.parse((Path(cf.__file__).parent / "_core.pyi").read_text())

@@ -2,9 +2,6 @@
 
 #include "bindings/arguments.h"
 
-/* Empty arrays may have no memory, where the core takes NULL for "not given". */
-static const char nothing[sizeof(long double)];
-
 static bool element_of(int kind, npy_intp size, cf_element *out) {
     static const struct {
         char kind;
@@ -39,7 +36,7 @@ static bool hold(PyObject *object, const char *name, cf_py_rows *out) {
         cf_py_release(out);
         return false;
     }
-    out->view.data = PyArray_SIZE(array) > 0 ? PyArray_DATA(array) : nothing;
+    out->view.data = PyArray_DATA(array);
     out->view.swapped = PyArray_ISBYTESWAPPED(array);
     return true;
 }

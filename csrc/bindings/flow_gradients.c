@@ -196,15 +196,14 @@ static cf_status fill_cotangents(const loss_request *loss, size_t rows, double *
     return CF_OK;
 }
 
-/* The sum of cotangent times log_prob; rows of weight 0 do not count, whatever they hold. */
+/* The sum of cotangent times log_prob. */
 static double weighted_sum(const double *cotangents, const void *log_prob, cf_dtype dtype,
                            size_t rows) {
     double sum = 0.0;
     for (size_t i = 0; i < rows; i++) {
         double l =
             dtype == CF_FLOAT32 ? ((const float *)log_prob)[i] : ((const double *)log_prob)[i];
-        if (cotangents[i] != 0.0)
-            sum += cotangents[i] * l;
+        sum += cotangents[i] * l;
     }
     return sum;
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "bindings/settings.h"
+#include "bindings/spec_build.h"
 #include "bindings/spec_doc.h"
 #include "layers/registry.h"
 
@@ -17,12 +18,12 @@ static cf_spec *spec_of(PyObject *self) {
 
 /* ---- construction ---- */
 
-/* The place of a Python class in the registry; it is one of them, for they cannot be subclassed. */
-static size_t place_of(const cf_module_state *state, PyTypeObject *type) {
+/* The type of a Python class; it is one of the registry's, for these cannot be subclassed. */
+static const cf_spec_type *type_of(const cf_module_state *state, PyTypeObject *class) {
     size_t i = 0;
-    while (PyTuple_GET_ITEM(state->spec_types, (Py_ssize_t)i) != (PyObject *)type)
+    while (PyTuple_GET_ITEM(state->spec_types, (Py_ssize_t)i) != (PyObject *)class)
         i++;
-    return i;
+    return cf_spec_types[i];
 }
 
 static PyTypeObject *class_of(const cf_module_state *state, const cf_spec_type *type) {
@@ -50,88 +51,10 @@ cf_spec *cf_py_spec_get(const cf_module_state *state, PyObject *object) {
     return PyObject_TypeCheck(object, state->spec) ? spec_of(object) : NULL;
 }
 
-/* Sets one option; a value that is the default leaves it at that. */
-static bool set_option(const cf_module_state *state, cf_spec *spec, const cf_option *option,
-                       PyObject *value) {
-    const char *owner = cf_spec_type_of(spec)->name;
-    cf_py_setting setting;
-    if (!cf_py_setting_from(state, owner, option, value, &setting))
-        return false;
-    bool is_default =
-        !option->fallback.given && cf_py_settings_equal(&setting.setting, &option->fallback);
-    cf_status status = is_default ? CF_OK : cf_spec_set(spec, option->name, &setting.setting);
-    cf_py_setting_release(&setting);
-    if (status != CF_OK)
-        cf_py_fail(state, status);
-    return status == CF_OK;
-}
-
-static const cf_option *find_option(const cf_spec_type *type, PyObject *name) {
-    for (size_t i = 0; PyUnicode_Check(name) && i < type->option_count; i++)
-        if (PyUnicode_CompareWithASCIIString(name, type->options[i].name) == 0)
-            return &type->options[i];
-    PyErr_Format(PyExc_TypeError, "%s() got an unexpected keyword argument %R", type->name, name);
-    return NULL;
-}
-
-static bool set_positional(const cf_module_state *state, cf_spec *spec, PyObject *args) {
-    const cf_spec_type *type = cf_spec_type_of(spec);
-    Py_ssize_t count = PyTuple_GET_SIZE(args);
-    if ((size_t)count > type->option_count) {
-        PyErr_Format(PyExc_TypeError, "%s() takes at most %zu arguments, got %zd", type->name,
-                     type->option_count, count);
-        return false;
-    }
-    for (Py_ssize_t i = 0; i < count; i++)
-        if (!set_option(state, spec, &type->options[i], PyTuple_GET_ITEM(args, i)))
-            return false;
-    return true;
-}
-
-static bool set_keywords(const cf_module_state *state, cf_spec *spec, Py_ssize_t positional,
-                         PyObject *keywords) {
-    const cf_spec_type *type = cf_spec_type_of(spec);
-    PyObject *name, *value;
-    Py_ssize_t place = 0;
-    while (keywords != NULL && PyDict_Next(keywords, &place, &name, &value)) {
-        const cf_option *option = find_option(type, name);
-        if (option == NULL)
-            return false;
-        if (option - type->options < positional) {
-            PyErr_Format(PyExc_TypeError, "%s() got multiple values for argument '%s'", type->name,
-                         option->name);
-            return false;
-        }
-        if (!set_option(state, spec, option, value))
-            return false;
-    }
-    return true;
-}
-
-static PyObject *build(const cf_module_state *state, size_t place, PyObject *args,
-                       PyObject *keywords) {
-    cf_spec *spec;
-    cf_status status = cf_spec_new(&spec, cf_spec_types[place]);
-    if (status != CF_OK)
-        return cf_py_fail(state, status);
-    Py_ssize_t positional = args == NULL ? 0 : PyTuple_GET_SIZE(args);
-    if ((args != NULL && !set_positional(state, spec, args)) ||
-        !set_keywords(state, spec, positional, keywords)) {
-        cf_spec_free(spec);
-        return NULL;
-    }
-    status = cf_spec_finish(spec);
-    if (status != CF_OK) {
-        cf_spec_free(spec);
-        return cf_py_fail(state, status);
-    }
-    PyObject *class = PyTuple_GET_ITEM(state->spec_types, (Py_ssize_t)place);
-    return new_object((PyTypeObject *)class, spec);
-}
-
 static PyObject *spec_new(PyTypeObject *type, PyObject *args, PyObject *keywords) {
     const cf_module_state *state = PyType_GetModuleState(type);
-    return build(state, place_of(state, type), args, keywords);
+    cf_spec *spec = cf_py_spec_build(state, type_of(state, type), args, keywords);
+    return spec == NULL ? NULL : new_object(type, spec);
 }
 
 PyObject *cf_py_make_spec(PyObject *module, PyObject *const *args, Py_ssize_t nargs) {
@@ -140,11 +63,14 @@ PyObject *cf_py_make_spec(PyObject *module, PyObject *const *args, Py_ssize_t na
         PyErr_SetString(PyExc_TypeError, "make_spec(type, options) takes a string and a dict");
         return NULL;
     }
-    for (size_t i = 0; cf_spec_types[i] != NULL; i++)
-        if (PyUnicode_CompareWithASCIIString(args[0], cf_spec_types[i]->name) == 0)
-            return build(state, i, NULL, args[1]);
-    PyErr_Format(PyExc_ValueError, "no layer or part is called %.100R", args[0]);
-    return NULL;
+    const char *name = PyUnicode_AsUTF8(args[0]);
+    const cf_spec_type *type = name == NULL ? NULL : cf_spec_type_named(name);
+    if (type == NULL) {
+        PyErr_Format(PyExc_ValueError, "no layer or part is called %.100R", args[0]);
+        return NULL;
+    }
+    cf_spec *spec = cf_py_spec_build(state, type, NULL, args[1]);
+    return spec == NULL ? NULL : new_object(class_of(state, type), spec);
 }
 
 static void spec_dealloc(PyObject *self) {

@@ -44,19 +44,17 @@ CF_INLINE vreal v_expm1_curve(vreal r) {
     static const real c[] = {0x1p-1f,        0x1.55552cp-3f,  0x1.5554f4p-5f,
                              0x1.114924p-7f, 0x1.6d479ep-10f, 0x1.5d1fbep-13f};
 #else
-    static const real c[] = {
-        0x1p-1,
-        0x1.5555555555558p-3,
-        0x1.5555555555534p-5,
-        0x1.111111110fd14p-7,
-        0x1.6c16c16c2ec5ep-10,
-        0x1.a01a01ad14b6p-13,
-        0x1.a01a01047fa08p-16,
-        0x1.71ddff58bd449p-19,
-        0x1.27e6730253b69p-22,
-        0x1.af534a40cdc5fp-26,
-        0x1.1cbf5113614a7p-29,
-    };
+    static const real c[] = {0x1p-1,
+                             0x1.5555555555558p-3,
+                             0x1.5555555555534p-5,
+                             0x1.111111110fd14p-7,
+                             0x1.6c16c16c2ec5ep-10,
+                             0x1.a01a01ad14b6p-13,
+                             0x1.a01a01047fa08p-16,
+                             0x1.71ddff58bd449p-19,
+                             0x1.27e6730253b69p-22,
+                             0x1.af534a40cdc5fp-26,
+                             0x1.1cbf5113614a7p-29};
 #endif
     return r * r * V_POLYNOMIAL(r, c);
 }
@@ -67,16 +65,12 @@ CF_INLINE vreal v_exp(vreal x) {
     return v_ldexp(v_set1(1) + (r + v_expm1_curve(r)), k);
 }
 
-/* scale e^r - 1 = high + low for r = x - k ln 2. What r loses in rounding goes to `low`: it counts
- * twice where x is just above ln(2) / 2, so that k = 1. */
-CF_INLINE vreal v_expm1_parts(vreal x, vreal k, vreal scale, vreal *low) {
-    vreal coarse = v_fma(k, v_set1(-V_LN2_HIGH), x);
-    vreal r = v_fma(k, v_set1(-V_LN2_LOW), coarse);
-    vreal lost = v_fma(k, v_set1(-V_LN2_LOW), coarse - r);
+/* scale e^r - 1 = high + low, where `high` alone would lose what it cancels. */
+CF_INLINE vreal v_expm1_parts(vreal r, vreal scale, vreal *low) {
     vreal scale_minus_1 = scale - v_set1(1);
     vreal high = v_fma(scale, r, scale_minus_1);
     vreal rounding = v_fma(scale, r, scale_minus_1 - high);
-    *low = v_fma(scale, v_expm1_curve(r) + lost, rounding);
+    *low = v_fma(scale, v_expm1_curve(r), rounding);
     return high;
 }
 
@@ -85,6 +79,7 @@ CF_INLINE vreal v_expm1(vreal x) {
     vreal k = v_exp_exponent(bounded);
     /* 2^(greatest + 1) is no number, so its last doubling, by 1 + 1, comes at the end. */
     vreal exponent = v_min(v_set1(V_EXPONENT_GREATEST), k);
-    vreal high = v_expm1_parts(bounded, k, v_power_of_2(exponent), &low);
+    vreal r = v_exp_remainder(bounded, k);
+    vreal high = v_expm1_parts(r, v_power_of_2(exponent), &low);
     return v_with_sign((high + low) * (v_set1(1) + (k - exponent)), x);
 }

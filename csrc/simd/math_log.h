@@ -7,6 +7,7 @@
 #ifndef CF_SIMD_MATH_LOG
 #define CF_SIMD_MATH_LOG
 #define v_log_sum CF_FN(cf_v_log_sum)
+#define v_binade CF_FN(cf_v_binade)
 #define v_significand CF_FN(cf_v_significand)
 #define v_log_limits CF_FN(cf_v_log_limits)
 #define v_log CF_FN(cf_v_log)
@@ -36,6 +37,13 @@ CF_INLINE vreal v_log_sum(vreal f, vreal e_ln2_high, vreal e_ln2_low) {
     return e_ln2_high + (f - (half_square - (curve + e_ln2_low)));
 }
 
+/* e plus bias of a normal number x > 0, at the place of a number's exponent: the exponent of
+ * x / (3/4). */
+CF_INLINE vuint v_binade(vreal x) {
+    const vuint exponents = (vuint)v_bits(v_set1(V_INFINITY)), one = (vuint)v_bits(v_set1(1));
+    return ((vuint)v_bits(x) - (vuint)v_bits(v_set1((real)0.75)) + one) & exponents;
+}
+
 /* 1 + f, and e, of x > 0. */
 CF_INLINE vreal v_significand(vreal x, vreal *e) {
 #if defined(CF_ON_AVX512) && defined(CF_REAL_F32)
@@ -50,14 +58,12 @@ CF_INLINE vreal v_significand(vreal x, vreal *e) {
     /* A subnormal number is made a normal one first. */
     const vreal up = v_power_of_2(v_set1(V_SIGNIFICAND + 1));
     vmask subnormal = v_lt(x, v_power_of_2(v_set1(1 - V_EXPONENT_GREATEST)));
-    vint bits = v_bits(v_select(subnormal, x * up, x));
-    /* The exponent plus bias of x / (3/4). */
-    vint one = v_bits(v_set1(1));
-    vuint biased = (vuint)(bits - v_bits(v_set1((real)0.75)) + one) >> V_SIGNIFICAND;
+    vreal normal = v_select(subnormal, x * up, x);
+    vuint binade = v_binade(normal);
     vreal bias = v_select(subnormal, v_set1(V_EXPONENT_GREATEST + V_SIGNIFICAND + 1),
                           v_set1(V_EXPONENT_GREATEST));
-    *e = v_from_int((vint)biased) - bias;
-    return v_real(bits - (vint)(biased << V_SIGNIFICAND) + one);
+    *e = v_from_int((vint)(binade >> V_SIGNIFICAND)) - bias;
+    return v_real((vint)((vuint)v_bits(normal) - binade + (vuint)v_bits(v_set1(1))));
 #endif
 }
 
@@ -74,18 +80,16 @@ CF_INLINE vreal v_log(vreal x) {
     return v_log_limits(x, v_log_sum(f, e * V_LN2_HIGH, e * V_LN2_LOW));
 }
 
-/* With e of 1 + x, rounded, 1 + f = (1 + x) / 2^e comes from x itself. The reciprocal of 2^e may be
- * subnormal, which the factor 4 prevents. */
+/* With e of 1 + x, rounded, 1 + f = (1 + x) / 2^e comes from x itself. The reciprocal of 2^e could
+ * be subnormal, so that 4 / 2^e takes its place. */
 CF_INLINE vreal v_log1p(vreal x) {
-    vreal y = v_set1(1) + x;
-    const vuint one = (vuint)v_bits(v_set1(1)), four = (vuint)v_bits(v_set1(4));
-    const vuint three_quarters = (vuint)v_bits(v_set1((real)0.75));
-    const vuint exponents = (vuint)v_bits(v_set1(V_INFINITY));
-    vuint biased = ((vuint)v_bits(y) - three_quarters + one) & exponents;
-    vreal e = v_from_int((vint)(biased >> V_SIGNIFICAND)) - v_set1(V_EXPONENT_GREATEST);
-    vreal scale = v_real((vint)(one + four - biased));
-    vreal quarter = v_set1((real)0.25);
+    vreal y = v_set1(1) + x, quarter = v_set1((real)0.25);
+    vuint binade = v_binade(y);
+    /* Exponents subtract, less one bias. */
+    const vuint four = (vuint)v_bits(v_set1(4)), bias = (vuint)v_bits(v_set1(1));
+    vreal scale = v_real((vint)(four - binade + bias));
     vreal f = v_fma(x * quarter, scale, v_fma(scale, quarter, v_set1(-1)));
+    vreal e = v_from_int((vint)(binade >> V_SIGNIFICAND)) - v_set1(V_EXPONENT_GREATEST);
     vreal logarithm = v_log_limits(y, v_log_sum(f, e * V_LN2_HIGH, e * V_LN2_LOW));
     /* Here log(1 + x) = x, also for -0 and where x / 4 is subnormal. */
     vmask tiny = v_lt(v_abs(x), v_power_of_2(v_set1(-2 * V_SIGNIFICAND)));

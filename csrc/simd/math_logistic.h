@@ -52,7 +52,7 @@ CF_INLINE vreal v_softplus(vreal x) {
 CF_INLINE vreal v_tanh(vreal x) {
     vreal low, two = v_set1(2), y = v_min(v_set1(2 * V_TANH_GREATEST), v_abs(x) + v_abs(x));
     vreal k = v_exp_exponent(y);
-    vreal high = v_expm1_parts(y, k, v_power_of_2(k), &low);
+    vreal high = v_expm1_parts(v_exp_remainder(y, k), v_power_of_2(k), &low);
     vreal n = high + low, d = n + two, excess = (d - two) - n;
     return v_with_sign(v_quotient(n, d, excess, v_set1(1) / d), x);
 }

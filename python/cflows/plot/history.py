@@ -69,8 +69,9 @@ def learning_curve(
     if against not in ("epochs", "steps", "seconds"):
         raise ValueError(f"against must be 'epochs', 'steps' or 'seconds', got {against!r}")
     train = np.array(history.train, dtype=np.float64)
-    # None becomes NaN.
-    validation = np.array(history.validation or [], dtype=np.float64)
+    # A None among the losses becomes NaN.
+    losses = [] if history.validation is None else history.validation
+    validation = np.array(losses, dtype=np.float64)
     epochs = range(1, len(train) + 1)
     at = np.array(epochs if against == "epochs" else getattr(history, against), dtype=np.float64)
 
@@ -100,7 +101,7 @@ def _visible(losses: Float) -> tuple[float, float]:
     finite = losses[np.isfinite(losses)]
     if len(finite) == 0:
         return 0.0, 1.0
-    low, late, high = np.quantile(finite, [0.0, 0.9, 1.0])
-    top = min(high, low + 2.0 * (late - low)) if late > low else high
+    low, late, high = np.quantile(finite, [0.0, 0.8, 1.0])
+    top = min(high, low + 3.0 * (late - low)) if late > low else high
     margin = 0.05 * (top - low) or 0.5
     return float(low - margin), float(top + margin)

@@ -53,19 +53,17 @@ def pairs(
 
 
 def histograms(ax: Axes, data: Float, samples: Float) -> None:
-    """Both distributions of one feature, over the data's range."""
-    edges = np.linspace(*limits(data), 41).tolist()
-    ax.hist(data, bins=edges, density=True, color=DATA_COLOUR, label="data")
-    ax.hist(
-        samples,
-        bins=edges,
-        density=True,
-        histtype="step",
-        color=SAMPLES_COLOUR,
-        linewidth=1.5,
-        label="samples",
-    )
+    """Both densities of one feature, over the data's range."""
+    edges = np.linspace(*limits(data), 41)
+
+    def heights(values: Float) -> Float:
+        # Over all values, in range or not: what samples lie outside is missing inside.
+        return np.histogram(values, edges)[0] / (len(values) * np.diff(edges))
+
+    ax.stairs(heights(data), edges, fill=True, color=DATA_COLOUR, label="data")
+    ax.stairs(heights(samples), edges, color=SAMPLES_COLOUR, linewidth=1.5, label="samples")
     ax.set_xlim(edges[0], edges[-1])
+    ax.set_ylim(bottom=0.0)
     ax.spines[["top", "right"]].set_visible(False)
 
 

@@ -1,0 +1,99 @@
+"""The five tables of the density benchmark, split and standardised alike for every library.
+
+Tables that come with a split and a standardisation keep them. The others are split once (a tenth
+for validation, a tenth for the test) and standardised with the mean and the standard deviation of
+their training rows. Integer-valued columns get uniform noise on [0, 1) before that, once, since
+their density would be unbounded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+SPLIT_SEED = 0
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows in standardised units, float32, shape (n, features) each."""
+
+    name: str
+    train: np.ndarray
+    validation: np.ndarray
+    test: np.ndarray
+
+
+def shuffled(x: np.ndarray) -> np.ndarray:
+    return x[np.random.default_rng(SPLIT_SEED).permutation(len(x))]
+
+
+def jittered(x: np.ndarray, columns: list[int]) -> np.ndarray:
+    """`x` with uniform noise on the integers of some columns."""
+    x = np.array(x, np.float64)
+    x[:, columns] += np.random.default_rng(SPLIT_SEED + 1).random((len(x), len(columns)))
+    return x
+
+
+def prepared(name: str, x: np.ndarray) -> Table:
+    """Splits and standardises a table that comes as one array."""
+    x = shuffled(np.asarray(x, np.float64))
+    tenth = len(x) // 10
+    test, validation, train = np.split(x, [tenth, 2 * tenth])
+    mean, std = train.mean(axis=0), train.std(axis=0)
+    parts = [((part - mean) / std).astype(np.float32) for part in (train, validation, test)]
+    return Table(name, *parts)
+
+
+def miniboone(folder: Path) -> Table:
+    """The validation and test rows of Papamakarios et al. 2017; fitted on the former.
+
+    The training rows of that paper are not among the data, so published figures don't compare.
+    """
+    with np.load(folder / "miniboone_maf_val_test.npz") as file:
+        rows, test = shuffled(file["val"]), file["test"]
+    tenth = len(rows) // 10
+    return Table("MINIBOONE", rows[tenth:], rows[:tenth], test)
+
+
+def power(folder: Path) -> Table:
+    """14 % of POWER, prepared after Papamakarios et al. 2017, noise on its integers included."""
+    with np.load(folder / "power_subset_maf.npz") as file:
+        return Table("POWER subset", file["train"], file["val"], file["test"])
+
+
+def protein(folder: Path) -> Table:
+    """Physicochemical properties of protein structures, each row once; column 7 has integers.
+
+    The table is centred, so that the integers appear shifted by a constant.
+    """
+    with np.load(folder / "protein_casp.npz") as file:
+        x = np.unique(file["data"], axis=0)
+    return prepared("protein", jittered(x, [7]))
+
+
+def htru2(folder: Path) -> Table:
+    """Pulsar candidates of the HTRU2 survey, both classes."""
+    with np.load(folder / "htru2.npz") as file:
+        return prepared("HTRU2", file["x"])
+
+
+def sdss(folder: Path) -> Table:
+    """Colours u - g, g - r, r - i, i - z and magnitude r of the two samples of SDSS photometry."""
+    with np.load(folder / "sdss_photometry.npz") as file:
+        samples = [file[f"{release}_ugriz_redshift"] for release in ("dr14", "dr17")]
+    ugriz = np.concatenate(samples)[:, :5]
+    colours = ugriz[:, :-1] - ugriz[:, 1:]
+    return prepared("SDSS colours", np.column_stack([colours, ugriz[:, 2]]))
+
+
+TABLES: dict[str, Callable[[Path], Table]] = {
+    "miniboone": miniboone,
+    "power": power,
+    "protein": protein,
+    "htru2": htru2,
+    "sdss": sdss,
+}
