@@ -1,7 +1,8 @@
 /* Includes the file named by CF_BODY once per (level, dtype).
  *
- * Inside the body: `real` is the dtype, CF_FN(name) the version's own name, CF_REAL_F32 or CF_REAL_F64 and one of CF_ON_BASE,
- * CF_ON_AVX2, CF_ON_AVX512 are defined, and everything of simd/vector.h is at hand. A file with kernels reads
+ * Inside the body: `real` is the dtype, CF_FN(name) the version's own name, CF_REAL_F32 or
+ * CF_REAL_F64 and one of CF_ON_BASE, CF_ON_AVX2, CF_ON_AVX512 are defined, and everything of
+ * simd/vector.h is at hand. A file with kernels reads
  *
  *     #ifndef CF_FN
  *     #define CF_BODY "ops/tanh.c"
@@ -54,7 +55,8 @@
 #endif
 
 #if defined(__clang__)
-#pragma clang attribute push(__attribute__((target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl"))), apply_to = function)
+#pragma clang attribute push(                                                                      \
+    __attribute__((target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl"))), apply_to = function)
 #else
 #pragma GCC push_options
 #pragma GCC target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,prefer-vector-width=512")
