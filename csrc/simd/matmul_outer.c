@@ -2,16 +2,16 @@
 
 #include "simd/matmul.h"
 
-#define CF_BODY "simd/matmul_outer.c"
-#include "simd/instantiate.h"
-
-const cf_outer_sum_kernel cf_outer_sum[CF_SIMD_LEVELS][CF_DTYPES] = CF_VERSIONS(outer_sum);
-
 enum { WIDEST = 16 }; /* elements of the widest vector: columns of the scratch are whole vectors */
 
 static size_t padded_inputs(size_t inputs) {
     return (inputs + WIDEST - 1) / WIDEST * WIDEST;
 }
+
+#define CF_BODY "simd/matmul_outer.c"
+#include "simd/instantiate.h"
+
+const cf_outer_sum_kernel cf_outer_sum[CF_SIMD_LEVELS][CF_DTYPES] = CF_VERSIONS(outer_sum);
 
 size_t cf_outer_sum_scratch(size_t outputs, size_t inputs, size_t lanes, cf_dtype dtype) {
     (void)outputs;
