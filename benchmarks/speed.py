@@ -22,7 +22,7 @@ import processors
 import reference
 from architectures import RealNVP
 from client import Worker, WorkerError
-from footprint import import_seconds, installed_bytes
+from footprint import import_seconds, installed_bytes, with_dependencies
 from options import choices
 from peak import Peak
 from peers import LIBRARIES, Library
@@ -44,6 +44,7 @@ class Scale:
     memory_rows: int
     rounds: int
     seconds: float
+    row_seconds: float
     imports: int
 
 
@@ -57,6 +58,7 @@ FULL = Scale(
     memory_rows=10_000_000,
     rounds=7,
     seconds=0.3,
+    row_seconds=60,
     imports=9,
 )
 QUICK = Scale(
@@ -65,6 +67,7 @@ QUICK = Scale(
     memory_rows=100_000,
     rounds=2,
     seconds=0.02,
+    row_seconds=1,
     imports=2,
 )
 MEMORY = RealNVP(6, 8, (64, 64))
@@ -168,15 +171,23 @@ class Run:
     def time_row(self, work: Work, workers: dict[str, Worker], threads: int) -> None:
         what = f"{work}, {work.architecture}, {threads} thread(s)"
         samples: dict[str, list[float]] = {}
+        round_seconds = 0.0
         for name, worker in workers.items():
             with self.noting(name, what):
-                worker.call("ready", task=work.task, size=work.size)
+                _, seconds = worker.call("ready", task=work.task, size=work.size)
+                round_seconds += max(seconds, self.scale.seconds)
                 samples[name] = []
-        for _ in range(self.scale.rounds):
+        for _ in range(self.rounds(round_seconds)):
             self.peak.measure(threads, self.scale.seconds / 4)
             for name, values in samples.items():
                 values.append(workers[name].call("seconds_per_unit", budget=self.scale.seconds))
         self.seconds[work, threads] = {name: median(values) for name, values in samples.items()}
+
+    def rounds(self, round_seconds: float) -> int:
+        """Three at least, and no more than fit into the time of a row."""
+        if round_seconds == 0:
+            return 0
+        return min(self.scale.rounds, max(3, int(self.scale.row_seconds / round_seconds)))
 
     def measure_memory(self) -> None:
         for name in self.installed:
@@ -225,7 +236,8 @@ class Report:
         names = sorted({LIBRARIES[name].package for name in self.run.installed} | {"numpy"})
         distributions = metadata.packages_distributions()
         packages = [d for name in names for d in distributions.get(name, [])[:1]]
-        packages += [extra for extra in ("torch", "jax") if extra in distributions]
+        brought = set().union(*map(with_dependencies, packages))
+        packages += [name for name in ("torch", "jax") if name in brought]
         versions = ", ".join(f"{name} {metadata.version(name)}" for name in packages)
         machine = f"{platform.machine()}, Python {platform.python_version()}"
         return f"{machine}; {versions}\n{self.run.peak}"

@@ -43,13 +43,13 @@ class Bench:
         self.model.set_weights(weights)
         return -float(self.model.score(x, len(x)).mean(dtype=np.float64))
 
-    def ready(self, task: str, size: int) -> int:
-        """Compiles, warms up and settles the chunk, which it returns."""
+    def ready(self, task: str, size: int) -> tuple[int, float]:
+        """Compiles and warms up; the rows of a call that are fastest, and the seconds of a job."""
         chunk = jobs.fastest_chunk(self.model, self.architecture, task, size)
         self.model.prepare()
         self.job = jobs.job(self.model, self.architecture, task, size, chunk)
         self.job.run()
-        return chunk
+        return chunk, self.job.units * self.job.seconds_per_unit(0)
 
     def seconds_per_unit(self, budget: float) -> float:
         return self.job.seconds_per_unit(budget)

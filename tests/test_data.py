@@ -9,7 +9,9 @@ from cflows import data
 
 
 @pytest.mark.parametrize("n", [0, 1, 2, 15, 16, 17, 1000])
-@pytest.mark.parametrize("parts", [(0.8, 0.1, 0.1), (1.0,), (1 / 3, 1 / 3, 1 / 3), (0.7, 0.2, 0.1)])
+@pytest.mark.parametrize(
+    "parts", [(0.8, 0.1, 0.1), (1.0,), (1 / 3, 1 / 3, 1 / 3), (0.2, 0.4, 0.3, 0.1)]
+)
 def test_fractions_deal_out_every_row_once(n, parts):
     rows = data.split(np.arange(n), parts, seed=1)
     np.testing.assert_array_equal(np.sort(np.concatenate(rows)), np.arange(n))

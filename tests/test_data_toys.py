@@ -157,6 +157,17 @@ def test_noisy_curves_against_adaptive_quadrature(name, curve, end, weight, std)
     np.testing.assert_allclose(toy.log_prob(x), [density(point) for point in x], atol=1e-11)
 
 
+@pytest.mark.parametrize("name", ["moons", "circles", "spirals"])
+def test_noisy_curves_have_enough_nodes(name):
+    """All over the square, far from the curves too, against four times the nodes."""
+    toy = data.toy(name)
+    kind = type(toy)
+    finer = type("Finer", (kind,), {"_panels": 4 * kind._panels})()
+    axis = np.linspace(-4.0, 4.0, 33)
+    x = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
+    np.testing.assert_allclose(toy.log_prob(x), finer.log_prob(x), rtol=0.0, atol=1e-11)
+
+
 def test_pinwheel_is_its_map_of_a_normal():
     """Against the formula through complex numbers, and unchanged by a fifth of a turn."""
     toy = data.toy("pinwheel")

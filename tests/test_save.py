@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+import gc
 import json
 import os
 import random
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -71,9 +73,7 @@ def test_a_flow_comes_back_bit_by_bit(tmp_path: Path, name: str, dtype: str):
 def test_all_at_once(tmp_path: Path, saved: bytes):
     again = load_bytes(tmp_path, saved)
     assert again.seed == 2**64 - 1
-    assert again.frozen == ("layers.2.layer.layers.1.shift", "layers.2.layer.layers.1.log_scale") or (
-        len(again.frozen) == 2
-    )
+    assert again.frozen == ("layers.2.layers.1.shift", "layers.2.layers.1.log_scale")
     again.save(tmp_path / "again")
     assert (tmp_path / "again").read_bytes() == saved
 
@@ -211,9 +211,12 @@ FOREIGN: dict[str, tuple[Callable[[bytes], bytes], str]] = {
         lambda c: with_metadata(c, architecture=part(c)[0]["__metadata__"]["architecture"] + " "),
         "checksum",
     ),
-    "no JSON": (lambda c: signed(with_metadata(c, architecture="{")), ""),
-    "a tensor of another name": (lambda c: renamed(c, "base.", "layers.7."), ""),
-    "a buffer too many": (lambda c: renamed(c, "layers.0.conditioner", "buffers.more"), ""),
+    "no JSON": (lambda c: signed(with_metadata(c, architecture="{")), "Expecting"),
+    "a tensor of another name": (lambda c: renamed(c, "base.", "layers.7."), "must have base"),
+    "a buffer too many": (
+        lambda c: renamed(c, "layers.0.conditioner", "buffers.more"),
+        "the parameters must|more than",
+    ),
     "a permutation too many": (
         lambda c: renamed(c, "layers.0.conditioner", "permutations.more"),
         "permutations?.more|no layer",
@@ -264,7 +267,12 @@ HOSTILE: dict[str, dict[str, Any]] = {
     **{
         f"{key} {value!r:.20}": {key: value}
         for key in ("features", "context_features", "seed")
-        for value in (-1, 2**24, 2**31, 2**63, 2**64, 10**400, 1.0, True, None, "3", [3], {})
+        for value in (-1, 2**64, 10**400, 1.0, True, None, "3", [3], {})
+    },
+    **{
+        f"{key} {value}": {key: value}
+        for key in ("features", "context_features")
+        for value in (0, 1, 2**20, 2**24, 2**31, 2**63)
     },
     **{f"dtype {value!r}": {"dtype": value} for value in ("float16", "object", "", None, 1, ["f"])},
     **{
@@ -424,7 +432,7 @@ DAMAGES = [flip_a_bit, flip_in_the_header, cut_off, take_out, put_in, repeat, pu
 def test_damage_at_random_is_noticed(tmp_path: Path, saved: bytes, damage: Callable[..., bytes]):
     rng = random.Random(damage.__name__)
     path = tmp_path / "flow"
-    for _ in range(1000):
+    for _ in range(500):
         path.write_bytes(damage(saved, rng))
         with pytest.raises(ValueError):
             cf.load(path)
@@ -432,7 +440,7 @@ def test_damage_at_random_is_noticed(tmp_path: Path, saved: bytes, damage: Calla
 
 def test_every_place_to_cut_off(tmp_path: Path, saved: bytes):
     path = tmp_path / "flow"
-    for length in range(0, len(saved), 7):
+    for length in range(0, len(saved), 17):
         path.write_bytes(saved[:length])
         with pytest.raises(ValueError):
             cf.load(path)
@@ -482,7 +490,7 @@ def test_forged_architectures_at_random(tmp_path: Path, saved: bytes):
     original, built = architecture(saved), 0
     header, data = part(saved)
     path = tmp_path / "flow"
-    for _ in range(5000):
+    for _ in range(2500):
         changed = original
         for _ in range(rng.choice([1, 1, 1, 2, 3])):
             changed = mutate(changed, rng)
@@ -496,14 +504,14 @@ def test_forged_architectures_at_random(tmp_path: Path, saved: bytes):
         flow.log_prob(np.zeros((2, flow.features)), np.zeros((2, flow.context_features)))
         flow.save(tmp_path / "again")
         assert contents(cf.load(tmp_path / "again")) == contents(flow)
-    assert built > 50
+    assert built > 20
 
 
 def test_forged_headers_at_random(tmp_path: Path, saved: bytes):
     rng = random.Random(2)
     header, data = part(saved)
     path, before = tmp_path / "flow", contents(load_bytes(tmp_path, saved))
-    for _ in range(3000):
+    for _ in range(1000):
         path.write_bytes(join(mutate(header, rng), data))
         try:
             flow = cf.load(path)
@@ -513,20 +521,18 @@ def test_forged_headers_at_random(tmp_path: Path, saved: bytes):
 
 
 def test_a_refused_file_leaves_nothing_behind(tmp_path: Path, saved: bytes):
-    # A reference that stays in the core would keep the memory.
-    content = forge(saved, frozen=["*"])
-    path = write(tmp_path / "flow", content)
-    import gc
-    import tracemalloc
+    path = write(tmp_path / "flow", forge(saved, frozen=["layers.0.*"]))
+
+    def traced_after(loads: int) -> int:
+        for _ in range(loads):
+            with pytest.raises(ValueError):
+                cf.load(path)
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0]
 
     tracemalloc.start()
-    for i in range(220):
-        if i == 20:
-            gc.collect()
-            before = tracemalloc.get_traced_memory()[0]
-        with pytest.raises(ValueError):
-            cf.load(path)
-    gc.collect()
-    grown = tracemalloc.get_traced_memory()[0] - before
+    before = traced_after(20)
+    after = traced_after(200)
     tracemalloc.stop()
-    assert grown < len(content)
+    # The arrays of one file take some thousand bytes.
+    assert (after - before) / 200 < 200

@@ -8,6 +8,7 @@
 #include "bindings/flow.h"
 #include "bindings/layer.h"
 #include "bindings/spec.h"
+#include "bindings/trainer.h"
 #include "simd/simd.h"
 
 static struct PyModuleDef definition;
@@ -124,10 +125,16 @@ PyDoc_STRVAR(make_spec_doc,
              ">>> _core.make_spec('Permutation', {'indices': (1, 0)})\n"
              "Permutation(indices=(1, 0))\n");
 
+PyDoc_STRVAR(
+    split_rows_doc,
+    "split_rows($module, rows, fraction, seed, /)\n--\n\n"
+    "Split row numbers by chance into those to train on and round(fraction * rows) others.");
+
 static PyMethodDef functions[] = {
     {"set_num_threads", set_num_threads, METH_O, set_num_threads_doc},
     {"get_num_threads", get_num_threads, METH_NOARGS, get_num_threads_doc},
     {"simd_level", simd_level, METH_NOARGS, simd_level_doc},
+    {"split_rows", cf_py_split_rows, METH_VARARGS, split_rows_doc},
     {"make_spec", (PyCFunction)(void (*)(void))cf_py_make_spec, METH_FASTCALL, make_spec_doc},
     {0},
 };
@@ -168,7 +175,8 @@ static int execute(PyObject *module) {
     state->new_object = import_name("copyreg", "__newobj__");
     bool done = state->urandom != NULL && state->new_object != NULL &&
                 add_exception(module, state) && check_environment(state) &&
-                cf_py_add_specs(module) && cf_py_add_layers(module) && cf_py_add_flow(module);
+                cf_py_add_specs(module) && cf_py_add_layers(module) && cf_py_add_flow(module) &&
+                cf_py_add_trainer(module);
     return done ? 0 : -1;
 }
 

@@ -81,13 +81,13 @@ CF_INLINE vreal v_normal_tail(vreal z) {
     vreal inverse = v_set1(1) / (d * d_4);
     vreal q = (z - four) * (inverse * d);
 
-    vreal square = z * z, y = square * -half;
-    vreal y_low = v_fma(v_residual(square, z, z), half, V_POLYNOMIAL(q, p));
-    vreal k = v_exp_exponent(y + y_low);
-    vreal r = v_fma(k, v_set1(-V_LN2_HIGH), y) + v_fma(k, v_set1(-V_LN2_LOW), y_low);
+    vreal half_z = z * half, y = z * half_z, h = V_POLYNOMIAL(q, p);
+    vreal k = v_exp_exponent(h - y);
+    vreal rest_of_y = v_fma(k, v_set1(-V_LN2_LOW), v_residual(y, z, half_z));
+    vreal r = v_fma(k, v_set1(-V_LN2_HIGH), -y) + (h + rest_of_y);
     vreal e = r + v_expm1_curve(r);
 
-    vreal n = v_fma(c, e, c), n_low = v_fma(c, e, c - n), reciprocal = inverse * d_4;
+    vreal n = v_fma(c, e, c), n_low = v_residual(c - n, -c, e), reciprocal = inverse * d_4;
     vreal quotient = n * reciprocal;
     vreal rest = v_fma(quotient, excess, v_residual(n, quotient, d)) + n_low;
     return v_ldexp(v_fma(rest, reciprocal, quotient), k);
@@ -99,10 +99,10 @@ CF_INLINE vreal v_normal_cdf(vreal x) {
 }
 
 CF_INLINE vreal v_normal_pdf(vreal x) {
-    vreal z = v_min(v_set1(V_NORMAL_GREATEST), v_abs(x)), half = v_set1((real)0.5);
-    vreal square = z * z, y = square * -half;
-    vreal k = v_exp_exponent(y);
-    vreal r = v_fma(v_residual(square, z, z), half, v_exp_remainder(y, k));
+    vreal z = v_min(v_set1(V_NORMAL_GREATEST), v_abs(x));
+    vreal half_z = z * v_set1((real)0.5), y = z * half_z;
+    vreal k = v_exp_exponent(-y);
+    vreal r = v_exp_remainder(-y, k) + v_residual(y, z, half_z);
     vreal c = v_set1((real)0.3989422804014327);
     return v_ldexp(v_fma(c, r + v_expm1_curve(r), c), k);
 }

@@ -36,6 +36,9 @@ from ._core import (
 )
 from .check import Audit, audit, jacobian
 from .flow import Flow
+from .history import EpochReport, History
+from .optim import SGD, Adam, AdamW, Constant, Cosine, Plateau
+from .persist import load
 from .recipes import realnvp
 
 if TYPE_CHECKING:
@@ -64,6 +67,16 @@ __all__ = [
     # bases
     "Base",
     "Normal",
+    # learning
+    "Adam",
+    "AdamW",
+    "SGD",
+    "Constant",
+    "Cosine",
+    "Plateau",
+    "History",
+    "EpochReport",
+    "load",
     # checks
     "jacobian",
     "audit",

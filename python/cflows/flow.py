@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+
 from . import _core
+from .fit import fit
 from .summary import describe
 
 
@@ -61,6 +64,14 @@ class Flow(_core.Flow):
     """
 
     __slots__ = ("__weakref__",)
+
+    fit = fit
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the flow to a file, which `cflows.load` reads; see `cflows.persist.save`."""
+        from .persist import save  # noqa: PLC0415 (that module imports this one)
+
+        save(self, path)
 
     def __repr__(self) -> str:
         return describe(self)

@@ -60,9 +60,11 @@ def _chosen(keys: list[str], key: str | None, path: str) -> str:
             raise ValueError(f"no array {key!r} among {', '.join(keys)}")
         return key
     tables = [key for key in keys if key != _NAMES]
-    if len(tables) != 1:
-        options = " or ".join(f"'{path}:{key}'" for key in tables)
-        raise ValueError(f"expected one array, got {len(tables)}; {options}")
+    if not tables:
+        raise ValueError("there is no array in it")
+    if len(tables) > 1:
+        choice = ", ".join(tables)
+        raise ValueError(f"pick one of its arrays, as in {path}:{tables[0]}, from {choice}")
     return tables[0]
 
 

@@ -175,4 +175,4 @@ def _column_index(column: str | int, names: list[str] | None, width: int, where:
     index = operator.index(column)
     if not -width <= index < width:
         raise ValueError(f"{where}: no column {index}, there are {width}")
-    return index % width
+    return index

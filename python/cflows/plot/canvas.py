@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Float = NDArray[np.float64]
+# ((x_min, x_max), (y_min, y_max))
+Bounds = tuple[tuple[float, float], tuple[float, float]]
 
 # Apart in lightness as well as in hue, for print and for every eye.
 DATA_COLOUR = "0.5"
@@ -23,7 +25,7 @@ SAMPLES_COLOUR = "#0b559f"
 def new_figure(width: float, height: float) -> Figure:
     """An empty figure, its size in inches."""
     try:
-        from matplotlib import pyplot as plt  # noqa: PLC0415
+        from matplotlib import pyplot as plt
     except ImportError as error:
         raise ImportError("pictures need matplotlib: pip install cflows[plot]") from error
     return plt.figure(figsize=(width, height), layout="constrained")

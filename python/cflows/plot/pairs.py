@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .canvas import DATA_COLOUR, SAMPLES_COLOUR, Float, limits, mass_levels, new_figure
+from .canvas import DATA_COLOUR, SAMPLES_COLOUR, Bounds, Float, limits, mass_levels, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 _MOST_FEATURES = 6
 _MASSES = (0.95, 0.68, 0.3)
 _GREYS = ("0.88", "0.74", "0.55")
-
-Frame = tuple[tuple[float, float], tuple[float, float]]
 
 
 def pairs(
@@ -28,7 +26,7 @@ def pairs(
     side = 1.5 * features + 0.5
     figure = figure or new_figure(side, side)
     axes = figure.subplots(features, features, sharex="col")
-    frames = [limits(data[:, i]) for i in range(features)]
+    ranges = [limits(data[:, i]) for i in range(features)]
     for (row, column), ax in np.ndenumerate(axes):
         if row < column:
             ax.set_axis_off()
@@ -38,8 +36,8 @@ def pairs(
             ax.set_yticks([])
         else:
             pair = [column, row]
-            _contours(ax, data[:, pair], samples[:, pair], (frames[column], frames[row]))
-        ax.set_xlim(frames[column])
+            _contours(ax, data[:, pair], samples[:, pair], (ranges[column], ranges[row]))
+        ax.set_xlim(ranges[column])
         ax.locator_params(nbins=3)
         ax.ticklabel_format(scilimits=(-2, 4))
         ax.label_outer()
@@ -67,20 +65,21 @@ def histograms(ax: Axes, data: Float, samples: Float) -> None:
     ax.spines[["top", "right"]].set_visible(False)
 
 
-def _contours(ax: Axes, data: Float, samples: Float, frame: Frame) -> None:
+def _contours(ax: Axes, data: Float, samples: Float, bounds: Bounds) -> None:
     """The data as shades of grey, the samples as lines."""
-    centres, mass = _smooth_histogram(data, frame)
+    centres, mass = _smooth_histogram(data, bounds)
     levels = np.unique(mass_levels(mass, _MASSES))
     ax.contourf(*centres, mass.T, [*levels, 2.0 * mass.max()], colors=_GREYS[-len(levels) :])
-    centres, mass = _smooth_histogram(samples, frame)
+    centres, mass = _smooth_histogram(samples, bounds)
+    # Samples may all lie outside, which several versions of matplotlib warn about.
     if mass.any():
         levels = np.unique(mass_levels(mass, _MASSES))
         ax.contour(*centres, mass.T, levels, colors=SAMPLES_COLOUR, linewidths=1.0)
 
 
-def _smooth_histogram(points: Float, frame: Frame) -> tuple[tuple[Float, Float], Float]:
+def _smooth_histogram(points: Float, bounds: Bounds) -> tuple[tuple[Float, Float], Float]:
     """The centres of the cells along both axes, (m,) each, and what is in them, (m, m), blurred."""
-    counts, *edges = np.histogram2d(points[:, 0], points[:, 1], bins=50, range=np.array(frame))
+    counts, *edges = np.histogram2d(points[:, 0], points[:, 1], bins=50, range=np.array(bounds))
     kernel = np.exp(-0.5 * np.square(np.arange(-6, 7) / 2.0))
     for axis in (0, 1):
         counts = np.apply_along_axis(np.convolve, axis, counts, kernel, mode="same")

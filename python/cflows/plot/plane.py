@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .canvas import Float, aspect, finite_rows, limits, mass_levels, new_axes, thinned
+from .canvas import Bounds, Float, aspect, finite_rows, limits, mass_levels, new_axes, thinned
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-Bounds = tuple[tuple[float, float], tuple[float, float]]
 
 
 class HasLogProb(Protocol):

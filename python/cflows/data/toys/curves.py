@@ -67,7 +67,7 @@ class Moons(NoisyCurves):
 
     name = "moons"
     _std = 0.2
-    _panels = 10
+    _panels = 8
 
     def _curves(self, u: Float) -> tuple[Float, Float]:
         cos, sin = np.cos(np.pi * u), np.sin(np.pi * u)

@@ -1,0 +1,166 @@
+"""``cflows fit``: learn a model from a table."""
+
+from __future__ import annotations
+
+import argparse
+
+from .. import Adam, realnvp, set_num_threads
+from . import options, tables
+from .status import INTERRUPTED
+
+_DESCRIPTION = """\
+Learn the density of the rows of a table with a RealNVP, and write it to a file.
+
+Rows are independent samples, columns are features; every value must be finite. Columns of whole
+numbers (counts, grey levels) need --jitter 1, for the density of whole numbers is unbounded: fresh
+uniform noise on [0, 1) is added in every epoch.
+
+Some of the rows are held out to see when to stop; the weights that do best on them are kept. Ctrl-C
+stops early, writes the model as it is and exits with 130.
+"""
+
+_EPILOG = """\
+examples:
+  cflows fit stars.csv -o stars.safetensors
+  cflows fit stars.csv -o by-colour.safetensors --columns ra,dec --context-columns colour
+  cflows fit counts.npy -o counts.safetensors --jitter 1 --layers 10 --hidden 128,128
+  cflows fit large.npy -o large.safetensors --checkpoint large.checkpoint
+  cflows fit large.npy -o large.safetensors --resume large.checkpoint
+"""
+
+
+def add(commands: options.Commands) -> None:
+    parser = commands.add_parser(
+        "fit",
+        help="learn a model from a table",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=options.Help,
+    )
+    parser.add_argument("table", metavar="TABLE", help=tables.TABLE_HELP)
+    parser.add_argument(
+        "-o", "--output", metavar="MODEL", required=True, help="file to write (.safetensors)"
+    )
+    options.add_columns(parser)
+    _add_model(parser)
+    _add_learning(parser)
+    _add_running(parser)
+    parser.set_defaults(run=run)
+
+
+def _add_model(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("model")
+    group.add_argument(
+        "--layers", metavar="N", type=options.count, default=8, help="couplings (default: 8)"
+    )
+    group.add_argument(
+        "--hidden",
+        metavar="N,N,…",
+        type=options.widths,
+        default=(64, 64),
+        help="hidden widths of each coupling's network (default: 64,64)",
+    )
+    group.add_argument(
+        "--dtype",
+        choices=["float32", "float64"],
+        default="float32",
+        help="precision of the computation (default: float32)",
+    )
+
+
+def _add_learning(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("learning")
+    group.add_argument(
+        "--epochs",
+        metavar="N",
+        type=options.count,
+        default=200,
+        help="times to go through the rows at most (default: 200)",
+    )
+    group.add_argument(
+        "--batch-size",
+        metavar="N",
+        type=options.count,
+        default=256,
+        help="rows in a step (default: 256)",
+    )
+    group.add_argument(
+        "--learning-rate",
+        metavar="X",
+        type=options.positive,
+        default=1e-3,
+        help="of Adam (default: 0.001)",
+    )
+    group.add_argument(
+        "--validation",
+        metavar="X",
+        type=options.fraction,
+        default=0.1,
+        help="fraction of the rows to hold out; 0 keeps the last weights (default: 0.1)",
+    )
+    group.add_argument(
+        "--patience",
+        metavar="N",
+        type=options.count,
+        default=20,
+        help="stop after so many epochs without improvement on the rows held out (default: 20)",
+    )
+    group.add_argument(
+        "--jitter",
+        metavar="X|X,X,…",
+        type=options.numbers,
+        help="width of uniform noise for all columns or for each, 0 for none",
+    )
+
+
+def _add_running(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("running")
+    group.add_argument(
+        "--seed",
+        metavar="N",
+        type=options.seed,
+        default=0,
+        help="of starting weights, held-out rows, order and noise (default: 0)",
+    )
+    options.add_threads(group)
+    group.add_argument("--checkpoint", metavar="FILE", help="file to keep what --resume needs")
+    group.add_argument(
+        "--resume", metavar="FILE", help="go on from a checkpoint, of the same table and options"
+    )
+    group.add_argument("--quiet", action="store_true", help="show no progress")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    tables.check_writable(arguments.output)
+    if arguments.checkpoint is not None:
+        tables.check_writable(arguments.checkpoint)
+    if arguments.threads is not None:
+        set_num_threads(arguments.threads)
+    x, context = tables.read(arguments.table, arguments.columns, arguments.context_columns)
+    flow = realnvp(
+        x.shape[1],
+        layers=arguments.layers,
+        hidden=arguments.hidden,
+        context=0 if context is None else context.shape[1],
+        dtype=arguments.dtype,
+        seed=arguments.seed,
+    )
+    validated = arguments.validation > 0.0
+    history = flow.fit(
+        x,
+        context=context,
+        validation=arguments.validation if validated else None,
+        epochs=arguments.epochs,
+        batch_size=arguments.batch_size,
+        optimizer=Adam(arguments.learning_rate),
+        patience=arguments.patience if validated else None,
+        jitter=arguments.jitter,
+        seed=arguments.seed,
+        progress=not arguments.quiet,
+        checkpoint=arguments.checkpoint,
+        resume=arguments.resume,
+    )
+    flow.save(arguments.output)
+    print(summary(history))
+    print(f"wrote {arguments.output}")
+    return INTERRUPTED if history.stopped == "interrupted" else 0

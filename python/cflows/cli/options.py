@@ -1,0 +1,112 @@
+"""What the subcommands' options have in common: their types, and how help is laid out."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+
+
+class Help(argparse.RawDescriptionHelpFormatter):
+    """Descriptions and examples as they are written, options wrapped."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=30)
+
+
+def add_columns(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--columns",
+        metavar="A,B,…",
+        type=names,
+        help="the columns to use, by name or by number from 0 (default: all that are no context)",
+    )
+    parser.add_argument(
+        "--context-columns",
+        metavar="C,…",
+        type=names,
+        help="the columns that the density is conditioned on (default: none)",
+    )
+
+
+def add_threads(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--threads", metavar="N", type=count, help="processors to use (default: all there are)"
+    )
+
+
+def count(text: str) -> int:
+    """An integer, 1 or more."""
+    return _integer(text, 1)
+
+
+def count_or_none(text: str) -> int:
+    """An integer, 0 or more."""
+    return _integer(text, 0)
+
+
+def seed(text: str) -> int:
+    """An integer of 64 bits."""
+    value = _integer(text, 0)
+    if value >= 2**64:
+        raise argparse.ArgumentTypeError(f"must be below 2**64, got {text}")
+    return value
+
+
+def positive(text: str) -> float:
+    """A finite number above 0."""
+    value = number(text)
+    if value <= 0.0:
+        raise argparse.ArgumentTypeError(f"must be above 0, got {text}")
+    return value
+
+
+def fraction(text: str) -> float:
+    """A number from 0 to below 1."""
+    value = number(text)
+    if not 0.0 <= value < 1.0:
+        raise argparse.ArgumentTypeError(f"must be from 0 to below 1, got {text}")
+    return value
+
+
+def number(text: str) -> float:
+    """A finite number."""
+    try:
+        value = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected a number, got {text!r}") from None
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"expected a finite number, got {text}")
+    return value
+
+
+def widths(text: str) -> tuple[int, ...]:
+    """``"64,64"``: the widths of hidden layers."""
+    return tuple(count(item) for item in text.split(","))
+
+
+def numbers(text: str) -> float | list[float]:
+    """One number for all columns, or one a column, with commas between them."""
+    values = [number(item) for item in text.split(",")]
+    return values[0] if len(values) == 1 else values
+
+
+def names(text: str) -> list[str]:
+    """Column names or numbers, with commas between them."""
+    found = [item.strip() for item in text.split(",")]
+    if not all(found):
+        raise argparse.ArgumentTypeError(f"expected columns with commas between them, got {text!r}")
+    return found
+
+
+def _integer(text: str, least: int) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected an integer, got {text!r}") from None
+    if value < least:
+        raise argparse.ArgumentTypeError(f"must be {least} or more, got {text}")
+    return value

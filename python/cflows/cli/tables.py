@@ -1,0 +1,96 @@
+"""Tables in and out of the subcommands."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..data import load_table
+from ..data.delimited import DELIMITERS
+
+Array = NDArray[Any]
+
+ENDINGS = (".npy", ".npz", *DELIMITERS)
+TABLE_HELP = "table of numbers: .npy, .npz (or file.npz:key), .csv or .tsv, with or without header"
+OUTPUT_HELP = f"file to write: {', '.join(ENDINGS)}"
+
+# Between pieces Ctrl-C is heard.
+_ROWS_AT_ONCE = 1 << 18
+
+
+def read(
+    path: str, columns: Sequence[str] | None, context_columns: Sequence[str] | None
+) -> tuple[Array, Array | None]:
+    """The rows of a file, (n, features), and their context, (n, context_features), if any.
+
+    Without ``columns``, all that are no context are taken. An ``.npy`` file stays on disk.
+    """
+    table, header = load_table(path)
+    table = table.reshape(len(table), -1)
+    if columns is None and context_columns is None:
+        return table, None
+    context = _indices(context_columns or (), header, table.shape[1], path)
+    if columns is None:
+        features = [i for i in range(table.shape[1]) if i not in context]
+    else:
+        features = _indices(columns, header, table.shape[1], path)
+    if not features:
+        raise ValueError(f"{path}: all columns are context, there is none to learn")
+    return _selected(table, features), _selected(table, context) if context else None
+
+
+def pieces(rows: int) -> Iterator[slice]:
+    """Consecutive ranges of rows."""
+    for start in range(0, rows, _ROWS_AT_ONCE):
+        yield slice(start, min(start + _ROWS_AT_ONCE, rows))
+
+
+def check_table_name(path: str) -> None:
+    """Raises what writing a table of that name would raise, before the work rather than after."""
+    if Path(path).suffix.lower() not in ENDINGS:
+        raise ValueError(f"{path}: expected a name ending in one of {', '.join(ENDINGS)}")
+    check_writable(path)
+
+
+def check_writable(path: str) -> None:
+    """Raises OSError unless a file of that name can be made, now or in place of an old one."""
+    if os.path.isdir(path):
+        raise IsADirectoryError(21, "Is a directory", path)
+    try:
+        with tempfile.TemporaryFile(dir=os.path.dirname(os.path.realpath(path))):
+            pass
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, path) from error
+
+
+def _indices(
+    columns: Sequence[str], header: Sequence[str] | None, width: int, path: str
+) -> list[int]:
+    found = [_index(column, header, width, path) for column in columns]
+    if len(set(found)) != len(found):
+        raise ValueError(f"{path}: a column is given twice: {', '.join(columns)}")
+    return found
+
+
+def _index(column: str, header: Sequence[str] | None, width: int, path: str) -> int:
+    """The place of a column: a name of the header or a number from 0."""
+    if header is not None and header.count(column) == 1:
+        return header.index(column)
+    if column.isascii() and column.isdigit() and int(column) < width:
+        return int(column)
+    known = f"0 to {width - 1}" + (f", {', '.join(header)}" if header is not None else "")
+    raise ValueError(f"{path}: no column {column!r} among {known}")
+
+
+def _selected(table: Array, indices: Sequence[int]) -> Array:
+    """The columns; evenly spaced ones as a view, which leaves a mapped file on disk."""
+    steps = set(np.diff(indices).tolist())
+    if len(steps) <= 1 and min(steps, default=1) > 0:
+        return table[:, indices[0] : indices[-1] + 1 : min(steps, default=1)]
+    return table[:, indices]
