@@ -20,7 +20,7 @@ struct cf_trainer {
     cf_train_options options;
     cf_optimizer_state optimizer;
     cf_train_progress progress;
-    void *best;
+    void *best; /* until there is one, the weights at the start */
     double *jitter;
     double mean_weight;
     int64_t *order;     /* of the present epoch: rows of the arrays */
@@ -88,6 +88,7 @@ static cf_status begin(cf_trainer *t) {
     t->mean_weight = cf_data_mean_weight(&t->train);
     t->progress.best_loss = t->progress.plateau.best = INFINITY;
     t->progress.plateau.factor = 1.0;
+    memcpy(t->best, cf_flow_parameters(t->flow), slab_bytes(t));
     return cf_data_standardize(t->flow, &t->train, &standardized);
 }
 
