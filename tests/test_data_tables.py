@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cflows import data
-from cflows.data.atomic import atomic_write
+from cflows.atomic import atomic_write
 
 AWKWARD = np.array(
     [[0.1, 1 / 3, 5e-324], [np.nan, np.inf, -np.inf], [-0.0, 1.7976931348623157e308, 2.0**53 + 2]]

@@ -20,7 +20,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from .data.atomic import atomic_write
+from .atomic import atomic_write
 from .strict_json import parse
 
 Array = NDArray[Any]

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .atomic import atomic_write
+from ..atomic import atomic_write
 
 # What each ending is written with; when reading, the file itself decides.
 DELIMITERS = {".csv": ",", ".tsv": "\t"}

@@ -1,0 +1,31 @@
+/* Base distributions: what the flow carries to the data. */
+#ifndef CF_DIST_BASE_H
+#define CF_DIST_BASE_H
+
+#include "engine/program.h"
+#include "nn/binding.h"
+
+typedef struct cf_base cf_base;
+
+typedef struct {
+    /* Checks the sizes, declares parameters and buffers, sets base->state. */
+    cf_status (*bind)(cf_base *base, cf_binding *binding);
+    /* Log-density of u: one feature. */
+    cf_value (*log_prob)(const cf_base *base, cf_builder *b, cf_value u, cf_value context);
+    /* Random u; `stream` is the first of the random streams it may use. */
+    cf_value (*sample)(const cf_base *base, cf_builder *b, uint32_t stream, cf_value context);
+} cf_base_methods;
+
+struct cf_base {
+    cf_spec *spec;
+    size_t features, context;
+    void *state; /* of its type, in the flow's pile */
+};
+
+static inline const cf_base_methods *cf_base_methods_of(const cf_base *base) {
+    return cf_spec_type_of(base->spec)->methods;
+}
+
+extern const cf_spec_type cf_normal_type;
+
+#endif
