@@ -30,7 +30,9 @@ def gradient(f: Callable[[], float], array: np.ndarray, step: float = 2e-3) -> n
     return result
 
 
-def jacobian(f: Callable[[np.ndarray], np.ndarray], x: np.ndarray, step: float = 2e-3) -> np.ndarray:
+def jacobian(
+    f: Callable[[np.ndarray], np.ndarray], x: np.ndarray, step: float = 2e-3
+) -> np.ndarray:
     """d f(x)[n, i] / d x[n, j] of a function of rows: (n, i, j)."""
     columns = []
     for j in range(x.shape[1]):

@@ -1,7 +1,7 @@
-"""Builds a flow from a golden case: public constructors, and arrays copied into ``flow.parameters``.
+"""Builds a flow from a golden case with public constructors and ``flow.parameters``.
 
-A builder a layer type turns the description into a spec and says which array fills which parameter. Weights are copied
-with their rows and columns re-ordered, and that is all.
+A builder a layer type turns the description into a spec and says which array fills which parameter.
+Weights are copied with their rows and columns re-ordered, and that is all.
 """
 
 from __future__ import annotations

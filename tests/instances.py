@@ -1,4 +1,4 @@
-"""The table of instances: every layer, in every form, that the contract in test_contract.py is held against.
+"""The table of instances: every layer in every form, for the contract in test_contract.py.
 
 To add a layer, add lines here.
 """
@@ -77,9 +77,7 @@ INSTANCES: dict[str, Instance] = {
     "coupling-wide": Instance(coupling(mask="half", hidden=(33, 20)), features=21, context=2),
     "coupling-linear": Instance(coupling(hidden=())),
     "coupling-additive": Instance(coupling(transform="additive"), volume=False),
-    "coupling-additive-context": Instance(
-        coupling(transform="additive"), context=2, volume=False
-    ),
+    "coupling-additive-context": Instance(coupling(transform="additive"), context=2, volume=False),
     "coupling-residual": Instance(with_net(lambda: cf.ResidualNet(6, blocks=2, activation="tanh"))),
     "coupling-residual-context": Instance(
         with_net(lambda: cf.ResidualNet(6, blocks=2, activation="silu")), context=2

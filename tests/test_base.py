@@ -6,10 +6,11 @@ import subprocess
 import sys
 
 import numpy as np
-import philox
 import pytest
-from c_build import program, shared_library
 from scipy import stats
+
+import philox
+from c_build import program, shared_library
 
 SEED = 0x0123456789ABCDEF
 POOL = ["csrc/base/pool.c", "csrc/base/threads.c", "csrc/base/status.c"]

@@ -184,8 +184,12 @@ def test_threads_give_the_same_bits(name, dtype):
         for threads in (1, 2, 3, 8):
             cf.set_num_threads(threads)
             loss, gradients = flow.loss_and_grad(x, context)
-            samples = flow.sample(1000, seed=5) if context is None else flow.sample(9, context, seed=5)
-            results.append([np.array(loss), flow.log_prob(x, context), samples, *gradients.values()])
+            samples = (
+                flow.sample(1000, seed=5) if context is None else flow.sample(9, context, seed=5)
+            )
+            results.append(
+                [np.array(loss), flow.log_prob(x, context), samples, *gradients.values()]
+            )
     finally:
         cf.set_num_threads(before)
     for result in results[1:]:
@@ -212,7 +216,9 @@ def test_density_integrates_to_one(name):
     """The integral of exp(log_prob) by the trapezoidal rule, exact for such densities."""
     flow, context = plane_flow() if name == "plane" else (build(name), None)
     if name != "plane":
-        context = None if not INSTANCES[name].context else np.full((1, INSTANCES[name].context), 0.7)
+        context = (
+            None if not INSTANCES[name].context else np.full((1, INSTANCES[name].context), 0.7)
+        )
     samples = flow.sample(100_000, context, seed=1).astype(np.float64)
     low, high = samples.min(axis=0), samples.max(axis=0)
     low, high = low - (high - low), high + (high - low)
@@ -248,7 +254,9 @@ def plane_flow():
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("name", ["real-nvp", "coupling-context", "base-given", "base-learned", "chain"])
+@pytest.mark.parametrize(
+    "name", ["real-nvp", "coupling-context", "base-given", "base-learned", "chain"]
+)
 def test_samples_follow_the_density(name, dtype):
     """Mapped back, samples are standard normal: every feature by its probability integral."""
     stats = pytest.importorskip("scipy.stats")

@@ -1,4 +1,4 @@
-"""The core from C: the programs of tests/c, plain and under the sanitizers, at every instruction set."""
+"""The core from C: the programs of tests/c, plain and sanitized, at every instruction set."""
 
 import os
 import subprocess

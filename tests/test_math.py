@@ -15,8 +15,9 @@ from dataclasses import dataclass
 import mpmath
 import numpy as np
 import pytest
-from c_build import DTYPES, SIMD_LEVELS, shared_library, simd_levels
 from scipy import special
+
+from c_build import DTYPES, SIMD_LEVELS, shared_library, simd_levels
 
 MAX_ULP = 2.0
 INF, NAN = math.inf, math.nan

@@ -1,4 +1,4 @@
-"""Every notebook runs from top to bottom; a cell that raises is a failure. They hold assertions of their own."""
+"""Every notebook runs from top to bottom; they hold assertions of their own."""
 
 from pathlib import Path
 
@@ -17,7 +17,9 @@ def test_there_are_notebooks():
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebook(path):
     notebook = nbformat.read(path, as_version=4)
-    assert not any(cell.get("outputs") for cell in notebook.cells), "commit notebooks without outputs"
+    assert not any(cell.get("outputs") for cell in notebook.cells), (
+        "commit notebooks without outputs"
+    )
     client = nbclient.NotebookClient(notebook, timeout=600, kernel_name="python3")
     client.execute()
     pictures = [

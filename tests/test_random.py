@@ -5,10 +5,11 @@ from itertools import pairwise
 
 import mpmath
 import numpy as np
-import philox
 import pytest
-from c_build import SIMD_LEVELS, shared_library, simd_levels
 from scipy import stats
+
+import philox
+from c_build import SIMD_LEVELS, shared_library, simd_levels
 
 SEED, STREAM = 0x0123456789ABCDEF, 17
 DTYPES = [np.dtype(np.float32), np.dtype(np.float64)]

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import safetensors.numpy
-from model_files import join, write
 
 from cflows.safetensors import MAX_HEADER, read_safetensors, write_safetensors
+from model_files import join, write
 
 DTYPES = ["?", *"bBhHiIqQefd"]
 

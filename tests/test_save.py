@@ -14,14 +14,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import instances
 import numpy as np
 import pytest
 import safetensors
 import safetensors.numpy
-from model_files import architecture, contents, forge, join, part, sign, write
 
 import cflows as cf
+import instances
+from model_files import architecture, contents, forge, join, part, sign, write
 
 
 @pytest.fixture(scope="module")
@@ -324,7 +324,9 @@ HOSTILE: dict[str, dict[str, Any]] = {
     "many layers": {"layers": [coupling(hidden=[1000, 1000])] * 2000},
     "many blocks": {
         "layers": [
-            coupling(conditioner={"type": "ResidualNet", "options": {"hidden": 4096, "blocks": 1024}})
+            coupling(
+                conditioner={"type": "ResidualNet", "options": {"hidden": 4096, "blocks": 1024}}
+            )
         ]
         * 100
     },

@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Sequence
 
 import pytest
+
 from c_build import SIMD_LEVELS, program, simd_levels
 
 

@@ -45,7 +45,8 @@ static void CF_FN(store)(const cf_call *call) {
                 out[lane * result->row_stride + f] = row[lane];
         else
             for (size_t lane = 0; lane < call->rows; lane++)
-                out[lane * result->row_stride + f] = (real)(row[lane] * shift[features + f] + shift[f]);
+                out[lane * result->row_stride + f] =
+                    (real)(row[lane] * shift[features + f] + shift[f]);
     }
 }
 

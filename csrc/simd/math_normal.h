@@ -56,8 +56,8 @@ CF_INLINE vreal v_erf(vreal x) {
  *
  * where P is the minimax polynomial (Remez, coefficients then rounded by search; error 2^-26.7 for
  * z <= 14.25 and 2^-55.5 for z <= 38.6) of the logarithm of Mills' ratio times (z + 3/2) / c. It is
- * small and nearly linear, its slope being between -0.26 and -0.40, so that the rounding of q
- * matters little; what rounding takes from z^2, from c e^r and from z + 3/2 is put back. */
+ * small and nearly linear, its slope being between -0.26 and -0.40. What rounding takes from
+ * q, z^2 / 2, c e^r and z + 3/2 is put back. */
 CF_INLINE vreal v_normal_tail(vreal z) {
 #ifdef CF_REAL_F32
     static const real p[] = {-0x1.7b98a8p-3f,  -0x1.66b81ap-2f, 0x1.5dab22p-4f,  0x1.7a79e2p-6f,
@@ -77,20 +77,22 @@ CF_INLINE vreal v_normal_tail(vreal z) {
     const vreal half = v_set1((real)0.5), three_halves = v_set1((real)1.5), four = v_set1(4);
     const vreal c = v_set1((real)0.625);
     /* One division for both denominators. */
-    vreal d = z + three_halves, excess = (d - three_halves) - z, d_4 = z + four;
-    vreal inverse = v_set1(1) / (d * d_4);
-    vreal q = (z - four) * (inverse * d);
+    vreal d = z + three_halves, d_4 = z + four, inverse = v_set1(1) / (d * d_4);
+    vreal reciprocal = inverse * d_4, reciprocal_4 = inverse * d;
+    vreal q_rough = (z - four) * reciprocal_4;
+    vreal q = v_fma(v_residual(z - four, q_rough, d_4), reciprocal_4, q_rough);
+    vreal h = V_POLYNOMIAL(q, p);
 
-    vreal half_z = z * half, y = z * half_z, h = V_POLYNOMIAL(q, p);
+    vreal half_z = z * half, y = z * half_z;
     vreal k = v_exp_exponent(h - y);
-    vreal rest_of_y = v_fma(k, v_set1(-V_LN2_LOW), v_residual(y, z, half_z));
-    vreal r = v_fma(k, v_set1(-V_LN2_HIGH), -y) + (h + rest_of_y);
+    vreal y_rest = v_fma(k, v_set1(-V_LN2_LOW), v_residual(y, z, half_z));
+    vreal r = v_fma(k, v_set1(-V_LN2_HIGH), -y) + (h + y_rest);
     vreal e = r + v_expm1_curve(r);
 
-    vreal n = v_fma(c, e, c), n_low = v_residual(c - n, -c, e), reciprocal = inverse * d_4;
-    vreal quotient = n * reciprocal;
-    vreal rest = v_fma(quotient, excess, v_residual(n, quotient, d)) + n_low;
-    return v_ldexp(v_fma(rest, reciprocal, quotient), k);
+    vreal n = v_fma(c, e, c), n_rest = v_residual(c - n, -c, e);
+    vreal d_excess = (d - three_halves) - z, tail = n * reciprocal;
+    vreal rest = v_fma(tail, d_excess, v_residual(n, tail, d)) + n_rest;
+    return v_ldexp(v_fma(rest, reciprocal, tail), k);
 }
 
 CF_INLINE vreal v_normal_cdf(vreal x) {

@@ -1,9 +1,10 @@
 /* The matrix kernels: everything that costs rows x weights goes through these three.
  *
- * A tile holds feature rows of `lanes` contiguous reals, one lane a sample; lanes is a multiple of 16. Row k of an operand lies
- * at base + rows[k] * lanes, so that views (masks, concatenations, permutations) cost nothing. Outputs are contiguous rows.
- * No kernel allocates. Results do not depend on `lanes`, nor on where in a tile a sample lies: each output of
- * cf_linear is a chain of fused multiply-adds over the inputs in ascending order, starting from 0, then + bias.
+ * A tile holds feature rows of `lanes` contiguous reals, one lane a sample; lanes is a multiple
+ * of 16. Row k of an operand lies at base + rows[k] * lanes, so that views (masks, concatenations,
+ * permutations) cost nothing. Outputs are contiguous rows. No kernel allocates. Results do not
+ * depend on `lanes`, nor on where in a tile a sample lies: each output of cf_linear is a chain of
+ * fused multiply-adds over the inputs in ascending order, starting from 0, then + bias.
  */
 #ifndef CF_SIMD_MATMUL_H
 #define CF_SIMD_MATMUL_H
@@ -14,21 +15,22 @@
 
 #include "simd/simd.h"
 
-/* Applied to finished output rows while they are hot: rows [first, first + count) of the output, their lanes
- * [lane, lane + width) only. */
-typedef void (*cf_epilogue)(const void *context, size_t first, size_t count, size_t lane, size_t width);
+/* Applied to finished output rows while they are hot: rows [first, first + count) of the output,
+ * their lanes [lane, lane + width) only. */
+typedef void (*cf_epilogue)(const void *context, size_t first, size_t count, size_t lane,
+                            size_t width);
 
 typedef struct {
     size_t outputs, inputs, lanes;
-    const void *weight;                    /* w(o, k) = weight[o * output_stride + k * input_stride] */
-    size_t output_stride, input_stride;    /* one of them is 1 */
-    const void *bias;                      /* outputs reals, or NULL */
-    const void *x;                         /* base of the inputs */
-    const uint32_t *x_rows;                /* inputs row numbers */
-    void *y;                               /* outputs x lanes; overlaps no input */
-    cf_epilogue epilogue;                  /* or NULL */
+    const void *weight;                 /* w(o, k) = weight[o * output_stride + k * input_stride] */
+    size_t output_stride, input_stride; /* one of them is 1 */
+    const void *bias;                   /* outputs reals, or NULL */
+    const void *x;                      /* base of the inputs */
+    const uint32_t *x_rows;             /* inputs row numbers */
+    void *y;                            /* outputs x lanes; overlaps no input */
+    cf_epilogue epilogue;               /* or NULL */
     const void *epilogue_context;
-    bool one_row;                          /* every lane holds the same sample: the kernel may compute one and repeat it */
+    bool one_row; /* every lane holds the same sample: the kernel may compute one and repeat it */
 } cf_linear_args;
 
 /* y[o][r] = sum_k w(o, k) x[k][r] + bias[o]. */
@@ -37,10 +39,10 @@ typedef void (*cf_linear_kernel)(const cf_linear_args *args);
 typedef struct {
     size_t outputs, inputs, lanes;
     const void *dy, *x;
-    const uint32_t *dy_rows, *x_rows;      /* outputs and inputs row numbers */
-    void *dw;                              /* outputs x inputs, row-major */
-    void *scratch;                         /* cf_outer_sum_scratch() bytes, aligned to CF_ALIGNMENT */
-    bool accumulate;                       /* dw += rather than dw = */
+    const uint32_t *dy_rows, *x_rows; /* outputs and inputs row numbers */
+    void *dw;                         /* outputs x inputs, row-major */
+    void *scratch;                    /* cf_outer_sum_scratch() bytes, aligned to CF_ALIGNMENT */
+    bool accumulate;                  /* dw += rather than dw = */
 } cf_outer_sum_args;
 
 /* dw[o][k] (+)= sum_r dy[o][r] x[k][r], the lanes summed in ascending order of blocks. */

@@ -9,7 +9,8 @@ const cf_linear_kernel cf_linear[CF_SIMD_LEVELS][CF_DTYPES] = CF_VERSIONS(linear
 
 #else
 
-/* A register block: up to 6 outputs times FULL vectors of lanes, so that accumulators, inputs and a weight fill the registers. */
+/* A register block: up to 6 outputs times FULL vectors of lanes, so that accumulators, inputs and a
+ * weight fill the registers. */
 #undef FULL
 #if defined(CF_ON_AVX512) || defined(__aarch64__)
 #define FULL 4
@@ -19,7 +20,8 @@ const cf_linear_kernel cf_linear[CF_SIMD_LEVELS][CF_DTYPES] = CF_VERSIONS(linear
 #undef TALL
 #define TALL (FULL == 4 ? 6 : 4)
 
-/* `height` outputs from number `o` on, `vectors` vectors of lanes from `lane` on. Both are constants where it is inlined. */
+/* `height` outputs from number `o` on, `vectors` vectors of lanes from `lane` on. Both are
+ * constants where it is inlined. */
 CF_INLINE void CF_FN(block)(const int height, const int vectors, const cf_linear_args *a,
                             size_t lane, size_t o) {
     const real *w = (const real *)a->weight + o * a->output_stride;

@@ -1,7 +1,7 @@
 /* Instruction sets, chosen at run time.
  *
- * A file with kernels includes itself through simd/instantiate.h once per (level, dtype); the six versions land in a
- * const table that is indexed by the level in use and the dtype of the program.
+ * A file with kernels includes itself through simd/instantiate.h once per (level, dtype); the six
+ * versions land in a const table that is indexed by the level in use and the dtype of the program.
  */
 #ifndef CF_SIMD_SIMD_H
 #define CF_SIMD_SIMD_H
@@ -26,18 +26,18 @@ enum { CF_SIMD_LEVELS = 3 };
 enum { CF_SIMD_LEVELS = 1 };
 #endif
 
-/* The level in use: the best that the processor and the operating system have, or what CFLOWS_SIMD=base|avx2|avx512 asks
- * for. Fixed at the first call. */
+/* The level in use: the best that the processor and the operating system have, or what
+ * CFLOWS_SIMD=base|avx2|avx512 asks for. Fixed at the first call. */
 cf_simd_level cf_simd(void);
 
-/* CF_INVALID if CFLOWS_SIMD names no level, or one that this machine does not have; checked when the module loads. */
+/* CF_INVALID if CFLOWS_SIMD names no level, or one that this machine does not have; checked when
+ * the module loads. */
 cf_status cf_simd_check(void);
 
 /* "base", "avx2" or "avx512". */
 const char *cf_simd_name(cf_simd_level level);
 
-static inline size_t cf_dtype_size(cf_dtype dtype)
-{
+static inline size_t cf_dtype_size(cf_dtype dtype) {
     return dtype == CF_FLOAT32 ? sizeof(float) : sizeof(double);
 }
 
@@ -45,17 +45,14 @@ static inline size_t cf_dtype_size(cf_dtype dtype)
 #ifdef CF_SIMD_X86
 #define CF_VERSIONS(name)                                                                          \
     {                                                                                              \
-        {name##_base_f32, name##_base_f64}, {name##_avx2_f32, name##_avx2_f64},                    \
-        {                                                                                          \
+        {name##_base_f32, name##_base_f64}, {name##_avx2_f32, name##_avx2_f64}, {                  \
             name##_avx512_f32, name##_avx512_f64                                                   \
         }                                                                                          \
     }
 #else
 #define CF_VERSIONS(name)                                                                          \
     {                                                                                              \
-        {                                                                                          \
-            name##_base_f32, name##_base_f64                                                       \
-        }                                                                                          \
+        { name##_base_f32, name##_base_f64 }                                                       \
     }
 #endif
 

@@ -35,8 +35,8 @@ static cf_status check_weights(const cf_data *data, const char *what) {
     double sum = 0.0;
     for (size_t i = 0; data->weights != NULL && i < data->rows; i++) {
         if (!(data->weights[i] >= 0.0 && isfinite(data->weights[i])))
-            return cf_fail(CF_INVALID, "%s: the weight of row %zu is %g; it must be 0 or more",
-                           what, i, data->weights[i]);
+            return cf_fail(CF_INVALID, "%s: the weight of row %lld is %g; it must be 0 or more",
+                           what, row_number(&data->x, i), data->weights[i]);
         sum += data->weights[i];
     }
     if (data->weights != NULL && sum == 0.0)
@@ -108,23 +108,45 @@ double cf_data_mean_weight(const cf_data *data) {
     return sum / (double)data->rows;
 }
 
-/* The weighted mean and standard deviation of one column, in two passes. */
-static void moments(const cf_data *data, size_t f, double *mean, double *deviation) {
-    double total = 0.0, sum = 0.0, squares = 0.0;
+static double weight_of(const cf_data *data, size_t i) {
+    return data->weights != NULL ? data->weights[i] : 1.0;
+}
+
+/* The noise's part of a column's mean, and of its variance: uniform on [0, jitter). */
+static double noise_mean(const double *jitter, size_t f) {
+    return jitter != NULL ? jitter[f] / 2.0 : 0.0;
+}
+
+static double noise_variance(const double *jitter, size_t f) {
+    return jitter != NULL ? jitter[f] * jitter[f] / 12.0 : 0.0;
+}
+
+/* The columns' weighted means and standard deviations. Two passes over the rows, which may be on
+ * disk; sums are of differences from the first row, so that a large offset loses nothing. */
+static void moments(const cf_data *data, size_t features, const double *jitter, double *mean,
+                    double *deviation) {
+    double total = 0.0;
+    memset(mean, 0, features * sizeof *mean);
+    memset(deviation, 0, features * sizeof *deviation);
     for (size_t i = 0; i < data->rows; i++) {
-        double w = data->weights != NULL ? data->weights[i] : 1.0;
+        double w = weight_of(data, i);
         total += w;
-        sum += w * (element(&data->x, i, f) - element(&data->x, 0, f));
+        for (size_t f = 0; f < features; f++)
+            mean[f] += w * (element(&data->x, i, f) - element(&data->x, 0, f));
     }
-    *mean = element(&data->x, 0, f) + sum / total;
-    for (size_t i = 0; i < data->rows; i++) {
-        double w = data->weights != NULL ? data->weights[i] : 1.0;
-        double d = element(&data->x, i, f) - *mean;
-        squares += w * d * d;
+    for (size_t f = 0; f < features; f++)
+        mean[f] = element(&data->x, 0, f) + mean[f] / total;
+    for (size_t i = 0; i < data->rows; i++)
+        for (size_t f = 0; f < features; f++) {
+            double d = element(&data->x, i, f) - mean[f];
+            deviation[f] += weight_of(data, i) * d * d;
+        }
+    for (size_t f = 0; f < features; f++) {
+        mean[f] += noise_mean(jitter, f);
+        deviation[f] = sqrt(deviation[f] / total + noise_variance(jitter, f));
+        if (!(deviation[f] > 0.0 && isfinite(deviation[f])))
+            deviation[f] = 1.0;
     }
-    *deviation = sqrt(squares / total);
-    if (!(*deviation > 0.0 && isfinite(*deviation)))
-        *deviation = 1.0;
 }
 
 /* Where the open Affine of the last layer keeps shift and scale; NULL if there is none, or it has
@@ -141,11 +163,9 @@ static double *find_open_affine(cf_flow *flow) {
     return values;
 }
 
-cf_status cf_data_standardize(cf_flow *flow, const cf_data *data, bool *done) {
+void cf_data_standardize(cf_flow *flow, const cf_data *data, const double *jitter) {
     double *values = find_open_affine(flow);
     size_t features = cf_flow_features(flow);
-    *done = values != NULL;
-    for (size_t f = 0; values != NULL && f < features; f++)
-        moments(data, f, &values[f], &values[features + f]);
-    return CF_OK;
+    if (values != NULL)
+        moments(data, features, jitter, values, values + features);
 }

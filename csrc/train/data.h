@@ -22,9 +22,9 @@ cf_status cf_data_split(size_t rows, double fraction, uint64_t seed, int64_t **t
                         size_t *train_rows, int64_t **validation, size_t *validation_rows);
 
 /* If the flow's last layer is a fixed Affine whose shift and scale the user left open and that no
- * fit has set yet, sets it to the weighted mean and standard deviation of the data (1 for a
- * constant column); *done tells. */
-cf_status cf_data_standardize(cf_flow *flow, const cf_data *data, bool *done);
+ * fit has set yet, sets it to the weighted mean and standard deviation of the data with their noise
+ * on [0, jitter), by feature, if any (standard deviation 1 for a column without spread). */
+void cf_data_standardize(cf_flow *flow, const cf_data *data, const double *jitter);
 
 /* The weights' mean. */
 double cf_data_mean_weight(const cf_data *data);

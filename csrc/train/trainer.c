@@ -208,7 +208,7 @@ static cf_status train_batch(cf_trainer *t, size_t first, size_t rows, double *l
         p->skipped++;
         if (++p->skipped_in_a_row < MOST_SKIPPED)
             return CF_OK;
-        cf_trainer_restore_best(t);
+        memcpy(cf_flow_parameters(t->flow), t->best, slab_bytes(t));
         return cf_fail(
             CF_NUMERICAL,
             "training diverged: the loss or its gradient was not finite in %d steps in a row, "

@@ -64,9 +64,9 @@ typedef struct cf_trainer cf_trainer;
 cf_status cf_trainer_new(cf_trainer **out, cf_flow *flow, const cf_data *train,
                          const cf_data *validation, const cf_train_options *options);
 
-/* One epoch. poll may be NULL. CF_NUMERICAL, with the best weights in place (without any, those at the start), after 20 steps in a
- * row whose loss or gradient was not finite. After report->stop is not CF_RUNNING no further epoch
- * may be run. */
+/* One epoch. poll may be NULL. CF_NUMERICAL, with the best weights in place (without any, those at
+ * the start), after 20 steps in a row whose loss or gradient was not finite. After report->stop is
+ * not CF_RUNNING no further epoch may be run. */
 cf_status cf_trainer_epoch(cf_trainer *trainer, cf_poll poll, void *context,
                            cf_epoch_report *report);
 

@@ -38,12 +38,12 @@ from .check import Audit, audit, jacobian
 from .flow import Flow
 from .history import EpochReport, History
 from .optim import SGD, Adam, AdamW, Constant, Cosine, Plateau
-from .persist import load
 from .recipes import realnvp
 
 if TYPE_CHECKING:
     from . import data as data
     from . import plot as plot
+    from .persist import load as load
 
 __version__ = "0.1.0"
 
@@ -96,4 +96,6 @@ def __getattr__(name: str) -> Any:
     # These import what a program that only scores or samples never needs.
     if name in ("data", "plot"):
         return import_module(f".{name}", __name__)
+    if name == "load":
+        return import_module(".persist", __name__).load
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

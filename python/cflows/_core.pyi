@@ -1,6 +1,6 @@
 """The compiled core. A test holds this file against the module itself."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, overload
 

@@ -23,7 +23,7 @@ Path = str | os.PathLike[str]
 
 
 class Checkpoint:
-    """The options, the trainer's state and the history, beside the flow's parameters and buffers."""
+    """A fit's options, the trainer's state, the history, the flow's parameters and buffers."""
 
     def __init__(
         self,

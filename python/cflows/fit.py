@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _core
-from .checkpoint import Checkpoint
 from .history import EpochReport, History
 from .optim import Adam, Constant, Cosine, Optimizer, Plateau, Schedule
 from .progress import Progress
 
 if TYPE_CHECKING:
+    from .checkpoint import Checkpoint
     from .flow import Flow
 
 __all__ = ["fit"]
@@ -67,6 +67,13 @@ def _split(
     held = _array(parts[0])
     other = (held, _array(parts[1]), _weights(parts[2], len(held)), None)
     return (x, context, weights, None), other
+
+
+def _checkpoint() -> type[Checkpoint]:
+    """The class, which imports what a fit without checkpoints does not need."""
+    from .checkpoint import Checkpoint
+
+    return Checkpoint
 
 
 def _count(name: str, value: Any, least: int) -> int:
@@ -137,7 +144,7 @@ class _Run:
         due = time.monotonic() - self.last_checkpoint >= SECONDS_BETWEEN_CHECKPOINTS
         if not (due or last):
             return
-        Checkpoint(
+        _checkpoint()(
             self.options,
             self.trainer.state(),
             self.history,
@@ -232,8 +239,8 @@ def fit(
     Raises
     ------
     ValueError
-        If the data hold NaN or infinity (the message tells the row), or an argument is out of range; the
-        flow is unchanged.
+        If the data hold NaN or infinity (the message tells the row), or an argument is out of
+        range; the flow is unchanged.
     NumericalError
         If 20 steps in a row overflowed; the best weights are in place.
     RuntimeError
@@ -259,7 +266,7 @@ def fit(
         raise ValueError(f"x must have shape (n, {self.features}), got {x.shape}")
     optimizer = Adam() if optimizer is None else optimizer
     numbers = optimizer._numbers()
-    saved = None if resume is None else Checkpoint.read(resume)
+    saved = None if resume is None else _checkpoint().read(resume)
     if seed is None:
         seed = int(saved.options["seed"]) if saved else int.from_bytes(os.urandom(8), "little") >> 1
     seed = _count("seed", seed, 0)

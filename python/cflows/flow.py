@@ -69,7 +69,7 @@ class Flow(_core.Flow):
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the flow to a file, which `cflows.load` reads; see `cflows.persist.save`."""
-        from .persist import save  # noqa: PLC0415 (that module imports this one)
+        from .persist import save
 
         save(self, path)
 

@@ -74,7 +74,11 @@ class History:
     def __repr__(self) -> str:
         if not self.train:
             return f"History(no epochs, stopped={self.stopped!r})"
-        words = [f"{len(self.train)} epochs", f"{self.steps[-1]} steps", f"{self.seconds[-1]:.1f} s"]
+        words = [
+            f"{len(self.train)} epochs",
+            f"{self.steps[-1]} steps",
+            f"{self.seconds[-1]:.1f} s",
+        ]
         words.append(f"train {self.train[-1]:.4f} nats")
         if self.best_epoch is not None:
             best = self.validation[self.best_epoch - 1]

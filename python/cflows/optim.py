@@ -13,9 +13,9 @@ Numbers = tuple[int, float, float, float, float, float, float]
 class Adam:
     """Adam.
 
-    ``m = beta1 m + (1 - beta1) g``, ``v = beta2 v + (1 - beta2) g^2``, and the step is
-    ``-learning_rate m' / (sqrt(v') + epsilon)`` with ``m'`` and ``v'`` corrected for their start at 0.
-    `weight_decay` times the parameter is added to its gradient.
+    ``m = beta1 m + (1 - beta1) g``, ``v = beta2 v + (1 - beta2) g^2``, and the
+    step is ``-learning_rate m' / (sqrt(v') + epsilon)`` with ``m'`` and ``v'`` corrected for their
+    start at 0. `weight_decay` times the parameter is added to its gradient.
 
     References
     ----------

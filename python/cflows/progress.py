@@ -28,7 +28,7 @@ class Progress:
         self.epoch_start = self.last_line = time.monotonic()
         if shown and sys.stderr.isatty():
             try:
-                from tqdm import tqdm  # noqa: PLC0415 (an extra)
+                from tqdm import tqdm
             except ImportError:
                 return
             self.bar = tqdm(total=epochs, initial=first, unit="epoch", file=sys.stderr)
@@ -48,9 +48,7 @@ class Progress:
             self._show(report, rows / passed, done=1, last=report.stop is not None)
         self.epoch_start = time.monotonic()
 
-    def _show(
-        self, report: EpochReport, rate: float, done: int = 0, last: bool = False
-    ) -> None:
+    def _show(self, report: EpochReport, rate: float, done: int = 0, last: bool = False) -> None:
         text = _text(report, self.validation, rate)
         if self.bar is not None:
             self.bar.set_postfix_str(text, refresh=not done)

@@ -201,7 +201,9 @@ def _place(name: str, entry: Any) -> Place:
     begin, end = offsets
     # Python's integers do not overflow.
     if math.prod(shape) * DTYPES[dtype].itemsize != end - begin:
-        raise ValueError(f"tensor {_quoter.repr(name)}: {end - begin} bytes do not make the shape {shape}")
+        raise ValueError(
+            f"tensor {_quoter.repr(name)}: {end - begin} bytes do not make the shape {shape}"
+        )
     return DTYPES[dtype], tuple(shape), begin, end
 
 
@@ -215,7 +217,9 @@ def _check_cover(places: Mapping[str, Place], size: int) -> None:
     reached = 0
     for begin, end, name in sorted((begin, end, name) for name, (*_, begin, end) in places.items()):
         if begin != reached:
-            raise ValueError(f"tensor {_quoter.repr(name)} starts at byte {begin}, expected {reached}")
+            raise ValueError(
+                f"tensor {_quoter.repr(name)} starts at byte {begin}, expected {reached}"
+            )
         reached = end
     if reached != size:
         raise ValueError(f"the tensors end at byte {reached} of {size}: cut off, or more in it")

@@ -33,8 +33,7 @@
     } while (0)
 
 /* The same numbers on every machine, uniform on [-1, 1). */
-static inline double check_random(unsigned *state)
-{
+static inline double check_random(unsigned *state) {
     *state = *state * 1664525u + 1013904223u;
     return (double)(*state >> 8) / (1 << 23) - 1.0;
 }

@@ -9,16 +9,14 @@
 
 enum { ROWS = 300, FEATURES = 3 };
 
-static cf_array rows_of(const double *data, size_t columns)
-{
+static cf_array rows_of(const double *data, size_t columns) {
     return (cf_array){.data = data,
                       .element = CF_DOUBLE,
                       .row_stride = (ptrdiff_t)(columns * sizeof *data),
                       .feature_stride = sizeof *data};
 }
 
-static cf_program *finish(cf_builder *b, size_t gradient_size)
-{
+static cf_program *finish(cf_builder *b, size_t gradient_size) {
     cf_program *program;
     CHECK_OK(cf_builder_status(b));
     CHECK_OK(cf_program_new(&program, b, gradient_size));
@@ -26,24 +24,23 @@ static cf_program *finish(cf_builder *b, size_t gradient_size)
     return program;
 }
 
-static cf_builder *new_builder(void)
-{
+static cf_builder *new_builder(void) {
     cf_builder *b;
     CHECK_OK(cf_builder_new(&b));
     return b;
 }
 
-/* Batch normalisation: a reduction that later ops read, so two phases, and in the gradient three. */
-static cf_value emit_batch_norm(cf_builder *b, cf_value x)
-{
+/* Batch normalisation: a reduction that later ops read, so two phases, and in the gradient three.
+ */
+static cf_value emit_batch_norm(cf_builder *b, cf_value x) {
     cf_value mean = cf_scale(b, cf_sum_rows(b, x), 1.0 / ROWS, 0.0);
     cf_value centred = cf_subtract(b, x, mean);
-    cf_value variance = cf_scale(b, cf_sum_rows(b, cf_multiply(b, centred, centred)), 1.0 / ROWS, 0.1);
+    cf_value variance =
+        cf_scale(b, cf_sum_rows(b, cf_multiply(b, centred, centred)), 1.0 / ROWS, 0.1);
     return cf_multiply(b, centred, cf_exp(b, cf_scale(b, cf_log(b, variance), -0.5, 0.0)));
 }
 
-static void plain_batch_norm(const double *x, double *y)
-{
+static void plain_batch_norm(const double *x, double *y) {
     for (int f = 0; f < FEATURES; f++) {
         double mean = 0, variance = 0;
         for (int i = 0; i < ROWS; i++)
@@ -56,8 +53,7 @@ static void plain_batch_norm(const double *x, double *y)
 }
 
 /* sum of dy tanh(batch_norm(x)) */
-static double plain_objective(const double *x, const double *dy)
-{
+static double plain_objective(const double *x, const double *dy) {
     static double y[ROWS * FEATURES];
     double sum = 0;
     plain_batch_norm(x, y);
@@ -66,8 +62,7 @@ static double plain_objective(const double *x, const double *dy)
     return sum;
 }
 
-static void test_phases(void)
-{
+static void test_phases(void) {
     static double x[ROWS * FEATURES], y[ROWS * FEATURES], dy[ROWS * FEATURES], dx[ROWS * FEATURES];
     static double truth[ROWS * FEATURES], other[ROWS * FEATURES];
     unsigned state = 1;
@@ -112,8 +107,7 @@ static void test_phases(void)
 }
 
 /* d2/dx2 of smooth functions, by asking for the gradient of the gradient. */
-static void test_gradient_of_gradient(void)
-{
+static void test_gradient_of_gradient(void) {
     cf_value (*const functions[])(cf_builder *, cf_value) = {
         cf_tanh, cf_sigmoid, cf_softplus, cf_silu, cf_gelu, cf_exp, cf_log1p, cf_expm1, cf_elu};
     for (size_t k = 0; k < sizeof functions / sizeof *functions; k++) {
@@ -147,8 +141,7 @@ static void test_gradient_of_gradient(void)
     }
 }
 
-static void test_once_differentiable_is_told(void)
-{
+static void test_once_differentiable_is_told(void) {
     cf_builder *b = new_builder();
     cf_value x = cf_input(b, 0, 1, CF_PAD_REPEAT), one = cf_constant(b, CF_ROW, 1, 1.0);
     cf_value y = cf_softclip(b, x, 2.0), first, second;
@@ -161,8 +154,7 @@ static void test_once_differentiable_is_told(void)
 }
 
 /* Steps and arena rows of a program for y = tanh of x in another order, or of x itself. */
-static void count_costs(bool permuted, size_t *steps, uint32_t *rows)
-{
+static void count_costs(bool permuted, size_t *steps, uint32_t *rows) {
     cf_builder *b = new_builder();
     cf_value x = cf_input(b, 0, 4, CF_PAD_REPEAT);
     if (permuted)
@@ -174,8 +166,7 @@ static void count_costs(bool permuted, size_t *steps, uint32_t *rows)
     cf_program_free(program);
 }
 
-static size_t flow_nodes(size_t permutations)
-{
+static size_t flow_nodes(size_t permutations) {
     cf_spec *specs[3], *chain;
     cf_pile pile = {0};
     cf_binding binding = {.pile = &pile};
@@ -201,25 +192,25 @@ static size_t flow_nodes(size_t permutations)
     return nodes;
 }
 
-static void test_permutation_costs_nothing(void)
-{
+static void test_permutation_costs_nothing(void) {
     size_t plain_steps, steps;
     uint32_t plain_rows, rows;
     count_costs(false, &plain_steps, &plain_rows);
     count_costs(true, &steps, &rows);
     CHECK(steps == plain_steps);
     CHECK(flow_nodes(3) == flow_nodes(0));
-    /* In-place reuse needs the same order, so the plan may keep input and output apart: that is not the permutation's. */
+    /* In-place reuse needs the same order, so the plan may keep input and output apart: that is not
+     * the permutation's. */
     CHECK(rows <= plain_rows + 4);
 }
 
-static void test_views(void)
-{
+static void test_views(void) {
     double x[4] = {1, 2, 3, 4}, y[6];
     cf_builder *b = new_builder();
     cf_value v = cf_input(b, 0, 4, CF_PAD_REPEAT), gradient;
     cf_value tail = cf_slice(b, v, 1, 3), odd = cf_select(b, v, (int64_t[]){1, 3}, 2);
-    cf_value joined = cf_concat(b, (cf_value[]){odd, CF_NO_VALUE, cf_repeat(b, cf_slice(b, v, 0, 1), 2), odd}, 4);
+    cf_value joined =
+        cf_concat(b, (cf_value[]){odd, CF_NO_VALUE, cf_repeat(b, cf_slice(b, v, 0, 1), 2), odd}, 4);
     CHECK(cf_value_size(b, tail) == 3 && cf_value_size(b, joined) == 6);
     size_t before = cf_builder_nodes(b);
     cf_value merged = cf_merge(b, odd, (int64_t[]){1, 3}, 2, cf_select(b, v, (int64_t[]){0, 2}, 2),
@@ -242,8 +233,7 @@ static void test_views(void)
     cf_program_free(program);
 }
 
-static void test_misuse_is_told(void)
-{
+static void test_misuse_is_told(void) {
     cf_builder *b = new_builder();
     cf_value x = cf_input(b, 0, 3, CF_PAD_REPEAT);
     CHECK(cf_is_none(cf_slice(b, x, 2, 2)));
@@ -263,8 +253,7 @@ static void test_misuse_is_told(void)
     cf_builder_free(b);
 }
 
-static void test_layout(void)
-{
+static void test_layout(void) {
     cf_layout layout = {0};
     uint32_t a, b, c, d;
     CHECK_OK(cf_layout_take(&layout, 3, &a));
@@ -282,8 +271,7 @@ static void test_layout(void)
     cf_layout_free(&layout);
 }
 
-static void test_sizes_that_overflow(void)
-{
+static void test_sizes_that_overflow(void) {
     void *pointer;
     size_t product;
     CHECK(!cf_size_mul(SIZE_MAX / 2, 3, &product) && !cf_size_add(SIZE_MAX, 1, &product));
@@ -293,8 +281,7 @@ static void test_sizes_that_overflow(void)
     cf_free(pointer);
 }
 
-int main(void)
-{
+int main(void) {
     test_phases();
     test_gradient_of_gradient();
     test_once_differentiable_is_told();

@@ -1,4 +1,5 @@
-/* The core without Python: builds, trains, scores and samples a flow, and adds a bijection from outside. */
+/* The core without Python: builds, trains, scores and samples a flow, and adds a bijection from
+ * outside. */
 #include "cflows.h"
 #include "check.h"
 
@@ -6,8 +7,7 @@
 
 enum { ROWS = 600, FEATURES = 2 };
 
-static cf_array rows_of(const double *data, size_t columns)
-{
+static cf_array rows_of(const double *data, size_t columns) {
     return (cf_array){.data = data,
                       .element = CF_DOUBLE,
                       .row_stride = (ptrdiff_t)(columns * sizeof *data),
@@ -15,8 +15,7 @@ static cf_array rows_of(const double *data, size_t columns)
 }
 
 /* A noisy arc: x2 = x1^2 + noise. Its entropy is that of the noise plus that of x1. */
-static void make_arc(double *x)
-{
+static void make_arc(double *x) {
     unsigned state = 7;
     for (int i = 0; i < ROWS; i++) {
         x[2 * i] = 2.0 * check_random(&state);
@@ -24,16 +23,14 @@ static void make_arc(double *x)
     }
 }
 
-static cf_spec *new_spec(const char *name)
-{
+static cf_spec *new_spec(const char *name) {
     cf_spec *spec;
     CHECK_OK(cf_spec_new(&spec, cf_spec_type_named(name)));
     return spec;
 }
 
 /* Four couplings, alternately keeping either feature, and standardisation. */
-static cf_flow *new_flow(void)
-{
+static cf_flow *new_flow(void) {
     cf_spec *layers[5];
     cf_flow *flow;
     for (int i = 0; i < 4; i++) {
@@ -51,8 +48,7 @@ static cf_flow *new_flow(void)
     return flow;
 }
 
-static void train(cf_flow *flow, const double *x, double *first, double *last)
-{
+static void train(cf_flow *flow, const double *x, double *first, double *last) {
     cf_train_options options = {
         .optimizer = {CF_ADAM, 3e-3, 0.9, 0.999, 1e-8, 0.0, 0.0},
         .schedule = {.kind = CF_SCHEDULE_COSINE},
@@ -78,8 +74,7 @@ static void train(cf_flow *flow, const double *x, double *first, double *last)
     cf_trainer_free(trainer);
 }
 
-static void test_learning(void)
-{
+static void test_learning(void) {
     static double x[ROWS * FEATURES];
     static float log_prob[ROWS], samples[ROWS * FEATURES], density[ROWS];
     double first, last, mean = 0.0, inside = 0.0;
@@ -106,10 +101,10 @@ static void test_learning(void)
     cf_flow_free(flow);
 }
 
-/* --- a bijection from outside: x = u + a u^3 with a learned a > 0 would need a root; x = sinh(u) does not --------- */
+/* --- a bijection from outside: x = u + a u^3 with a learned a > 0 would need a root; x = sinh(u)
+ * does not --------- */
 
-static cf_status bind_sinh(cf_layer *layer, cf_binding *binding)
-{
+static cf_status bind_sinh(cf_layer *layer, cf_binding *binding) {
     (void)layer;
     (void)binding;
     return CF_OK;
@@ -117,8 +112,7 @@ static cf_status bind_sinh(cf_layer *layer, cf_binding *binding)
 
 /* x = (exp(u) - exp(-u)) / 2, log_det = sum of log((exp(u) + exp(-u)) / 2). */
 static cf_value sinh_forward(const cf_layer *layer, cf_builder *b, cf_value u, cf_value context,
-                             cf_value *log_det)
-{
+                             cf_value *log_det) {
     (void)layer;
     (void)context;
     cf_value up = cf_exp(b, u), down = cf_exp(b, cf_scale(b, u, -1.0, 0.0));
@@ -126,10 +120,10 @@ static cf_value sinh_forward(const cf_layer *layer, cf_builder *b, cf_value u, c
     return cf_scale(b, cf_subtract(b, up, down), 0.5, 0.0);
 }
 
-/* u = log(x + sqrt(x^2 + 1)); log_det = -sum of log sqrt(x^2 + 1), the root being exp(log(x^2 + 1) / 2). */
+/* u = log(x + sqrt(x^2 + 1)); log_det = -sum of log sqrt(x^2 + 1), the root being exp(log(x^2 + 1)
+ * / 2). */
 static cf_value sinh_inverse(const cf_layer *layer, cf_builder *b, cf_value x, cf_value context,
-                             cf_value *log_det)
-{
+                             cf_value *log_det) {
     (void)layer;
     (void)context;
     cf_value half = cf_scale(b, cf_log1p(b, cf_multiply(b, x, x)), 0.5, 0.0);
@@ -137,8 +131,7 @@ static cf_value sinh_inverse(const cf_layer *layer, cf_builder *b, cf_value x, c
     return cf_log(b, cf_add(b, x, cf_exp(b, half)));
 }
 
-static void test_layer_from_outside(void)
-{
+static void test_layer_from_outside(void) {
     static const cf_layer_methods methods = {bind_sinh, sinh_forward, sinh_inverse};
     static const cf_spec_type type = {.name = "Sinh", .role = "layer", .methods = &methods};
     cf_spec *layers[2];
@@ -158,8 +151,7 @@ static void test_layer_from_outside(void)
     call.value.data = back;
     call.log_det.data = inverse;
     CHECK_OK(cf_flow_inverse(flow, &call));
-    cf_flow_call score = {
-        .rows = 3, .threads = 1, .x = rows_of(x, FEATURES), .dx = {dx, FEATURES}};
+    cf_flow_call score = {.rows = 3, .threads = 1, .x = rows_of(x, FEATURES), .dx = {dx, FEATURES}};
     CHECK_OK(cf_flow_log_prob(flow, &score));
     for (int i = 0; i < 3; i++) {
         const double *row = u + 2 * i;
@@ -177,8 +169,7 @@ static void test_layer_from_outside(void)
     cf_spec_free(layers[1]);
 }
 
-static void test_bad_specs(void)
-{
+static void test_bad_specs(void) {
     cf_spec *spec = new_spec("Permutation");
     cf_flow *flow;
     CHECK(cf_spec_set_ints(spec, "nonsense", NULL, 0) == CF_INVALID);
@@ -195,8 +186,7 @@ static void test_bad_specs(void)
     cf_spec_free(spec);
 }
 
-int main(void)
-{
+int main(void) {
     test_learning();
     test_layer_from_outside();
     test_bad_specs();

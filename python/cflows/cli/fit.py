@@ -6,7 +6,7 @@ import argparse
 
 from .. import Adam, realnvp, set_num_threads
 from . import options, tables
-from .status import INTERRUPTED
+from .status import INTERRUPTED, summary
 
 _DESCRIPTION = """\
 Learn the density of the rows of a table with a RealNVP, and write it to a file.

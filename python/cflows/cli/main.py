@@ -9,9 +9,7 @@ from collections.abc import Sequence
 from .. import NumericalError, __version__
 from . import demo, fit, info, log_prob, sample
 from .options import Help
-
-# The shell's convention for a program that SIGINT ended: 128 + 2.
-INTERRUPTED = 130
+from .status import INTERRUPTED
 
 _DESCRIPTION = """\
 Normalizing flows: learn the density of a table of numbers, score rows, draw new ones.

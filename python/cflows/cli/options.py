@@ -49,10 +49,10 @@ def count_or_none(text: str) -> int:
 
 
 def seed(text: str) -> int:
-    """An integer of 64 bits."""
+    """An integer of 63 bits, which `Flow.fit` takes as well as `Flow`."""
     value = _integer(text, 0)
-    if value >= 2**64:
-        raise argparse.ArgumentTypeError(f"must be below 2**64, got {text}")
+    if value >= 2**63:
+        raise argparse.ArgumentTypeError(f"must be below 2**63, got {text}")
     return value
 
 

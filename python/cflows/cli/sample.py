@@ -60,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.threads is not None:
         set_num_threads(arguments.threads)
     flow = load(arguments.model)
-    seed = secrets.randbits(64) if arguments.seed is None else arguments.seed
+    seed = secrets.randbits(63) if arguments.seed is None else arguments.seed
     if arguments.context is None:
         rows = _rows(flow, arguments.number, seed)
     else:
