@@ -261,32 +261,35 @@ def fit(
     >>> len(history.train), history.stopped
     (3, 'epochs')
     """
-    x, context = _array(x), _array(context)
-    if x.ndim != 2:
-        raise ValueError(f"x must have shape (n, {self.features}), got {x.shape}")
+    data, given = _array(x), _array(context)
+    if data.ndim != 2:
+        raise ValueError(f"x must have shape (n, {self.features}), got {data.shape}")
     optimizer = Adam() if optimizer is None else optimizer
-    numbers = optimizer._numbers()
+    numbers, plan = optimizer._numbers(), _schedule(schedule)
     saved = None if resume is None else _checkpoint().read(resume)
     if seed is None:
         seed = int(saved.options["seed"]) if saved else int.from_bytes(os.urandom(8), "little") >> 1
     seed = _count("seed", seed, 0)
-    train, held_out = _split(x, context, _weights(weights, len(x)), validation, seed)
-    rows = len(train[0]) if train[3] is None else len(train[3])
+    train, held_out = _split(data, given, _weights(weights, len(data)), validation, seed)
+    rows = len(data) if train[3] is None else len(train[3])
     batch = min(256, max(rows, 1)) if batch_size is None else _count("batch_size", batch_size, 1)
+    epochs = _count("epochs", epochs, 1)
+    waits = 0 if patience is None else _count("patience", patience, 1)
     if clip_norm is not None and not clip_norm > 0:
         raise ValueError(f"clip_norm must be positive or None, got {clip_norm}")
+    clip = 0.0 if clip_norm is None else float(clip_norm)
     noise = _jitter(jitter, self.features)
-    options = {
-        "rows": len(x),
+    options: dict[str, Any] = {
+        "rows": len(data),
         "training rows": rows,
         "validation rows": 0 if held_out is None else len(held_out[0]),
         "weights": weights is not None,
         "optimizer": repr(optimizer),
-        "schedule": repr(_schedule(schedule)),
-        "epochs": _count("epochs", epochs, 1),
+        "schedule": repr(plan),
+        "epochs": epochs,
         "batch_size": batch,
-        "patience": 0 if patience is None else _count("patience", patience, 1),
-        "clip_norm": 0.0 if clip_norm is None else float(clip_norm),
+        "patience": waits,
+        "clip_norm": clip,
         "jitter": None if noise is None else noise.tolist(),
         "seed": seed,
     }
@@ -294,17 +297,7 @@ def fit(
         saved.check(resume, self, options)
     buffers = {name: array.copy() for name, array in self.buffers.items()}
     trainer = _core.Trainer(
-        self,
-        train,
-        held_out,
-        numbers,
-        _schedule(schedule)._numbers(),
-        options["epochs"],
-        batch,
-        options["patience"],
-        options["clip_norm"],
-        noise,
-        seed,
+        self, train, held_out, numbers, plan._numbers(), epochs, batch, waits, clip, noise, seed
     )
     history = History()
     if saved is not None:
@@ -321,5 +314,5 @@ def fit(
             trainer.restore_best()
             trainer.close()
             return history
-    shown = Progress(options["epochs"], len(history.train), progress)
+    shown = Progress(epochs, len(history.train), progress)
     return _Run(self, trainer, rows, options, history, shown, checkpoint, callback).go()

@@ -158,7 +158,7 @@ def _checksum(tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) 
     table = [[name, dtype_name(tensors[name].dtype), tensors[name].shape] for name in names]
     digest = hashlib.sha256(json.dumps([metadata, table], sort_keys=True).encode("ascii"))
     for name in names:
-        digest.update(stored(tensors[name]))
+        digest.update(memoryview(stored(tensors[name])))
     return digest.hexdigest()
 
 

@@ -33,7 +33,7 @@ _METADATA = "__metadata__"
 _quoter = reprlib.Repr()
 _quoter.maxstring = 100  # a hostile name may be as long as the header
 
-DTYPES = {
+DTYPES: dict[str, np.dtype[Any]] = {
     "F64": np.dtype("<f8"),
     "I64": np.dtype("<i8"),
     "U64": np.dtype("<u8"),
@@ -97,7 +97,8 @@ def write_safetensors(
     header += b" " * (-len(header) % 8)
     if len(header) > MAX_HEADER:
         raise ValueError(
-            f"{os.fspath(path)}: the description takes {len(header):,} bytes, at most {MAX_HEADER:,}"
+            f"{os.fspath(path)}: the description takes {len(header):,} bytes, "
+            f"at most {MAX_HEADER:,}"
         )
     with atomic_write(path) as file:
         file.write(len(header).to_bytes(8, "little"))
@@ -144,8 +145,9 @@ def dtype_name(dtype: np.dtype[Any]) -> str:
 
 def stored(array: Array) -> Array:
     """The array's bytes as the file has them, one-dimensional uint8."""
-    ordered = np.ascontiguousarray(array, DTYPES[dtype_name(array.dtype)])
-    return ordered.reshape(-1).view(np.uint8)
+    ordered: Array = np.ascontiguousarray(array, DTYPES[dtype_name(array.dtype)])
+    raw: Array = ordered.reshape(-1).view(np.uint8)
+    return raw
 
 
 def _in_file_order(tensors: Mapping[str, Array]) -> list[str]:

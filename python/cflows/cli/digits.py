@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,7 +78,8 @@ class Digits:
         from ..plot.canvas import new_figure
 
         figure = new_figure(8.0, 7.2)
-        images, curve = figure.subfigures(2, 1, height_ratios=(4.2, 3.0))
+        parts: Any = figure.subfigures(2, 1, height_ratios=(4.2, 3.0))
+        images, curve = parts
         samples = self.flow.sample(64, seed=2)
         plot.samples(self.train[:64], samples, shape=(8, 8), figure=images)
         plot.learning_curve(history, ax=curve.subplots())

@@ -32,7 +32,7 @@ def add_columns(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_threads(parser: argparse.ArgumentParser) -> None:
+def add_threads(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
     parser.add_argument(
         "--threads", metavar="N", type=count, help="processors to use (default: all there are)"
     )

@@ -77,7 +77,8 @@ def _as_images(array: NDArray[Any], shape: Sequence[int] | None) -> NDArray[Any]
     if len(full) != 4 or full[1] not in (1, 3) or array.size != math.prod(full) or array.size == 0:
         given = "" if shape is None else f" for images of shape {tuple(shape)}"
         raise ValueError(f"expected {expected}, got {array.shape}{given}")
-    return array.reshape(full).transpose(0, 2, 3, 1)
+    images: NDArray[Any] = array.reshape(full).transpose(0, 2, 3, 1)
+    return images
 
 
 def _tiled(pictures: NDArray[Any], columns: int) -> NDArray[Any]:
@@ -88,4 +89,5 @@ def _tiled(pictures: NDArray[Any], columns: int) -> NDArray[Any]:
     cells = np.full((rows * columns, height + 1, width + 1, channels), blank)
     cells[:n, 1:, 1:] = pictures
     tiled = cells.reshape(rows, columns, height + 1, width + 1, channels).swapaxes(1, 2)
-    return tiled.reshape(rows * (height + 1), columns * (width + 1), channels)[1:, 1:]
+    sheet: NDArray[Any] = tiled.reshape(rows * (height + 1), columns * (width + 1), channels)
+    return sheet[1:, 1:]
