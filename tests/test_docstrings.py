@@ -65,5 +65,7 @@ def test_members_of_the_flow_follow_numpys_order(name):
     places = [doc.find(f"\n{section}\n{'-' * len(section)}\n") for section in sections]
     found = [place for place in places if place >= 0]
     assert found == sorted(found)
-    assert not callable(getattr(cf.Flow, name.rpartition(".")[2])) or min(places[:3]) > 0
+    nothing_returned = name.endswith(".save")
+    wanted = places[:1] if nothing_returned else places[:3]
+    assert not callable(getattr(cf.Flow, name.rpartition(".")[2])) or min(wanted) > 0
     assert max(map(len, doc.splitlines())) <= 100

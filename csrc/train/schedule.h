@@ -13,7 +13,7 @@ typedef enum { CF_SCHEDULE_CONSTANT, CF_SCHEDULE_COSINE, CF_SCHEDULE_PLATEAU } c
 typedef struct {
     cf_schedule_kind kind;
     uint64_t warmup;   /* steps over which the factor rises linearly to 1 */
-    double final;      /* cosine: the factor at the last step; plateau: the least factor */
+    double final;      /* cosine: the factor that the last step comes near; plateau: the least */
     double factor;     /* plateau: by which the rate is multiplied */
     uint64_t patience; /* plateau: epochs without improvement before that */
 } cf_schedule;

@@ -23,11 +23,20 @@ struct cf_trainer {
     void *best; /* until there is one, the weights at the start */
     double *jitter;
     double mean_weight;
-    int64_t *order;     /* of the present epoch: rows of the arrays */
-    int64_t *positions; /* the same as positions in the training data, for the weights */
+    int64_t *order;     /* of the present epoch: positions in the training data */
+    int64_t *batch;     /* of one batch: rows of the arrays */
     double *cotangents; /* of one batch */
     void *log_prob;     /* of one batch, or one piece of the validation data */
 };
+
+/* An epoch under way, and whom to tell. */
+typedef struct {
+    cf_epoch_report *report;
+    uint64_t rows; /* done */
+    cf_poll poll;
+    void *context;
+    struct timespec polled;
+} watch;
 
 static size_t slab_bytes(const cf_trainer *t) {
     return cf_flow_parameter_table(t->flow)->elements * cf_dtype_size(cf_flow_dtype(t->flow));
@@ -70,7 +79,7 @@ static cf_status allocate(cf_trainer *t) {
     CF_TRY(cf_optimizer_state_new(&t->optimizer, cf_flow_parameter_table(t->flow), dtype));
     CF_TRY(cf_alloc(&t->best, slab_bytes(t), 1));
     CF_TRY(cf_alloc(&t->order, t->train.rows, sizeof *t->order));
-    CF_TRY(cf_alloc(&t->positions, t->train.rows, sizeof *t->positions));
+    CF_TRY(cf_alloc(&t->batch, batch, sizeof *t->batch));
     CF_TRY(cf_alloc(&t->cotangents, batch, sizeof *t->cotangents));
     CF_TRY(cf_alloc(&t->log_prob, scored, cf_dtype_size(dtype)));
     if (t->options.jitter != NULL) {
@@ -81,7 +90,6 @@ static cf_status allocate(cf_trainer *t) {
 }
 
 static cf_status begin(cf_trainer *t) {
-    bool standardized;
     CF_TRY(cf_flow_lock(t->flow));
     t->holds_flow = true;
     CF_TRY(allocate(t));
@@ -89,7 +97,7 @@ static cf_status begin(cf_trainer *t) {
     t->progress.best_loss = t->progress.plateau.best = INFINITY;
     t->progress.plateau.factor = 1.0;
     memcpy(t->best, cf_flow_parameters(t->flow), slab_bytes(t));
-    return cf_data_standardize(t->flow, &t->train, &standardized);
+    return CF_OK;
 }
 
 cf_status cf_trainer_new(cf_trainer **out, cf_flow *flow, const cf_data *train,
@@ -120,7 +128,7 @@ void cf_trainer_free(cf_trainer *t) {
     cf_free(t->best);
     cf_free(t->jitter);
     cf_free(t->order);
-    cf_free(t->positions);
+    cf_free(t->batch);
     cf_free(t->cotangents);
     cf_free(t->log_prob);
     cf_free(t);
@@ -135,9 +143,25 @@ cf_train_state cf_trainer_state(cf_trainer *t) {
                             .progress = &t->progress};
 }
 
+cf_status cf_trainer_check(const cf_trainer *t, const cf_train_progress *p) {
+    bool counts = p->epoch <= t->options.epochs && p->step <= p->rows_drawn &&
+                  p->skipped_in_a_row <= p->skipped && p->skipped_in_a_row < MOST_SKIPPED &&
+                  p->best_epoch <= p->epoch && p->waited <= p->epoch && p->has_best <= 1 &&
+                  p->plateau.waited <= p->epoch;
+    bool losses = !isnan(p->best_loss) && !isnan(p->plateau.best) && p->plateau.factor >= 0.0 &&
+                  p->plateau.factor <= 1.0;
+    if (!counts || !losses)
+        return cf_fail(CF_INVALID, "the progress is not one that this training could have made");
+    return CF_OK;
+}
+
+static void put_best(cf_trainer *t) {
+    memcpy(cf_flow_parameters(t->flow), t->best, slab_bytes(t));
+}
+
 void cf_trainer_restore_best(cf_trainer *t) {
-    if (t->progress.has_best)
-        memcpy(cf_flow_parameters(t->flow), t->best, slab_bytes(t));
+    if (t->validation.rows > 0 && t->progress.has_best)
+        put_best(t);
 }
 
 static double log_prob_at(const cf_trainer *t, size_t i) {
@@ -154,25 +178,30 @@ static cf_array rows_of(cf_array array, const int64_t *index) {
 /* The order of an epoch depends on the seed and the epoch's number alone. */
 static void shuffle(cf_trainer *t) {
     for (size_t i = 0; i < t->train.rows; i++)
-        t->positions[i] = (int64_t)i;
-    cf_philox_shuffle(t->positions, (int64_t)t->train.rows, t->options.seed, CF_STREAM_SHUFFLE,
+        t->order[i] = (int64_t)i;
+    cf_philox_shuffle(t->order, (int64_t)t->train.rows, t->options.seed, CF_STREAM_SHUFFLE,
                       (uint32_t)t->progress.epoch);
+}
+
+/* Which rows the batch that begins at `first` has, and the cotangents of their log_prob. */
+static void fill_batch(cf_trainer *t, size_t first, size_t rows) {
     const int64_t *index = t->train.x.index;
-    for (size_t i = 0; i < t->train.rows; i++)
-        t->order[i] = index != NULL ? index[t->positions[i]] : t->positions[i];
+    double share = 1.0 / ((double)rows * t->mean_weight);
+    for (size_t i = 0; i < rows; i++) {
+        int64_t position = t->order[first + i];
+        double w = t->train.weights != NULL ? t->train.weights[position] : 1.0;
+        t->batch[i] = index != NULL ? index[position] : position;
+        t->cotangents[i] = -w * share;
+    }
 }
 
 /* The loss of the batch that begins at `first`, with its gradient: sum of w l / (B mean w). */
 static cf_status batch_loss(cf_trainer *t, size_t first, size_t rows, double *loss) {
-    double share = 1.0 / ((double)rows * t->mean_weight);
-    for (size_t i = 0; i < rows; i++) {
-        double w = t->train.weights != NULL ? t->train.weights[t->positions[first + i]] : 1.0;
-        t->cotangents[i] = -w * share;
-    }
+    fill_batch(t, first, rows);
     cf_flow_call call = {.rows = rows,
                          .threads = t->options.threads,
-                         .x = rows_of(t->train.x, t->order + first),
-                         .context = rows_of(t->train.context, t->order + first),
+                         .x = rows_of(t->train.x, t->batch),
+                         .context = rows_of(t->train.context, t->batch),
                          .dlog_det = {.data = t->cotangents,
                                       .element = CF_DOUBLE,
                                       .row_stride = sizeof(double),
@@ -190,11 +219,14 @@ static cf_status batch_loss(cf_trainer *t, size_t first, size_t rows, double *lo
     return CF_OK;
 }
 
+static uint64_t steps_per_epoch(const cf_trainer *t) {
+    return (t->train.rows + t->options.batch_size - 1) / t->options.batch_size;
+}
+
 static double learning_rate(const cf_trainer *t) {
-    uint64_t per_epoch = (t->train.rows + t->options.batch_size - 1) / t->options.batch_size;
     return t->options.optimizer.learning_rate *
            cf_schedule_factor(&t->options.schedule, &t->progress.plateau, t->progress.step,
-                              per_epoch * t->options.epochs);
+                              steps_per_epoch(t) * t->options.epochs);
 }
 
 /* One step; one whose loss or gradient is not finite is skipped and counted. */
@@ -208,7 +240,7 @@ static cf_status train_batch(cf_trainer *t, size_t first, size_t rows, double *l
         p->skipped++;
         if (++p->skipped_in_a_row < MOST_SKIPPED)
             return CF_OK;
-        memcpy(cf_flow_parameters(t->flow), t->best, slab_bytes(t));
+        put_best(t);
         return cf_fail(
             CF_NUMERICAL,
             "training diverged: the loss or its gradient was not finite in %d steps in a row, "
@@ -225,49 +257,6 @@ static cf_status train_batch(cf_trainer *t, size_t first, size_t rows, double *l
     return CF_OK;
 }
 
-/* The mean negative log-likelihood of the validation data. Jitter, if any, is the same in every
- * epoch. */
-static cf_status validation_loss(cf_trainer *t, double *loss) {
-    const cf_data *data = &t->validation;
-    double sum = 0.0, total = 0.0;
-    for (size_t first = 0; first < data->rows; first += SCORED_AT_ONCE) {
-        size_t rows = data->rows - first < SCORED_AT_ONCE ? data->rows - first : SCORED_AT_ONCE;
-        cf_flow_call call = {.rows = rows,
-                             .threads = t->options.threads,
-                             .x = data->x,
-                             .context = data->context,
-                             .log_det = {t->log_prob, 1},
-                             .seed = t->options.seed,
-                             .first_row = (UINT64_C(1) << 63) + first,
-                             .jitter = t->jitter};
-        cf_array_skip(&call.x, first);
-        cf_array_skip(&call.context, first);
-        CF_TRY(cf_flow_log_prob_held(t->flow, &call));
-        for (size_t i = 0; i < rows; i++) {
-            double w = data->weights != NULL ? data->weights[first + i] : 1.0;
-            sum -= w > 0.0 ? w * log_prob_at(t, i) : 0.0;
-            total += w;
-        }
-    }
-    *loss = sum / total;
-    return CF_OK;
-}
-
-/* Keeps the weights if they are the best so far. */
-static void judge(cf_trainer *t, cf_epoch_report *report) {
-    cf_train_progress *p = &t->progress;
-    report->best = report->validation < p->best_loss;
-    if (!report->best) {
-        p->waited++;
-        return;
-    }
-    p->best_loss = report->validation;
-    p->best_epoch = p->epoch;
-    p->waited = 0;
-    p->has_best = 1;
-    memcpy(t->best, cf_flow_parameters(t->flow), slab_bytes(t));
-}
-
 static bool time_to_poll(struct timespec *last) {
     struct timespec now;
     timespec_get(&now, TIME_UTC);
@@ -279,13 +268,19 @@ static bool time_to_poll(struct timespec *last) {
     return true;
 }
 
-/* All batches of an epoch; sets report->train and, if poll asks to stop, report->stop. */
-static cf_status run_batches(cf_trainer *t, cf_poll poll, void *context, cf_epoch_report *report) {
-    struct timespec last;
+/* Whether the caller wants to stop, who is asked from time to time. */
+static bool interrupted(watch *w) {
+    if (w->poll != NULL && time_to_poll(&w->polled) && w->poll(w->context, w->report, w->rows))
+        w->report->stop = CF_STOP_INTERRUPTED;
+    return w->report->stop == CF_STOP_INTERRUPTED;
+}
+
+/* All batches of an epoch; sets report->train. Returns early when interrupted. */
+static cf_status run_batches(cf_trainer *t, watch *w) {
+    cf_epoch_report *report = w->report;
     size_t batch = (size_t)t->options.batch_size, counted = 0;
     double sum = 0.0;
-    timespec_get(&last, TIME_UTC);
-    for (size_t first = 0; first < t->train.rows; first += batch) {
+    for (size_t first = 0; first < t->train.rows && !interrupted(w); first += batch) {
         size_t rows = t->train.rows - first < batch ? t->train.rows - first : batch;
         double loss;
         CF_TRY(train_batch(t, first, rows, &loss));
@@ -296,33 +291,94 @@ static cf_status run_batches(cf_trainer *t, cf_poll poll, void *context, cf_epoc
         report->train = counted > 0 ? sum / (double)counted : NAN;
         report->step = t->progress.step;
         report->skipped = t->progress.skipped;
-        if (poll != NULL && time_to_poll(&last) && poll(context, report, first + rows)) {
-            report->stop = CF_STOP_INTERRUPTED;
-            return CF_OK;
-        }
+        w->rows = first + rows;
     }
     return CF_OK;
 }
 
+/* Adds the validation rows [first, first + rows) to the sums of w l and of w. Jitter, if any, is
+ * the same in every epoch. */
+static cf_status score(cf_trainer *t, size_t first, size_t rows, double *sum, double *total) {
+    const cf_data *data = &t->validation;
+    cf_flow_call call = {.rows = rows,
+                         .threads = t->options.threads,
+                         .x = data->x,
+                         .context = data->context,
+                         .log_det = {t->log_prob, 1},
+                         .seed = t->options.seed,
+                         .first_row = (UINT64_C(1) << 63) + first,
+                         .jitter = t->jitter};
+    cf_array_skip(&call.x, first);
+    cf_array_skip(&call.context, first);
+    CF_TRY(cf_flow_log_prob_held(t->flow, &call));
+    for (size_t i = 0; i < rows; i++) {
+        double w = data->weights != NULL ? data->weights[first + i] : 1.0;
+        *sum -= w > 0.0 ? w * log_prob_at(t, i) : 0.0;
+        *total += w;
+    }
+    return CF_OK;
+}
+
+/* Sets report->validation, the mean negative log-likelihood of the validation data, if there are
+ * any. Returns early when interrupted. */
+static cf_status validate(cf_trainer *t, watch *w) {
+    size_t all = t->validation.rows;
+    double sum = 0.0, total = 0.0;
+    for (size_t first = 0; first < all && !interrupted(w); first += SCORED_AT_ONCE) {
+        size_t rows = all - first < SCORED_AT_ONCE ? all - first : SCORED_AT_ONCE;
+        CF_TRY(score(t, first, rows, &sum, &total));
+    }
+    if (all > 0)
+        w->report->validation = sum / total;
+    return CF_OK;
+}
+
+/* Keeps the weights if they are the best so far. Without validation that is told by the training
+ * loss, and of use only if a later epoch diverges. */
+static void judge(cf_trainer *t, double loss) {
+    cf_train_progress *p = &t->progress;
+    bool sound = t->validation.rows > 0 || p->skipped_in_a_row == 0;
+    p->waited++;
+    if (!(loss < p->best_loss && sound))
+        return;
+    p->best_loss = loss;
+    p->best_epoch = p->epoch;
+    p->waited = 0;
+    p->has_best = 1;
+    memcpy(t->best, cf_flow_parameters(t->flow), slab_bytes(t));
+}
+
+static cf_stop why_stop(const cf_trainer *t) {
+    const cf_train_progress *p = &t->progress;
+    uint64_t patience = t->validation.rows > 0 ? t->options.patience : 0;
+    if (p->epoch >= t->options.epochs)
+        return CF_STOP_EPOCHS;
+    return patience > 0 && p->waited >= patience ? CF_STOP_PATIENCE : CF_RUNNING;
+}
+
 cf_status cf_trainer_epoch(cf_trainer *t, cf_poll poll, void *context, cf_epoch_report *report) {
     cf_train_progress *p = &t->progress;
-    *report = (cf_epoch_report){.epoch = p->epoch + 1, .train = NAN, .validation = NAN};
-    report->steps_per_epoch = (t->train.rows + t->options.batch_size - 1) / t->options.batch_size;
-    report->learning_rate = learning_rate(t);
+    watch w = {.report = report, .poll = poll, .context = context};
+    timespec_get(&w.polled, TIME_UTC);
+    *report = (cf_epoch_report){.epoch = p->epoch + 1,
+                                .step = p->step,
+                                .steps_per_epoch = steps_per_epoch(t),
+                                .skipped = p->skipped,
+                                .train = NAN,
+                                .validation = NAN,
+                                .learning_rate = learning_rate(t)};
+    if (p->rows_drawn == 0)
+        cf_data_standardize(t->flow, &t->train, t->jitter);
     shuffle(t);
-    CF_TRY(run_batches(t, poll, context, report));
-    if (report->stop != CF_RUNNING)
+    CF_TRY(run_batches(t, &w));
+    CF_TRY(validate(t, &w));
+    if (report->stop == CF_STOP_INTERRUPTED)
         return CF_OK;
+    double loss = t->validation.rows > 0 ? report->validation : report->train;
     p->epoch++;
-    if (t->validation.rows > 0) {
-        CF_TRY(validation_loss(t, &report->validation));
-        judge(t, report);
-    }
-    cf_schedule_observe(&t->options.schedule, &p->plateau,
-                        t->validation.rows > 0 ? report->validation : report->train);
-    if (p->epoch >= t->options.epochs)
-        report->stop = CF_STOP_EPOCHS;
-    else if (t->options.patience > 0 && t->validation.rows > 0 && p->waited >= t->options.patience)
-        report->stop = CF_STOP_PATIENCE;
+    judge(t, loss);
+    cf_schedule_observe(&t->options.schedule, &p->plateau, loss);
+    report->best = t->validation.rows > 0 && p->best_epoch == p->epoch;
+    report->stop = why_stop(t);
     return CF_OK;
 }

@@ -26,7 +26,7 @@ typedef struct {
 /* What a trainer carries from epoch to epoch, beside the arrays. */
 typedef struct {
     uint64_t epoch, step, rows_drawn, skipped, skipped_in_a_row;
-    uint64_t best_epoch, waited; /* epochs since the best */
+    uint64_t best_epoch, waited; /* the epoch with the best loss, and epochs since */
     uint64_t has_best;
     double best_loss;
     cf_plateau plateau;
@@ -58,21 +58,24 @@ typedef bool (*cf_poll)(void *context, const cf_epoch_report *so_far, uint64_t r
 
 typedef struct cf_trainer cf_trainer;
 
-/* Checks all data and settings, sets an open data-side Affine, and takes hold of the flow. The data
- * must stay as they are until cf_trainer_free. validation may be NULL. On failure the flow is
- * unchanged. */
+/* Checks all data and settings and takes hold of the flow, which is unchanged. The data must stay
+ * as they are until cf_trainer_free. validation may be NULL. */
 cf_status cf_trainer_new(cf_trainer **out, cf_flow *flow, const cf_data *train,
                          const cf_data *validation, const cf_train_options *options);
 
-/* One epoch. poll may be NULL. CF_NUMERICAL, with the best weights in place (without any, those at
- * the start), after 20 steps in a row whose loss or gradient was not finite. After report->stop is
- * not CF_RUNNING no further epoch may be run. */
+/* One epoch; the first sets an open data-side Affine (cf_data_standardize). poll may be NULL. Once
+ * report->stop is not CF_RUNNING no further epoch may be run; one that poll stops is left
+ * unfinished. CF_NUMERICAL after 20 steps in a row whose loss or gradient was not finite: then the
+ * weights are those of the epoch with the best loss, or without one those at the start. */
 cf_status cf_trainer_epoch(cf_trainer *trainer, cf_poll poll, void *context,
                            cf_epoch_report *report);
 
 cf_train_state cf_trainer_state(cf_trainer *trainer);
 
-/* Puts the best weights in place, if there was validation. */
+/* CF_INVALID unless the trainer could have come to that progress. */
+cf_status cf_trainer_check(const cf_trainer *trainer, const cf_train_progress *progress);
+
+/* Puts the weights of the epoch with the best validation loss in place, if there is one. */
 void cf_trainer_restore_best(cf_trainer *trainer);
 
 /* Lets go of the flow; NULL is accepted. */

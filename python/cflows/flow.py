@@ -68,7 +68,24 @@ class Flow(_core.Flow):
     fit = fit
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the flow to a file, which `cflows.load` reads; see `cflows.persist.save`."""
+        """Write the flow to one safetensors file: weights, buffers and architecture.
+
+        Parameters
+        ----------
+        path : str or path-like
+            Customarily ``*.safetensors``. An existing file is replaced, once the new one is whole.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be written.
+        ValueError
+            If the layers nest deeper than a file can say.
+
+        See Also
+        --------
+        cflows.load : the way back.
+        """
         from .persist import save
 
         save(self, path)

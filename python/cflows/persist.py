@@ -34,7 +34,7 @@ FORMAT_VERSION = 1
 
 # Layers own several bytes a feature. Up to this many, a file that claims more features than it
 # has tensors for costs little before that shows.
-_FREE_FEATURES = 1 << 20
+_FREE_FEATURES = 1 << 16
 
 Tensors = dict[str, NDArray[Any]]
 
@@ -158,7 +158,7 @@ def _checksum(tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) 
     table = [[name, dtype_name(tensors[name].dtype), tensors[name].shape] for name in names]
     digest = hashlib.sha256(json.dumps([metadata, table], sort_keys=True).encode("ascii"))
     for name in names:
-        digest.update(memoryview(stored(tensors[name])))
+        digest.update(stored(tensors[name]).tobytes())
     return digest.hexdigest()
 
 
