@@ -52,19 +52,23 @@ def _compiler() -> list[str]:
     return shlex.split(os.environ.get("CC", "cc"))
 
 
+def _output(source: str, *key: object) -> Path:
+    return Path(_folder().name) / f"{Path(source).stem}-{abs(hash((source, key))):x}"
+
+
 @functools.cache
 def _object(source: str, flags: tuple[str, ...]) -> str:
-    output = Path(_folder().name) / f"{Path(source).stem}-{abs(hash((source, flags))):x}.o"
-    _run([*_compiler(), *FLAGS, *flags, "-c", str(ROOT / source), "-o", str(output)])
-    return str(output)
+    output = f"{_output(source, flags)}.o"
+    _run([*_compiler(), *FLAGS, *flags, "-c", str(ROOT / source), "-o", output])
+    return output
 
 
 @functools.cache
 def _compile(sources: tuple[str, ...], flags: tuple[str, ...], link: tuple[str, ...]) -> Path:
     """Objects are shared by all that are built with the same flags, and made in parallel."""
+    output = _output(sources[0], sources, flags, link)  # and, before the threads start, the folder
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         objects = list(pool.map(lambda source: _object(source, flags), sources))
-    output = Path(_folder().name) / f"{Path(sources[0]).stem}-{abs(hash((sources, flags))):x}"
     _run([*_compiler(), *FLAGS, *flags, *link, *objects, "-o", str(output), "-lm"])
     return output
 

@@ -262,6 +262,7 @@ class Flow:
     @property
     def n_parameters(self) -> int: ...
 
+@final
 class Trainer:
     def __new__(
         cls,
