@@ -66,7 +66,7 @@ static const cf_option base_option = {
     .name = "base", .kinds = CF_OPTION_SPEC | CF_OPTIONAL, .spec_role = "base"};
 
 bool cf_py_flow_build(cf_py_flow *self, PyObject *layers, PyObject *base, size_t features,
-                      size_t context, cf_dtype dtype, uint64_t seed) {
+                      size_t context, cf_dtype dtype, uint64_t seed, size_t most_parameters) {
     cf_py_setting layer_list = {0}, base_spec = {0};
     cf_flow *flow = NULL;
     if (self->flow != NULL) {
@@ -77,9 +77,10 @@ bool cf_py_flow_build(cf_py_flow *self, PyObject *layers, PyObject *base, size_t
                 cf_py_setting_from(self->state, "Flow", &base_option, base, &base_spec);
     if (read) {
         const cf_setting *given = &base_spec.setting;
-        cf_status status = cf_flow_new(&flow, layer_list.setting.specs, layer_list.setting.count,
-                                       given->kind == CF_NONE ? NULL : given->specs[0], features,
-                                       context, dtype, seed);
+        cf_status status =
+            cf_flow_new_within(&flow, layer_list.setting.specs, layer_list.setting.count,
+                               given->kind == CF_NONE ? NULL : given->specs[0], features, context,
+                               dtype, seed, most_parameters);
         if (status != CF_OK)
             cf_py_fail(self->state, status);
     }
@@ -112,7 +113,7 @@ static int flow_init(PyObject *self, PyObject *args, PyObject *keywords) {
                 (type == NULL || cf_py_dtype(type, &dtype)) &&
                 cf_py_seed(((cf_py_flow *)self)->state, seed, &seed_value) &&
                 cf_py_flow_build((cf_py_flow *)self, layers, base, (size_t)feature_count,
-                                 (size_t)context_count, dtype, seed_value);
+                                 (size_t)context_count, dtype, seed_value, INT32_MAX);
     return done ? 0 : -1;
 }
 

@@ -149,6 +149,18 @@ static PyObject *entry(PyObject *state, const char *name, PyTypeObject *type) {
     return value;
 }
 
+/* Elements of the slab that the state's parameters fill: more are not worth building. */
+static size_t given_elements(PyObject *state) {
+    PyObject *parameters = PyDict_GetItemString(state, "parameters"), *name, *value;
+    Py_ssize_t place = 0;
+    size_t elements = 0;
+    while (parameters != NULL && PyDict_Check(parameters) &&
+           PyDict_Next(parameters, &place, &name, &value))
+        if (PyArray_Check(value))
+            elements += ((size_t)PyArray_SIZE((PyArrayObject *)value) + 15) / 16 * 16;
+    return elements;
+}
+
 static bool build(cf_py_flow *self, PyObject *state) {
     static const char *const names[] = {"layers",           "base",  "features",
                                         "context_features", "dtype", "seed"};
@@ -163,7 +175,7 @@ static bool build(cf_py_flow *self, PyObject *state) {
            cf_py_count(given[CONTEXT], names[CONTEXT], NPY_MAX_INTP, &context) &&
            cf_py_dtype(given[DTYPE], &dtype) && cf_py_seed(self->state, given[SEED], &seed) &&
            cf_py_flow_build(self, given[LAYERS], given[BASE], (size_t)features, (size_t)context,
-                            dtype, seed);
+                            dtype, seed, given_elements(state));
 }
 
 static bool freeze_all(PyObject *self, PyObject *names) {

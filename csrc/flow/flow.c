@@ -103,6 +103,13 @@ static cf_status build(cf_flow *flow, cf_spec *const *layers, size_t layer_count
 
 cf_status cf_flow_new(cf_flow **out, cf_spec *const *layers, size_t layer_count, cf_spec *base,
                       size_t features, size_t context, cf_dtype dtype, uint64_t seed) {
+    return cf_flow_new_within(out, layers, layer_count, base, features, context, dtype, seed,
+                              INT32_MAX);
+}
+
+cf_status cf_flow_new_within(cf_flow **out, cf_spec *const *layers, size_t layer_count,
+                             cf_spec *base, size_t features, size_t context, cf_dtype dtype,
+                             uint64_t seed, size_t most_parameters) {
     cf_flow *flow;
     *out = NULL;
     CF_TRY(check_sizes(features, context));
@@ -112,6 +119,8 @@ cf_status cf_flow_new(cf_flow **out, cf_spec *const *layers, size_t layer_count,
     flow->dtype = dtype;
     flow->binding.pile = &flow->pile;
     flow->binding.seed = seed;
+    flow->binding.parameters.most = most_parameters;
+    flow->binding.buffers.most = INT32_MAX;
     cf_status status = build(flow, layers, layer_count, base);
     if (status != CF_OK)
         cf_flow_free(flow);

@@ -18,6 +18,12 @@ typedef struct cf_flow cf_flow;
  * retained. */
 cf_status cf_flow_new(cf_flow **out, cf_spec *const *layers, size_t layer_count, cf_spec *base,
                       size_t features, size_t context, cf_dtype dtype, uint64_t seed);
+
+/* The same, but CF_INVALID, before there is room for them, if the slab would have more elements
+ * than `most_parameters`: for descriptions that are not trusted. */
+cf_status cf_flow_new_within(cf_flow **out, cf_spec *const *layers, size_t layer_count,
+                             cf_spec *base, size_t features, size_t context, cf_dtype dtype,
+                             uint64_t seed, size_t most_parameters);
 void cf_flow_free(cf_flow *flow);
 
 /* The same flow with copies of its parameters and buffers, in the given dtype. */

@@ -58,8 +58,9 @@ static cf_status add_tensor(cf_binding *binding, cf_slab_table *table, const cha
     }
     tensor.offset = table->elements;
     size_t end = table->elements + (tensor.size + 15) / 16 * 16;
-    if (end > INT32_MAX)
-        return cf_fail(CF_INVALID, "%s%s: more than %d parameters", binding->path, name, INT32_MAX);
+    if (end > table->most)
+        return cf_fail(CF_INVALID, "%s%s: more than %zu parameters", binding->path, name,
+                       table->most);
     CF_TRY(cf_grow(&table->tensors, &table->capacity, table->count, table->count + 1,
                    sizeof *table->tensors));
     table->tensors[table->count++] = tensor;

@@ -28,6 +28,7 @@ typedef struct {
     cf_tensor *tensors;
     size_t count, capacity;
     size_t elements; /* of the slab */
+    size_t most;     /* that it may have */
 } cf_slab_table;
 
 typedef struct {

@@ -169,7 +169,7 @@ static void count_costs(bool permuted, size_t *steps, uint32_t *rows) {
 static size_t flow_nodes(size_t permutations) {
     cf_spec *specs[3], *chain;
     cf_pile pile = {0};
-    cf_binding binding = {.pile = &pile};
+    cf_binding binding = {.pile = &pile, .parameters.most = INT32_MAX};
     cf_layer layer;
     CHECK_OK(cf_spec_new(&chain, &cf_chain_type));
     for (size_t i = 0; i < 3; i++)
