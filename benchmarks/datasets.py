@@ -82,12 +82,17 @@ def htru2(folder: Path) -> Table:
 
 
 def sdss(folder: Path) -> Table:
-    """Colours u - g, g - r, r - i, i - z and magnitude r of the two samples of SDSS photometry."""
+    """Colours u - g, g - r, r - i, i - z and magnitude r of the two samples of SDSS photometry.
+
+    Colours below -1 or above 6 mag (one row in 80) are failed measurements, where a band holds no
+    light or that of a neighbour. Left in, a single one of them would decide the mean test score.
+    """
     with np.load(folder / "sdss_photometry.npz") as file:
         samples = [file[f"{release}_ugriz_redshift"] for release in ("dr14", "dr17")]
     ugriz = np.concatenate(samples)[:, :5]
     colours = ugriz[:, :-1] - ugriz[:, 1:]
-    return prepared("SDSS colours", np.column_stack([colours, ugriz[:, 2]]))
+    measured = ((colours > -1) & (colours < 6)).all(axis=1)
+    return prepared("SDSS colours", np.column_stack([colours, ugriz[:, 2]])[measured])
 
 
 TABLES: dict[str, Callable[[Path], Table]] = {

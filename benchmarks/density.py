@@ -104,7 +104,7 @@ class Comparison:
                 seed=seed,
             )
             nats = f"{scores.mean(dtype=np.float64):.3f} nats in {fit.seconds:.1f} s"
-            epoch = f"best epoch {fit.best_epoch + 1}"
+            epoch = f"best epoch {fit.best_epoch}"
             print(f"{self.table.name}, seed {seed}: {name} {nats}, {epoch}", file=sys.stderr)
             self.fits[name].append(fit)
             self.scores[name].append(scores)

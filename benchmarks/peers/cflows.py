@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 
 import cflows as cf
 import numpy as np
@@ -83,6 +84,7 @@ class CflowsModel(Model):
         return self.flow.log_prob(x)
 
     def fit(self, train: np.ndarray, validation: np.ndarray, training: Training, seed: int) -> Fit:
+        began = time.perf_counter()
         history = self.flow.fit(
             train,
             validation=validation,
@@ -95,7 +97,8 @@ class CflowsModel(Model):
             seed=seed,
             progress=False,
         )
-        return Fit(history.steps, history.seconds, int(np.argmin(history.validation)))
+        seconds = time.perf_counter() - began
+        return Fit(history.steps[-1], seconds, history.best_epoch)
 
 
 MODEL = CflowsModel

@@ -30,7 +30,7 @@ class Training:
 
 @dataclass(frozen=True)
 class Fit:
-    """What `Model.fit` tells: the model itself is left with its best weights."""
+    """What `Model.fit` tells: the model itself is left with the weights of its best epoch, from 1."""
 
     steps: int
     seconds: float
@@ -97,10 +97,10 @@ class Model(ABC):
         """
         rng = np.random.default_rng(seed)
         per_epoch = len(train) // training.batch_size
-        best, best_epoch, weights = -math.inf, -1, None
+        best, best_epoch, weights = -math.inf, 0, None
         began = time.perf_counter()
         self.start_training(training)
-        for epoch in range(training.steps // per_epoch):
+        for epoch in range(1, training.steps // per_epoch + 1):
             order = rng.permutation(len(train))
             shape = (per_epoch, training.batch_size, train.shape[1])
             self.train(self.array(train[order].reshape(shape)))

@@ -154,8 +154,9 @@ static size_t given_elements(PyObject *state) {
     PyObject *parameters = PyDict_GetItemString(state, "parameters"), *name, *value;
     Py_ssize_t place = 0;
     size_t elements = 0;
-    while (parameters != NULL && PyDict_Check(parameters) &&
-           PyDict_Next(parameters, &place, &name, &value))
+    if (parameters == NULL || !PyDict_Check(parameters))
+        return INT32_MAX; /* what is wrong is told when the flow is filled */
+    while (PyDict_Next(parameters, &place, &name, &value))
         if (PyArray_Check(value))
             elements += ((size_t)PyArray_SIZE((PyArrayObject *)value) + 15) / 16 * 16;
     return elements;
