@@ -149,7 +149,10 @@ static PyObject *entry(PyObject *state, const char *name, PyTypeObject *type) {
     return value;
 }
 
-/* Elements of the slab that the state's parameters fill: more are not worth building. */
+/* Parameters that may be missing for the flow still to be built, so that the message names them. */
+enum { LITTLE = 1 << 20 };
+
+/* Elements of the slab that are worth building: about those that the state's parameters fill. */
 static size_t given_elements(PyObject *state) {
     PyObject *parameters = PyDict_GetItemString(state, "parameters"), *name, *value;
     Py_ssize_t place = 0;
@@ -159,7 +162,7 @@ static size_t given_elements(PyObject *state) {
     while (PyDict_Next(parameters, &place, &name, &value))
         if (PyArray_Check(value))
             elements += ((size_t)PyArray_SIZE((PyArrayObject *)value) + 15) / 16 * 16;
-    return elements;
+    return elements + LITTLE;
 }
 
 static bool build(cf_py_flow *self, PyObject *state) {
