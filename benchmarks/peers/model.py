@@ -30,7 +30,7 @@ class Training:
 
 @dataclass(frozen=True)
 class Fit:
-    """What `Model.fit` tells: the model itself is left with the weights of its best epoch, from 1."""
+    """What `Model.fit` tells: the model keeps the weights of its best epoch, counted from 1."""
 
     steps: int
     seconds: float
