@@ -6,6 +6,7 @@ import os
 import pickle
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,8 @@ class Worker:
         return result
 
     def close(self) -> None:
-        self._process.stdin.close()
+        with suppress(BrokenPipeError):  # it may have ended by itself
+            self._process.stdin.close()
         self._process.stdout.close()
         self._process.wait()
 

@@ -49,7 +49,7 @@ class Settings:
 
 
 SETTINGS = {
-    "miniboone": Settings(5, (64, 64), Training(128, 1e-3, 5.0, 1_000)),
+    "miniboone": Settings(10, (64, 64), Training(128, 5e-4, 5.0, 2_000)),
     "power": Settings(10, (128, 128), Training(512, 1e-3, 5.0, 8_000)),
     "protein": Settings(10, (128, 128), Training(512, 1e-3, 5.0, 6_000)),
     "htru2": Settings(8, (64, 64), Training(256, 1e-3, 5.0, 5_000)),

@@ -179,8 +179,13 @@ class Run:
                 samples[name] = []
         for _ in range(self.rounds(round_seconds)):
             self.peak.measure(threads, self.scale.seconds / 4)
-            for name, values in samples.items():
-                values.append(workers[name].call("seconds_per_unit", budget=self.scale.seconds))
+            for name in list(samples):
+                try:
+                    seconds = workers[name].call("seconds_per_unit", budget=self.scale.seconds)
+                    samples[name].append(seconds)
+                except WorkerError as error:
+                    self.notes.append(f"{name}, {what}: {error}")
+                    del samples[name]
         self.seconds[work, threads] = {name: median(values) for name, values in samples.items()}
 
     def rounds(self, round_seconds: float) -> int:

@@ -1,49 +1,29 @@
 """Learning: against NumPy's arithmetic, against known densities, and bit for bit against itself."""
 
+import copy
+import io
+import json
 import os
+import re
 import signal
+import sys
 import threading
 import time
+import tracemalloc
 
 import numpy as np
 import pytest
 
 import cflows as cf
+import philox
 from cflows import data
-
-ROWS = 600
-
-
-def new_flow(dtype="float32", features=2, standardize=True, **options):
-    flow = cf.realnvp(
-        features,
-        layers=3,
-        hidden=(12, 12),
-        activation="tanh",
-        standardize=standardize,
-        dtype=dtype,
-        seed=1,
-        **options,
-    )
-    rng = np.random.default_rng(0)
-    for parameter in flow.parameters.values():
-        parameter[...] = rng.normal(size=parameter.shape) * 0.3
-    return flow
+from cflows.progress import Lines
+from fits import ROWS, contents, moons_rows, new_flow, quietly, same
 
 
 @pytest.fixture(scope="module")
 def moons():
-    return data.toy("moons").sample(ROWS, seed=0)
-
-
-def quietly(flow, x, **options):
-    return flow.fit(x, **{"epochs": 3, "seed": 5, "progress": False, **options})
-
-
-def same(a, b):
-    return all(np.array_equal(p, b.parameters[name]) for name, p in a.parameters.items()) and all(
-        np.array_equal(p, b.buffers[name]) for name, p in a.buffers.items()
-    )
+    return moons_rows()
 
 
 # -- the arithmetic of one step, in NumPy -- #
@@ -55,10 +35,13 @@ def numpy_steps(flow, x, weights, optimizer, schedule, clip, steps):
     second = {name: np.zeros_like(p) for name, p in flow.parameters.items()}
     for t in range(1, steps + 1):
         _, gradients = flow.loss_and_grad(x, weights=weights)
+        gradients = {n: g if n not in flow.frozen else g * 0 for n, g in gradients.items()}
         norm = np.sqrt(sum((g**2).sum() for g in gradients.values()))
         factor = min(1.0, clip / norm) if clip else 1.0
         rate = optimizer.learning_rate * schedule(t - 1)
         for name, parameter in flow.parameters.items():
+            if name in flow.frozen:
+                continue
             g = gradients[name] * factor
             decay = optimizer.weight_decay
             if isinstance(optimizer, cf.SGD):
@@ -96,6 +79,8 @@ def cosine(step, warmup=2, steps=5, final=0.1):
 def test_steps_are_the_papers(moons, optimizer, clip, weighted):
     weights = np.random.default_rng(3).uniform(0, 2, ROWS) if weighted else None
     ours, truth = (new_flow("float64", standardize=False) for _ in range(2))
+    for flow in (ours, truth):
+        flow.freeze("layers.1.*.weight")  # whose gradients do not count for the norm either
     history = quietly(
         ours,
         moons,
@@ -113,13 +98,120 @@ def test_steps_are_the_papers(moons, optimizer, clip, weighted):
     np.testing.assert_allclose(history.learning_rate, expected, rtol=1e-12)
 
 
-def test_every_row_is_seen_once_an_epoch(moons):
+SHUFFLE, SPLIT, JITTER = 2, 3, 5  # streams of the generator
+
+
+def shuffled(rows, seed, stream, block):
+    """Row numbers in the order of Fisher and Yates."""
+    order = np.arange(rows)
+    for i in range(rows - 1):
+        j = i + philox.below(seed, i, stream, block, rows - i)
+        order[[i, j]] = order[[j, i]]
+    return order
+
+
+def noise(seed, rows, width):
+    """Noise of the rows drawn as numbers `rows`, shape (n, features)."""
+    draws = philox.draws(seed, rows, JITTER, len(width), np.dtype("float64"))
+    return philox.uniform(draws, np.dtype("float64")).T * width
+
+
+def test_epochs_are_shuffled_batches_with_fresh_noise(moons):
+    """The whole loop in NumPy: split, order, noise, weights, the shorter last batch, momentum."""
+    x, seed, width, rate = moons[:60], 2**40 + 3, np.array([0.3, 0.1]), 0.02
+    weights = np.random.default_rng(3).uniform(0, 2, 60)
+    ours, truth = (new_flow("float64", standardize=False) for _ in range(2))
+    history = quietly(
+        ours,
+        x,
+        weights=weights,
+        validation=0.2,
+        batch_size=10,
+        jitter=width,
+        seed=seed,
+        optimizer=cf.SGD(rate, momentum=0.9),
+        clip_norm=None,
+    )
+    order = shuffled(60, seed, SPLIT, 0)
+    held_out, train = np.sort(order[:12]), np.sort(order[12:])
+    moments = {name: np.zeros_like(p) for name, p in truth.parameters.items()}
+    drawn, best = 0, (np.inf, None)
+    for epoch in range(3):
+        losses = []
+        for batch in np.split(train[shuffled(48, seed, SHUFFLE, epoch)], range(10, 48, 10)):
+            rows = x[batch] + noise(seed, drawn + np.arange(len(batch)), width)
+            loss, gradients = truth.loss_and_grad(rows, weights=weights[batch])
+            # loss_and_grad divides by the batch's own weights.
+            factor = weights[batch].mean() / weights[train].mean()
+            for name, parameter in truth.parameters.items():
+                moments[name] = 0.9 * moments[name] + factor * gradients[name]
+                parameter -= rate * moments[name]
+            losses.append(factor * loss * len(batch))
+            drawn += len(batch)
+        assert history.train[epoch] == pytest.approx(sum(losses) / 48, rel=1e-9)
+        rows = x[held_out] + noise(seed, 2**63 + np.arange(12, dtype=np.uint64), width)
+        loss, _ = truth.loss_and_grad(rows, weights=weights[held_out])
+        assert history.validation[epoch] == pytest.approx(loss, rel=1e-9)
+        best = min(best, (loss, epoch), key=lambda pair: pair[0])
+        if best[1] == epoch:
+            kept = {name: parameter.copy() for name, parameter in truth.parameters.items()}
+    assert history.best_epoch == best[1] + 1
+    for name, parameter in kept.items():
+        np.testing.assert_allclose(ours.parameters[name], parameter, rtol=1e-8, atol=1e-11)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_every_row_is_seen_once_an_epoch(moons, weighted):
     """With a rate that moves nothing, the mean over an epoch's batches is the loss of all rows."""
+    weights = np.random.default_rng(3).uniform(0, 2, ROWS) if weighted else None
     flow = new_flow("float64", standardize=False)
-    history = quietly(flow, moons, batch_size=100, optimizer=cf.SGD(1e-300))
-    loss, _ = flow.loss_and_grad(moons)
+    history = quietly(flow, moons, weights=weights, batch_size=77, optimizer=cf.SGD(1e-300))
+    loss, _ = flow.loss_and_grad(moons, weights=weights)
     np.testing.assert_allclose(history.train, loss, rtol=1e-12)
-    assert history.steps == [6, 12, 18]
+    assert history.steps == [8, 16, 24]
+
+
+def test_a_weight_of_two_is_a_row_twice(moons):
+    twice = np.arange(ROWS) % 3 == 0
+    weighted, doubled = (new_flow("float64") for _ in range(2))
+    options = {"epochs": 2, "optimizer": cf.SGD(0.1)}
+    one = quietly(weighted, moons, weights=1.0 + twice, batch_size=ROWS, **options)
+    rows = np.concatenate([moons, moons[twice]])
+    other = quietly(doubled, rows, batch_size=len(rows), **options)
+    np.testing.assert_allclose(one.train, other.train, rtol=1e-12)
+    for name, parameter in doubled.parameters.items():
+        np.testing.assert_allclose(weighted.parameters[name], parameter, rtol=1e-9, atol=1e-12)
+
+
+def test_a_split_is_a_fit_of_its_rows():
+    """Rows, contexts and weights of the two parts stay together."""
+    rng = np.random.default_rng(4)
+    x, context = rng.normal(size=(ROWS, 3)), rng.normal(size=(ROWS, 2))
+    weights = rng.uniform(0.1, 2, ROWS)
+    split, parts = (new_flow(features=3, context=2) for _ in range(2))
+    one = quietly(split, x, context, weights, validation=0.3, jitter=0.1)
+    a, b = cf._core.split_rows(ROWS, 0.3, 5)
+    assert np.array_equal(np.sort(np.concatenate([a, b])), np.arange(ROWS)) and len(b) == 180
+    held_out = (x[b], context[b], weights[b])
+    other = quietly(parts, x[a], context[a], weights[a], validation=held_out, jitter=0.1)
+    assert same(split, parts)
+    assert (one.train, one.validation) == (other.train, other.validation)
+
+
+def test_validation_is_the_weighted_mean(moons):
+    rows = np.tile(moons + 1, (60, 1))  # more than are scored at once
+    weights = np.random.default_rng(3).uniform(0, 2, len(rows))
+    flow = new_flow("float64")
+    history = quietly(flow, moons, validation=(rows, None, weights), epochs=1)
+    loss, _ = flow.loss_and_grad(rows, weights=weights)
+    assert history.validation == pytest.approx([loss], rel=1e-12)
+
+
+def test_one_context_row_serves_all(moons):
+    one, all_rows = (new_flow(context=2) for _ in range(2))
+    quietly(one, moons, [0.5, -1.0], validation=0.2)
+    quietly(all_rows, moons, np.tile([0.5, -1.0], (ROWS, 1)), validation=0.2)
+    assert same(one, all_rows)
 
 
 # -- what it learns -- #
@@ -161,6 +253,16 @@ def test_standardisation_is_set_from_the_data(moons):
     assert np.array_equal(values, kept)
 
 
+def test_standardisation_counts_weights_and_noise():
+    x = np.array([[1.0, 7.0], [2.0, 7.0], [5.0, 7.0]])
+    weights, flow = np.array([2.0, 1.0, 1.0]), new_flow()
+    quietly(flow, x, weights=weights, jitter=[0.6, 0.0])
+    (values,) = flow.buffers.values()
+    mean = np.average(x[:, 0], weights=weights)
+    variance = np.average((x[:, 0] - mean) ** 2, weights=weights) + 0.6**2 / 12
+    np.testing.assert_allclose(values, [mean + 0.3, 7.0, np.sqrt(variance), 1.0], rtol=1e-14)
+
+
 def test_jitter_makes_integers_a_density():
     x = np.random.default_rng(0).integers(0, 4, size=(3000, 1)).astype(np.int8)
     flow = cf.realnvp(1, layers=2, hidden=(8,), seed=0)
@@ -188,6 +290,33 @@ def test_threads_give_the_same_bits(moons):
     assert all(same(flows[0], flow) for flow in flows[1:])
 
 
+def test_fits_side_by_side_give_the_same_bits(moons):
+    flows = [new_flow() for _ in range(4)]
+    options = {"validation": 0.2, "epochs": 5}
+    callers = [
+        threading.Thread(target=quietly, args=(flow, moons), kwargs=options) for flow in flows[1:]
+    ]
+    for caller in callers:
+        caller.start()
+    quietly(flows[0], moons, **options)
+    for caller in callers:
+        caller.join()
+    assert all(same(flows[0], flow) for flow in flows[1:])
+
+
+def test_data_are_read_in_place(tmp_path):
+    x = np.memmap(tmp_path / "x.bin", np.float64, "w+", shape=(50_000, 40))
+    x[:] = np.random.default_rng(0).normal(size=x.shape)
+    flow = cf.realnvp(40, layers=1, hidden=(4,), seed=0)
+    tracemalloc.start()
+    try:
+        quietly(flow, x, validation=0.1, epochs=1, batch_size=5000, jitter=0.1)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < x.nbytes / 8  # row numbers, but no rows
+
+
 def test_layouts_and_dtypes_give_the_same_bits(moons, tmp_path):
     x = moons.astype(np.float32)
     mapped = np.memmap(tmp_path / "x.bin", np.float32, "w+", shape=x.shape)
@@ -197,49 +326,6 @@ def test_layouts_and_dtypes_give_the_same_bits(moons, tmp_path):
         flows.append(new_flow())
         quietly(flows[-1], variant, validation=0.2)
     assert all(same(flows[0], flow) for flow in flows[1:])
-
-
-@pytest.mark.parametrize("schedule", ["constant", "cosine", "plateau"])
-def test_resume_is_the_uninterrupted_fit(moons, tmp_path, schedule):
-    path = tmp_path / "checkpoint.safetensors"
-    options = {
-        "epochs": 8,
-        "validation": 0.2,
-        "schedule": schedule,
-        "jitter": 0.05,
-        "batch_size": 100,
-    }
-    whole, part, rest = new_flow(), new_flow(), new_flow()
-    history = quietly(whole, moons, **options)
-    stopped = quietly(
-        part, moons, **options, checkpoint=path, callback=lambda report: report.epoch == 3
-    )
-    assert stopped.stopped == "callback" and len(stopped.train) == 3
-    resumed = quietly(rest, moons, **options, resume=path)
-    assert same(whole, rest)
-    assert resumed.train == history.train and resumed.validation == history.validation
-
-
-def test_resume_refuses_another_fit(moons, tmp_path):
-    path = tmp_path / "checkpoint.safetensors"
-    quietly(new_flow(), moons, checkpoint=path)
-    for change, message in (
-        ({"batch_size": 99}, "batch_size"),
-        ({"optimizer": cf.Adam(0.5)}, "optimizer"),
-        ({"seed": 6}, "seed"),
-    ):
-        flow = new_flow()
-        before = flow.astype("float32")
-        with pytest.raises(ValueError, match=message):
-            quietly(flow, moons, **change, resume=path)
-        assert same(flow, before)
-    with pytest.raises(ValueError, match="another flow"):
-        quietly(cf.realnvp(2, layers=2, hidden=(4,)), moons, resume=path)
-    with pytest.raises(OSError, match="nowhere"):
-        quietly(new_flow(), moons, resume=tmp_path / "nowhere")
-    path.write_bytes(path.read_bytes()[:-7])
-    with pytest.raises(ValueError):
-        quietly(new_flow(), moons, resume=path)
 
 
 # -- stopping -- #
@@ -257,18 +343,50 @@ def test_patience_keeps_the_best_weights(moons):
     assert -flow.log_prob(moons[index]).mean() == pytest.approx(best, rel=1e-5)
 
 
+def test_without_validation_the_last_weights_stay(moons):
+    x, flow, seen = moons.copy(), new_flow(), []
+
+    def look(report):
+        seen.append([parameter.copy() for parameter in flow.parameters.values()])
+        x[:] += 1  # so that epochs become worse
+
+    history = quietly(flow, x, callback=look)
+    assert history.train[-1] > history.train[0] and history.best_epoch is None
+    assert all(map(np.array_equal, flow.parameters.values(), seen[-1]))
+
+
+def test_plateau_follows_the_losses(moons):
+    history = quietly(
+        new_flow(),
+        moons,
+        epochs=60,
+        batch_size=50,
+        optimizer=cf.Adam(0.1),
+        schedule=cf.Plateau(factor=0.7, patience=2),
+        validation=0.2,
+    )
+    best, waited, rate = np.inf, 0, 0.1
+    for loss, used in zip(history.validation, history.learning_rate, strict=True):
+        assert used == pytest.approx(rate, rel=1e-12)
+        waited = 0 if loss < best else waited + 1
+        best = min(best, loss)
+        if waited == 2:
+            rate, waited = rate * 0.7, 0
+    assert rate < 0.1
+
+
 def test_plateau_lowers_the_rate(moons):
     flow = new_flow()
     history = quietly(
         flow,
         moons,
-        epochs=7,
+        epochs=9,
         optimizer=cf.SGD(1e-30),
         schedule=cf.Plateau(factor=0.1, patience=2, final=0.01),
         validation=0.2,
     )
     np.testing.assert_allclose(
-        np.array(history.learning_rate) / 1e-30, [1, 1, 1, 0.1, 0.1, 0.01, 0.01]
+        np.array(history.learning_rate) / 1e-30, [1, 1, 1, 0.1, 0.1] + [0.01] * 4
     )
 
 
@@ -280,8 +398,29 @@ def test_interrupt_returns_the_history(moons):
     start = time.monotonic()
     history = quietly(flow, moons, validation=0.2, epochs=10**9)
     assert history.stopped == "interrupted" and time.monotonic() - start < 5
-    assert history.best_epoch is not None
-    assert np.isfinite(flow.log_prob(moons)).all()  # and the flow is free again
+    lists = (history.train, history.validation, history.learning_rate, history.steps)
+    assert {len(values) for values in lists} == {len(history.seconds)}
+    best = history.validation[history.best_epoch - 1]
+    assert best == min(history.validation)
+    held_out = moons[cf._core.split_rows(ROWS, 0.2, 5)[1]]
+    assert -flow.log_prob(held_out).mean() == pytest.approx(best, rel=1e-5)
+
+
+def test_interrupt_cuts_a_long_epoch_short():
+    x = np.random.default_rng(0).normal(size=(1_000_000, 2))
+    flow = cf.realnvp(2, layers=8, hidden=(64, 64), seed=0)
+    threading.Timer(1.0, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+    start = time.monotonic()
+    history = quietly(flow, x, batch_size=16)
+    assert history.stopped == "interrupted" and time.monotonic() - start < 3
+    assert history.train == [] and repr(history) == "History(no epochs, stopped='interrupted')"
+    assert any(parameter.any() for parameter in flow.parameters.values())
+
+
+def test_ctrl_c_in_the_callback_interrupts(moons):
+    flow = new_flow()
+    history = quietly(flow, moons, callback=lambda report: signal.raise_signal(signal.SIGINT))
+    assert history.stopped == "interrupted" and len(history.train) == 1
 
 
 def test_divergence_is_told_and_no_harm_is_done(moons):
@@ -293,6 +432,46 @@ def test_divergence_is_told_and_no_harm_is_done(moons):
         assert np.array_equal(parameter, before[name])
 
 
+@pytest.mark.parametrize("validated", [False, True])
+def test_a_late_divergence_keeps_the_best_epoch(moons, validated):
+    x, flow, losses, weights = moons.copy(), new_flow(), [], []
+
+    def spoil(report):
+        losses.append(report.validation if validated else report.train)
+        weights.append([parameter.copy() for parameter in flow.parameters.values()])
+        if report.epoch == 4:
+            x[:] = 1e300
+
+    with pytest.raises(cf.NumericalError, match="epoch 5"):
+        quietly(
+            flow,
+            x,
+            epochs=9,
+            batch_size=10,
+            callback=spoil,
+            validation=moons if validated else None,
+            optimizer=cf.Adam(0.02),
+        )
+    best = weights[int(np.argmin(losses))]
+    assert all(map(np.array_equal, flow.parameters.values(), best))
+    flow.log_prob(moons)  # not held
+
+
+def test_a_step_that_overflows_is_skipped(moons):
+    x, flow, best = moons.copy(), new_flow(), []
+
+    def spoil(report):
+        x[9] = 1e300
+        best.append(report.best)
+
+    history = quietly(flow, x, epochs=30, batch_size=300, validation=moons, callback=spoil)
+    assert history.skipped == 29 and history.steps == list(range(2, 32))  # not 20 in a row
+    assert np.isfinite(history.train).all() and "29 steps skipped" in repr(history)
+    lowest = np.minimum.accumulate([np.inf, *history.validation])
+    assert best == list(history.validation < lowest[:-1])
+    assert np.isfinite(flow.log_prob(moons)).all()
+
+
 def test_the_flow_is_held_meanwhile(moons):
     flow, errors = new_flow(), []
 
@@ -300,6 +479,7 @@ def test_the_flow_is_held_meanwhile(moons):
         for call in (lambda: flow.log_prob(moons), lambda: flow.fit(moons)):
             with pytest.raises(RuntimeError):
                 call()
+        assert np.isfinite(copy.copy(flow).log_prob(moons)).all()
         errors.append(report.epoch)
 
     quietly(flow, moons, callback=look)
@@ -326,17 +506,66 @@ def test_frozen_parameters_do_not_move(moons):
         assert np.array_equal(parameter, before[name]) == name.startswith("layers.1.")
 
 
-def test_progress_lines(moons, capsys):
-    quietly(new_flow(), moons, validation=0.2, progress=True)
-    last = capsys.readouterr().err.strip().splitlines()[-1]
-    assert last.startswith("epoch 3/3: loss ") and "validation" in last and "rows/s" in last
+def test_history_is_plain_data(moons):
+    history = quietly(new_flow(), moons, validation=0.2)
+    assert json.loads(json.dumps(history.to_dict())) == history.to_dict()
+    assert (history.seconds, history.steps) == (sorted(history.seconds), [2, 4, 6])
+    assert quietly(new_flow(), moons).validation == [None] * 3
+
+
+# -- progress -- #
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def shown(monkeypatch, stream, **options):
+    monkeypatch.setattr(sys, "stderr", stream)
+    quietly(new_flow(), moons_rows(), **{"validation": 0.2, **options})
+    return stream.getvalue()
+
+
+def test_progress_is_a_line_where_nobody_watches(monkeypatch):
+    text = shown(monkeypatch, io.StringIO(), progress=True)
+    assert re.fullmatch(r"epoch 3/3: loss \S+, validation \S+, [\d,]+ rows/s\n", text)
+    assert shown(monkeypatch, io.StringIO(), progress="auto") == ""
+
+
+def test_progress_is_a_bar_on_a_terminal(monkeypatch):
+    text = shown(monkeypatch, Terminal(), progress="auto")
+    last = text.rstrip("\n").split("\r")[-1]
+    assert last.startswith("epoch 3/3: 100%") and "rows/s" in last
+    assert "loss " in last and "validation " in last
+    assert shown(monkeypatch, Terminal(), progress=False) == ""
+
+
+def test_progress_needs_no_tqdm(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tqdm", None)
+    assert shown(monkeypatch, Terminal(), progress=True).startswith("epoch 3/3: loss ")
+
+
+def test_lines_are_seconds_apart(monkeypatch):
+    clock = iter(range(1000))  # a second a look
+    monkeypatch.setattr("cflows.progress.time.monotonic", lambda: next(clock))
+    lines = Lines(epochs=5, rows=100, done=0)
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    for epoch in range(1, 6):
+        lines.show(epoch, 50 if epoch == 2 else 100, "loss 1")
+    lines.close()
+    assert sys.stderr.getvalue().splitlines() == [
+        "epoch 2/5 (50%): loss 1, 75 rows/s",
+        "epoch 4/5: loss 1, 125 rows/s",
+        "epoch 5/5: loss 1, 100 rows/s",
+    ]
 
 
 # -- bad input -- #
 
 
 def spoiled(row, value):
-    x = data.toy("moons").sample(ROWS, seed=0)
+    x = moons_rows()
     x[row, 1] = value
     return x
 
@@ -355,30 +584,73 @@ def spoiled(row, value):
         ({"batch_size": 0}, ValueError, "batch_size"),
         ({"batch_size": 2.5}, TypeError, "batch_size"),
         ({"epochs": 0}, ValueError, "epochs"),
-        ({"patience": 0}, ValueError, "patience"),
+        ({"patience": 0, "validation": 0.5}, ValueError, "patience"),
+        ({"patience": 3}, ValueError, "patience needs validation"),
         ({"clip_norm": -1.0}, ValueError, "clip_norm"),
+        ({"clip_norm": np.nan}, ValueError, "clip_norm"),
+        ({"clip_norm": "5"}, TypeError, "clip_norm"),
         ({"seed": -1}, ValueError, "seed"),
+        ({"seed": 2**64}, ValueError, "seed"),
+        ({"seed": 0.5}, TypeError, "seed"),
         ({"context": np.zeros((ROWS, 1))}, (TypeError, ValueError), "context"),
         ({"weights": np.ones(3)}, ValueError, "weights"),
         ({"weights": -np.ones(ROWS)}, ValueError, "weight of row 0"),
         ({"weights": np.zeros(ROWS)}, ValueError, "all weights are 0"),
+        ({"weights": np.where(np.arange(ROWS) == 17, np.nan, 1)}, ValueError, "weight of row 17"),
+        (
+            {"weights": np.where(np.arange(ROWS) == 17, -1, 1), "validation": 0.5},
+            ValueError,
+            "weight of row 17",
+        ),
+        ({"weights": np.ones(ROWS, complex)}, TypeError, "weights"),
         ({"validation": 0.0}, ValueError, "fraction"),
         ({"validation": 1.5}, ValueError, "fraction"),
         ({"validation": 0.9999}, ValueError, "no rows to train"),
+        ({"validation": 1}, ValueError, "fraction"),
+        ({"validation": True}, TypeError, "bool"),
+        ({"validation": ()}, ValueError, "0 parts"),
+        ({"validation": np.zeros((5, 3))}, ValueError, r"validation must have shape \(n, 2\)"),
+        ({"validation": np.zeros((0, 2))}, ValueError, "validation data: no rows"),
         ({"validation": spoiled(3, np.nan)}, ValueError, "validation data: row 3"),
+        ({"validation": (np.zeros((5, 2)), None, np.zeros(5))}, ValueError, "all weights are 0"),
+        ({"x": spoiled(17, np.nan), "validation": 0.5}, ValueError, "row 17"),
         ({"jitter": [1.0, 2.0, 3.0]}, ValueError, "jitter"),
         ({"jitter": -1.0}, ValueError, "jitter"),
+        ({"jitter": [np.inf, 0.0]}, ValueError, "jitter"),
+        ({"jitter": [[1.0, 2.0]]}, ValueError, "jitter"),
+        ({"jitter": 1j}, TypeError, "jitter"),
         ({"optimizer": cf.Adam(0.0)}, ValueError, "learning_rate"),
         ({"optimizer": cf.Adam(beta1=1.0)}, ValueError, "beta1"),
+        ({"optimizer": "adam"}, TypeError, "Adam, AdamW or SGD"),
+        ({"optimizer": cf.Adam("fast")}, TypeError, "real number"),
+        ({"schedule": 3}, TypeError, "Constant, Cosine or Plateau"),
+        ({"schedule": cf.Cosine(warmup=-1)}, ValueError, "warmup"),
+        ({"schedule": cf.Cosine(final=2.0)}, ValueError, "final"),
         ({"schedule": "sideways"}, ValueError, "'constant', 'cosine', 'plateau'"),
         ({"schedule": cf.Plateau(factor=2.0)}, ValueError, "factor"),
+        ({"progress": "yes"}, ValueError, "progress"),
+        ({"callback": 3}, TypeError, "callback"),
+        ({"checkpoint": 3}, TypeError, "PathLike"),
+        ({"checkpoint": "nowhere/at/all.safetensors"}, OSError, "nowhere"),
+        ({"resume": "nowhere.safetensors"}, OSError, "nowhere"),
     ],
 )
 def test_bad_input_changes_nothing(moons, arguments, error, message):
     flow = new_flow()
-    before = flow.astype("float32")
+    before = contents(flow)
     arguments = {"x": moons, "progress": False, **arguments}
     with pytest.raises(error, match=message):
         flow.fit(**arguments)
-    assert same(flow, before)
+    assert contents(flow) == before
     flow.log_prob(moons)  # not held
+
+
+def test_a_missing_context_changes_nothing(moons):
+    flow = new_flow(context=2)
+    before = contents(flow)
+    for context in (None, np.zeros((ROWS, 3)), np.zeros((ROWS - 1, 2)), np.full((ROWS, 2), np.nan)):
+        with pytest.raises(ValueError, match="context"):
+            quietly(flow, moons, context)
+        with pytest.raises(ValueError, match="context"):
+            quietly(flow, moons, np.zeros(2), validation=(moons, context))
+    assert contents(flow) == before

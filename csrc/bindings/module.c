@@ -9,6 +9,7 @@
 #include "bindings/layer.h"
 #include "bindings/spec.h"
 #include "bindings/trainer.h"
+#include "bindings/training_rows.h"
 #include "simd/simd.h"
 
 static struct PyModuleDef definition;

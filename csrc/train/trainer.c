@@ -348,7 +348,7 @@ static void judge(cf_trainer *t, double loss) {
     memcpy(t->best, cf_flow_parameters(t->flow), slab_bytes(t));
 }
 
-static cf_stop why_stop(const cf_trainer *t) {
+cf_stop cf_trainer_stop(const cf_trainer *t) {
     const cf_train_progress *p = &t->progress;
     uint64_t patience = t->validation.rows > 0 ? t->options.patience : 0;
     if (p->epoch >= t->options.epochs)
@@ -379,6 +379,6 @@ cf_status cf_trainer_epoch(cf_trainer *t, cf_poll poll, void *context, cf_epoch_
     judge(t, loss);
     cf_schedule_observe(&t->options.schedule, &p->plateau, loss);
     report->best = t->validation.rows > 0 && p->best_epoch == p->epoch;
-    report->stop = why_stop(t);
+    report->stop = cf_trainer_stop(t);
     return CF_OK;
 }

@@ -70,6 +70,9 @@ cf_status cf_trainer_new(cf_trainer **out, cf_flow *flow, const cf_data *train,
 cf_status cf_trainer_epoch(cf_trainer *trainer, cf_poll poll, void *context,
                            cf_epoch_report *report);
 
+/* Why no epoch is to follow, as far as that depends on the epochs run; CF_RUNNING if one is. */
+cf_stop cf_trainer_stop(const cf_trainer *trainer);
+
 cf_train_state cf_trainer_state(cf_trainer *trainer);
 
 /* CF_INVALID unless the trainer could have come to that progress. */

@@ -1,109 +1,167 @@
-"""Checkpoints of a fit: all that its next epoch depends on, in one safetensors file."""
+"""Checkpoints of a fit: all that its next epoch depends on, in one safetensors file.
+
+Tensors are ``parameters.*``, ``buffers.*``, ``state.*`` (of the trainer) and ``history.*``; the
+metadata are the format, what the fit was asked for, as JSON, and a checksum.
+"""
 
 from __future__ import annotations
 
 import json
-import os
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .history import History
+from .history import History, number_or_none
+from .persist import checksum
 from .safetensors import read_safetensors, write_safetensors
 from .strict_json import parse
 
 if TYPE_CHECKING:
     from .flow import Flow
 
-__all__ = ["Checkpoint"]
+__all__ = ["Checkpoint", "architecture"]
 
 FORMAT = "cflows-checkpoint-1"
-Path = str | os.PathLike[str]
+
+Tensors = dict[str, NDArray[Any]]
+Terms = dict[str, Any]  # of JSON
+
+_LISTS = ("train", "validation", "learning_rate", "steps", "seconds")
+_LONGEST = 100  # of what a message shows of a value
 
 
-class Checkpoint:
-    """A fit's options, the trainer's state, the history, the flow's parameters and buffers."""
+class Checkpoint(NamedTuple):
+    """A fit at the end of an epoch.
 
-    def __init__(
-        self,
-        options: dict[str, Any],
-        state: dict[str, Any],
-        history: History,
-        parameters: dict[str, NDArray[Any]],
-        buffers: dict[str, NDArray[Any]],
-    ) -> None:
-        self.options, self.state, self.history = options, state, history
-        self.parameters, self.buffers = parameters, buffers
+    Parameters
+    ----------
+    terms : dict
+        What has to be the same for the fit to go on, by name.
+    parameters, buffers : dict of str to ndarray
+        Of the flow.
+    state : dict
+        What `_core.Trainer.state` gives.
+    history : History
+    """
 
-    def write(self, path: Path) -> None:
-        """Write to a temporary file and rename it."""
-        tensors = {f"parameters.{name}": array for name, array in self.parameters.items()}
-        tensors |= {f"buffers.{name}": array for name, array in self.buffers.items()}
-        numbers = {}
-        for name, value in self.state.items():
-            if isinstance(value, np.ndarray):
-                tensors[f"state.{name}"] = value
-            else:
-                numbers[name] = repr(value)  # floats may be infinite
-        metadata = {
-            "format": FORMAT,
-            "options": json.dumps(self.options),
-            "state": json.dumps(numbers),
-            "history": json.dumps(self.history.to_dict()),
+    terms: Terms
+    parameters: Tensors
+    buffers: Tensors
+    state: dict[str, Any]
+    history: History
+
+    def write(self, path: str) -> None:
+        """Write to a temporary file, and rename it; OSError if that fails."""
+        tensors = {
+            **_named("parameters", self.parameters),
+            **_named("buffers", self.buffers),
+            **_named("state", {name: np.asarray(value) for name, value in self.state.items()}),
+            **_named("history", _packed(self.history)),
         }
+        metadata = {"format": FORMAT, "terms": json.dumps(self.terms)}
+        metadata["checksum"] = checksum(tensors, metadata)
         write_safetensors(path, tensors, metadata)
 
     @classmethod
-    def read(cls, path: Path) -> Checkpoint:
+    def read(cls, path: str) -> Checkpoint:
         """Read what `write` wrote; ValueError if the file is anything else."""
         tensors, metadata = read_safetensors(path)
         if metadata.get("format") != FORMAT:
-            raise ValueError(f"{os.fspath(path)} is no checkpoint of a fit")
+            raise ValueError(f"{path}: not a checkpoint of a fit that this version reads")
         try:
-            state: dict[str, Any] = {
-                name: float(value) if "." in value or "n" in value else int(value)
-                for name, value in parse(metadata["state"]).items()
-            }
-            history = History(**parse(metadata["history"]))
-            options = parse(metadata["options"])
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
-            raise ValueError(f"{os.fspath(path)}: damaged checkpoint: {error}") from error
-        groups: dict[str, dict[str, NDArray[Any]]] = {"parameters": {}, "buffers": {}, "state": {}}
+            return cls._checked(tensors, metadata)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{path}: damaged checkpoint: {error}") from error
+
+    @classmethod
+    def _checked(cls, tensors: Tensors, metadata: dict[str, str]) -> Checkpoint:
+        if metadata.pop("checksum") != checksum(tensors, metadata):
+            raise ValueError("the checksum is not that of the contents")
+        groups: dict[str, Tensors] = {"parameters": {}, "buffers": {}, "state": {}, "history": {}}
         for name, array in tensors.items():
             group, _, rest = name.partition(".")
-            if group not in groups:
-                raise ValueError(f"{os.fspath(path)}: unexpected tensor {name!r}")
             groups[group][rest] = array
-        state |= groups["state"]
-        return cls(options, state, history, groups["parameters"], groups["buffers"])
+        state = {
+            name: array if array.ndim else array.item() for name, array in groups["state"].items()
+        }
+        terms = parse(metadata["terms"])
+        if type(terms) is not dict or type(terms["seed"]) is not int:
+            raise ValueError("it does not say of which fit it is")
+        history = _unpacked(groups["history"])
+        if type(state["epoch"]) is not int or len(history.train) != state["epoch"]:
+            raise ValueError("the history is not that of the state")
+        return cls(terms, groups["parameters"], groups["buffers"], state, history)
 
-    def check(self, path: Path, flow: Flow, options: dict[str, Any]) -> None:
-        """Raise ValueError unless the checkpoint is of this flow and these options."""
-        for name in sorted(options.keys() | self.options.keys()):
-            ours, theirs = options.get(name), self.options.get(name)
+    def check_terms(self, path: str, terms: Terms) -> None:
+        """Raise ValueError, with the first difference, unless the terms are the checkpoint's."""
+        for name in {**self.terms, **terms}:
+            ours, theirs = terms.get(name), self.terms.get(name)
             if ours != theirs:
                 raise ValueError(
-                    f"{os.fspath(path)} was made with {name}={theirs!r}, this fit has {ours!r}"
+                    f"{path} is of a fit with {name}={_shown(theirs)}, this one has "
+                    f"{name}={_shown(ours)}"
                 )
-        for kind, ours, theirs in (
-            ("parameter", flow.parameters, self.parameters),
-            ("buffer", flow.buffers, self.buffers),
-        ):
-            if ours.keys() != theirs.keys():
-                odd = sorted(ours.keys() ^ theirs.keys())[0]
-                raise ValueError(f"{os.fspath(path)} is of another flow: {kind} {odd!r}")
-            for name, array in ours.items():
-                found = theirs[name]
-                if found.shape != array.shape or found.dtype != array.dtype:
-                    raise ValueError(
-                        f"{os.fspath(path)}: {kind} {name!r} must be {array.dtype} {array.shape}, "
-                        f"got {found.dtype} {found.shape}"
-                    )
+
+    def check_tensors(self, path: str, flow: Flow) -> None:
+        """Raise ValueError unless the tensors are those of such a flow."""
+        for theirs, ours in ((self.parameters, flow.parameters), (self.buffers, flow.buffers)):
+            if _layout(theirs) != _layout(ours):
+                raise ValueError(f"{path}: damaged checkpoint: other tensors than the flow's")
 
     def restore(self, flow: Flow) -> None:
-        """Copy the parameters and buffers into the flow."""
-        for name, array in flow.parameters.items():
-            array[...] = self.parameters[name]
-        for name, array in flow.buffers.items():
-            array[...] = self.buffers[name]
+        """Write the parameters and buffers into a flow that they have been checked against."""
+        for theirs, ours in ((self.parameters, flow.parameters), (self.buffers, flow.buffers)):
+            for name, array in ours.items():
+                array[...] = theirs[name]
+
+
+def architecture(flow: Flow) -> Terms:
+    """What makes a flow another one, by name."""
+    layers = {f"layers.{i}": repr(layer.spec) for i, layer in enumerate(flow.layers)}
+    return {
+        "features": flow.features,
+        "context_features": flow.context_features,
+        "dtype": str(flow.dtype),
+        "base": repr(flow.base),
+        **layers,
+        "frozen": list(flow.frozen),
+    }
+
+
+def _named(group: str, tensors: Mapping[str, NDArray[Any]]) -> Tensors:
+    return {f"{group}.{name}": array for name, array in tensors.items()}
+
+
+def _layout(tensors: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
+    return {name: (array.shape, array.dtype) for name, array in tensors.items()}
+
+
+def _kinds(tensors: Tensors) -> dict[str, Any]:
+    return {name: (array.ndim, array.dtype) for name, array in tensors.items()}
+
+
+def _packed(history: History) -> Tensors:
+    """The history in arrays, whose floats may be NaN where JSON's may not."""
+    tensors = {name: np.array(getattr(history, name), np.float64) for name in _LISTS}
+    tensors["steps"] = np.array(history.steps, np.int64)
+    tensors["skipped"] = np.array(history.skipped)
+    tensors["best_epoch"] = np.array(history.best_epoch or 0)
+    return tensors
+
+
+def _unpacked(tensors: Tensors) -> History:
+    if _kinds(tensors) != _kinds(_packed(History())):
+        raise ValueError("the history is not made of the arrays that it should be")
+    lists = {name: tensors[name].tolist() for name in _LISTS}
+    lists["validation"] = [number_or_none(value) for value in lists["validation"]]
+    best = tensors["best_epoch"].item()
+    if {len(values) for values in lists.values()} != {len(lists["train"])}:
+        raise ValueError("the lists of the history differ in length")
+    return History(**lists, skipped=tensors["skipped"].item(), best_epoch=best or None)
+
+
+def _shown(value: Any) -> str:
+    text = value if isinstance(value, str) else repr(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"

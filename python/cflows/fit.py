@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,7 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 from . import _core
 from .history import EpochReport, History
 from .optim import Adam, Constant, Cosine, Optimizer, Plateau, Schedule
-from .progress import Progress
+from .progress import Progress, new_progress
+from .training_rows import TrainingRows, fingerprint, read_rows, read_validation
 
 if TYPE_CHECKING:
     from .checkpoint import Checkpoint
@@ -21,10 +23,9 @@ if TYPE_CHECKING:
 
 __all__ = ["fit"]
 
-Array = NDArray[Any]
-# x, context, weights by row of the index, row numbers
-Rows = tuple[Any, Any, Array | None, Array | None]
 Path = str | os.PathLike[str]
+Tensors = dict[str, NDArray[Any]]
+Callback = Callable[[EpochReport], Any]
 
 SCHEDULES: dict[str, Schedule] = {
     "constant": Constant(),
@@ -32,141 +33,6 @@ SCHEDULES: dict[str, Schedule] = {
     "plateau": Plateau(),
 }
 SECONDS_BETWEEN_CHECKPOINTS = 1.0
-
-
-def _array(values: ArrayLike | None) -> Any:
-    """`values` itself if it is an array, so that it is read in place."""
-    return values if values is None or isinstance(values, np.ndarray) else np.asarray(values)
-
-
-def _weights(weights: ArrayLike | None, rows: int) -> Array | None:
-    if weights is None:
-        return None
-    array = np.asarray(weights)
-    if array.dtype.kind not in "biuf":
-        raise TypeError(f"weights must be real numbers, got {array.dtype}")
-    if array.shape != (rows,):
-        raise ValueError(f"weights must have shape ({rows},), one a row, got {array.shape}")
-    return array.astype(np.float64)
-
-
-def _split(
-    x: Any, context: Any, weights: Array | None, validation: Any, seed: int
-) -> tuple[Rows, Rows | None]:
-    """The rows to train on and those to validate with."""
-    if validation is None:
-        return (x, context, weights, None), None
-    if isinstance(validation, (int, float)) and not isinstance(validation, bool):
-        train, held_out = _core.split_rows(len(x), float(validation), seed)
-        pick = [None if weights is None else weights[index] for index in (train, held_out)]
-        return (x, context, pick[0], train), (x, context, pick[1], held_out)
-    parts = validation if isinstance(validation, tuple) else (validation,)
-    if len(parts) > 3:
-        raise ValueError(f"validation must be (x, context, weights), got {len(parts)} parts")
-    parts = (*parts, None, None)[:3]
-    held = _array(parts[0])
-    other = (held, _array(parts[1]), _weights(parts[2], len(held)), None)
-    return (x, context, weights, None), other
-
-
-def _checkpoint() -> type[Checkpoint]:
-    """The class, which imports what a fit without checkpoints does not need."""
-    from .checkpoint import Checkpoint
-
-    return Checkpoint
-
-
-def _count(name: str, value: Any, least: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        raise TypeError(f"{name} must be an int, got {value!r}")
-    if not least <= value < 1 << 63:
-        raise ValueError(f"{name} must be at least {least}, got {value}")
-    return int(value)
-
-
-def _schedule(schedule: str | Schedule) -> Schedule:
-    if isinstance(schedule, str):
-        if schedule not in SCHEDULES:
-            known = ", ".join(map(repr, SCHEDULES))
-            raise ValueError(f"schedule must be one of {known} or an object, got {schedule!r}")
-        return SCHEDULES[schedule]
-    if not isinstance(schedule, (Constant, Cosine, Plateau)):
-        raise TypeError(f"schedule must be a Constant, Cosine or Plateau, got {schedule!r}")
-    return schedule
-
-
-def _jitter(jitter: ArrayLike | None, features: int) -> Array | None:
-    if jitter is None:
-        return None
-    array = np.asarray(jitter, dtype=np.float64)
-    return np.full(features, array) if array.ndim == 0 else array
-
-
-class _Run:
-    """One fit that is under way."""
-
-    def __init__(
-        self,
-        flow: Flow,
-        trainer: _core.Trainer,
-        rows: int,
-        options: dict[str, Any],
-        history: History,
-        progress: Progress,
-        checkpoint: Path | None,
-        callback: Callable[[EpochReport], Any] | None,
-    ) -> None:
-        self.flow, self.trainer, self.rows, self.options = flow, trainer, rows, options
-        self.history, self.progress = history, progress
-        self.checkpoint, self.callback = checkpoint, callback
-        self.before = history.seconds[-1] if history.seconds else 0.0
-        self.start = time.monotonic()
-        self.last_checkpoint = -np.inf
-        self.saved: dict[str, Any] | None = None
-
-    def poll(self, report: tuple[Any, ...], rows: int) -> None:
-        self.progress.poll(EpochReport(*report), rows)
-
-    def epoch(self) -> str | None:
-        """Run one epoch; why the fit stops after it, or None."""
-        report = EpochReport(*self.trainer.epoch(self.poll))
-        self.history.add(report, self.before + time.monotonic() - self.start)
-        self.progress.epoch(report, self.rows)
-        stop = report.stop
-        if self.callback is not None and self.callback(report) is True:
-            stop = stop or "callback"
-        self.write_checkpoint(last=stop is not None)
-        return stop
-
-    def write_checkpoint(self, last: bool) -> None:
-        if self.checkpoint is None:
-            return
-        due = time.monotonic() - self.last_checkpoint >= SECONDS_BETWEEN_CHECKPOINTS
-        if not (due or last):
-            return
-        _checkpoint()(
-            self.options,
-            self.trainer.state(),
-            self.history,
-            dict(self.flow.parameters),
-            dict(self.flow.buffers),
-        ).write(self.checkpoint)
-        self.last_checkpoint = time.monotonic()
-
-    def go(self) -> History:
-        self.history.stopped = "running"
-        stop: str | None = None
-        try:
-            while stop is None:
-                stop = self.epoch()
-        except KeyboardInterrupt:
-            stop = "interrupted"
-        finally:
-            self.progress.close()
-            self.trainer.restore_best()
-            self.trainer.close()
-        self.history.stopped = stop
-        return self.history
 
 
 def fit(
@@ -184,20 +50,22 @@ def fit(
     patience: int | None = None,
     jitter: ArrayLike | None = None,
     seed: int | None = None,
-    progress: bool = True,
-    callback: Callable[[EpochReport], Any] | None = None,
+    progress: bool | Literal["auto"] = "auto",
+    callback: Callback | None = None,
     checkpoint: Path | None = None,
     resume: Path | None = None,
 ) -> History:
     """Learn the distribution of the rows of `x` by maximum likelihood.
 
     Minimises the mean negative log-likelihood in shuffled minibatches of ``B`` rows, the loss of
-    each being ``sum(w_i l_i) / (B mean(w))``. The loop runs in C, without the GIL.
+    each being ``sum(w_i l_i) / (B mean(w))`` with the mean over all training rows. The loop runs
+    in C, without the GIL.
 
     Parameters
     ----------
     x : array_like, shape (n, features)
-        Read in place, whatever its dtype and layout: also a `numpy.memmap` larger than memory.
+        Of finite numbers. An array is read in place, whatever its dtype and layout: also a
+        `numpy.memmap` larger than memory.
     context : array_like, shape (n, context_features) or (context_features,), optional
         For a flow with context, and only then.
     weights : array_like, shape (n,), optional
@@ -206,30 +74,36 @@ def fit(
         A fraction of the rows to hold out, or other rows: ``x`` or ``(x, context, weights)``. With
         it the weights of the best epoch are kept, else those of the last.
     epochs : int, default 100
+        Times to go through the rows at most.
     batch_size : int, optional
         None is 256, or all rows if there are fewer.
     optimizer : Adam, AdamW or SGD, optional
         None is ``Adam(1e-3)``.
     schedule : {'constant', 'cosine', 'plateau'} or Constant, Cosine or Plateau
-        Of the learning rate.
-    clip_norm : float, optional
+        Of the learning rate; a name is the class with its defaults.
+    clip_norm : float or None, default 5
         Gradients longer than this are shortened to it; None leaves them.
     patience : int, optional
         Stop after so many epochs without a better validation loss.
     jitter : float or array_like, shape (features,), optional
-        Uniform noise on ``[0, jitter)``, drawn afresh in every epoch: integer-valued columns make a
-        density unbounded. Validation rows get the same noise in every epoch.
+        Uniform noise on ``[0, jitter)``, drawn afresh in every epoch: columns of integers have an
+        unbounded density without. Validation rows get the same noise in every epoch.
     seed : int, optional
-        Of the split, the order of the rows and the noise; None draws one.
-    progress : bool, default True
-        Show progress on the standard error: a bar if tqdm is installed, else plain lines.
+        0 to 2**64 - 1, of the split, the order of the rows and the noise; None draws one, or goes
+        on with the checkpoint's.
+    progress : bool or 'auto', default 'auto'
+        Show progress on the standard error: a bar if tqdm is installed, else, or if nobody
+        watches, a line every few seconds. 'auto' does on a terminal and in a notebook.
     callback : callable, optional
-        Called after every epoch with an `EpochReport`; True stops. The flow cannot be used
-        meanwhile.
+        Called after every epoch with an `EpochReport`; anything true stops. The flow is held while
+        it is fitted: score a copy (`copy.copy`).
     checkpoint : path, optional
-        A file to write at the end of epochs, at most once a second, and at the end.
+        A file to keep what `resume` needs: written before the first epoch, at the end of epochs at
+        least a second apart, and when the fit ends.
     resume : path, optional
         A checkpoint to go on from. The result is, bit for bit, that of the uninterrupted fit.
+        Data and arguments must be the same, except for `patience` and, unless the schedule is
+        cosine, `epochs`.
 
     Returns
     -------
@@ -239,17 +113,29 @@ def fit(
     Raises
     ------
     ValueError
-        If the data hold NaN or infinity (the message tells the row), or an argument is out of
-        range; the flow is unchanged.
-    NumericalError
-        If 20 steps in a row overflowed; the best weights are in place.
+        If there are no rows, a number is NaN or infinite (the message tells the row) or an argument
+        is out of range, or the checkpoint is of another fit.
+    TypeError
+        If an argument is of the wrong kind.
+    OSError
+        If a checkpoint cannot be read or written.
     RuntimeError
         If the flow is in use by another thread.
+    NumericalError
+        If the loss or its gradient overflowed in 20 steps in a row. The flow then has the weights
+        of its best epoch, or without one those that it had.
+
+    See Also
+    --------
+    cflows.plot.learning_curve : draw the history.
 
     Notes
     -----
-    A fixed `Affine` at the end of the flow, with neither shift nor scale given, is first set to the
-    mean and the standard deviation of the training rows.
+    The first epoch sets a fixed `Affine` at the end of the flow, with neither shift nor scale
+    given, to the mean and the standard deviation of the training rows (with their noise).
+
+    If an exception is raised before the first epoch, the flow is as it was; if one is raised later,
+    say by `callback`, it has the best weights so far.
 
     Examples
     --------
@@ -257,62 +143,262 @@ def fit(
     >>> import cflows as cf
     >>> x = np.random.default_rng(0).normal(size=(500, 2)) @ [[2.0, 1.0], [0.0, 0.5]]
     >>> flow = cf.realnvp(features=2, layers=2, hidden=(16,), seed=0)
-    >>> history = flow.fit(x, validation=0.2, epochs=3, seed=0, progress=False)
+    >>> history = flow.fit(x, validation=0.2, epochs=3, seed=0)
     >>> len(history.train), history.stopped
     (3, 'epochs')
     """
-    data, given = _array(x), _array(context)
-    if data.ndim != 2:
-        raise ValueError(f"x must have shape (n, {self.features}), got {data.shape}")
+    source = None if resume is None else os.fsdecode(resume)
+    path = None if checkpoint is None else os.fsdecode(checkpoint)
+    saved = None if source is None else _checkpoint_class().read(source)
+    seed = _seed(seed, saved)
+    rows = read_rows(x, context, weights)
+    if rows.x.ndim != 2:
+        raise ValueError(f"x must have shape (n, {self.features}), got {rows.x.shape}")
+    rows, held_out = read_validation(rows, validation, seed)
     optimizer = Adam() if optimizer is None else optimizer
-    numbers, plan = optimizer._numbers(), _schedule(schedule)
-    saved = None if resume is None else _checkpoint().read(resume)
-    if seed is None:
-        seed = int(saved.options["seed"]) if saved else int.from_bytes(os.urandom(8), "little") >> 1
-    seed = _count("seed", seed, 0)
-    train, held_out = _split(data, given, _weights(weights, len(data)), validation, seed)
-    rows = len(data) if train[3] is None else len(train[3])
-    batch = min(256, max(rows, 1)) if batch_size is None else _count("batch_size", batch_size, 1)
-    epochs = _count("epochs", epochs, 1)
-    waits = 0 if patience is None else _count("patience", patience, 1)
-    if clip_norm is not None and not clip_norm > 0:
-        raise ValueError(f"clip_norm must be positive or None, got {clip_norm}")
-    clip = 0.0 if clip_norm is None else float(clip_norm)
-    noise = _jitter(jitter, self.features)
-    options: dict[str, Any] = {
-        "rows": len(data),
-        "training rows": rows,
-        "validation rows": 0 if held_out is None else len(held_out[0]),
-        "weights": weights is not None,
-        "optimizer": repr(optimizer),
-        "schedule": repr(plan),
-        "epochs": epochs,
-        "batch_size": batch,
-        "patience": waits,
-        "clip_norm": clip,
-        "jitter": None if noise is None else noise.tolist(),
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(f"optimizer must be an Adam, AdamW or SGD, got {optimizer!r}")
+    schedule = _schedule(schedule)
+    if patience is not None and held_out is None:
+        raise ValueError("patience needs validation")
+    if callback is not None and not callable(callback):
+        raise TypeError(f"callback must be callable, got {callback!r}")
+    if batch_size is None:
+        batch_size = max(1, min(256, len(rows)))  # no rows: for the core to tell
+    numbers: dict[str, Any] = {
+        "batch_size": _count("batch_size", batch_size),
+        "clip_norm": _clip_norm(clip_norm),
+        "jitter": _jitter(jitter, self.features),
         "seed": seed,
     }
-    if saved is not None and resume is not None:
-        saved.check(resume, self, options)
-    buffers = {name: array.copy() for name, array in self.buffers.items()}
     trainer = _core.Trainer(
-        self, train, held_out, numbers, plan._numbers(), epochs, batch, waits, clip, noise, seed
+        self,
+        rows.arrays,
+        None if held_out is None else held_out.arrays,
+        optimizer._settings(),
+        schedule._settings(),
+        epochs=_count("epochs", epochs),
+        patience=0 if patience is None else _count("patience", patience),
+        **numbers,
     )
-    history = History()
-    if saved is not None:
+    try:
+        terms: dict[str, Any] = {}
+        if path is not None or saved is not None:
+            terms = _terms(self, rows, held_out, repr(optimizer), schedule, epochs, numbers)
+        if source is not None and saved is not None:
+            _go_on(self, trainer, saved, source, terms, epochs)
+        history = History() if saved is None else saved.history
+        run = _Run(trainer, len(rows), history, callback)
+        if path is not None:
+            run.keeper = _Keeper(self, trainer, path, terms, run)
+        run.progress = new_progress(progress, epochs, len(rows), len(history.train))
+        return run.go()
+    finally:
+        trainer.close()
+
+
+class _Keeper:
+    """Keeps a checkpoint file: of the end of an epoch, and not too often."""
+
+    def __init__(
+        self, flow: Flow, trainer: _core.Trainer, path: str, terms: dict[str, Any], run: _Run
+    ) -> None:
+        self.flow, self.trainer, self.path, self.terms, self.run = flow, trainer, path, terms, run
+        self.due = -np.inf
+        self.pending: tuple[Tensors, Tensors, dict[str, Any], int] | None = None
+
+    def keep(self) -> None:
+        """Note how things stand after an epoch, and write it if the last time is long ago."""
+        self.pending = (
+            {name: array.copy() for name, array in self.flow.parameters.items()},
+            {name: array.copy() for name, array in self.flow.buffers.items()},
+            self.trainer.state(),
+            len(self.run.reports),
+        )
+        if time.monotonic() >= self.due:
+            self.write()
+
+    def write(self) -> None:
+        """Write what has been noted and not written."""
+        if self.pending is None:
+            return
+        parameters, buffers, state, epochs = self.pending
+        history = self.run.history.extended(self.run.reports[:epochs], "interrupted")
+        _checkpoint_class()(self.terms, parameters, buffers, state, history).write(self.path)
+        self.pending = None
+        self.due = time.monotonic() + SECONDS_BETWEEN_CHECKPOINTS
+
+
+class _Run:
+    """A fit that is under way."""
+
+    progress: Progress | None = None
+    keeper: _Keeper | None = None
+
+    def __init__(
+        self, trainer: _core.Trainer, rows: int, history: History, callback: Callback | None
+    ) -> None:
+        self.trainer, self.rows, self.history, self.callback = trainer, rows, history, callback
+        self.reports: list[EpochReport] = []
+        self.start = time.monotonic() - (history.seconds[-1] if history.seconds else 0.0)
+
+    def go(self) -> History:
+        """Run epochs until there is a reason to stop."""
         try:
-            trainer.load_state(saved.state)
-        except BaseException:
-            for name, array in self.buffers.items():
-                array[...] = buffers[name]
-            trainer.close()
-            raise
-        saved.restore(self)
-        history = saved.history
-        if history.stopped in ("epochs", "patience"):
-            trainer.restore_best()
-            trainer.close()
-            return history
-    shown = Progress(epochs, len(history.train), progress)
-    return _Run(self, trainer, rows, options, history, shown, checkpoint, callback).go()
+            stop = self._epochs()
+        except KeyboardInterrupt:
+            stop = "interrupted"
+        finally:
+            self.trainer.restore_best()
+            self.trainer.close()
+            if self.progress is not None:
+                self.progress.close()
+            if self.keeper is not None:
+                self.keeper.write()
+        return self.history.extended(self.reports, stop)
+
+    def _epochs(self) -> str:
+        stop = self.trainer.stop()
+        self._keep()  # fails at once where nothing can be written
+        while stop is None:
+            stop = self._epoch()
+        return stop
+
+    def _epoch(self) -> str | None:
+        found = self.trainer.epoch(None if self.progress is None else self._poll)
+        if found is None:
+            return "interrupted"
+        report = self._report(found)
+        self.reports.append(report)
+        self._keep()
+        if self.progress is not None:
+            self.progress.update(report, self.rows)
+        stopped = self.callback is not None and self.callback(report)
+        return report.stop or ("callback" if stopped else None)
+
+    def _report(self, found: tuple[Any, ...]) -> EpochReport:
+        return EpochReport._make((*found, time.monotonic() - self.start))
+
+    def _poll(self, found: tuple[Any, ...], rows: int) -> None:
+        if self.progress is not None:
+            self.progress.update(self._report(found), rows)
+
+    def _keep(self) -> None:
+        if self.keeper is not None:
+            self.keeper.keep()
+
+
+def _go_on(
+    flow: Flow,
+    trainer: _core.Trainer,
+    saved: Checkpoint,
+    path: str,
+    terms: dict[str, Any],
+    epochs: int,
+) -> None:
+    """Put flow and trainer where the checkpoint was, or raise ValueError and change nothing."""
+    saved.check_terms(path, terms)
+    saved.check_tensors(path, flow)
+    if saved.state["epoch"] > epochs:
+        raise ValueError(f"{path} is {saved.state['epoch']} epochs on, got epochs={epochs}")
+    try:
+        trainer.load_state(saved.state)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path}: damaged checkpoint: {error}") from error
+    saved.restore(flow)
+
+
+def _terms(
+    flow: Flow,
+    rows: TrainingRows,
+    held_out: TrainingRows | None,
+    optimizer: str,
+    schedule: Schedule,
+    epochs: int,
+    numbers: dict[str, Any],
+) -> dict[str, Any]:
+    """What has to be the same for a fit to go on from a checkpoint."""
+    from .checkpoint import architecture
+
+    jitter = numbers["jitter"]
+    return {
+        **architecture(flow),
+        **numbers,
+        "jitter": None if jitter is None else jitter.tolist(),
+        "optimizer": optimizer,
+        "schedule": repr(schedule),
+        # The other schedules do not know when the fit ends.
+        "epochs": epochs if isinstance(schedule, Cosine) else None,
+        "x": fingerprint(rows.x),
+        "context": fingerprint(rows.context),
+        "weights": fingerprint(rows.weights),
+        "validation": None if held_out is None else list(map(fingerprint, held_out.arrays)),
+    }
+
+
+def _checkpoint_class() -> type[Checkpoint]:
+    """Imported when it is used: it needs what other fits do not."""
+    from .checkpoint import Checkpoint
+
+    return Checkpoint
+
+
+# -- arguments -- #
+
+
+def _int(name: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise TypeError(f"{name} must be an int, got {value!r}")
+    return int(value)
+
+
+def _count(name: str, value: Any) -> int:
+    count = _int(name, value)
+    if not 1 <= count < 2**63:
+        raise ValueError(f"{name} must be 1 or more, got {value}")
+    return count
+
+
+def _seed(seed: Any, saved: Checkpoint | None) -> int:
+    if seed is None:
+        drawn = int.from_bytes(os.urandom(8), "little") >> 1
+        return drawn if saved is None else int(saved.terms["seed"])
+    number = _int("seed", seed)
+    if not 0 <= number < 2**64:
+        raise ValueError(f"seed must be from 0 to 2**64 - 1, got {seed}")
+    return number
+
+
+def _schedule(schedule: Any) -> Schedule:
+    if isinstance(schedule, str):
+        if schedule not in SCHEDULES:
+            known = ", ".join(map(repr, SCHEDULES))
+            raise ValueError(f"schedule must be one of {known} or an object, got {schedule!r}")
+        return SCHEDULES[schedule]
+    if not isinstance(schedule, Schedule):
+        raise TypeError(f"schedule must be a Constant, Cosine or Plateau, got {schedule!r}")
+    return schedule
+
+
+def _clip_norm(clip_norm: Any) -> float:
+    """0 for None, as the core has it."""
+    if clip_norm is None:
+        return 0.0
+    if isinstance(clip_norm, bool) or not isinstance(clip_norm, Real):
+        raise TypeError(f"clip_norm must be a number or None, got {clip_norm!r}")
+    if not float(clip_norm) > 0.0:
+        raise ValueError(f"clip_norm must be above 0 or None, got {clip_norm}")
+    return float(clip_norm)
+
+
+def _jitter(jitter: ArrayLike | None, features: int) -> NDArray[np.float64] | None:
+    """One number a column; None if all are 0."""
+    if jitter is None:
+        return None
+    array = np.asarray(jitter)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"jitter must be real numbers, got dtype {array.dtype}")
+    if array.ndim > 1:
+        raise ValueError(f"jitter must be a number or have shape ({features},), got {array.shape}")
+    widths = np.array(np.broadcast_to(array, features) if array.ndim == 0 else array, np.float64)
+    return widths if widths.any() else None

@@ -88,7 +88,7 @@ def save(flow: Flow, path: str | os.PathLike[str]) -> None:
         "version": __version__,
         "architecture": text,
     }
-    metadata["checksum"] = _checksum(tensors, metadata)
+    metadata["checksum"] = checksum(tensors, metadata)
     write_safetensors(path, tensors, metadata)
 
 
@@ -152,7 +152,7 @@ def _described(value: Any, path: str, tensors: Tensors) -> Any:
     return value
 
 
-def _checksum(tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> str:
+def checksum(tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> str:
     """The SHA-256 of a JSON list of all but the numbers, and of the numbers in its order."""
     names = sorted(tensors)
     table = [[name, dtype_name(tensors[name].dtype), tensors[name].shape] for name in names]
@@ -181,7 +181,7 @@ def _check_format(metadata: Mapping[str, str]) -> None:
 
 def _check_sum(tensors: Tensors, metadata: dict[str, str]) -> None:
     rest = {name: text for name, text in metadata.items() if name != "checksum"}
-    if _checksum(tensors, rest) != metadata["checksum"]:
+    if checksum(tensors, rest) != metadata["checksum"]:
         raise ValueError("damaged: the checksum is not that of the contents")
 
 

@@ -1,7 +1,8 @@
-"""Live progress of a fit: a tqdm bar where it is installed, plain lines otherwise."""
+"""Live progress of a fit: a bar where tqdm is installed, plain lines otherwise."""
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from typing import Any
@@ -11,55 +12,114 @@ from .history import EpochReport
 _SECONDS_BETWEEN_LINES = 2.0
 
 
-def _text(report: EpochReport, validation: float | None, rate: float) -> str:
-    words = [f"loss {report.train:.4f}"]
-    if validation is not None:
-        words.append(f"validation {validation:.4f}")
-    return ", ".join([*words, f"{rate:,.0f} rows/s"])
+def new_progress(shown: bool | str, epochs: int, rows: int, done: int) -> Progress | None:
+    """What shows a fit of `epochs` epochs of `rows` rows, of which `done` are run already.
+
+    Parameters
+    ----------
+    shown : bool or 'auto'
+        'auto' is whether a person is likely to watch: on a terminal or in a notebook.
+
+    Returns
+    -------
+    Progress or None
+
+    Raises
+    ------
+    ValueError
+        If `shown` is anything else.
+    """
+    if not isinstance(shown, bool) and not (isinstance(shown, str) and shown == "auto"):
+        raise ValueError(f"progress must be True, False or 'auto', got {shown!r}")
+    if shown is False or sys.stderr is None or (shown == "auto" and not _watched()):
+        return None
+    bar = _new_bar(epochs * rows, done * rows) if _watched() else None
+    return Lines(epochs, rows, done) if bar is None else Bar(epochs, rows, bar)
+
+
+def _watched() -> bool:
+    return "ipykernel" in sys.modules or sys.stderr.isatty()
+
+
+def _new_bar(total: int, done: int) -> Any:
+    """None without tqdm."""
+    try:
+        from tqdm import tqdm
+    except ImportError:
+        return None
+    return tqdm(total=total, initial=done, unit=" rows", unit_scale=True, file=sys.stderr)
 
 
 class Progress:
-    """Shows the loss, the last validation loss and the rows a second."""
+    """Shows the epoch, the loss, the last validation loss and the rows a second.
 
-    def __init__(self, epochs: int, first: int, shown: bool) -> None:
-        self.validation: float | None = None
-        self.bar: Any = None
-        self.epochs, self.shown = epochs, shown
-        self.epoch_start = self.last_line = time.monotonic()
-        if shown and sys.stderr.isatty():
-            try:
-                from tqdm import tqdm
-            except ImportError:
-                return
-            self.bar = tqdm(total=epochs, initial=first, unit="epoch", file=sys.stderr)
+    Parameters
+    ----------
+    epochs : int
+        All there may be.
+    rows : int
+        Of one epoch.
+    """
 
-    def poll(self, report: EpochReport, rows: int) -> None:
-        """Show how an epoch that is under way does."""
-        if self.shown:
-            passed = max(time.monotonic() - self.epoch_start, 1e-9)
-            self._show(report, rows / passed)
+    def __init__(self, epochs: int, rows: int) -> None:
+        self.epochs, self.rows = epochs, rows
+        self.validation = math.nan
 
-    def epoch(self, report: EpochReport, rows: int) -> None:
-        """Show an epoch that is done."""
+    def update(self, report: EpochReport, rows: int) -> None:
+        """Show an epoch of which `rows` rows are done."""
         if report.validation == report.validation:
             self.validation = report.validation
-        if self.shown:
-            passed = max(time.monotonic() - self.epoch_start, 1e-9)
-            self._show(report, rows / passed, done=1, last=report.stop is not None)
-        self.epoch_start = time.monotonic()
+        losses = [("loss", report.train), ("validation", self.validation)]
+        known = [f"{name} {loss:.4f}" for name, loss in losses if loss == loss]
+        self.show(report.epoch, rows, ", ".join(known))
 
-    def _show(self, report: EpochReport, rate: float, done: int = 0, last: bool = False) -> None:
-        text = _text(report, self.validation, rate)
-        if self.bar is not None:
-            self.bar.set_postfix_str(text, refresh=not done)
-            self.bar.update(done)
-            return
-        now = time.monotonic()
-        if last or now - self.last_line >= _SECONDS_BETWEEN_LINES:
-            self.last_line = now
-            print(f"epoch {report.epoch}/{self.epochs}: {text}", file=sys.stderr, flush=True)
+    def show(self, epoch: int, rows: int, losses: str) -> None:
+        raise NotImplementedError
 
     def close(self) -> None:
-        """End the bar."""
-        if self.bar is not None:
-            self.bar.close()
+        raise NotImplementedError
+
+
+class Bar(Progress):
+    """A bar of tqdm's, which tells rows and rows a second itself."""
+
+    def __init__(self, epochs: int, rows: int, bar: Any) -> None:
+        super().__init__(epochs, rows)
+        self.bar = bar
+
+    def show(self, epoch: int, rows: int, losses: str) -> None:
+        self.bar.set_description_str(f"epoch {epoch}/{self.epochs}", refresh=False)
+        self.bar.set_postfix_str(losses, refresh=False)
+        self.bar.update((epoch - 1) * self.rows + rows - self.bar.n)
+
+    def close(self) -> None:
+        self.bar.close()
+
+
+class Lines(Progress):
+    """A line every few seconds, and one at the end."""
+
+    def __init__(self, epochs: int, rows: int, done: int) -> None:
+        super().__init__(epochs, rows)
+        self.last_line = time.monotonic()
+        self.told = self.reached = done * rows
+        self.line = ""
+
+    def show(self, epoch: int, rows: int, losses: str) -> None:
+        now = time.monotonic()
+        self.reached = (epoch - 1) * self.rows + rows
+        rate = (self.reached - self.told) / max(now - self.last_line, 1e-9)
+        part = "" if rows == self.rows else f" ({rows / self.rows:.0%})"
+        words = f"{losses}, {rate:,.0f} rows/s" if losses else f"{rate:,.0f} rows/s"
+        self.line = f"epoch {epoch}/{self.epochs}{part}: {words}"
+        if now - self.last_line >= _SECONDS_BETWEEN_LINES:
+            self._print()
+            self.last_line, self.told = now, self.reached
+
+    def close(self) -> None:
+        if self.line:
+            self._print()
+
+    def _print(self) -> None:
+        print(self.line, file=sys.stderr, flush=True)
+        self.line = ""

@@ -1,0 +1,161 @@
+#include "bindings/trainer_state.h"
+
+#include "bindings/arguments.h"
+
+#include <stddef.h>
+#include <string.h>
+
+/* A number of the progress, and its name. */
+typedef struct {
+    const char *name;
+    size_t offset;
+} field;
+
+static const field counts[] = {
+    {"epoch", offsetof(cf_train_progress, epoch)},
+    {"step", offsetof(cf_train_progress, step)},
+    {"rows_drawn", offsetof(cf_train_progress, rows_drawn)},
+    {"skipped", offsetof(cf_train_progress, skipped)},
+    {"skipped_in_a_row", offsetof(cf_train_progress, skipped_in_a_row)},
+    {"best_epoch", offsetof(cf_train_progress, best_epoch)},
+    {"waited", offsetof(cf_train_progress, waited)},
+    {"has_best", offsetof(cf_train_progress, has_best)},
+    {"plateau_waited", offsetof(cf_train_progress, plateau.waited)},
+};
+
+static const field reals[] = {
+    {"best_loss", offsetof(cf_train_progress, best_loss)},
+    {"plateau_best", offsetof(cf_train_progress, plateau.best)},
+    {"plateau_factor", offsetof(cf_train_progress, plateau.factor)},
+};
+
+enum {
+    COUNTS = sizeof counts / sizeof *counts,
+    REALS = sizeof reals / sizeof *reals,
+    ARRAYS = 3,
+};
+
+static const char *const array_names[ARRAYS] = {"first_moment", "second_moment", "best"};
+
+static void list_arrays(const cf_train_state *state, void *out[ARRAYS]) {
+    out[0] = state->first_moment;
+    out[1] = state->second_moment;
+    out[2] = state->best;
+}
+
+static size_t array_bytes(const cf_train_state *state) {
+    return state->elements * cf_dtype_size(state->dtype);
+}
+
+/* ---- out ---- */
+
+/* Adds a new reference to the dict. */
+static bool put(PyObject *dict, const char *name, PyObject *value) {
+    bool done = value != NULL && PyDict_SetItemString(dict, name, value) == 0;
+    Py_XDECREF(value);
+    return done;
+}
+
+static PyObject *new_array(const cf_train_state *state, const void *values) {
+    npy_intp size = (npy_intp)state->elements;
+    PyObject *array = PyArray_SimpleNew(1, &size, cf_py_type_number(state->dtype));
+    if (array != NULL)
+        memcpy(PyArray_DATA((PyArrayObject *)array), values, array_bytes(state));
+    return array;
+}
+
+static bool fill(PyObject *dict, const cf_train_state *state) {
+    const char *progress = (const char *)state->progress;
+    void *arrays[ARRAYS];
+    bool done = true;
+    list_arrays(state, arrays);
+    for (size_t i = 0; i < COUNTS && done; i++) {
+        uint64_t count;
+        memcpy(&count, progress + counts[i].offset, sizeof count);
+        done = put(dict, counts[i].name, PyLong_FromUnsignedLongLong(count));
+    }
+    for (size_t i = 0; i < REALS && done; i++) {
+        double real;
+        memcpy(&real, progress + reals[i].offset, sizeof real);
+        done = put(dict, reals[i].name, PyFloat_FromDouble(real));
+    }
+    for (size_t i = 0; i < ARRAYS && done; i++)
+        done = put(dict, array_names[i], new_array(state, arrays[i]));
+    return done;
+}
+
+PyObject *cf_py_trainer_state(cf_trainer *trainer) {
+    cf_train_state state = cf_trainer_state(trainer);
+    PyObject *dict = PyDict_New();
+    if (dict != NULL && !fill(dict, &state))
+        Py_CLEAR(dict);
+    return dict;
+}
+
+/* ---- in ---- */
+
+/* An entry of the dict, borrowed. */
+static PyObject *entry(PyObject *dict, const char *name) {
+    PyObject *value = PyDict_GetItemString(dict, name);
+    if (value == NULL)
+        PyErr_Format(PyExc_ValueError, "the state of the training has no %s", name);
+    return value;
+}
+
+static bool read_numbers(PyObject *dict, cf_train_progress *progress) {
+    for (size_t i = 0; i < COUNTS; i++) {
+        PyObject *value = entry(dict, counts[i].name);
+        uint64_t count;
+        if (value == NULL || !cf_py_count(value, counts[i].name, UINT64_MAX, &count))
+            return false;
+        memcpy((char *)progress + counts[i].offset, &count, sizeof count);
+    }
+    for (size_t i = 0; i < REALS; i++) {
+        PyObject *value = entry(dict, reals[i].name);
+        double real = value == NULL ? 0.0 : PyFloat_AsDouble(value);
+        if (PyErr_Occurred())
+            return false;
+        memcpy((char *)progress + reals[i].offset, &real, sizeof real);
+    }
+    return true;
+}
+
+/* The numbers of an array of the slab's size and dtype; they live as long as the dict. */
+static const void *read_array(PyObject *dict, const char *name, const cf_train_state *state) {
+    PyObject *value = entry(dict, name);
+    if (value == NULL)
+        return NULL;
+    PyArrayObject *array = (PyArrayObject *)value;
+    if (PyArray_Check(value) && PyArray_NDIM(array) == 1 &&
+        (size_t)PyArray_DIM(array, 0) == state->elements &&
+        PyArray_TYPE(array) == cf_py_type_number(state->dtype) && PyArray_ISCARRAY_RO(array))
+        return PyArray_DATA(array);
+    PyErr_Format(PyExc_ValueError, "%s must be %zu numbers of the flow's dtype", name,
+                 state->elements);
+    return NULL;
+}
+
+bool cf_py_trainer_load(const cf_module_state *module, cf_trainer *trainer, PyObject *dict) {
+    cf_train_state state = cf_trainer_state(trainer);
+    cf_train_progress progress = {0};
+    const void *values[ARRAYS];
+    void *arrays[ARRAYS];
+    if (!PyDict_Check(dict)) {
+        PyErr_Format(PyExc_TypeError, "the state of a training is a dict, got %s",
+                     Py_TYPE(dict)->tp_name);
+        return false;
+    }
+    if (!read_numbers(dict, &progress))
+        return false;
+    cf_status status = cf_trainer_check(trainer, &progress);
+    if (status != CF_OK)
+        return cf_py_fail(module, status) != NULL;
+    for (size_t i = 0; i < ARRAYS; i++)
+        if ((values[i] = read_array(dict, array_names[i], &state)) == NULL)
+            return false;
+    list_arrays(&state, arrays);
+    for (size_t i = 0; i < ARRAYS; i++)
+        memcpy(arrays[i], values[i], array_bytes(&state));
+    *state.progress = progress;
+    return true;
+}

@@ -1,0 +1,99 @@
+#include "bindings/training_rows.h"
+
+#include "base/memory.h"
+#include "bindings/arguments.h"
+
+#include <string.h>
+
+bool cf_py_read_contiguous(PyObject *object, int type, PyArrayObject **out) {
+    *out = NULL;
+    if (object == Py_None)
+        return true;
+    *out = (PyArrayObject *)PyArray_FROMANY(object, type, 1, 1, NPY_ARRAY_IN_ARRAY);
+    return *out != NULL;
+}
+
+/* Selects rows of the arrays, all of which must exist. */
+static bool select_rows(cf_py_training_rows *rows) {
+    if (rows->index == NULL)
+        return true;
+    const int64_t *index = PyArray_DATA(rows->index);
+    for (npy_intp i = 0; i < PyArray_DIM(rows->index, 0); i++)
+        if (index[i] < 0 || (size_t)index[i] >= rows->x.rows) {
+            PyErr_Format(PyExc_ValueError, "row number %lld of an array of %zu rows",
+                         (long long)index[i], rows->x.rows);
+            return false;
+        }
+    rows->data.rows = (size_t)PyArray_DIM(rows->index, 0);
+    rows->data.x.index = index;
+    if (rows->context.array != NULL)
+        rows->data.context.index = index;
+    return true;
+}
+
+static bool attach_weights(cf_py_training_rows *rows) {
+    if (rows->weights == NULL)
+        return true;
+    rows->data.weights = PyArray_DATA(rows->weights);
+    if ((size_t)PyArray_DIM(rows->weights, 0) == rows->data.rows)
+        return true;
+    PyErr_Format(PyExc_ValueError, "weights must have shape (%zu,), one a row, got (%zd,)",
+                 rows->data.rows, (Py_ssize_t)PyArray_DIM(rows->weights, 0));
+    return false;
+}
+
+bool cf_py_read_training_rows(PyObject *tuple, const cf_flow *flow, const char *name,
+                              cf_py_training_rows *out) {
+    PyObject *x, *context, *weights, *index;
+    if (!PyArg_ParseTuple(tuple, "OOOO", &x, &context, &weights, &index) ||
+        !cf_py_read_rows(x, name, cf_flow_features(flow), &out->x) ||
+        !cf_py_read_context(context == Py_None ? NULL : context, cf_flow_context(flow),
+                            &out->context) ||
+        !cf_py_spread_context(&out->context, out->x.rows) ||
+        !cf_py_read_contiguous(weights, NPY_FLOAT64, &out->weights) ||
+        !cf_py_read_contiguous(index, NPY_INT64, &out->index))
+        return false;
+    out->data = (cf_data){.rows = out->x.rows, .x = out->x.view, .context = out->context.view};
+    return select_rows(out) && attach_weights(out);
+}
+
+void cf_py_release_training_rows(cf_py_training_rows *rows) {
+    cf_py_release(&rows->x);
+    cf_py_release(&rows->context);
+    Py_CLEAR(rows->weights);
+    Py_CLEAR(rows->index);
+}
+
+/* A new array of row numbers. */
+static PyObject *new_index(const int64_t *rows, size_t count) {
+    npy_intp size = (npy_intp)count;
+    PyObject *array = PyArray_SimpleNew(1, &size, NPY_INT64);
+    if (array != NULL)
+        memcpy(PyArray_DATA((PyArrayObject *)array), rows, count * sizeof *rows);
+    return array;
+}
+
+PyObject *cf_py_split_rows(PyObject *module, PyObject *args) {
+    PyObject *row_count, *seed_number, *pair = NULL;
+    uint64_t rows, seed;
+    double fraction;
+    int64_t *train, *validation;
+    size_t train_rows, validation_rows;
+    if (!PyArg_ParseTuple(args, "OdO:split_rows", &row_count, &fraction, &seed_number) ||
+        !cf_py_count(row_count, "rows", NPY_MAX_INTP, &rows) ||
+        !cf_py_count(seed_number, "seed", UINT64_MAX, &seed))
+        return NULL;
+    cf_status status = cf_data_split((size_t)rows, fraction, seed, &train, &train_rows, &validation,
+                                     &validation_rows);
+    if (status != CF_OK)
+        return cf_py_fail(PyModule_GetState(module), status);
+    PyObject *first = new_index(train, train_rows);
+    PyObject *second = new_index(validation, validation_rows);
+    if (first != NULL && second != NULL)
+        pair = PyTuple_Pack(2, first, second);
+    cf_free(train);
+    cf_free(validation);
+    Py_XDECREF(first);
+    Py_XDECREF(second);
+    return pair;
+}

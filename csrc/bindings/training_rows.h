@@ -1,0 +1,29 @@
+/* The rows that a trainer reads: arrays with their context, weights and selection. */
+#ifndef CF_BINDINGS_TRAINING_ROWS_H
+#define CF_BINDINGS_TRAINING_ROWS_H
+
+#include "bindings/arrays.h"
+#include "train/data.h"
+
+/* `data` with the arrays that it refers to. {0} is none. */
+typedef struct {
+    cf_py_rows x, context;
+    PyArrayObject *weights, *index;
+    cf_data data;
+} cf_py_training_rows;
+
+/* Reads a tuple (x, context, weights, index). The index selects rows of x and context, and there is
+ * one weight a selected row; all but x may be None. To be released in failure too. `name` is that
+ * of x, for messages. */
+bool cf_py_read_training_rows(PyObject *tuple, const cf_flow *flow, const char *name,
+                              cf_py_training_rows *out);
+
+void cf_py_release_training_rows(cf_py_training_rows *rows);
+
+/* A contiguous vector of NumPy's given type; NULL for None. False if it cannot be one. */
+bool cf_py_read_contiguous(PyObject *object, int type, PyArrayObject **out);
+
+/* split_rows(rows, fraction, seed) -> (train, validation): arrays of row numbers, ascending. */
+PyObject *cf_py_split_rows(PyObject *module, PyObject *args);
+
+#endif

@@ -1,0 +1,99 @@
+"""The rows that a fit reads, and how they are split; none are copied."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from numbers import Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from . import _core
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class TrainingRows:
+    """The rows of x and context that the index selects, or all; one weight a selected row."""
+
+    x: Array
+    context: Array | None = None
+    weights: Array | None = None
+    index: Array | None = None
+
+    def __len__(self) -> int:
+        if self.index is not None:
+            return len(self.index)
+        return len(self.x) if self.x.ndim else 0
+
+    @property
+    def arrays(self) -> tuple[Array, Array | None, Array | None, Array | None]:
+        """What `_core.Trainer` takes."""
+        return self.x, self.context, self.weights, self.index
+
+
+def read_rows(
+    x: ArrayLike, context: ArrayLike | None = None, weights: ArrayLike | None = None
+) -> TrainingRows:
+    """All rows of the arrays; the core looks at shapes and dtypes."""
+    rows = TrainingRows(_array(x), None if context is None else _array(context))
+    if weights is None:
+        return rows
+    array = np.asarray(weights)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"weights must be real numbers, got dtype {array.dtype}")
+    if array.shape != (len(rows),):
+        raise ValueError(f"weights must have shape ({len(rows)},), one a row, got {array.shape}")
+    return replace(rows, weights=np.ascontiguousarray(array, np.float64))
+
+
+def read_validation(
+    rows: TrainingRows, validation: float | ArrayLike | tuple[Any, ...] | None, seed: int
+) -> tuple[TrainingRows, TrainingRows | None]:
+    """The rows to train on, and those to validate with.
+
+    Parameters
+    ----------
+    rows : TrainingRows
+    validation : float, array_like, tuple or None
+        A fraction to hold out of `rows`, or others: ``x`` or ``(x, context, weights)``.
+    seed : int
+        Of the choice of the fraction.
+    """
+    if validation is None:
+        return rows, None
+    if isinstance(validation, bool):
+        raise TypeError("validation must be a fraction, an array or a tuple, got a bool")
+    if isinstance(validation, Real):
+        train, held_out = _core.split_rows(len(rows), float(validation), seed)
+        return _selected(rows, train), _selected(rows, held_out)
+    parts = validation if isinstance(validation, tuple) else (validation,)
+    if not 1 <= len(parts) <= 3:
+        raise ValueError(f"validation must be (x, context, weights), got {len(parts)} parts")
+    return rows, read_rows(*parts)
+
+
+def fingerprint(array: Array | None) -> str | None:
+    """The shape of an array and a digest of up to 256 of its rows, evenly spaced.
+
+    It tells arrays of other data apart without reading all of one that is larger than memory.
+    """
+    from hashlib import sha256
+
+    if array is None:
+        return None
+    chosen = np.linspace(0, len(array) - 1, min(len(array), 256)).astype(np.int64)
+    digest = sha256(np.ascontiguousarray(array[chosen], "<f8").tobytes()).hexdigest()
+    return f"{array.shape} with digest {digest[:16]}"
+
+
+def _array(values: ArrayLike) -> Array:
+    """`values` itself if it is an array, so that it is read in place."""
+    return values if isinstance(values, np.ndarray) else np.asarray(values)
+
+
+def _selected(rows: TrainingRows, index: Array) -> TrainingRows:
+    weights = None if rows.weights is None else rows.weights[index]
+    return replace(rows, weights=weights, index=index)
