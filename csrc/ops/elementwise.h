@@ -19,6 +19,9 @@ static inline cf_value cf_binary_op(cf_builder *b, const cf_op *op, cf_value x, 
     return cf_elementwise_op(b, op, 2, (cf_value[]){x, y}, NULL);
 }
 
+/* The op that the matrix kernel applies by itself. */
+extern const cf_op cf_relu_op;
+
 #endif
 
 #else

@@ -1,5 +1,6 @@
 /* y = W x + bias, or y = W^T x: operands x, W and, if there is one, the bias. integer[0]:
  * transposed. */
+#include "ops/elementwise.h"
 #include "ops/rows.h"
 #include "simd/matmul.h"
 
@@ -21,6 +22,7 @@ static void matmul(const cf_call *call) {
     const cf_step *step = call->step;
     const cf_node *node = step->node;
     bool transposed = node->attributes.integer[0] != 0;
+    bool relu = step->epilogue != NULL && step->epilogue->node->op == &cf_relu_op;
     cf_linear_args args = {.outputs = node->size,
                            .inputs = step->operand[0].size,
                            .lanes = call->lanes,
@@ -31,7 +33,8 @@ static void matmul(const cf_call *call) {
                            .x = call->base[CF_SPACE_TILE],
                            .x_rows = step->operand[0].rows,
                            .y = call->out,
-                           .epilogue = step->epilogue != NULL ? cf_run_epilogue : NULL,
+                           .relu = relu, /* the kernel's own, before it stores */
+                           .epilogue = step->epilogue != NULL && !relu ? cf_run_epilogue : NULL,
                            .epilogue_context = call,
                            .one_row = call->one_row};
     cf_linear[call->level][call->dtype](&args);

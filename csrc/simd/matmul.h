@@ -28,6 +28,7 @@ typedef struct {
     const void *x;                      /* base of the inputs */
     const uint32_t *x_rows;             /* inputs row numbers */
     void *y;                            /* outputs x lanes; overlaps no input */
+    bool relu;                          /* y = max(y, 0) */
     cf_epilogue epilogue;               /* or NULL */
     const void *epilogue_context;
     bool one_row; /* every lane holds the same sample: the kernel may compute one and repeat it */

@@ -2,6 +2,16 @@
 
 #include "simd/matmul.h"
 
+enum {
+    EPILOGUE_ROWS = 64, /* at most so many outputs are finished when the epilogue has its turn */
+    ONE_ROW_VECTORS = 4,
+    FAR_BYTES = 1024, /* weights of one output that lie further apart than this fall out of the */
+    FAR_INPUTS = 128, /* first-level cache and its TLB, unless a pass takes so many inputs only */
+};
+
+#define panel CF_FN(cf_panel)
+#define panel_kernel CF_FN(cf_panel_kernel)
+
 #define CF_BODY "simd/matmul_linear.c"
 #include "simd/instantiate.h"
 
@@ -9,80 +19,166 @@ const cf_linear_kernel cf_linear[CF_SIMD_LEVELS][CF_DTYPES] = CF_VERSIONS(linear
 
 #else
 
-/* A register block: up to 6 outputs times FULL vectors of lanes, so that accumulators, inputs and a
- * weight fill the registers. */
-#undef FULL
-#if defined(CF_ON_AVX512) || defined(__aarch64__)
-#define FULL 4
-#else
-#define FULL 2
-#endif
-#undef TALL
-#define TALL (FULL == 4 ? 6 : 4)
+#include "simd/matmul_block.h"
+#include "simd/transpose.h"
 
-/* `height` outputs from number `o` on, `vectors` vectors of lanes from `lane` on. Both are
- * constants where it is inlined. */
-CF_INLINE void CF_FN(block)(const int height, const int vectors, const cf_linear_args *a,
-                            size_t lane, size_t o) {
-    const real *w = (const real *)a->weight + o * a->output_stride;
-    const real *x = (const real *)a->x + lane, *bias = a->bias;
-    real *y = (real *)a->y + o * a->lanes + lane;
-    vreal sum[6][4];
+#include "simd/matmul_one_row.h"
+
+#ifndef PANEL_FORMS
+#define PANEL_FORMS
+/* Whether input_step or output_step is 1, and for the latter whether y holds sums already.
+ * Constants where they are used: the compiler then finds the best addresses. */
+enum { BY_INPUT, BY_OUTPUT, BY_OUTPUT_CONTINUED };
+#endif
+
+/* All outputs for some vectors of lanes; x and y point at the first lane. */
+typedef struct {
+    const real *weight, *bias, *x;
+    const uint32_t *x_rows;
+    real *y;
+    size_t inputs, output_step, input_step, bias_step;
+    int log_lanes;
+    bool relu;
+} panel;
+
+/* Outputs [first, end) of a panel. */
+typedef void (*panel_kernel)(const panel *given, size_t first, size_t end);
+
+/* Outputs [o, o + rows). */
+CF_INLINE void CF_FN(block)(const int rows, const int vectors, const int form, const panel *p,
+                            size_t o) {
+    const size_t output_step = form == BY_INPUT ? p->output_step : 1;
+    const size_t input_step = form == BY_INPUT ? 1 : p->input_step;
+    const real *w[MAX_BLOCK_ROWS];
+    real *y = p->y + (o << p->log_lanes);
+    block_sums sum;
 #pragma GCC unroll 8
-    for (int i = 0; i < height; i++)
-#pragma GCC unroll 8
+    for (int i = 0; i < rows; i++) {
+        w[i] = p->weight + (o + (size_t)i) * output_step;
+#pragma GCC unroll 4
         for (int j = 0; j < vectors; j++)
-            sum[i][j] = v_set1(0);
-    for (size_t k = 0; k < a->inputs; k++, w += a->input_stride) {
-        const real *row = x + (size_t)a->x_rows[k] * a->lanes;
-        vreal in[4];
-#pragma GCC unroll 8
-        for (int j = 0; j < vectors; j++)
-            in[j] = v_load(row + j * (int)VL);
-#pragma GCC unroll 8
-        for (int i = 0; i < height; i++) {
-            vreal factor = v_set1(w[(size_t)i * a->output_stride]);
-#pragma GCC unroll 8
-            for (int j = 0; j < vectors; j++)
-                sum[i][j] = v_fma(factor, in[j], sum[i][j]);
-        }
+            sum[i][j] = form == BY_OUTPUT_CONTINUED
+                            ? v_load(y + ((size_t)i << p->log_lanes) + j * (int)VL)
+                            : v_set1(p->bias[(o + (size_t)i) * p->bias_step]);
     }
+#define INPUT(k)                                                                                   \
+    CF_FN(add_products)                                                                            \
+    (rows, vectors, sum, w, (k)*input_step, p->x + ((size_t)p->x_rows[k] << p->log_lanes))
+    size_t k = 0;
+    for (; k + 2 <= p->inputs; k += 2) {
+        INPUT(k);
+        INPUT(k + 1);
+    }
+    if (k < p->inputs)
+        INPUT(k);
+#undef INPUT
+    if (p->relu)
 #pragma GCC unroll 8
-    for (int i = 0; i < height; i++) {
-        vreal shift = v_set1(bias != NULL ? bias[o + (size_t)i] : 0);
+        for (int i = 0; i < rows; i++)
+#pragma GCC unroll 4
+            for (int j = 0; j < vectors; j++)
+                sum[i][j] = v_max(v_set1(0), sum[i][j]);
 #pragma GCC unroll 8
+    for (int i = 0; i < rows; i++)
+#pragma GCC unroll 4
         for (int j = 0; j < vectors; j++)
-            v_store(y + (size_t)i * a->lanes + j * (int)VL, sum[i][j] + shift);
+            v_store(y + ((size_t)i << p->log_lanes) + j * (int)VL, sum[i][j]);
+}
+
+/* Blocks of one height. A copy of the panel, which no store can change, stays in registers. */
+CF_INLINE void CF_FN(blocks)(const int rows, const int vectors, const int form, const panel *given,
+                             size_t first, size_t end) {
+    const panel p = *given;
+    for (size_t o = first; o < end; o += (size_t)rows)
+        CF_FN(block)(rows, vectors, form, &p, o);
+}
+
+CF_INLINE void CF_FN(outputs)(const int vectors, const int form, const panel *p, size_t first,
+                              size_t end) {
+    block_heights cut = cut_rows(end - first, BLOCK_ROWS(vectors));
+    size_t rows = cut.height + 1, stop = first + cut.taller;
+    for (int part = 0; part < 2; part++) {
+#define BLOCKS(n) CF_FN(blocks)(n, vectors, form, p, first, stop)
+        if (first < stop)
+            WITH_BLOCK_ROWS(rows, vectors, BLOCKS)
+#undef BLOCKS
+        first = stop;
+        stop = end;
+        rows = cut.height;
     }
 }
 
-/* All outputs for `vectors` vectors of lanes. */
-CF_INLINE void CF_FN(panel)(const int vectors, const cf_linear_args *a, size_t lane) {
-    size_t o = 0, first = 0;
-    while (o < a->outputs) {
-        size_t left = a->outputs - o;
-        if (left >= (size_t)TALL) {
-            CF_FN(block)(TALL, vectors, a, lane, o);
-            o += (size_t)TALL;
-        } else if (left >= 2) {
-            CF_FN(block)(2, vectors, a, lane, o);
-            o += 2;
-        } else {
-            CF_FN(block)(1, vectors, a, lane, o);
-            o++;
-        }
-        if (a->epilogue != NULL)
-            a->epilogue(a->epilogue_context, first, o - first, lane, (size_t)vectors * VL);
-        first = o;
+#define PANEL_KERNEL(name, vectors, form)                                                          \
+    static void CF_FN(name)(const panel *p, size_t first, size_t end) {                            \
+        CF_FN(outputs)(vectors, form, p, first, end);                                              \
     }
+PANEL_KERNEL(full, BLOCK_VECTORS, BY_INPUT)
+PANEL_KERNEL(full_by_output, BLOCK_VECTORS, BY_OUTPUT)
+PANEL_KERNEL(full_continued, BLOCK_VECTORS, BY_OUTPUT_CONTINUED)
+#ifdef CF_ON_AVX512
+PANEL_KERNEL(pair, 2, BY_INPUT)
+PANEL_KERNEL(pair_by_output, 2, BY_OUTPUT)
+PANEL_KERNEL(single, 1, BY_INPUT)
+PANEL_KERNEL(single_by_output, 1, BY_OUTPUT)
+#endif
+#undef PANEL_KERNEL
+
+/* All outputs, in parts that the epilogue finds in the first-level cache. */
+static void CF_FN(pass)(const cf_linear_args *a, const panel *p, panel_kernel kernel,
+                        cf_epilogue epilogue, size_t lane, size_t width) {
+    size_t parts = (a->outputs + EPILOGUE_ROWS - 1) / EPILOGUE_ROWS;
+    for (size_t i = 0; i < parts; i++) {
+        size_t first = a->outputs * i / parts, end = a->outputs * (i + 1) / parts;
+        kernel(p, first, end);
+        if (epilogue != NULL)
+            epilogue(a->epilogue_context, first, end - first, lane, width);
+    }
+}
+
+/* Lanes [lane, lane + width). `continued` is for the second and later passes, or NULL if there
+ * shall be one only. */
+static void CF_FN(run_panel)(const cf_linear_args *a, panel_kernel kernel, panel_kernel continued,
+                             size_t lane, size_t width) {
+    static const real zero;
+    panel p = {.weight = a->weight,
+               .bias = a->bias != NULL ? a->bias : &zero,
+               .x = (const real *)a->x + lane,
+               .x_rows = a->x_rows,
+               .y = (real *)a->y + lane,
+               .output_step = a->output_stride,
+               .input_step = a->input_stride,
+               .bias_step = a->bias != NULL,
+               .log_lanes = __builtin_ctzll(a->lanes)};
+    bool far = continued != NULL && a->input_stride * sizeof(real) > FAR_BYTES;
+    size_t passes = far ? (a->inputs + FAR_INPUTS / 2) / FAR_INPUTS : 1, left = a->inputs;
+    for (; passes > 1; passes--) {
+        p.inputs = left / passes;
+        CF_FN(pass)(a, &p, kernel, NULL, lane, width);
+        p.weight += p.inputs * p.input_step;
+        p.x_rows += p.inputs;
+        left -= p.inputs;
+        kernel = continued;
+    }
+    p.inputs = left;
+    p.relu = a->relu;
+    CF_FN(pass)(a, &p, kernel, a->epilogue, lane, width);
 }
 
 static void CF_FN(linear)(const cf_linear_args *a) {
-    size_t lane = 0;
-    for (; a->lanes - lane >= FULL * VL; lane += FULL * VL)
-        CF_FN(panel)(FULL, a, lane);
+    if (a->one_row && CF_FN(one_row)(a))
+        return;
+    bool by_output = a->input_stride != 1;
+    size_t lane = 0, width = BLOCK_VECTORS * VL;
+    for (; a->lanes - lane >= width; lane += width)
+        CF_FN(run_panel)
+    (a, by_output ? CF_FN(full_by_output) : CF_FN(full), by_output ? CF_FN(full_continued) : NULL,
+     lane, width);
+#ifdef CF_ON_AVX512
+    for (; a->lanes - lane >= 2 * VL; lane += 2 * VL)
+        CF_FN(run_panel)(a, by_output ? CF_FN(pair_by_output) : CF_FN(pair), NULL, lane, 2 * VL);
     for (; lane < a->lanes; lane += VL)
-        CF_FN(panel)(1, a, lane);
+        CF_FN(run_panel)(a, by_output ? CF_FN(single_by_output) : CF_FN(single), NULL, lane, VL);
+#endif
 }
 
 #endif

@@ -2,11 +2,13 @@
 
 #include "simd/matmul.h"
 
-enum { WIDEST = 16 }; /* elements of the widest vector: columns of the scratch are whole vectors */
-
-static size_t padded_inputs(size_t inputs) {
-    return (inputs + WIDEST - 1) / WIDEST * WIDEST;
-}
+enum {
+    DOT_ROWS = 4,
+    PANEL_LANES = 64, /* of a transposed panel, which shall stay in the first-level cache */
+    /* A row of a panel: the widest panel, and so much that neighbours in a column do not lie a
+     * power of two apart, where loads would wait for stores that look alike. */
+    PANEL_ROW_BYTES = 4 * 64 + 32,
+};
 
 #define CF_BODY "simd/matmul_outer.c"
 #include "simd/instantiate.h"
@@ -15,65 +17,161 @@ const cf_outer_sum_kernel cf_outer_sum[CF_SIMD_LEVELS][CF_DTYPES] = CF_VERSIONS(
 
 size_t cf_outer_sum_scratch(size_t outputs, size_t inputs, size_t lanes, cf_dtype dtype) {
     (void)outputs;
-    return padded_inputs(inputs) * lanes * cf_dtype_size(dtype);
+    (void)inputs;
+    (void)dtype;
+    return (lanes < PANEL_LANES ? lanes : PANEL_LANES) * PANEL_ROW_BYTES;
 }
 
 #else
 
-#undef TALL
-#define TALL 4
+#include "simd/matmul_block.h"
+#include "simd/transpose.h"
 
-/* scratch[r][k] = x[k][r], zero beyond the last input. */
-static void CF_FN(transpose)(const cf_outer_sum_args *a, size_t stride) {
-    real *to = a->scratch;
-    for (size_t r = 0; r < a->lanes; r++)
-        for (size_t k = a->inputs; k < stride; k++)
-            to[r * stride + k] = 0;
-    for (size_t k = 0; k < a->inputs; k++) {
-        const real *row = (const real *)a->x + (size_t)a->x_rows[k] * a->lanes;
-        for (size_t r = 0; r < a->lanes; r++)
-            to[r * stride + k] = row[r];
+#include "simd/matmul_dots.h"
+
+#undef PANEL_STEP
+#define PANEL_STEP (PANEL_ROW_BYTES / sizeof(real))
+#define panel CF_FN(cf_outer_panel)
+
+/* Columns [k, k + columns) of x, `lanes` lanes from `lane` on, transposed. */
+typedef struct {
+    const cf_outer_sum_args *args;
+    size_t k, columns, lane, lanes;
+    const real *x; /* [lanes][PANEL_STEP] */
+    bool add;      /* to what dw holds */
+} panel;
+
+static void CF_FN(transpose_panel)(const panel *p, real *out) {
+    const cf_outer_sum_args *a = p->args;
+    for (size_t first = 0; first < p->columns; first += VL, out += VL) {
+        const real *row[VL];
+#pragma GCC unroll 16
+        for (size_t i = 0; i < VL; i++) {
+            /* Beyond the last column, that one again. */
+            size_t column = first + i < p->columns ? first + i : p->columns - 1;
+            row[i] = (const real *)a->x + a->x_rows[p->k + column] * a->lanes + p->lane;
+        }
+        for (size_t r = 0; r < p->lanes; r += PART) {
+            vreal v[PART];
+#pragma GCC unroll 4
+            for (int i = 0; i < PART; i++)
+                v[i] = CF_FN(load_parts)(row + i, PART, r);
+            CF_FN(transpose_parts)(v);
+#pragma GCC unroll 4
+            for (int i = 0; i < PART; i++)
+                v_store(out + (r + (size_t)i) * PANEL_STEP, v[i]);
+        }
     }
 }
 
-/* `height` rows of dw from `o` on, one vector of columns from `k` on. */
-CF_INLINE void CF_FN(block)(const int height, const cf_outer_sum_args *a, size_t stride, size_t o,
-                            size_t k) {
-    const real *x = (const real *)a->scratch + k;
-    const real *dy[TALL];
-    vreal sum[TALL];
-    size_t left = a->inputs - k;
+/* dw[o ... o + rows) of the panel's columns. */
+CF_INLINE void CF_FN(panel_block)(const int rows, const int vectors, const panel *p, size_t o) {
+    const cf_outer_sum_args *a = p->args;
+    const size_t last = p->columns - (size_t)(vectors - 1) * VL;
+    const real *dy[MAX_BLOCK_ROWS], *x = p->x;
+    real *dw = (real *)a->dw + o * a->inputs + p->k;
+    block_sums sum;
 #pragma GCC unroll 8
-    for (int i = 0; i < height; i++) {
-        dy[i] = (const real *)a->dy + (size_t)a->dy_rows[o + (size_t)i] * a->lanes;
-        sum[i] = v_set1(0);
+    for (int i = 0; i < rows; i++) {
+        dy[i] = (const real *)a->dy + a->dy_rows[o + (size_t)i] * a->lanes + p->lane;
+#pragma GCC unroll 4
+        for (int j = 0; j < vectors; j++)
+            sum[i][j] = v_set1(0);
     }
-    for (size_t r = 0; r < a->lanes; r++) {
-        vreal in = v_load(x + r * stride);
+    for (size_t r = 0; r < p->lanes; r += 2, x += 2 * PANEL_STEP) {
+        CF_FN(add_products)(rows, vectors, sum, dy, r, x);
+        CF_FN(add_products)(rows, vectors, sum, dy, r + 1, x + PANEL_STEP);
+    }
+    /* All loads before the stores: a load must wait for a masked store that it overlaps. */
+    if (p->add)
 #pragma GCC unroll 8
-        for (int i = 0; i < height; i++)
-            sum[i] = v_fma(v_set1(dy[i][r]), in, sum[i]);
-    }
+        for (int i = 0; i < rows; i++)
+#pragma GCC unroll 4
+            for (int j = 0; j < vectors; j++)
+                sum[i][j] += CF_FN(load_count)(dw + (size_t)i * a->inputs + j * (int)VL,
+                                               j < vectors - 1 ? VL : last);
 #pragma GCC unroll 8
-    for (int i = 0; i < height; i++) {
-        real *dw = (real *)a->dw + (o + (size_t)i) * a->inputs + k;
-        if (left >= VL)
-            v_store(dw, a->accumulate ? v_load(dw) + sum[i] : sum[i]);
-        else
-            v_store_n(dw, a->accumulate ? v_load_n(dw, left) + sum[i] : sum[i], left);
+    for (int i = 0; i < rows; i++)
+#pragma GCC unroll 4
+        for (int j = 0; j < vectors; j++)
+            CF_FN(store_count)
+            (dw + (size_t)i * a->inputs + j * (int)VL, sum[i][j], j < vectors - 1 ? VL : last);
+}
+
+CF_INLINE void CF_FN(panel_blocks)(const int rows, const int vectors, const panel *given,
+                                   size_t first, size_t end) {
+    const panel p = *given;
+    for (size_t o = first; o < end; o += (size_t)rows)
+        CF_FN(panel_block)(rows, vectors, &p, o);
+}
+
+CF_INLINE void CF_FN(panel_rows)(const int vectors, const panel *p) {
+    const size_t outputs = p->args->outputs;
+    block_heights cut = cut_rows(outputs, BLOCK_ROWS(vectors));
+    size_t rows = cut.height + 1, first = 0, stop = cut.taller;
+    for (int part = 0; part < 2; part++) {
+#define BLOCKS(n) CF_FN(panel_blocks)(n, vectors, p, first, stop)
+        if (first < stop)
+            WITH_BLOCK_ROWS(rows, vectors, BLOCKS)
+#undef BLOCKS
+        first = stop;
+        stop = outputs;
+        rows = cut.height;
     }
+}
+
+static void CF_FN(panel_sums)(const panel *p) {
+    switch ((p->columns + VL - 1) / VL) {
+    case 1:
+        CF_FN(panel_rows)(1, p);
+        break;
+    case 2:
+        CF_FN(panel_rows)(2, p);
+        break;
+#if BLOCK_VECTORS == 4
+    case 3:
+        CF_FN(panel_rows)(3, p);
+        break;
+    case 4:
+        CF_FN(panel_rows)(4, p);
+        break;
+#endif
+    }
+}
+
+/* Columns [0, end). */
+static void CF_FN(panels)(const cf_outer_sum_args *a, size_t end) {
+    const size_t width = BLOCK_VECTORS * VL;
+    panel p = {.args = a, .x = a->scratch};
+    for (; p.k < end; p.k += width) {
+        p.columns = end - p.k < width ? end - p.k : width;
+        for (p.lane = 0; p.lane < a->lanes; p.lane += p.lanes) {
+            p.lanes = a->lanes - p.lane < PANEL_LANES ? a->lanes - p.lane : PANEL_LANES;
+            p.add = a->accumulate || p.lane > 0;
+            CF_FN(transpose_panel)(&p, a->scratch);
+            CF_FN(panel_sums)(&p);
+        }
+    }
+}
+
+/* Whether dots beat panels for so many columns, by the count of vector instructions: measured, a
+ * sum of lanes takes the time of 8 multiply-adds, a transposed part that of 2.5. */
+static bool CF_FN(dots_pay)(const cf_outer_sum_args *a, size_t columns) {
+    size_t vectors = (columns + VL - 1) / VL;
+    size_t dots = a->outputs * columns * (a->lanes / VL + 8);
+    return dots < a->lanes * (a->outputs * vectors + columns * 5 / (2 * PART));
 }
 
 static void CF_FN(outer_sum)(const cf_outer_sum_args *a) {
-    size_t stride = padded_inputs(a->inputs);
-    CF_FN(transpose)(a, stride);
-    for (size_t k = 0; k < a->inputs; k += VL) {
-        size_t o = 0;
-        for (; o + TALL <= a->outputs; o += TALL)
-            CF_FN(block)(TALL, a, stride, o, k);
-        for (; o < a->outputs; o++)
-            CF_FN(block)(1, a, stride, o, k);
-    }
+    size_t rest = a->inputs % VL, by_panels = a->inputs;
+    if (a->outputs == 0)
+        return;
+    if (CF_FN(dots_pay)(a, a->inputs))
+        by_panels = 0;
+    else if (CF_FN(dots_pay)(a, rest))
+        by_panels = a->inputs - rest;
+    CF_FN(panels)(a, by_panels);
+    CF_FN(dots)(a, by_panels);
 }
 
 #endif

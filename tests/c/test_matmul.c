@@ -1,0 +1,114 @@
+/* The matrix kernels on operands that are allocations of their own and of their exact size, for the
+ * address sanitizer; results are checked in test_matmul.py.
+ *
+ *     test_matmul LEVEL    exits with status 0 if all is well at that level, for both dtypes
+ */
+#define _POSIX_C_SOURCE 200112L
+
+#include "simd/matmul.h"
+
+#include "check.h"
+
+static const size_t sizes[] = {0, 1, 2, 3, 5, 8, 15, 16, 17, 31, 33, 64, 67, 130};
+static const size_t all_lanes[] = {16, 32, 64, 128};
+enum { SIZES = sizeof sizes / sizeof *sizes, LANES = sizeof all_lanes / sizeof *all_lanes };
+
+static void *allocate(size_t bytes) {
+    void *memory;
+    CHECK(posix_memalign(&memory, 64, bytes) == 0);
+    return memory;
+}
+
+/* `count` numbers, all 1. */
+static void *ones(size_t count, cf_dtype dtype) {
+    void *memory = allocate(count * cf_dtype_size(dtype));
+    for (size_t i = 0; i < count; i++)
+        if (dtype == CF_FLOAT32)
+            ((float *)memory)[i] = 1;
+        else
+            ((double *)memory)[i] = 1;
+    return memory;
+}
+
+/* The numbers count - 1, ..., 0. */
+static uint32_t *backwards(size_t count) {
+    uint32_t *rows = allocate(count * sizeof *rows);
+    for (size_t i = 0; i < count; i++)
+        rows[i] = (uint32_t)(count - 1 - i);
+    return rows;
+}
+
+static void check_all(const void *memory, size_t count, cf_dtype dtype, double expected) {
+    for (size_t i = 0; i < count; i++)
+        CHECK((dtype == CF_FLOAT32 ? ((const float *)memory)[i] : ((const double *)memory)[i]) ==
+              expected);
+}
+
+static void test_linear(cf_simd_level level, cf_dtype dtype, size_t outputs, size_t inputs,
+                        size_t lanes) {
+    void *weight = ones(outputs * inputs, dtype), *bias = ones(outputs, dtype);
+    void *x = ones(inputs * lanes, dtype), *y = allocate(outputs * lanes * cf_dtype_size(dtype));
+    uint32_t *rows = backwards(inputs);
+    for (int variant = 0; variant < 4; variant++) {
+        bool by_output = variant & 1;
+        cf_linear_args args = {.outputs = outputs,
+                               .inputs = inputs,
+                               .lanes = lanes,
+                               .weight = weight,
+                               .output_stride = by_output ? 1 : inputs,
+                               .input_stride = by_output ? outputs : 1,
+                               .bias = bias,
+                               .x = x,
+                               .x_rows = rows,
+                               .y = y,
+                               .one_row = (variant & 2) != 0};
+        cf_linear[level][dtype](&args);
+        check_all(y, outputs * lanes, dtype, 1 + (double)inputs);
+    }
+    free(weight);
+    free(bias);
+    free(x);
+    free(y);
+    free(rows);
+}
+
+static void test_outer_sum(cf_simd_level level, cf_dtype dtype, size_t outputs, size_t inputs,
+                           size_t lanes) {
+    void *dy = ones(outputs * lanes, dtype), *x = ones(inputs * lanes, dtype);
+    void *dw = ones(outputs * inputs, dtype);
+    void *scratch = allocate(cf_outer_sum_scratch(outputs, inputs, lanes, dtype));
+    uint32_t *dy_rows = backwards(outputs), *x_rows = backwards(inputs);
+    cf_outer_sum_args args = {.outputs = outputs,
+                              .inputs = inputs,
+                              .lanes = lanes,
+                              .dy = dy,
+                              .x = x,
+                              .dy_rows = dy_rows,
+                              .x_rows = x_rows,
+                              .dw = dw,
+                              .scratch = scratch,
+                              .accumulate = true};
+    cf_outer_sum[level][dtype](&args);
+    check_all(dw, outputs * inputs, dtype, 1 + (double)lanes);
+    free(dy);
+    free(x);
+    free(dw);
+    free(scratch);
+    free(dy_rows);
+    free(x_rows);
+}
+
+int main(int argc, char **argv) {
+    CHECK(argc == 2);
+    cf_simd_level level = (cf_simd_level)atoi(argv[1]);
+    for (int dtype = 0; dtype < CF_DTYPES; dtype++)
+        for (size_t l = 0; l < LANES; l++) {
+            for (size_t o = 0; o < SIZES; o++)
+                for (size_t k = 0; k < SIZES; k++) {
+                    test_linear(level, (cf_dtype)dtype, sizes[o], sizes[k], all_lanes[l]);
+                    test_outer_sum(level, (cf_dtype)dtype, sizes[o], sizes[k], all_lanes[l]);
+                }
+            test_linear(level, (cf_dtype)dtype, 300, 449, all_lanes[l]); /* in several passes */
+        }
+    return 0;
+}

@@ -1,0 +1,475 @@
+"""The matrix kernels of `csrc/simd/matmul.h` against more precise sums, and exactly where they
+promise exactness.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import itertools
+import math
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from c_build import DTYPES, SIMD_LEVELS, program, shared_library, simd_levels
+
+SIZES = (0, 1, 2, 5, 6, 7, 15, 16, 17, 31, 64, 65, 100, 130)
+LARGE = ((300, 200), (300, 449), (600, 140))  # weights so far apart that inputs are taken in passes
+LANES = (16, 32, 64, 128, 256)
+GUARD = 64  # numbers before and after every array that a kernel writes
+SOURCES = ("csrc/simd/matmul_linear.c", "csrc/simd/matmul_outer.c")
+
+Array = np.ndarray
+
+EPILOGUE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, *4 * [ctypes.c_size_t])
+
+
+class LinearArgs(ctypes.Structure):
+    _fields_ = [
+        ("outputs", ctypes.c_size_t),
+        ("inputs", ctypes.c_size_t),
+        ("lanes", ctypes.c_size_t),
+        ("weight", ctypes.c_void_p),
+        ("output_stride", ctypes.c_size_t),
+        ("input_stride", ctypes.c_size_t),
+        ("bias", ctypes.c_void_p),
+        ("x", ctypes.c_void_p),
+        ("x_rows", ctypes.c_void_p),
+        ("y", ctypes.c_void_p),
+        ("relu", ctypes.c_bool),
+        ("epilogue", EPILOGUE),
+        ("epilogue_context", ctypes.c_void_p),
+        ("one_row", ctypes.c_bool),
+    ]
+
+
+class OuterSumArgs(ctypes.Structure):
+    _fields_ = [
+        ("outputs", ctypes.c_size_t),
+        ("inputs", ctypes.c_size_t),
+        ("lanes", ctypes.c_size_t),
+        ("dy", ctypes.c_void_p),
+        ("x", ctypes.c_void_p),
+        ("dy_rows", ctypes.c_void_p),
+        ("x_rows", ctypes.c_void_p),
+        ("dw", ctypes.c_void_p),
+        ("scratch", ctypes.c_void_p),
+        ("accumulate", ctypes.c_bool),
+    ]
+
+
+@dataclass(frozen=True)
+class Kernels:
+    """Both kernels at one level, for one dtype."""
+
+    level: int
+    dtype: np.dtype
+
+    def _call(self, name: str, args: ctypes.Structure) -> None:
+        library = shared_library(SOURCES)
+        table = (ctypes.c_void_p * (2 * len(SIMD_LEVELS))).in_dll(library, f"cf_{name}")
+        kernel = table[2 * self.level + DTYPES.index(self.dtype.name)]
+        ctypes.CFUNCTYPE(None, ctypes.c_void_p)(kernel)(ctypes.addressof(args))
+
+    @property
+    def fused(self) -> bool:
+        return self.level > 0
+
+    def gamma(self, terms: int) -> float:
+        """The error of a sum of so many products, over the sum of their absolute values."""
+        u = float(np.finfo(self.dtype).eps) / 2
+        return terms * u / (1 - terms * u)
+
+    def linear(self, case: Linear) -> Array:
+        y = Guarded((case.outputs, case.lanes), self.dtype)
+        args = LinearArgs(
+            outputs=case.outputs,
+            inputs=case.inputs,
+            lanes=case.lanes,
+            weight=case.weight.ctypes.data,
+            output_stride=case.weight.strides[0] // self.dtype.itemsize,
+            input_stride=case.weight.strides[1] // self.dtype.itemsize,
+            bias=None if case.bias is None else case.bias.ctypes.data,
+            x=case.x.ctypes.data,
+            x_rows=case.x_rows.ctypes.data,
+            y=y.array.ctypes.data,
+            relu=case.relu,
+            one_row=case.one_row,
+        )
+        if case.calls is not None:
+            args.epilogue = EPILOGUE(
+                lambda context, first, count, lane, width: case.calls.append(
+                    (first, lane, y.array[first : first + count, lane : lane + width].copy())
+                )
+            )
+        before = [a.copy() for a in case.operands()]
+        self._call("linear", args)
+        for a, b in zip(case.operands(), before, strict=True):
+            np.testing.assert_array_equal(a, b)
+        return y.checked()
+
+    def outer_sum(self, case: Outer) -> Array:
+        dw = Guarded((case.outputs, case.inputs), self.dtype)
+        dw.array[...] = case.dw
+        size = shared_library(SOURCES).cf_outer_sum_scratch
+        size.restype = ctypes.c_size_t
+        size.argtypes = [ctypes.c_size_t] * 3 + [ctypes.c_int]
+        count = size(case.outputs, case.inputs, case.lanes, DTYPES.index(self.dtype.name))
+        scratch = Guarded((count // self.dtype.itemsize,), self.dtype)
+        scratch.array[...] = np.nan
+        args = OuterSumArgs(
+            outputs=case.outputs,
+            inputs=case.inputs,
+            lanes=case.lanes,
+            dy=case.dy.ctypes.data,
+            x=case.x.ctypes.data,
+            dy_rows=case.dy_rows.ctypes.data,
+            x_rows=case.x_rows.ctypes.data,
+            dw=dw.array.ctypes.data,
+            scratch=scratch.array.ctypes.data,
+            accumulate=case.accumulate,
+        )
+        self._call("outer_sum", args)
+        scratch.checked()
+        return dw.checked()
+
+
+def aligned(shape: tuple[int, ...], dtype: np.dtype) -> Array:
+    """Uninitialised, aligned as the kernels' operands are."""
+    count = math.prod(shape) * dtype.itemsize
+    buffer = np.empty(count + 64, np.uint8)
+    start = -buffer.ctypes.data % 64
+    return buffer[start : start + count].view(dtype).reshape(shape)
+
+
+class Guarded:
+    """An array to be written, between guards that must not be."""
+
+    def __init__(self, shape: tuple[int, ...], dtype: np.dtype) -> None:
+        count = math.prod(shape)
+        self._all = aligned((count + 2 * GUARD,), dtype)
+        self._all[:] = 12345
+        self.array = self._all[GUARD : GUARD + count].reshape(shape)
+
+    def checked(self) -> Array:
+        assert (self._all[:GUARD] == 12345).all(), "written before the array"
+        assert (self._all[self._all.size - GUARD :] == 12345).all(), "written past the array"
+        return self.array
+
+
+def more_precise(dtype: np.dtype, integers: bool) -> type[np.floating]:
+    """A dtype for references; sums of small integers need none wider than float64."""
+    return np.float64 if integers or dtype == np.float32 else np.longdouble
+
+
+def rows_among_others(rng: np.random.Generator, values: Array, repeats: bool) -> tuple[Array, Array]:
+    """A base with the rows of `values` in disorder among rows of NaN, and their numbers."""
+    count, lanes = values.shape
+    base = aligned((count + 3, lanes), values.dtype)
+    base[...] = np.nan
+    numbers = rng.permutation(count + 3)[:count].astype(np.uint32)
+    if repeats and count > 2:
+        numbers[count // 2] = numbers[0]
+    base[numbers] = values
+    return base, numbers
+
+
+@dataclass
+class Linear:
+    """One call of cf_linear; `by_output`: weights are contiguous in the outputs."""
+
+    outputs: int
+    inputs: int
+    lanes: int
+    dtype: np.dtype
+    by_output: bool
+    biased: bool = True
+    relu: bool = False
+    one_row: bool = False
+    integers: bool = False
+    calls: list[tuple[int, int, Array]] | None = None
+    seed: int = 0
+    weight: Array = field(init=False)
+    bias: Array | None = field(init=False)
+    x: Array = field(init=False)
+    x_rows: Array = field(init=False)
+
+    def __post_init__(self) -> None:
+        rng = np.random.default_rng([self.seed, self.outputs, self.inputs, self.lanes])
+        self.weight = self._draw(rng, (self.outputs, self.inputs))
+        if self.by_output:
+            self.weight = np.ascontiguousarray(self.weight.T).T
+        bias = self._draw(rng, (self.outputs,))
+        self.bias = bias if self.biased else None
+        values = self._draw(rng, (self.inputs, 1 if self.one_row else self.lanes))
+        values = np.broadcast_to(values, (self.inputs, self.lanes))
+        self.x, self.x_rows = rows_among_others(rng, values, repeats=True)
+
+    def _draw(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+        if self.integers:
+            return rng.integers(-8, 9, shape).astype(self.dtype)
+        return rng.standard_normal(shape).astype(self.dtype)
+
+    def operands(self) -> list[Array]:
+        return [self.weight, self.x, self.x_rows] + ([] if self.bias is None else [self.bias])
+
+    def exact(self) -> tuple[Array, Array]:
+        """The result more precisely, and the sum of absolute values that bounds its error."""
+        precise = more_precise(self.dtype, self.integers)
+        w, x = self.weight.astype(precise), self.x[self.x_rows].astype(precise)
+        bias = np.zeros(self.outputs) if self.bias is None else self.bias
+        b = bias.astype(precise)[:, None]
+        y = w @ x + b
+        return np.maximum(y, 0) if self.relu else y, np.abs(w) @ np.abs(x) + np.abs(b)
+
+
+@dataclass
+class Outer:
+    """One call of cf_outer_sum."""
+
+    outputs: int
+    inputs: int
+    lanes: int
+    dtype: np.dtype
+    accumulate: bool
+    integers: bool = False
+    dw: Array = field(init=False)
+    dy: Array = field(init=False)
+    x: Array = field(init=False)
+    dy_rows: Array = field(init=False)
+    x_rows: Array = field(init=False)
+
+    def __post_init__(self) -> None:
+        rng = np.random.default_rng([self.outputs, self.inputs, self.lanes])
+
+        def draw(*shape: int) -> Array:
+            values = rng.integers(-8, 9, shape) if self.integers else rng.standard_normal(shape)
+            return values.astype(self.dtype)
+
+        self.dw = draw(self.outputs, self.inputs)
+        if not self.accumulate:
+            self.dw[...] = np.nan
+        self.dy, self.dy_rows = rows_among_others(rng, draw(self.outputs, self.lanes), True)
+        self.x, self.x_rows = rows_among_others(rng, draw(self.inputs, self.lanes), True)
+
+    def exact(self) -> tuple[Array, Array]:
+        precise = more_precise(self.dtype, self.integers)
+        dy, x = self.dy[self.dy_rows].astype(precise), self.x[self.x_rows].astype(precise)
+        dw = self.dw.astype(precise) if self.accumulate else precise(0)
+        return dw + dy @ x.T, np.abs(dw) + np.abs(dy) @ np.abs(x).T
+
+
+@pytest.fixture(
+    params=itertools.product(simd_levels(), DTYPES),
+    ids=lambda p: f"{SIMD_LEVELS[p[0]]}-{p[1]}",
+    scope="module",
+)
+def kernels(request: pytest.FixtureRequest) -> Kernels:
+    level, dtype = request.param
+    return Kernels(level, np.dtype(dtype))
+
+
+by_lanes = pytest.mark.parametrize("lanes", LANES)
+by_layout = pytest.mark.parametrize("by_output", [False, True], ids=["by input", "by output"])
+
+
+def shapes() -> Iterator[tuple[int, int]]:
+    yield from itertools.product(SIZES, SIZES)
+    yield from LARGE
+
+
+# -- cf_linear -- #
+
+
+@by_lanes
+@by_layout
+def test_linear_finds_every_number(kernels: Kernels, lanes: int, by_output: bool) -> None:
+    """Sums of small integers are exact, so that each number of each operand counts."""
+    for outputs, inputs in shapes():
+        case = Linear(outputs, inputs, lanes, kernels.dtype, by_output, integers=True)
+        np.testing.assert_array_equal(kernels.linear(case), case.exact()[0])
+
+
+@by_lanes
+@by_layout
+def test_linear_error(kernels: Kernels, lanes: int, by_output: bool) -> None:
+    """Higham's bound for a chain from the bias on: a rounding for each input, two if not fused."""
+    for outputs, inputs in shapes():
+        case = Linear(outputs, inputs, lanes, kernels.dtype, by_output)
+        exact, absolute = case.exact()
+        bound = kernels.gamma(inputs + (0 if kernels.fused else 1)) * absolute
+        assert (np.abs(kernels.linear(case) - exact) <= bound).all()
+
+
+def rounded(exact: Fraction, dtype: np.dtype) -> float:
+    """The nearest number of the dtype, the even one of two."""
+    near = dtype.type(float(exact))
+    candidates = [near, np.nextafter(near, -np.inf), np.nextafter(near, np.inf)]
+    bits = np.array(candidates).view(f"u{dtype.itemsize}")
+    errors = [abs(Fraction(float(c)) - exact) for c in candidates]
+    return float(candidates[min(range(3), key=lambda i: (errors[i], bits[i] & 1))])
+
+
+@by_layout
+@pytest.mark.parametrize("one_row", [False, True], ids=["rows", "one row"])
+def test_linear_is_a_chain_from_the_bias_in_ascending_order(
+    kernels: Kernels, by_output: bool, one_row: bool
+) -> None:
+    for (outputs, inputs), lanes in itertools.product([(7, 5), (40, 67), *LARGE], (16, 64)):
+        case = Linear(outputs, inputs, lanes, kernels.dtype, by_output, one_row=one_row)
+        y = kernels.linear(case)
+        assert case.bias is not None
+        for o, lane in ((0, 0), (outputs // 2, lanes - 1), (outputs - 1, lanes // 2)):
+            total = Fraction(float(case.bias[o]))
+            for w, x in zip(case.weight[o], case.x[case.x_rows, lane], strict=True):
+                product = Fraction(float(w)) * Fraction(float(x))
+                if not kernels.fused:
+                    product = Fraction(rounded(product, kernels.dtype))
+                total = Fraction(rounded(product + total, kernels.dtype))
+            assert y[o, lane] == float(total)
+
+
+@by_layout
+def test_linear_does_not_depend_on_the_tile(kernels: Kernels, by_output: bool) -> None:
+    """Not on the number of lanes, nor on where a sample or an output lies, to the last bit."""
+    for outputs, inputs in itertools.chain(itertools.product((1, 7, 31, 130), SIZES), LARGE):
+        case = Linear(outputs, inputs, 256, kernels.dtype, by_output)
+        whole = kernels.linear(case)
+        samples = case.x.copy()
+        for lanes in LANES:
+            for first in range(0, 256, 96):
+                lane = np.arange(first, first + lanes) % 256
+                case.lanes, case.x = lanes, aligned((samples.shape[0], lanes), kernels.dtype)
+                case.x[...] = samples[:, lane]
+                np.testing.assert_array_equal(kernels.linear(case), whole[:, lane])
+
+
+def test_linear_layouts_agree(kernels: Kernels) -> None:
+    """Both layouts, and any part of the outputs, to the last bit."""
+    for outputs, inputs in ((31, 17), (130, 65), *LARGE):
+        cases = [Linear(outputs, inputs, 64, kernels.dtype, layout) for layout in (False, True)]
+        whole = kernels.linear(cases[0])
+        np.testing.assert_array_equal(kernels.linear(cases[1]), whole)
+        case = cases[0]
+        assert case.bias is not None
+        weight, bias = case.weight, case.bias
+        for first in range(0, outputs, 11):
+            case.weight, case.bias, case.outputs = weight[first:], bias[first:], outputs - first
+            np.testing.assert_array_equal(kernels.linear(case), whole[first:])
+
+
+@by_lanes
+@by_layout
+def test_one_row_is_one_of_many(kernels: Kernels, lanes: int, by_output: bool) -> None:
+    for (outputs, inputs), relu in itertools.product(shapes(), (False, True)):
+        case = Linear(outputs, inputs, lanes, kernels.dtype, by_output, relu=relu, one_row=True)
+        one = kernels.linear(case)
+        case.one_row = False
+        np.testing.assert_array_equal(one, kernels.linear(case))
+
+
+@by_layout
+@pytest.mark.parametrize("one_row", [False, True], ids=["rows", "one row"])
+def test_linear_without_bias(kernels: Kernels, by_output: bool, one_row: bool) -> None:
+    for outputs, inputs in itertools.product(SIZES, SIZES):
+        options = {"integers": True, "one_row": one_row, "biased": False}
+        case = Linear(outputs, inputs, 64, kernels.dtype, by_output, **options)
+        np.testing.assert_array_equal(kernels.linear(case), case.exact()[0])
+
+
+@by_lanes
+@by_layout
+@pytest.mark.parametrize("one_row", [False, True], ids=["rows", "one row"])
+def test_relu(kernels: Kernels, lanes: int, by_output: bool, one_row: bool) -> None:
+    for outputs, inputs in ((1, 3), (17, 31), (130, 64), *LARGE):
+        case = Linear(outputs, inputs, lanes, kernels.dtype, by_output, one_row=one_row)
+        y = kernels.linear(case)
+        case.relu = True
+        np.testing.assert_array_equal(kernels.linear(case), np.maximum(y, 0))
+
+
+@by_layout
+@pytest.mark.parametrize("one_row", [False, True], ids=["rows", "one row"])
+def test_what_is_not_finite_stays_in_its_lane(
+    kernels: Kernels, by_output: bool, one_row: bool
+) -> None:
+    case = Linear(20, 33, 64, kernels.dtype, by_output, relu=True)
+    expected = kernels.linear(case)
+    bad = range(64) if one_row else (0, 17, 63)
+    case.one_row = one_row
+    for value in (np.nan, np.inf):
+        case.x[case.x_rows[4], list(bad)] = value
+        y = kernels.linear(case)
+        good = np.setdiff1d(np.arange(64), bad)
+        np.testing.assert_array_equal(y[:, good], expected[:, good])
+        wrong = case.exact()[0].astype(kernels.dtype)[:, 0 if one_row else 17]
+        np.testing.assert_array_equal(y[:, 17] if not one_row else y[:, 0], wrong)
+
+
+@by_lanes
+@by_layout
+@pytest.mark.parametrize("one_row", [False, True], ids=["rows", "one row"])
+def test_epilogue_sees_every_number_once_and_finished(
+    kernels: Kernels, lanes: int, by_output: bool, one_row: bool
+) -> None:
+    for outputs, inputs in itertools.chain(itertools.product(SIZES, (0, 1, 31)), LARGE):
+        case = Linear(outputs, inputs, lanes, kernels.dtype, by_output, one_row=one_row, calls=[])
+        y = kernels.linear(case)
+        times = np.zeros(y.shape, int)
+        assert case.calls is not None
+        for first, lane, seen in case.calls:
+            place = np.s_[first : first + seen.shape[0], lane : lane + seen.shape[1]]
+            assert y[place].shape == seen.shape
+            np.testing.assert_array_equal(seen, y[place])
+            times[place] += 1
+        assert (times == 1).all()
+
+
+# -- cf_outer_sum -- #
+
+
+@by_lanes
+@pytest.mark.parametrize("accumulate", [False, True])
+def test_outer_sum_finds_every_number(kernels: Kernels, lanes: int, accumulate: bool) -> None:
+    for outputs, inputs in itertools.product(SIZES, SIZES):
+        case = Outer(outputs, inputs, lanes, kernels.dtype, accumulate, integers=True)
+        np.testing.assert_array_equal(kernels.outer_sum(case), case.exact()[0])
+
+
+@by_lanes
+@pytest.mark.parametrize("accumulate", [False, True])
+def test_outer_sum_error(kernels: Kernels, lanes: int, accumulate: bool) -> None:
+    """The bound of sums in any order."""
+    for outputs, inputs in itertools.product(SIZES, SIZES):
+        case = Outer(outputs, inputs, lanes, kernels.dtype, accumulate)
+        exact, absolute = case.exact()
+        error = np.abs(kernels.outer_sum(case) - exact)
+        assert (error <= kernels.gamma(lanes + accumulate) * absolute).all()
+
+
+def test_outer_sum_is_deterministic(kernels: Kernels) -> None:
+    """To the last bit, whatever the scratch held and wherever the rows lie."""
+    for outputs, inputs in ((3, 40), (64, 21), (65, 65), (130, 7)):
+        case = Outer(outputs, inputs, 128, kernels.dtype, accumulate=False)
+        expected = kernels.outer_sum(case)
+        x, dy = case.x[case.x_rows], case.dy[case.dy_rows]
+        case.x, case.x_rows = aligned(x.shape, kernels.dtype), np.arange(inputs, dtype=np.uint32)
+        case.dy, case.dy_rows = aligned(dy.shape, kernels.dtype), np.arange(outputs, dtype=np.uint32)
+        case.x[...], case.dy[...] = x, dy
+        np.testing.assert_array_equal(kernels.outer_sum(case), expected)
+
+
+# -- Memory -- #
+
+
+def test_nothing_outside_the_operands_is_touched() -> None:
+    """With the address sanitizer, every operand being an allocation of its own, of its exact size."""
+    flags = ("-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+    path = program(["tests/c/test_matmul.c", *SOURCES], flags)
+    for level in simd_levels():
+        done = subprocess.run([path, str(level)], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
