@@ -166,7 +166,9 @@ def more_precise(dtype: np.dtype, integers: bool) -> type[np.floating]:
     return np.float64 if integers or dtype == np.float32 else np.longdouble
 
 
-def rows_among_others(rng: np.random.Generator, values: Array, repeats: bool) -> tuple[Array, Array]:
+def rows_among_others(
+    rng: np.random.Generator, values: Array, repeats: bool
+) -> tuple[Array, Array]:
     """A base with the rows of `values` in disorder among rows of NaN, and their numbers."""
     count, lanes = values.shape
     base = aligned((count + 3, lanes), values.dtype)
@@ -457,8 +459,9 @@ def test_outer_sum_is_deterministic(kernels: Kernels) -> None:
         case = Outer(outputs, inputs, 128, kernels.dtype, accumulate=False)
         expected = kernels.outer_sum(case)
         x, dy = case.x[case.x_rows], case.dy[case.dy_rows]
-        case.x, case.x_rows = aligned(x.shape, kernels.dtype), np.arange(inputs, dtype=np.uint32)
-        case.dy, case.dy_rows = aligned(dy.shape, kernels.dtype), np.arange(outputs, dtype=np.uint32)
+        case.x, case.dy = aligned(x.shape, kernels.dtype), aligned(dy.shape, kernels.dtype)
+        case.x_rows = np.arange(inputs, dtype=np.uint32)
+        case.dy_rows = np.arange(outputs, dtype=np.uint32)
         case.x[...], case.dy[...] = x, dy
         np.testing.assert_array_equal(kernels.outer_sum(case), expected)
 
@@ -467,7 +470,7 @@ def test_outer_sum_is_deterministic(kernels: Kernels) -> None:
 
 
 def test_nothing_outside_the_operands_is_touched() -> None:
-    """With the address sanitizer, every operand being an allocation of its own, of its exact size."""
+    """With the address sanitizer; every operand is an allocation of its own, of its exact size."""
     flags = ("-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
     path = program(["tests/c/test_matmul.c", *SOURCES], flags)
     for level in simd_levels():

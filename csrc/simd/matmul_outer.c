@@ -95,7 +95,7 @@ CF_INLINE void CF_FN(panel_block)(const int rows, const int vectors, const panel
 #pragma GCC unroll 4
         for (int j = 0; j < vectors; j++)
             CF_FN(store_count)
-            (dw + (size_t)i * a->inputs + j * (int)VL, sum[i][j], j < vectors - 1 ? VL : last);
+    (dw + (size_t)i * a->inputs + j * (int)VL, sum[i][j], j < vectors - 1 ? VL : last);
 }
 
 CF_INLINE void CF_FN(panel_blocks)(const int rows, const int vectors, const panel *given,
