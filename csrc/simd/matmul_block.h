@@ -74,6 +74,11 @@ CF_INLINE void CF_FN(store_count)(real *p, vreal a, size_t count) {
         v_store(p, a);
 }
 
+/* Asks for the cache line at base[offset], which may lie beyond the array. */
+CF_INLINE void CF_FN(prefetch)(const real *base, size_t offset) {
+    __builtin_prefetch((const void *)((uintptr_t)base + offset * sizeof(real)));
+}
+
 typedef vreal block_sums[MAX_BLOCK_ROWS][BLOCK_VECTORS];
 
 /* sum[i][j] += factor[i][at] * (vector j of column). */

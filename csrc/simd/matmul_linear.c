@@ -9,6 +9,9 @@ enum {
     FAR_INPUTS = 128, /* first-level cache and its TLB, unless a pass takes so many inputs only */
 };
 
+/* Reals of a cache line. */
+#define LINE (64 / sizeof(real))
+
 #define panel CF_FN(cf_panel)
 #define panel_kernel CF_FN(cf_panel_kernel)
 
@@ -64,10 +67,15 @@ CF_INLINE void CF_FN(block)(const int rows, const int vectors, const int form, c
 #define INPUT(k)                                                                                   \
     CF_FN(add_products)                                                                            \
     (rows, vectors, sum, w, (k)*input_step, p->x + ((size_t)p->x_rows[k] << p->log_lanes))
+    /* Weights come from afar: those of the next block are asked for in good time. */
+    const real *ahead = form == BY_INPUT ? w[rows - 1] + output_step : w[0] + LINE;
     size_t k = 0;
     for (; k + 2 <= p->inputs; k += 2) {
         INPUT(k);
         INPUT(k + 1);
+        CF_FN(prefetch)(ahead, form == BY_INPUT ? k * (LINE / 2) : k * input_step);
+        if (form != BY_INPUT)
+            CF_FN(prefetch)(ahead, (k + 1) * input_step);
     }
     if (k < p->inputs)
         INPUT(k);

@@ -75,8 +75,10 @@ CF_INLINE void CF_FN(panel_block)(const int rows, const int vectors, const panel
     for (int i = 0; i < rows; i++) {
         dy[i] = (const real *)a->dy + a->dy_rows[o + (size_t)i] * a->lanes + p->lane;
 #pragma GCC unroll 4
-        for (int j = 0; j < vectors; j++)
+        for (int j = 0; j < vectors; j++) {
             sum[i][j] = v_set1(0);
+            CF_FN(prefetch)(dw, (size_t)i * a->inputs + j * VL); /* by the time of the sum's end */
+        }
     }
     for (size_t r = 0; r < p->lanes; r += 2, x += 2 * PANEL_STEP) {
         CF_FN(add_products)(rows, vectors, sum, dy, r, x);
