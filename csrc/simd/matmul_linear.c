@@ -5,6 +5,7 @@
 enum {
     EPILOGUE_ROWS = 64, /* at most so many outputs are finished when the epilogue has its turn */
     ONE_ROW_VECTORS = 4,
+    ONE_ROW_INPUTS = 4096, /* they are copied to the stack */
     FAR_BYTES = 1024, /* weights of one output that lie further apart than this fall out of the */
     FAR_INPUTS = 128, /* first-level cache and its TLB, unless a pass takes so many inputs only */
 };

@@ -18,9 +18,9 @@ CF_INLINE void CF_FN(repeat)(const cf_linear_args *a, vreal sum, size_t o, size_
 
 /* `vectors` vectors of outputs from o on, where weights are contiguous in the outputs; of the last
  * vector only `count`. */
-CF_INLINE void CF_FN(one_row_columns)(const int vectors, const cf_linear_args *a, size_t o,
-                                      size_t count) {
-    const real *w = (const real *)a->weight + o, *bias = a->bias, *x = a->x;
+CF_INLINE void CF_FN(one_row_columns)(const int vectors, const cf_linear_args *a, const real *x,
+                                      size_t o, size_t count) {
+    const real *w = (const real *)a->weight + o, *bias = a->bias;
     const int last = vectors - 1;
     vreal sum[ONE_ROW_VECTORS];
 #pragma GCC unroll 4
@@ -28,7 +28,7 @@ CF_INLINE void CF_FN(one_row_columns)(const int vectors, const cf_linear_args *a
         sum[v] = bias != NULL ? CF_FN(load_count)(bias + o + v * (int)VL, v < last ? VL : count)
                               : v_set1(0);
     for (size_t k = 0; k < a->inputs; k++, w += a->input_stride) {
-        vreal xk = v_set1(x[a->x_rows[k] * a->lanes]);
+        vreal xk = v_set1(x[k]);
 #pragma GCC unroll 4
         for (int v = 0; v < vectors; v++)
             sum[v] = v_fma(CF_FN(load_count)(w + v * (int)VL, v < last ? VL : count), xk, sum[v]);
@@ -38,12 +38,34 @@ CF_INLINE void CF_FN(one_row_columns)(const int vectors, const cf_linear_args *a
         CF_FN(repeat)(a, sum[v], o + (size_t)v * VL, v < last ? VL : count);
 }
 
+/* Adds the products of the inputs [at, at + PART), but for the first `skipped` of them. */
+CF_INLINE void CF_FN(one_row_part)(const int vectors, size_t stride, const real *x,
+                                   const real *(*row)[PARTS], size_t at, int skipped, vreal *sum) {
+    vreal xk[PART];
+#pragma GCC unroll 4
+    for (int i = 0; i < PART; i++)
+        xk[i] = v_set1(x[at + (size_t)i]);
+#pragma GCC unroll 4
+    for (int v = 0; v < vectors; v++) {
+        vreal w[PART];
+#pragma GCC unroll 4
+        for (int i = 0; i < PART; i++)
+            w[i] = CF_FN(load_parts)(row[v], 1, at + (size_t)i * stride);
+        CF_FN(transpose_parts)(w);
+#pragma GCC unroll 4
+        for (int i = 0; i < PART; i++)
+            if (i >= skipped)
+                sum[v] = v_fma(w[i], xk[i], sum[v]);
+    }
+}
+
 /* `vectors` vectors of outputs from o on, where weights are contiguous in the inputs, at least PART
  * of them. */
-CF_INLINE void CF_FN(one_row_rows)(const int vectors, const cf_linear_args *a, size_t o) {
-    const real *bias = a->bias, *x = a->x, *row[2][PARTS];
-    vreal sum[2];
-#pragma GCC unroll 2
+CF_INLINE void CF_FN(one_row_rows)(const int vectors, const cf_linear_args *a, const real *x,
+                                   size_t o) {
+    const real *bias = a->bias, *row[ONE_ROW_VECTORS][PARTS];
+    vreal sum[ONE_ROW_VECTORS];
+#pragma GCC unroll 4
     for (int v = 0; v < vectors; v++) {
         size_t first = o + (size_t)v * VL;
         sum[v] = bias != NULL ? v_load(bias + first) : v_set1(0);
@@ -51,47 +73,39 @@ CF_INLINE void CF_FN(one_row_rows)(const int vectors, const cf_linear_args *a, s
         for (int q = 0; q < PARTS; q++)
             row[v][q] = (const real *)a->weight + (first + (size_t)(q * PART)) * a->output_stride;
     }
-    for (size_t k = 0; k < a->inputs; k += PART) {
-        /* The last step may go over some inputs again, which do not count. */
-        size_t at = a->inputs - k < PART ? a->inputs - PART : k;
-        vreal xk[PART];
+    const size_t stride = a->output_stride, inputs = a->inputs;
+    size_t k = 0;
+    for (; k + PART <= inputs; k += PART)
+        CF_FN(one_row_part)(vectors, stride, x, row, k, 0, sum);
+    if (k < inputs) /* some inputs are loaded again */
+        CF_FN(one_row_part)
+    (vectors, stride, x, row, inputs - PART, (int)(k + PART - inputs), sum);
 #pragma GCC unroll 4
-        for (int i = 0; i < PART; i++)
-            xk[i] = v_set1(x[a->x_rows[at + (size_t)i] * a->lanes]);
-#pragma GCC unroll 2
-        for (int v = 0; v < vectors; v++) {
-            vreal w[PART];
-#pragma GCC unroll 4
-            for (int i = 0; i < PART; i++)
-                w[i] = CF_FN(load_parts)(row[v], 1, at + (size_t)i * a->output_stride);
-            CF_FN(transpose_parts)(w);
-#pragma GCC unroll 4
-            for (int i = 0; i < PART; i++)
-                if (at + (size_t)i >= k)
-                    sum[v] = v_fma(w[i], xk[i], sum[v]);
-        }
-    }
-#pragma GCC unroll 2
     for (int v = 0; v < vectors; v++)
         CF_FN(repeat)(a, sum[v], o + (size_t)v * VL, VL);
 }
 
 /* Whether it did the work; too small a matrix is left to the other path. */
 static bool CF_FN(one_row)(const cf_linear_args *a) {
+    real x[ONE_ROW_INPUTS];
     size_t o = 0;
+    if (a->inputs > ONE_ROW_INPUTS)
+        return false;
+    for (size_t k = 0; k < a->inputs; k++)
+        x[k] = ((const real *)a->x)[a->x_rows[k] * a->lanes];
     if (a->output_stride == 1) {
         for (; a->outputs - o >= ONE_ROW_VECTORS * VL; o += ONE_ROW_VECTORS * VL)
-            CF_FN(one_row_columns)(ONE_ROW_VECTORS, a, o, VL);
+            CF_FN(one_row_columns)(ONE_ROW_VECTORS, a, x, o, VL);
         for (; o < a->outputs; o += VL)
-            CF_FN(one_row_columns)(1, a, o, a->outputs - o < VL ? a->outputs - o : VL);
+            CF_FN(one_row_columns)(1, a, x, o, a->outputs - o < VL ? a->outputs - o : VL);
     } else {
         if (a->outputs < VL || a->inputs < PART)
             return false;
         for (; a->outputs - o >= 2 * VL; o += 2 * VL)
-            CF_FN(one_row_rows)(2, a, o);
+            CF_FN(one_row_rows)(2, a, x, o);
         /* The last vector may repeat some outputs. */
         for (; o < a->outputs; o += VL)
-            CF_FN(one_row_rows)(1, a, a->outputs - o < VL ? a->outputs - VL : o);
+            CF_FN(one_row_rows)(1, a, x, a->outputs - o < VL ? a->outputs - VL : o);
     }
     if (a->epilogue != NULL && a->outputs > 0)
         a->epilogue(a->epilogue_context, 0, a->outputs, 0, a->lanes);
