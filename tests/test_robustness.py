@@ -141,6 +141,44 @@ def test_forked_children_compute(tmp_path):
     run_script(tmp_path, FORK)
 
 
+FORK_FROM_BESIDE_A_CALLER = """
+import os
+import threading
+import numpy as np
+import cflows as cf
+
+flow = cf.realnvp(4, layers=2, hidden=(64,), seed=0)
+x = np.random.default_rng(0).normal(size=(200_000, 4))
+started, stop = threading.Event(), threading.Event()
+
+
+def compute():
+    while not stop.is_set():
+        started.set()
+        flow.log_prob(x)
+
+
+thread = threading.Thread(target=compute)
+thread.start()
+started.wait()
+statuses = []
+for _ in range(5):
+    child = os.fork()
+    if child == 0:
+        flow.fit(x[:500], epochs=1, seed=0, progress=False)  # needs the flow for itself
+        os._exit(0)
+    statuses.append(os.waitpid(child, 0)[1])
+stop.set()
+thread.join()
+assert statuses == [0] * 5, statuses
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_forked_child_has_only_its_own_callers(tmp_path):
+    run_script(tmp_path, FORK_FROM_BESIDE_A_CALLER)
+
+
 SPAWN = """
 import multiprocessing
 import numpy as np

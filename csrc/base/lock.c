@@ -3,18 +3,28 @@
 #include <pthread.h>
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
-static pthread_once_t once = PTHREAD_ONCE_INIT;
-
-/* Whoever forks holds the lock meanwhile, so that no other thread is in the middle of something. */
-static void survive_fork(void) {
-    pthread_atfork(cf_lock, cf_unlock, cf_unlock);
-}
+static unsigned forks;
 
 void cf_lock(void) {
-    pthread_once(&once, survive_fork);
     pthread_mutex_lock(&mutex);
 }
 
 void cf_unlock(void) {
     pthread_mutex_unlock(&mutex);
+}
+
+unsigned cf_forks(void) {
+    return forks;
+}
+
+static void unlock_in_child(void) {
+    forks++;
+    cf_unlock();
+}
+
+/* Whoever forks holds the lock meanwhile, so that no other thread is in the middle of something.
+ * Done when the library is loaded: at the first lock it could come too late for a fork that has
+ * begun in another thread. */
+__attribute__((constructor)) static void survive_forks(void) {
+    pthread_atfork(cf_lock, cf_unlock, unlock_in_child);
 }

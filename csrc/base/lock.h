@@ -6,4 +6,8 @@
 void cf_lock(void);
 void cf_unlock(void);
 
+/* How many forks lie between the first process and this one: when the number changes, the threads
+ * of before are gone and what they were doing is not going to end. Read it under the lock. */
+unsigned cf_forks(void);
+
 #endif

@@ -19,6 +19,7 @@ struct cf_flow {
     cf_cache cache;
     /* Who computes: guarded by cf_lock. */
     size_t callers;
+    unsigned forks; /* cf_forks() when they entered */
     bool held;
 };
 
@@ -225,9 +226,17 @@ static cf_status fail_busy(void) {
     return cf_fail(CF_BUSY, "the flow is being fitted: wait until fit returns");
 }
 
+/* Under the lock. The callers of a process that forked are not in its child. */
+static void forget_vanished_callers(cf_flow *flow) {
+    if (flow->forks != cf_forks())
+        flow->callers = 0;
+    flow->forks = cf_forks();
+}
+
 /* Begins or ends a computation of one caller. */
 static cf_status enter(cf_flow *flow) {
     cf_lock();
+    forget_vanished_callers(flow);
     bool busy = flow->held;
     flow->callers += !busy;
     cf_unlock();
@@ -242,6 +251,7 @@ static void leave(cf_flow *flow) {
 
 cf_status cf_flow_lock(cf_flow *flow) {
     cf_lock();
+    forget_vanished_callers(flow);
     bool busy = flow->held || flow->callers > 0;
     flow->held |= !busy;
     cf_unlock();
