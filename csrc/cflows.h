@@ -1,17 +1,21 @@
+/* clang-format off: an example in the text */
 /* The core of cflows, for use from C without Python.
  *
- *     cf_spec *layer;                                     describe
+ *     cf_spec *layer;                                            describe
  *     cf_spec_new(&layer, cf_spec_type_named("Coupling"));
  *     cf_spec_set_string(layer, "mask", "half");
  *     cf_spec_finish(layer);
- *     cf_flow *flow;                                      bind to sizes, draw the weights
+ *     cf_flow *flow;                                             bind to sizes, draw the weights
  *     cf_flow_new(&flow, &layer, 1, NULL, features, 0, CF_FLOAT32, seed);
- *     cf_trainer_new(&trainer, flow, &data, NULL, &options);   learn: cf_trainer_epoch until
- * report.stop cf_flow_log_prob(flow, &call);  cf_flow_sample(flow, &call);
+ *     cf_trainer_new(&trainer, flow, &data, NULL, &options);     learn
+ *     cf_trainer_epoch(trainer, NULL, NULL, &report);            until report.stop is set
+ *     cf_flow_log_prob(flow, &call);                             score
+ *     cf_flow_sample(flow, &call);                               sample
  *
  * Every call returns a cf_status; cf_message() tells what went wrong. What _new makes, _free frees.
  * A layer of your own is a cf_spec_type with cf_layer_methods that emit ops.
  */
+/* clang-format on */
 #ifndef CFLOWS_H
 #define CFLOWS_H
 

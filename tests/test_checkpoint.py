@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import cflows as cf
+from cflows.checkpoint import Checkpoint
 from cflows.safetensors import read_safetensors, write_safetensors
 from fits import ROWS, contents, moons_rows, new_flow, quietly, same
 
@@ -85,7 +86,7 @@ def test_resume_after_ctrl_c_within_an_epoch(path):
 def test_the_seed_is_the_checkpoints(moons, path):
     whole, part = (new_flow() for _ in range(2))
     quietly(part, moons, checkpoint=path, seed=None, epochs=2)
-    seed = cf.checkpoint.Checkpoint.read(str(path)).terms["seed"]
+    seed = Checkpoint.read(str(path)).terms["seed"]
     quietly(part, moons, resume=path, seed=None, epochs=4)
     quietly(whole, moons, seed=seed, epochs=4)
     assert same(whole, part)
@@ -122,7 +123,7 @@ def test_a_failed_epoch_leaves_the_checkpoint_before_it(moons, path):
     whole, part = (new_flow() for _ in range(2))
     with pytest.raises(ZeroDivisionError):
         quietly(part, moons, **OPTIONS, checkpoint=path, callback=fail)
-    assert len(cf.checkpoint.Checkpoint.read(str(path)).history.train) == 3
+    assert len(Checkpoint.read(str(path)).history.train) == 3
     quietly(whole, moons, **OPTIONS)
     quietly(part, moons, **OPTIONS, resume=path)
     assert same(whole, part)
@@ -134,6 +135,48 @@ def test_a_checkpoint_that_cannot_be_written_is_told_before_the_first_step(moons
     with pytest.raises(OSError, match="no_folder"):
         quietly(flow, moons, checkpoint=tmp_path / "no_folder" / "fit")
     assert contents(flow) == before
+    flow.log_prob(moons)
+
+
+def failing_after(monkeypatch, writes):
+    """Lets checkpoints be written without pause, so often, and then never."""
+    write, left = Checkpoint.write, iter(range(writes))
+
+    def sometimes(checkpoint, path):
+        if next(left, None) is None:
+            raise OSError(28, "no space left", path)
+        write(checkpoint, path)
+
+    monkeypatch.setattr("cflows.fit.SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    monkeypatch.setattr(Checkpoint, "write", sometimes)
+
+
+def test_a_checkpoint_that_fails_later_costs_no_epoch(moons, path, monkeypatch):
+    whole, part, rest = (new_flow() for _ in range(3))
+    history = quietly(whole, moons, **OPTIONS)
+    with monkeypatch.context() as patch:
+        failing_after(patch, 4)
+        with pytest.warns(RuntimeWarning, match="not written.*no space left"):
+            found = quietly(part, moons, **OPTIONS, checkpoint=path)
+    assert same(whole, part) and comparable(found) == comparable(history)
+    assert len(Checkpoint.read(str(path)).history.train) == 3
+    quietly(rest, moons, **OPTIONS, resume=path)
+    assert same(whole, rest)
+
+
+@pytest.mark.filterwarnings("error")
+def test_no_exception_takes_the_place_of_another(moons, path, monkeypatch):
+    flow = new_flow()
+
+    def fail(report):
+        path.unlink()
+        path.mkdir()  # in the way of the file
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        monkeypatch.setattr("cflows.fit.SECONDS_BETWEEN_CHECKPOINTS", 1e9)
+        quietly(flow, moons, checkpoint=path, callback=fail)
+    assert list(path.parent.iterdir()) == [path]
     flow.log_prob(moons)
 
 
@@ -168,6 +211,29 @@ def test_another_fit_is_refused(moons, path, change, message):
         quietly(flow, **{"x": moons, **OPTIONS, **change}, resume=path)
     assert contents(flow) == before
     flow.log_prob(moons)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"optimizer": cf.Adam(np.float64(0.125))}, {"optimizer": cf.Adam(0.125)}),
+        ({"optimizer": cf.SGD(1, np.float32(0.5))}, {"optimizer": cf.SGD(1.0, 0.5, -0.0)}),
+        ({"schedule": cf.Constant(np.int64(0))}, {"schedule": "constant"}),
+        ({"schedule": cf.Cosine(np.int8(3), 1)}, {"schedule": cf.Cosine(3, 1.0)}),
+        ({"clip_norm": np.inf}, {"clip_norm": None}),
+        ({"clip_norm": np.float32(2)}, {"clip_norm": 2}),
+        ({"batch_size": np.uint8(100)}, {"batch_size": 100}),
+        ({"jitter": 0.5}, {"jitter": [0.5, 0.5]}),
+        ({"jitter": 0}, {"jitter": None}),
+    ],
+)
+def test_equal_settings_are_the_same_fit(moons, path, one, other):
+    whole, part = (new_flow() for _ in range(2))
+    quietly(whole, moons, **{**OPTIONS, **other})
+    options = {**OPTIONS, **one, "checkpoint": path}
+    quietly(part, moons, **options, callback=lambda report: report.epoch == 2)
+    quietly(part, moons, **{**OPTIONS, **other}, resume=path)
+    assert same(whole, part)
 
 
 def test_epochs_matter_to_a_cosine(moons, path):
@@ -229,9 +295,9 @@ def wrong_states(state):
     """States that no training could have come to."""
     for name in state:
         yield {key: value for key, value in state.items() if key != name}
-    for name in ("first_moment", "second_moment", "best"):
+    for name in ("first_moment", "second_moment", "best", "best_buffers"):
         yield {**state, name: state[name][:-1]}
-        yield {**state, name: state[name].astype(np.float64)}
+        yield {**state, name: state[name].astype(np.float16)}
         yield {**state, name: 0.0}
     yield {**state, "epoch": state["epoch"] + 1}  # more than all
     yield {**state, "epoch": -1}
@@ -323,7 +389,7 @@ def test_the_trainer_is_used_by_one_at_a_time(moons):
     assert epoch == 1 and 0 <= rows < len(x)
     with pytest.raises(RuntimeError, match="is being fitted"):
         flow.log_prob(moons)
-    with pytest.raises(RuntimeError, match="in use"):
+    with pytest.raises(RuntimeError, match="is being fitted"):
         new_trainer(flow, moons)
     trainer.close()
     trainer.close()

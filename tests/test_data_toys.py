@@ -193,6 +193,9 @@ def test_checkerboard_edges():
 def test_toy_errors():
     with pytest.raises(ValueError, match=r"'moon'.*moons, circles, pinwheel"):
         data.toy("moon")
+    for name in ([], None, {}, 3):
+        with pytest.raises(ValueError, match="no toy density is called"):
+            data.toy(name)
     with pytest.raises(ValueError, match=r"expected \(n, 2\), got \(3,\)"):
         data.toy("moons").log_prob([1.0, 2.0, 3.0])
     with pytest.raises(ValueError, match=r"expected \(n, 2\), got \(4, 3\)"):

@@ -289,6 +289,25 @@ def test_writing_a_parameter_or_buffer_changes_the_flow(x):
     np.testing.assert_array_equal(fixed.forward([[1.0, 1.0]])[0], [[11.0, 22.0]])
 
 
+def test_a_view_with_another_shape_harms_nobody(x):
+    flow = cf.realnvp(2, layers=1, hidden=(4,), seed=0)
+    name = next(iter(flow.parameters))
+    shape = flow.parameters[name].shape
+    flow.parameters[name].shape = (-1,)
+    again = pickle.loads(pickle.dumps(flow))
+    assert again.parameters[name].shape == shape
+
+
+def test_integers_of_any_size_where_numbers_are_wanted():
+    assert cf.Affine(shift=10**20).options["shift"] == 1e20
+
+
+def test_loss_of_a_row_without_density_and_weight():
+    flow = cf.Flow([], 2)
+    loss, _ = flow.loss_and_grad([[1e30, 0.0], [0.0, 0.0]], weights=[0.0, 1.0])
+    assert loss == pytest.approx(np.log(2 * np.pi), rel=1e-6)
+
+
 def test_views_keep_their_memory_alive():
     flow = make_flow(context=0)
     reference = weakref.ref(flow)

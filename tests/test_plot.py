@@ -11,6 +11,7 @@ import pytest
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
+import cflows as cf
 from cflows import data, plot
 from cflows.plot.canvas import mass_levels, thinned
 
@@ -118,7 +119,30 @@ def test_density_errors():
         plot.density(toy, np.full((5, 2), np.nan))
     with pytest.raises(ValueError, match=r"shape \(100,\), got \(100, 2\)"):
         plot.density(lambda x: x, bounds=toy.bounds, resolution=10)
+    for resolution in (0, -1, -3):
+        with pytest.raises(ValueError, match="resolution must be 1 or more"):
+            plot.density(toy, resolution=resolution)
+    with pytest.raises(TypeError, match="resolution must be an int"):
+        plot.density(toy, resolution=10.0)
     assert plt.get_fignums() == []
+
+
+def test_density_given_a_context():
+    flow = cf.realnvp(2, layers=2, hidden=(6,), context=3, dtype="float64", seed=0)
+    for parameter in flow.parameters.values():
+        parameter[...] = RNG.normal(size=parameter.shape) * 0.5
+    context, bounds = np.array([0.5, -1.0, 2.0]), ((-2.0, 2.0), (-2.0, 2.0))
+    ax = plot.density(flow, context=context, bounds=bounds, resolution=20)
+    # Row 5, column 12, from the lower left corner.
+    log_prob = flow.log_prob([[-2.0 + 4.0 * 12.5 / 20, -2.0 + 4.0 * 5.5 / 20]], context)
+    pixel = ax.images[0].get_array()[5, 12]
+    assert pixel == pytest.approx(np.exp(log_prob[0]))
+    by_callable = plot.density(flow.log_prob, context=context, bounds=bounds, resolution=20)
+    assert by_callable.images[0].get_array()[5, 12] == pixel
+    with pytest.raises(ValueError, match="context"):
+        plot.density(flow, bounds=bounds, resolution=20)
+    with pytest.raises(ValueError, match="context"):
+        plot.density(flow, context=context[:2], bounds=bounds, resolution=20)
 
 
 def test_mass_levels_hold_their_masses():
@@ -271,6 +295,15 @@ def test_colour_images_and_the_default_range():
 def test_arrays_that_are_no_images(shape, image):
     with pytest.raises(ValueError, match=r"expected \(n, height, width\)"):
         plot.images(np.zeros(shape), shape=image)
+    assert plt.get_fignums() == []
+
+
+@pytest.mark.parametrize("columns", [0, -1, -3])
+def test_sheets_have_columns(columns):
+    with pytest.raises(ValueError, match="columns must be 1 or more"):
+        plot.images(np.zeros((4, 8, 8)), columns=columns)
+    with pytest.raises(TypeError, match="columns must be an int"):
+        plot.images(np.zeros((4, 8, 8)), columns=2.0)
     assert plt.get_fignums() == []
 
 

@@ -1,13 +1,18 @@
 #include "base/spec.h"
 
+#include <math.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/memory.h"
 
+/* Specs within specs: more would be a mistake, and what walks them recurses. */
+enum { MOST_LEVELS = 100 };
+
 struct cf_spec {
     const cf_spec_type *type;
+    int levels; /* of specs within this one */
     atomic_int holders;
     cf_setting *settings; /* by option; those given own their memory */
 };
@@ -124,6 +129,15 @@ static cf_status check_choice(const cf_spec_type *type, const cf_option *option,
                    list, string);
 }
 
+static cf_status check_reals(const cf_spec_type *type, const cf_option *option,
+                             const cf_setting *setting) {
+    for (size_t i = 0; setting->reals != NULL && i < setting->count; i++)
+        if (!isfinite(setting->reals[i]))
+            return cf_fail(CF_INVALID, "%s: %s must be finite, got %g", type->name, option->name,
+                           setting->reals[i]);
+    return CF_OK;
+}
+
 static cf_status check_specs(const cf_spec_type *type, const cf_option *option,
                              const cf_setting *setting) {
     for (size_t i = 0; setting->specs != NULL && i < setting->count; i++) {
@@ -131,6 +145,9 @@ static cf_status check_specs(const cf_spec_type *type, const cf_option *option,
         if (strcmp(role, option->spec_role) != 0)
             return cf_fail(CF_TYPE, "%s: %s must be a %s, got %s, which is a %s", type->name,
                            option->name, option->spec_role, setting->specs[i]->type->name, role);
+        if (setting->specs[i]->levels >= MOST_LEVELS)
+            return cf_fail(CF_INVALID, "%s: %s nest deeper than %d levels", type->name,
+                           option->name, MOST_LEVELS);
     }
     return CF_OK;
 }
@@ -170,7 +187,17 @@ static cf_status check_setting(const cf_spec_type *type, const cf_option *option
     }
     if (setting->kind == CF_OPTION_STRING)
         CF_TRY(check_choice(type, option, setting->string));
+    CF_TRY(check_reals(type, option, setting));
     return check_specs(type, option, setting);
+}
+
+static int levels_within(const cf_spec *spec) {
+    int levels = 0;
+    for (size_t i = 0; i < spec->type->option_count; i++)
+        for (size_t k = 0; spec->settings[i].specs != NULL && k < spec->settings[i].count; k++)
+            if (spec->settings[i].specs[k]->levels >= levels)
+                levels = spec->settings[i].specs[k]->levels + 1;
+    return levels;
 }
 
 cf_status cf_spec_set(cf_spec *spec, const char *name, const cf_setting *setting) {
@@ -189,6 +216,7 @@ cf_status cf_spec_set(cf_spec *spec, const char *name, const cf_setting *setting
     cf_setting *place = &spec->settings[option - spec->type->options];
     clear(place);
     *place = copy;
+    spec->levels = levels_within(spec);
     return CF_OK;
 }
 

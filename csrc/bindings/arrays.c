@@ -21,9 +21,20 @@ static bool element_of(int kind, npy_intp size, cf_element *out) {
     return kind == 'f' && size == sizeof(long double);
 }
 
+/* NumPy's masked arrays look like plain ones, with numbers where there are none. */
+static bool is_masked(PyObject *object) {
+    return PyArray_Check(object) && !PyArray_CheckExact(object) &&
+           PyObject_HasAttrString(object, "mask");
+}
+
 /* Holds the array that `object` is, or that NumPy makes of it; its strides are for the caller to
  * set. */
 static bool hold(PyObject *object, const char *name, cf_py_rows *out) {
+    *out = (cf_py_rows){0};
+    if (is_masked(object)) {
+        PyErr_Format(PyExc_TypeError, "%s is a masked array: fill or drop what is masked", name);
+        return false;
+    }
     PyArrayObject *array = PyArray_Check(object)
                                ? (PyArrayObject *)Py_NewRef(object)
                                : (PyArrayObject *)PyArray_FromAny(object, NULL, 0, 0, 0, NULL);

@@ -237,6 +237,8 @@ static PyMethodDef methods[] = {
     {"freeze", cf_py_flow_freeze, METH_O, freeze_doc},
     {"unfreeze", cf_py_flow_unfreeze, METH_O, unfreeze_doc},
     {"astype", cf_py_flow_astype, METH_O, astype_doc},
+    {"_snapshot", cf_py_flow_snapshot, METH_NOARGS,
+     "_snapshot($self, /)\n--\n\nCopies of parameters and buffers, all of one moment."},
     {"__reduce__", cf_py_flow_reduce, METH_NOARGS, "Pickle by specs, sizes and arrays."},
     {"__setstate__", cf_py_flow_setstate, METH_O, "Build the flow that was pickled."},
     {0},

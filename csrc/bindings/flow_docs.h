@@ -93,8 +93,8 @@ PyDoc_STRVAR(
     "Draw samples of the flow: ``x = T(u)`` with ``u`` from the base.\n\n" CF_DOC_SAMPLING
     "Returns\n-------\n"
     "ndarray, shape (n, features)\n"
-    "    With m > 1 rows of context, (m, n, features).\n\n" CF_DOC_ERRORS CF_DOC_EXAMPLE
-    ">>> flow.sample(1000, seed=1).shape\n"
+    "    Of the flow's dtype. With m > 1 rows of context, (m, n, features).\n\n" CF_DOC_ERRORS
+        CF_DOC_EXAMPLE ">>> flow.sample(1000, seed=1).shape\n"
     "(1000, 2)\n"
     ">>> joined = np.concatenate([flow.sample(3, seed=1), flow.sample(4, seed=1, start=3)])\n"
     ">>> np.array_equal(joined, flow.sample(7, seed=1))\n"

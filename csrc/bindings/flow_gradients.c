@@ -5,6 +5,7 @@
 #include <math.h>
 
 #include "base/memory.h"
+#include "train/data.h"
 
 /* ---- results ---- */
 
@@ -189,8 +190,7 @@ static cf_status fill_cotangents(const loss_request *loss, size_t rows, double *
                            out[i], i);
         sum += out[i];
     }
-    if (sum == 0.0)
-        return cf_fail(CF_INVALID, "weights must not all be 0");
+    CF_TRY(cf_check_total_weight(sum, "weights"));
     for (size_t i = 0; i < rows; i++)
         out[i] /= -sum;
     return CF_OK;
@@ -203,7 +203,7 @@ static double weighted_sum(const double *cotangents, const void *log_prob, cf_dt
     for (size_t i = 0; i < rows; i++) {
         double l =
             dtype == CF_FLOAT32 ? ((const float *)log_prob)[i] : ((const double *)log_prob)[i];
-        sum += cotangents[i] * l;
+        sum += cotangents[i] != 0.0 ? cotangents[i] * l : 0.0;
     }
     return sum;
 }

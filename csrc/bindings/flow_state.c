@@ -107,23 +107,58 @@ PyObject *cf_py_flow_astype(PyObject *self, PyObject *object) {
 
 /* ---- pickles ---- */
 
+/* A new array for a slab. */
+static PyObject *new_slab(const cf_slab_table *table, int type_number) {
+    npy_intp size = (npy_intp)table->elements;
+    return PyArray_SimpleNew(1, &size, type_number);
+}
+
+PyObject *cf_py_flow_snapshot(PyObject *self, PyObject *unused) {
+    const cf_flow *flow = cf_py_flow_of(self);
+    (void)unused;
+    if (flow == NULL)
+        return NULL;
+    int number = cf_py_type_number(cf_flow_dtype(flow));
+    const cf_slab_table *tables[2] = {cf_flow_parameter_table(flow), cf_flow_buffer_table(flow)};
+    PyObject *parameters = new_slab(tables[0], number), *buffers = new_slab(tables[1], NPY_DOUBLE);
+    PyObject *result = NULL;
+    if (parameters != NULL && buffers != NULL) {
+        void *numbers[2] = {PyArray_DATA((PyArrayObject *)parameters),
+                            PyArray_DATA((PyArrayObject *)buffers)};
+        cf_status status = cf_flow_read(flow, numbers[0], numbers[1]);
+        if (status != CF_OK)
+            cf_py_fail(((cf_py_flow *)self)->state, status);
+        else
+            result = Py_BuildValue("(NN)", cf_py_tensors(tables[0], numbers[0], number, parameters),
+                                   cf_py_tensors(tables[1], numbers[1], NPY_DOUBLE, buffers));
+    }
+    Py_XDECREF(parameters);
+    Py_XDECREF(buffers);
+    return result;
+}
+
 /* All that the flow is: a new dict. */
 static PyObject *state_of(cf_py_flow *self) {
     const cf_module_state *state = self->state;
     const cf_flow *flow = self->flow;
-    PyObject *attributes = attributes_of((PyObject *)self);
+    PyObject *numbers = cf_py_flow_snapshot((PyObject *)self, NULL);
+    PyObject *attributes = numbers == NULL ? NULL : attributes_of((PyObject *)self);
+    if (numbers == NULL)
+        return NULL;
     if (attributes == NULL && !PyErr_Occurred())
         attributes = PyDict_New();
     /* N gives the references away, and fails where one is NULL. */
-    return Py_BuildValue(
-        "{sN sN sn sn ss sK sN sN sN sN}", "layers",
+    PyObject *result = Py_BuildValue(
+        "{sN sN sn sn ss sK sO sO sN sN}", "layers",
         cf_py_setting_value(state, cf_spec_get(cf_flow_chain(flow)->spec, "layers")), "base",
         cf_py_spec_wrap(state, cf_flow_base(flow)->spec), "features",
         (Py_ssize_t)cf_flow_features(flow), "context_features", (Py_ssize_t)cf_flow_context(flow),
         "dtype", cf_flow_dtype(flow) == CF_FLOAT32 ? "float32" : "float64", "seed",
-        (unsigned long long)cf_flow_seed(flow), "parameters", cf_py_copy_tensors(self->parameters),
-        "buffers", cf_py_copy_tensors(self->buffers), "frozen",
+        (unsigned long long)cf_flow_seed(flow), "parameters", PyTuple_GET_ITEM(numbers, 0),
+        "buffers", PyTuple_GET_ITEM(numbers, 1), "frozen",
         cf_py_flow_frozen((PyObject *)self, NULL), "attributes", attributes);
+    Py_DECREF(numbers);
+    return result;
 }
 
 PyObject *cf_py_flow_reduce(PyObject *self, PyObject *unused) {

@@ -195,6 +195,11 @@ static bool convert(const cf_module_state *state, const char *owner, const cf_op
     }
     if (!takes(option, kind))
         return refuse(owner, option, value);
+    /* Integers of any size where only numbers are wanted. */
+    if (kind == CF_OPTION_INT && !(option->kinds & CF_OPTION_INT))
+        kind = CF_OPTION_REAL;
+    if (kind == CF_OPTION_INTS && !(option->kinds & CF_OPTION_INTS))
+        kind = CF_OPTION_REALS;
     out->setting.kind = kind;
     if (kind == CF_OPTION_STRING)
         return read_string(value, out);

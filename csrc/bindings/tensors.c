@@ -24,18 +24,6 @@ PyObject *cf_py_tensors(const cf_slab_table *table, void *slab, int type_number,
     return dict;
 }
 
-PyObject *cf_py_copy_tensors(PyObject *tensors) {
-    PyObject *name, *array, *dict = PyDict_New();
-    Py_ssize_t place = 0;
-    while (dict != NULL && PyDict_Next(tensors, &place, &name, &array)) {
-        PyObject *copy = PyArray_NewCopy((PyArrayObject *)array, NPY_CORDER);
-        if (copy == NULL || PyDict_SetItem(dict, name, copy) < 0)
-            Py_CLEAR(dict);
-        Py_XDECREF(copy);
-    }
-    return dict;
-}
-
 /* Whether `array` can stand for `view`. */
 static bool fits(PyObject *array, PyArrayObject *view) {
     if (array == NULL || !PyArray_Check(array))

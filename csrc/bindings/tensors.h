@@ -8,9 +8,6 @@
 /* A new dict of name -> writable array that is a view on the slab; `owner` keeps it in memory. */
 PyObject *cf_py_tensors(const cf_slab_table *table, void *slab, int type_number, PyObject *owner);
 
-/* A new dict of name -> copy, of a dict of arrays. */
-PyObject *cf_py_copy_tensors(PyObject *tensors);
-
 /* Writes all arrays of the dict `from` into those of `to`: the same names, shapes and dtypes, else
  * ValueError, with nothing written. `what` is what they are. */
 bool cf_py_set_tensors(PyObject *to, PyObject *from, const char *what);

@@ -29,22 +29,28 @@ static const field reals[] = {
     {"plateau_factor", offsetof(cf_train_progress, plateau.factor)},
 };
 
+typedef struct {
+    const char *name;
+    void *data;
+    size_t elements;
+    cf_dtype dtype;
+} array;
+
 enum {
     COUNTS = sizeof counts / sizeof *counts,
     REALS = sizeof reals / sizeof *reals,
-    ARRAYS = 3,
+    ARRAYS = 4,
 };
 
-static const char *const array_names[ARRAYS] = {"first_moment", "second_moment", "best"};
-
-static void list_arrays(const cf_train_state *state, void *out[ARRAYS]) {
-    out[0] = state->first_moment;
-    out[1] = state->second_moment;
-    out[2] = state->best;
+static void list_arrays(const cf_train_state *s, array out[ARRAYS]) {
+    out[0] = (array){"first_moment", s->first_moment, s->elements, s->dtype};
+    out[1] = (array){"second_moment", s->second_moment, s->elements, s->dtype};
+    out[2] = (array){"best", s->best, s->elements, s->dtype};
+    out[3] = (array){"best_buffers", s->best_buffers, s->buffer_elements, CF_FLOAT64};
 }
 
-static size_t array_bytes(const cf_train_state *state) {
-    return state->elements * cf_dtype_size(state->dtype);
+static size_t array_bytes(const array *a) {
+    return a->elements * cf_dtype_size(a->dtype);
 }
 
 /* ---- out ---- */
@@ -56,17 +62,17 @@ static bool put(PyObject *dict, const char *name, PyObject *value) {
     return done;
 }
 
-static PyObject *new_array(const cf_train_state *state, const void *values) {
-    npy_intp size = (npy_intp)state->elements;
-    PyObject *array = PyArray_SimpleNew(1, &size, cf_py_type_number(state->dtype));
-    if (array != NULL)
-        memcpy(PyArray_DATA((PyArrayObject *)array), values, array_bytes(state));
-    return array;
+static PyObject *copy_of(const array *a) {
+    npy_intp size = (npy_intp)a->elements;
+    PyObject *copy = PyArray_SimpleNew(1, &size, cf_py_type_number(a->dtype));
+    if (copy != NULL)
+        memcpy(PyArray_DATA((PyArrayObject *)copy), a->data, array_bytes(a));
+    return copy;
 }
 
 static bool fill(PyObject *dict, const cf_train_state *state) {
     const char *progress = (const char *)state->progress;
-    void *arrays[ARRAYS];
+    array arrays[ARRAYS];
     bool done = true;
     list_arrays(state, arrays);
     for (size_t i = 0; i < COUNTS && done; i++) {
@@ -80,7 +86,7 @@ static bool fill(PyObject *dict, const cf_train_state *state) {
         done = put(dict, reals[i].name, PyFloat_FromDouble(real));
     }
     for (size_t i = 0; i < ARRAYS && done; i++)
-        done = put(dict, array_names[i], new_array(state, arrays[i]));
+        done = put(dict, arrays[i].name, copy_of(&arrays[i]));
     return done;
 }
 
@@ -120,18 +126,18 @@ static bool read_numbers(PyObject *dict, cf_train_progress *progress) {
     return true;
 }
 
-/* The numbers of an array of the slab's size and dtype; they live as long as the dict. */
-static const void *read_array(PyObject *dict, const char *name, const cf_train_state *state) {
-    PyObject *value = entry(dict, name);
+/* The numbers that the dict has for an array; they live as long as the dict. */
+static const void *read_array(PyObject *dict, const array *a) {
+    PyObject *value = entry(dict, a->name);
     if (value == NULL)
         return NULL;
-    PyArrayObject *array = (PyArrayObject *)value;
-    if (PyArray_Check(value) && PyArray_NDIM(array) == 1 &&
-        (size_t)PyArray_DIM(array, 0) == state->elements &&
-        PyArray_TYPE(array) == cf_py_type_number(state->dtype) && PyArray_ISCARRAY_RO(array))
-        return PyArray_DATA(array);
-    PyErr_Format(PyExc_ValueError, "%s must be %zu numbers of the flow's dtype", name,
-                 state->elements);
+    PyArrayObject *given = (PyArrayObject *)value;
+    if (PyArray_Check(value) && PyArray_NDIM(given) == 1 &&
+        (size_t)PyArray_DIM(given, 0) == a->elements &&
+        PyArray_TYPE(given) == cf_py_type_number(a->dtype) && PyArray_ISCARRAY_RO(given))
+        return PyArray_DATA(given);
+    PyErr_Format(PyExc_ValueError, "%s must be %zu numbers of type %s", a->name, a->elements,
+                 a->dtype == CF_FLOAT32 ? "float32" : "float64");
     return NULL;
 }
 
@@ -139,7 +145,7 @@ bool cf_py_trainer_load(const cf_module_state *module, cf_trainer *trainer, PyOb
     cf_train_state state = cf_trainer_state(trainer);
     cf_train_progress progress = {0};
     const void *values[ARRAYS];
-    void *arrays[ARRAYS];
+    array arrays[ARRAYS];
     if (!PyDict_Check(dict)) {
         PyErr_Format(PyExc_TypeError, "the state of a training is a dict, got %s",
                      Py_TYPE(dict)->tp_name);
@@ -150,12 +156,12 @@ bool cf_py_trainer_load(const cf_module_state *module, cf_trainer *trainer, PyOb
     cf_status status = cf_trainer_check(trainer, &progress);
     if (status != CF_OK)
         return cf_py_fail(module, status) != NULL;
-    for (size_t i = 0; i < ARRAYS; i++)
-        if ((values[i] = read_array(dict, array_names[i], &state)) == NULL)
-            return false;
     list_arrays(&state, arrays);
     for (size_t i = 0; i < ARRAYS; i++)
-        memcpy(arrays[i], values[i], array_bytes(&state));
+        if ((values[i] = read_array(dict, &arrays[i])) == NULL)
+            return false;
+    for (size_t i = 0; i < ARRAYS; i++)
+        memcpy(arrays[i].data, values[i], array_bytes(&arrays[i]));
     *state.progress = progress;
     return true;
 }

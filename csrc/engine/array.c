@@ -1,6 +1,7 @@
 #include "engine/array.h"
 
 #include <math.h>
+#include <string.h>
 
 /* An IEEE half-precision number. */
 static double half_to_double(uint16_t bits) {
@@ -52,8 +53,15 @@ double cf_read_element(const char *p, const cf_array *array) {
         long double f80;
     } v;
     size_t size = element_size(array->element);
-    for (size_t i = 0; i < size; i++)
-        v.bytes[i] = (unsigned char)p[array->swapped ? size - 1 - i : i];
+    if (array->swapped)
+        for (size_t i = 0; i < size; i++)
+            v.bytes[i] = (unsigned char)p[size - 1 - i];
+    else if (size == 8) /* the sizes that are most common as constants: one load each */
+        memcpy(v.bytes, p, 8);
+    else if (size == 4)
+        memcpy(v.bytes, p, 4);
+    else
+        memcpy(v.bytes, p, size);
     switch (array->element) {
     case CF_BOOL:
         return v.u8 != 0;

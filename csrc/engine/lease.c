@@ -5,7 +5,7 @@
 
 /* As many as the callers that are likely to run at once; what is given back beyond that is freed.
  */
-enum { KEPT = 16 };
+enum { KEPT = 16, SMALL = 1 << 20 };
 
 static cf_lease kept[KEPT];
 
@@ -56,4 +56,17 @@ void cf_lease_give(cf_lease *lease) {
     cf_unlock();
     cf_free(lease->memory);
     *lease = (cf_lease){0};
+}
+
+void cf_lease_trim(void) {
+    for (int i = 0; i < KEPT; i++) {
+        cf_lease large = {0};
+        cf_lock();
+        if (kept[i].bytes > SMALL) {
+            large = kept[i];
+            kept[i] = (cf_lease){0};
+        }
+        cf_unlock();
+        cf_free(large.memory);
+    }
 }

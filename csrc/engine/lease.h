@@ -18,4 +18,7 @@ cf_status cf_lease_take(size_t bytes, cf_lease *out);
 /* Gives the lease back; an empty one is accepted. */
 void cf_lease_give(cf_lease *lease);
 
+/* Frees what is kept for further runs, unless it is small. */
+void cf_lease_trim(void);
+
 #endif

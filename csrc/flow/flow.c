@@ -4,6 +4,7 @@
 
 #include "base/lock.h"
 #include "base/memory.h"
+#include "engine/lease.h"
 #include "base/philox.h"
 #include "flow/cache.h"
 
@@ -20,8 +21,12 @@ struct cf_flow {
     /* Who computes: guarded by cf_lock. */
     size_t callers;
     unsigned forks; /* cf_forks() when they entered */
-    bool held;
+    bool held, changing;
 };
+
+static cf_status fail_busy(void) {
+    return cf_fail(CF_BUSY, "the flow is being fitted: wait until fit returns");
+}
 
 static cf_status check_sizes(size_t features, size_t context) {
     if (features < 1 || features > 1 << 24)
@@ -130,18 +135,45 @@ cf_status cf_flow_new_within(cf_flow **out, cf_spec *const *layers, size_t layer
     return status;
 }
 
+cf_status cf_flow_read(const cf_flow *flow, void *parameters, double *buffers) {
+    size_t bytes = flow->binding.parameters.elements * cf_dtype_size(flow->dtype);
+    cf_lock();
+    bool changing = flow->changing;
+    if (!changing) {
+        memcpy(parameters, flow->parameters, bytes);
+        memcpy(buffers, flow->buffers, flow->binding.buffers.elements * sizeof *buffers);
+    }
+    cf_unlock();
+    return changing ? fail_busy() : CF_OK;
+}
+
+/* The same numbers in a flow that differs in nothing but perhaps the dtype. */
+static cf_status copy_numbers(cf_flow *to, const cf_flow *from) {
+    size_t elements = from->binding.parameters.elements;
+    void *numbers;
+    if (to->dtype == from->dtype)
+        return cf_flow_read(from, to->parameters, to->buffers);
+    CF_TRY(cf_alloc(&numbers, elements, cf_dtype_size(from->dtype)));
+    cf_status status = cf_flow_read(from, numbers, to->buffers);
+    for (size_t i = 0; i < elements && status == CF_OK; i++)
+        set_parameter(to, i,
+                      from->dtype == CF_FLOAT32 ? ((float *)numbers)[i] : ((double *)numbers)[i]);
+    cf_free(numbers);
+    return status;
+}
+
 cf_status cf_flow_copy(cf_flow **out, const cf_flow *flow, cf_dtype dtype) {
     const cf_setting *layers = cf_spec_get(flow->chain.spec, "layers");
     CF_TRY(cf_flow_new(out, layers->specs, layers->count, flow->base.spec, flow->features,
                        flow->context, dtype, flow->binding.seed));
-    for (size_t i = 0; i < flow->binding.parameters.elements; i++)
-        set_parameter(*out, i,
-                      flow->dtype == CF_FLOAT32 ? ((float *)flow->parameters)[i]
-                                                : ((double *)flow->parameters)[i]);
-    memcpy((*out)->buffers, flow->buffers, flow->binding.buffers.elements * sizeof *flow->buffers);
     for (size_t i = 0; i < flow->binding.parameters.count; i++)
         (*out)->binding.parameters.tensors[i].frozen = flow->binding.parameters.tensors[i].frozen;
-    return CF_OK;
+    cf_status status = copy_numbers(*out, flow);
+    if (status != CF_OK) {
+        cf_flow_free(*out);
+        *out = NULL;
+    }
+    return status;
 }
 
 void cf_flow_free(cf_flow *flow) {
@@ -154,6 +186,7 @@ void cf_flow_free(cf_flow *flow) {
     cf_free(flow->gradients);
     cf_free(flow->buffers);
     cf_free(flow);
+    cf_lease_trim(); /* its programs' working memory may be of use to nobody else */
 }
 
 size_t cf_flow_features(const cf_flow *flow) {
@@ -222,10 +255,6 @@ static bool matches(const char *pattern, const char *name) {
     return *pattern == '\0';
 }
 
-static cf_status fail_busy(void) {
-    return cf_fail(CF_BUSY, "the flow is being fitted: wait until fit returns");
-}
-
 /* Under the lock. The callers of a process that forked are not in its child. */
 static void forget_vanished_callers(cf_flow *flow) {
     if (flow->forks != cf_forks())
@@ -252,10 +281,18 @@ static void leave(cf_flow *flow) {
 cf_status cf_flow_lock(cf_flow *flow) {
     cf_lock();
     forget_vanished_callers(flow);
-    bool busy = flow->held || flow->callers > 0;
-    flow->held |= !busy;
+    bool fitted = flow->held, computing = flow->callers > 0;
+    flow->held = fitted || !computing;
     cf_unlock();
-    return busy ? cf_fail(CF_BUSY, "the flow is in use by another thread") : CF_OK;
+    if (fitted)
+        return fail_busy();
+    return computing ? cf_fail(CF_BUSY, "the flow is in use by another thread") : CF_OK;
+}
+
+void cf_flow_set_changing(cf_flow *flow, bool changing) {
+    cf_lock();
+    flow->changing = changing;
+    cf_unlock();
 }
 
 void cf_flow_unlock(cf_flow *flow) {

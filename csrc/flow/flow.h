@@ -26,7 +26,8 @@ cf_status cf_flow_new_within(cf_flow **out, cf_spec *const *layers, size_t layer
                              uint64_t seed, size_t most_parameters);
 void cf_flow_free(cf_flow *flow);
 
-/* The same flow with copies of its parameters and buffers, in the given dtype. */
+/* The same flow with copies of its parameters and buffers, in the given dtype. CF_BUSY while they
+ * change (cf_flow_read). */
 cf_status cf_flow_copy(cf_flow **out, const cf_flow *flow, cf_dtype dtype);
 
 size_t cf_flow_features(const cf_flow *flow);
@@ -85,6 +86,12 @@ cf_status cf_flow_log_prob_vjp(cf_flow *flow, const cf_flow_call *call);
 /* The vector-Jacobian product of cf_flow_inverse or cf_flow_forward. */
 cf_status cf_flow_inverse_vjp(cf_flow *flow, const cf_flow_call *call);
 cf_status cf_flow_forward_vjp(cf_flow *flow, const cf_flow_call *call);
+
+/* Copies the slabs; CF_BUSY while they change, which is while an epoch of training runs. */
+cf_status cf_flow_read(const cf_flow *flow, void *parameters, double *buffers);
+
+/* For the trainer: from here on the parameters change, or do no longer. */
+void cf_flow_set_changing(cf_flow *flow, bool changing);
 
 /* For the trainer: while held, the calls above fail with CF_BUSY. CF_BUSY if any of them is
  * running. */

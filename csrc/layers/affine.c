@@ -131,11 +131,16 @@ const cf_spec_type cf_affine_type = {
     .doc = "Elementwise scale and shift.\n\n"
            "``x = u * scale + shift``, ``log_det = sum(log|scale|)``. As the last layer of a flow, "
            "with\n"
-           "neither shift nor scale given, it is set from the data by ``fit``: standardisation "
-           "inside the\n"
-           "model, so that ``log_prob`` is in the data's own units. A fixed map beside the data is "
+           "neither shift nor scale given, it is set from the data by the first ``fit``: "
+           "standardisation\n"
+           "inside the model, so that ``log_prob`` is in the data's own units. A fixed map beside "
+           "the data is "
            "computed\n"
-           "in float64 whatever the flow's dtype, so that large offsets lose nothing.",
+           "in float64 whatever the flow's dtype: a large offset costs ``log_prob`` nothing. "
+           "Samples are "
+           "of\n"
+           "the flow's dtype: where float32 is too coarse for an offset, sample "
+           "``flow.astype('float64')``.",
     .options = options,
     .option_count = sizeof options / sizeof *options,
     .check = check,

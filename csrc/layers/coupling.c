@@ -42,7 +42,9 @@ static cf_status read_mask(const cf_layer *layer, unsigned char *keep) {
                 return cf_fail(CF_INVALID, "Coupling: mask index %lld, the flow has %zu features",
                                (long long)mask->integers[i], n);
             if (keep[mask->integers[i]])
-                return cf_fail(CF_INVALID, "Coupling: mask index %lld is repeated",
+                return cf_fail(CF_INVALID,
+                               "Coupling: mask index %lld is repeated (a mask of 0 and 1 must be "
+                               "boolean)",
                                (long long)mask->integers[i]);
             keep[mask->integers[i]] = 1;
         }
@@ -242,7 +244,8 @@ const cf_spec_type cf_coupling_type = {
         "sum(log(scale))``;\n"
         "additive ``x_b = u_b + shift``, ``log_det = 0``; scale and shift are functions of "
         "``u_kept``\n"
-        "and the context. A new coupling is the identity (with scales that are 1 at 0).\n\n"
+        "and the context. A new coupling is the identity (with scales that\n"
+        "are 1 and output activations that are 0 at 0).\n\n"
         "References\n----------\n"
         "Dinh et al. 2015, NICE, arXiv:1410.8516, equation 2.\n"
         "Dinh et al. 2017, Density estimation using Real NVP, arXiv:1605.08803, equations 4 to 8.",

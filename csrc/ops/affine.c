@@ -11,7 +11,7 @@ static void affine_rule(cf_builder *b, const cf_node *node, cf_value out, cf_val
                         const bool *needed, cf_value *dx) {
     size_t features = node->operand_size[0];
     bool inverse = node->attributes.integer[0] != 0;
-    cf_value s = node->operand[1], t = node->operand[2];
+    cf_value s = node->operand[1];
     cf_value y = cf_slice(b, out, 0, features), dy = cf_slice(b, dout, 0, features);
     cf_value dlog_det = cf_slice(b, dout, features, 1);
     dx[0] = cf_multiply(b, dy, cf_exp(b, inverse ? cf_scale(b, s, -1.0, 0.0) : s));
@@ -22,7 +22,7 @@ static void affine_rule(cf_builder *b, const cf_node *node, cf_value out, cf_val
             dx[2] = cf_scale(b, dx[0], -1.0, 0.0);
     } else { /* y = x exp(s) + t, log_det = sum s */
         if (needed[1])
-            dx[1] = cf_add(b, cf_multiply(b, dy, cf_subtract(b, y, t)), dlog_det);
+            dx[1] = cf_add(b, cf_multiply(b, dx[0], node->operand[0]), dlog_det);
         dx[2] = dy;
     }
 }

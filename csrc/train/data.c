@@ -1,5 +1,6 @@
 #include "train/data.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -31,6 +32,17 @@ static cf_status check_finite(const cf_array *array, size_t rows, size_t feature
     return CF_OK;
 }
 
+cf_status cf_check_total_weight(double sum, const char *what) {
+    if (sum == 0.0)
+        return cf_fail(CF_INVALID, "%s: all weights are 0", what);
+    if (!(sum >= DBL_MIN && isfinite(sum)))
+        return cf_fail(CF_INVALID,
+                       "%s: the weights add up to %g, which is out of range: divide them by the "
+                       "largest",
+                       what, sum);
+    return CF_OK;
+}
+
 static cf_status check_weights(const cf_data *data, const char *what) {
     double sum = 0.0;
     for (size_t i = 0; data->weights != NULL && i < data->rows; i++) {
@@ -39,9 +51,7 @@ static cf_status check_weights(const cf_data *data, const char *what) {
                            what, row_number(&data->x, i), data->weights[i]);
         sum += data->weights[i];
     }
-    if (data->weights != NULL && sum == 0.0)
-        return cf_fail(CF_INVALID, "%s: all weights are 0", what);
-    return CF_OK;
+    return data->weights != NULL ? cf_check_total_weight(sum, what) : CF_OK;
 }
 
 cf_status cf_data_check(const cf_data *data, size_t features, size_t context, const char *what) {
@@ -112,49 +122,61 @@ static double weight_of(const cf_data *data, size_t i) {
     return data->weights != NULL ? data->weights[i] : 1.0;
 }
 
-/* The noise's part of a column's mean, and of its variance: uniform on [0, jitter). */
+/* Mean and standard deviation of the noise on a column: uniform on [0, jitter). */
 static double noise_mean(const double *jitter, size_t f) {
     return jitter != NULL ? jitter[f] / 2.0 : 0.0;
 }
 
-static double noise_variance(const double *jitter, size_t f) {
-    return jitter != NULL ? jitter[f] * jitter[f] / 12.0 : 0.0;
+static double noise_deviation(const double *jitter, size_t f) {
+    return jitter != NULL ? jitter[f] / sqrt(12.0) : 0.0;
 }
 
 /* The columns' weighted means and standard deviations. Two passes over the rows, which may be on
- * disk; sums are of differences from the first row, so that a large offset loses nothing. */
+ * disk; sums are of differences from a row that counts, in units of the largest, so that a large
+ * offset loses nothing and no square overflows or vanishes. Rows of weight 0 have no say. */
 static void moments(const cf_data *data, size_t features, const double *jitter, double *mean,
-                    double *deviation) {
-    double total = 0.0;
+                    double *deviation, double *largest) {
+    size_t pivot = 0;
+    double total = 0.0, unit = cf_data_mean_weight(data);
+    while (weight_of(data, pivot) == 0.0)
+        pivot++;
     memset(mean, 0, features * sizeof *mean);
     memset(deviation, 0, features * sizeof *deviation);
-    for (size_t i = 0; i < data->rows; i++) {
-        double w = weight_of(data, i);
+    for (size_t i = pivot; i < data->rows; i++) {
+        double w = weight_of(data, i) / unit;
         total += w;
-        for (size_t f = 0; f < features; f++)
-            mean[f] += w * (element(&data->x, i, f) - element(&data->x, 0, f));
+        for (size_t f = 0; w > 0.0 && f < features; f++) {
+            double d = element(&data->x, i, f) - element(&data->x, pivot, f);
+            mean[f] += w * d;
+            largest[f] = fmax(largest[f], fabs(d));
+        }
     }
     for (size_t f = 0; f < features; f++)
-        mean[f] = element(&data->x, 0, f) + mean[f] / total;
-    for (size_t i = 0; i < data->rows; i++)
-        for (size_t f = 0; f < features; f++) {
-            double d = element(&data->x, i, f) - mean[f];
-            deviation[f] += weight_of(data, i) * d * d;
+        mean[f] /= total;
+    for (size_t i = pivot; i < data->rows; i++) {
+        double w = weight_of(data, i) / unit;
+        for (size_t f = 0; w > 0.0 && f < features; f++) {
+            double d = element(&data->x, i, f) - element(&data->x, pivot, f) - mean[f];
+            d = largest[f] > 0.0 ? d / largest[f] : 0.0;
+            deviation[f] += w * d * d;
         }
+    }
     for (size_t f = 0; f < features; f++) {
-        mean[f] += noise_mean(jitter, f);
-        deviation[f] = sqrt(deviation[f] / total + noise_variance(jitter, f));
+        mean[f] += element(&data->x, pivot, f) + noise_mean(jitter, f);
+        deviation[f] = hypot(largest[f] * sqrt(deviation[f] / total), noise_deviation(jitter, f));
         if (!(deviation[f] > 0.0 && isfinite(deviation[f])))
             deviation[f] = 1.0;
     }
 }
 
-/* Where the open Affine of the last layer keeps shift and scale; NULL if there is none, or it has
+/* Where the open Affine next to the data keeps shift and scale; NULL if there is none, or it has
  * been set. */
 static double *find_open_affine(cf_flow *flow) {
-    const cf_layer *chain = cf_flow_chain(flow);
+    const cf_layer *layer = cf_flow_chain(flow);
     size_t features = cf_flow_features(flow), offset;
-    if (chain->children == 0 || !cf_affine_is_open(&chain->child[chain->children - 1], &offset))
+    while (cf_spec_type_of(layer->spec) == &cf_chain_type && layer->children > 0)
+        layer = &layer->child[layer->children - 1];
+    if (!cf_affine_is_open(layer, &offset))
         return NULL;
     double *values = cf_flow_buffers(flow) + offset;
     for (size_t f = 0; f < features; f++)
@@ -163,9 +185,13 @@ static double *find_open_affine(cf_flow *flow) {
     return values;
 }
 
-void cf_data_standardize(cf_flow *flow, const cf_data *data, const double *jitter) {
-    double *values = find_open_affine(flow);
+cf_status cf_data_standardize(cf_flow *flow, const cf_data *data, const double *jitter) {
+    double *values = find_open_affine(flow), *largest;
     size_t features = cf_flow_features(flow);
-    if (values != NULL)
-        moments(data, features, jitter, values, values + features);
+    if (values == NULL)
+        return CF_OK;
+    CF_TRY(cf_alloc(&largest, features, sizeof *largest));
+    moments(data, features, jitter, values, values + features, largest);
+    cf_free(largest);
+    return CF_OK;
 }

@@ -21,10 +21,14 @@ cf_status cf_data_check(const cf_data *data, size_t features, size_t context, co
 cf_status cf_data_split(size_t rows, double fraction, uint64_t seed, int64_t **train,
                         size_t *train_rows, int64_t **validation, size_t *validation_rows);
 
-/* If the flow's last layer is a fixed Affine whose shift and scale the user left open and that no
- * fit has set yet, sets it to the weighted mean and standard deviation of the data with their noise
- * on [0, jitter), by feature, if any (standard deviation 1 for a column without spread). */
-void cf_data_standardize(cf_flow *flow, const cf_data *data, const double *jitter);
+/* CF_INVALID unless weights of this sum can be divided by it. */
+cf_status cf_check_total_weight(double sum, const char *what);
+
+/* If the flow ends, at the data, with a fixed Affine (which may be the last of a last Chain) whose
+ * shift and scale the user left open and no fit has set yet, sets it to the weighted mean and
+ * standard deviation of the data with their noise on [0, jitter), by feature, if any (standard
+ * deviation 1 for a column without spread). */
+cf_status cf_data_standardize(cf_flow *flow, const cf_data *data, const double *jitter);
 
 /* The weights' mean. */
 double cf_data_mean_weight(const cf_data *data);

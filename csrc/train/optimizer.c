@@ -36,8 +36,14 @@ static cf_status check_fraction(const char *name, double value) {
     return cf_fail(CF_INVALID, "%s must be from 0 to below 1, got %g", name, value);
 }
 
-cf_status cf_optimizer_check(const cf_optimizer *o) {
-    if (!(o->learning_rate > 0.0 && isfinite(o->learning_rate)))
+/* A number as the kernels see it. */
+static double rounded(double value, cf_dtype dtype) {
+    return dtype == CF_FLOAT32 ? (double)(float)value : value;
+}
+
+cf_status cf_optimizer_check(const cf_optimizer *o, cf_dtype dtype) {
+    const char *name = dtype == CF_FLOAT32 ? "float32" : "float64";
+    if (!(o->learning_rate > 0.0 && isfinite(rounded(o->learning_rate, dtype))))
         return cf_fail(CF_INVALID, "learning_rate must be positive and finite, got %g",
                        o->learning_rate);
     if (!(o->weight_decay >= 0.0 && isfinite(o->weight_decay)))
@@ -48,6 +54,12 @@ cf_status cf_optimizer_check(const cf_optimizer *o) {
     CF_TRY(check_fraction("beta2", o->beta2));
     if (!(o->epsilon > 0.0 && isfinite(o->epsilon)))
         return cf_fail(CF_INVALID, "epsilon must be positive and finite, got %g", o->epsilon);
+    if (rounded(o->epsilon, dtype) == 0.0 || rounded(o->beta1, dtype) == 1.0 ||
+        rounded(o->beta2, dtype) == 1.0)
+        return cf_fail(CF_INVALID,
+                       "in %s epsilon must differ from 0 and the betas from 1, got epsilon=%g, "
+                       "beta1=%.17g, beta2=%.17g",
+                       name, o->epsilon, o->beta1, o->beta2);
     return CF_OK;
 }
 

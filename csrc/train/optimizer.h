@@ -17,7 +17,7 @@ typedef struct {
 } cf_optimizer;
 
 /* CF_INVALID, naming the setting, unless all are in their ranges. */
-cf_status cf_optimizer_check(const cf_optimizer *optimizer);
+cf_status cf_optimizer_check(const cf_optimizer *optimizer, cf_dtype dtype);
 
 /* A stretch of the slab that is updated as one unit of work. */
 typedef struct {

@@ -21,6 +21,7 @@ struct cf_trainer {
     cf_optimizer_state optimizer;
     cf_train_progress progress;
     void *best; /* until there is one, the weights at the start */
+    double *best_buffers;
     double *jitter;
     double mean_weight;
     int64_t *order;     /* of the present epoch: positions in the training data */
@@ -42,8 +43,22 @@ static size_t slab_bytes(const cf_trainer *t) {
     return cf_flow_parameter_table(t->flow)->elements * cf_dtype_size(cf_flow_dtype(t->flow));
 }
 
-static cf_status check_options(const cf_train_options *o, const cf_data *train) {
-    CF_TRY(cf_optimizer_check(&o->optimizer));
+static size_t buffer_bytes(const cf_trainer *t) {
+    return cf_flow_buffer_table(t->flow)->elements * sizeof(double);
+}
+
+static void keep_best(cf_trainer *t) {
+    memcpy(t->best, cf_flow_parameters(t->flow), slab_bytes(t));
+    memcpy(t->best_buffers, cf_flow_buffers(t->flow), buffer_bytes(t));
+}
+
+static void put_best(cf_trainer *t) {
+    memcpy(cf_flow_parameters(t->flow), t->best, slab_bytes(t));
+    memcpy(cf_flow_buffers(t->flow), t->best_buffers, buffer_bytes(t));
+}
+
+static cf_status check_options(const cf_train_options *o, const cf_data *train, cf_dtype dtype) {
+    CF_TRY(cf_optimizer_check(&o->optimizer, dtype));
     CF_TRY(cf_schedule_check(&o->schedule));
     if (o->batch_size < 1 || o->batch_size > train->rows)
         return cf_fail(CF_INVALID,
@@ -68,7 +83,7 @@ static cf_status check(const cf_flow *flow, const cf_data *train, const cf_data 
     CF_TRY(cf_data_check(train, features, context, "training data"));
     if (validation != NULL)
         CF_TRY(cf_data_check(validation, features, context, "validation data"));
-    CF_TRY(check_options(options, train));
+    CF_TRY(check_options(options, train, cf_flow_dtype(flow)));
     return check_jitter(options, features);
 }
 
@@ -78,6 +93,7 @@ static cf_status allocate(cf_trainer *t) {
     size_t scored = batch > SCORED_AT_ONCE ? batch : SCORED_AT_ONCE;
     CF_TRY(cf_optimizer_state_new(&t->optimizer, cf_flow_parameter_table(t->flow), dtype));
     CF_TRY(cf_alloc(&t->best, slab_bytes(t), 1));
+    CF_TRY(cf_alloc(&t->best_buffers, buffer_bytes(t), 1));
     CF_TRY(cf_alloc(&t->order, t->train.rows, sizeof *t->order));
     CF_TRY(cf_alloc(&t->batch, batch, sizeof *t->batch));
     CF_TRY(cf_alloc(&t->cotangents, batch, sizeof *t->cotangents));
@@ -96,7 +112,7 @@ static cf_status begin(cf_trainer *t) {
     t->mean_weight = cf_data_mean_weight(&t->train);
     t->progress.best_loss = t->progress.plateau.best = INFINITY;
     t->progress.plateau.factor = 1.0;
-    memcpy(t->best, cf_flow_parameters(t->flow), slab_bytes(t));
+    keep_best(t);
     return CF_OK;
 }
 
@@ -126,6 +142,7 @@ void cf_trainer_free(cf_trainer *t) {
         cf_flow_unlock(t->flow);
     cf_optimizer_state_free(&t->optimizer);
     cf_free(t->best);
+    cf_free(t->best_buffers);
     cf_free(t->jitter);
     cf_free(t->order);
     cf_free(t->batch);
@@ -136,10 +153,12 @@ void cf_trainer_free(cf_trainer *t) {
 
 cf_train_state cf_trainer_state(cf_trainer *t) {
     return (cf_train_state){.elements = t->optimizer.elements,
+                            .buffer_elements = cf_flow_buffer_table(t->flow)->elements,
                             .dtype = t->optimizer.dtype,
                             .first_moment = t->optimizer.first_moment,
                             .second_moment = t->optimizer.second_moment,
                             .best = t->best,
+                            .best_buffers = t->best_buffers,
                             .progress = &t->progress};
 }
 
@@ -153,10 +172,6 @@ cf_status cf_trainer_check(const cf_trainer *t, const cf_train_progress *p) {
     if (!counts || !losses)
         return cf_fail(CF_INVALID, "the progress is not one that this training could have made");
     return CF_OK;
-}
-
-static void put_best(cf_trainer *t) {
-    memcpy(cf_flow_parameters(t->flow), t->best, slab_bytes(t));
 }
 
 void cf_trainer_restore_best(cf_trainer *t) {
@@ -229,6 +244,17 @@ static double learning_rate(const cf_trainer *t) {
                               steps_per_epoch(t) * t->options.epochs);
 }
 
+/* Puts the best weights in place. */
+static cf_status diverged(cf_trainer *t) {
+    put_best(t);
+    return cf_fail(CF_NUMERICAL,
+                   "training diverged: %llu steps in a row, the last in epoch %llu, led to a loss, "
+                   "a gradient or weights that are not finite; a smaller learning_rate or "
+                   "clip_norm may help",
+                   (unsigned long long)t->progress.skipped_in_a_row,
+                   (unsigned long long)t->progress.epoch + 1);
+}
+
 /* One step; one whose loss or gradient is not finite is skipped and counted. */
 static cf_status train_batch(cf_trainer *t, size_t first, size_t rows, double *loss) {
     cf_train_progress *p = &t->progress;
@@ -240,12 +266,7 @@ static cf_status train_batch(cf_trainer *t, size_t first, size_t rows, double *l
         p->skipped++;
         if (++p->skipped_in_a_row < MOST_SKIPPED)
             return CF_OK;
-        put_best(t);
-        return cf_fail(
-            CF_NUMERICAL,
-            "training diverged: the loss or its gradient was not finite in %d steps in a row, "
-            "the last in epoch %llu; a smaller learning_rate or clip_norm may help",
-            MOST_SKIPPED, (unsigned long long)p->epoch + 1);
+        return diverged(t);
     }
     p->skipped_in_a_row = 0;
     double clip = t->options.clip_norm;
@@ -333,19 +354,29 @@ static cf_status validate(cf_trainer *t, watch *w) {
     return CF_OK;
 }
 
+static bool weights_are_finite(const cf_trainer *t) {
+    const void *weights = cf_flow_parameters(t->flow);
+    for (size_t i = 0; i < t->optimizer.elements; i++)
+        if (!isfinite(t->optimizer.dtype == CF_FLOAT32 ? ((const float *)weights)[i]
+                                                       : ((const double *)weights)[i]))
+            return false;
+    return true;
+}
+
 /* Keeps the weights if they are the best so far. Without validation that is told by the training
  * loss, and of use only if a later epoch diverges. */
 static void judge(cf_trainer *t, double loss) {
     cf_train_progress *p = &t->progress;
-    bool sound = t->validation.rows > 0 || p->skipped_in_a_row == 0;
     p->waited++;
-    if (!(loss < p->best_loss && sound))
+    if (!(loss < p->best_loss))
+        return;
+    if (t->validation.rows == 0 && (p->skipped_in_a_row > 0 || !weights_are_finite(t)))
         return;
     p->best_loss = loss;
     p->best_epoch = p->epoch;
     p->waited = 0;
     p->has_best = 1;
-    memcpy(t->best, cf_flow_parameters(t->flow), slab_bytes(t));
+    keep_best(t);
 }
 
 cf_stop cf_trainer_stop(const cf_trainer *t) {
@@ -354,6 +385,16 @@ cf_stop cf_trainer_stop(const cf_trainer *t) {
     if (p->epoch >= t->options.epochs)
         return CF_STOP_EPOCHS;
     return patience > 0 && p->waited >= patience ? CF_STOP_PATIENCE : CF_RUNNING;
+}
+
+/* At the end of the last epoch. Without validation nothing else notices that the last steps led
+ * nowhere; some skipped steps, of rows that are always too far out, are no such sign. */
+static cf_status check_end(cf_trainer *t) {
+    const cf_train_progress *p = &t->progress;
+    if (t->validation.rows > 0 && p->has_best)
+        return CF_OK;
+    bool sound = p->has_best && p->skipped_in_a_row < steps_per_epoch(t) && weights_are_finite(t);
+    return sound ? CF_OK : diverged(t);
 }
 
 cf_status cf_trainer_epoch(cf_trainer *t, cf_poll poll, void *context, cf_epoch_report *report) {
@@ -367,10 +408,14 @@ cf_status cf_trainer_epoch(cf_trainer *t, cf_poll poll, void *context, cf_epoch_
                                 .train = NAN,
                                 .validation = NAN,
                                 .learning_rate = learning_rate(t)};
-    if (p->rows_drawn == 0)
-        cf_data_standardize(t->flow, &t->train, t->jitter);
+    cf_flow_set_changing(t->flow, true);
+    cf_status status =
+        p->rows_drawn == 0 ? cf_data_standardize(t->flow, &t->train, t->jitter) : CF_OK;
     shuffle(t);
-    CF_TRY(run_batches(t, &w));
+    if (status == CF_OK)
+        status = run_batches(t, &w);
+    cf_flow_set_changing(t->flow, false);
+    CF_TRY(status);
     CF_TRY(validate(t, &w));
     if (report->stop == CF_STOP_INTERRUPTED)
         return CF_OK;
@@ -380,5 +425,5 @@ cf_status cf_trainer_epoch(cf_trainer *t, cf_poll poll, void *context, cf_epoch_
     cf_schedule_observe(&t->options.schedule, &p->plateau, loss);
     report->best = t->validation.rows > 0 && p->best_epoch == p->epoch;
     report->stop = cf_trainer_stop(t);
-    return CF_OK;
+    return report->stop == CF_RUNNING ? CF_OK : check_end(t);
 }

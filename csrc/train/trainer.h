@@ -32,12 +32,13 @@ typedef struct {
     cf_plateau plateau;
 } cf_train_progress;
 
-/* Arrays of the parameter slab's layout, and the progress; to be saved, and to be set before the
- * first epoch. */
+/* What is to be saved, and to be set before the first epoch: the optimizer's arrays and the best
+ * weights, of the parameter slab's layout; the buffers that go with these; the progress. */
 typedef struct {
-    size_t elements;
+    size_t elements, buffer_elements;
     cf_dtype dtype;
     void *first_moment, *second_moment, *best;
+    double *best_buffers;
     cf_train_progress *progress;
 } cf_train_state;
 
@@ -65,8 +66,10 @@ cf_status cf_trainer_new(cf_trainer **out, cf_flow *flow, const cf_data *train,
 
 /* One epoch; the first sets an open data-side Affine (cf_data_standardize). poll may be NULL. Once
  * report->stop is not CF_RUNNING no further epoch may be run; one that poll stops is left
- * unfinished. CF_NUMERICAL after 20 steps in a row whose loss or gradient was not finite: then the
- * weights are those of the epoch with the best loss, or without one those at the start. */
+ * unfinished. CF_NUMERICAL after 20 steps in a row whose loss or gradient was not finite, or if the
+ * last epoch ends so after a whole epoch of such steps, or with weights that are not finite: then
+ * weights and buffers are those of the epoch with the best loss, or without one those at the start.
+ */
 cf_status cf_trainer_epoch(cf_trainer *trainer, cf_poll poll, void *context,
                            cf_epoch_report *report);
 

@@ -55,7 +55,7 @@ def jacobian(
     array([[2., 0.],
            [0., 2.]], dtype=float32)
     """
-    x = np.asarray(x)
+    x = np.asanyarray(x)
     shape = (*x.shape[:1], flow.features)
     rows = [
         flow.vjp(
@@ -134,7 +134,7 @@ def audit(flow: Flow, x: ArrayLike, context: ArrayLike | None = None) -> Audit:
     >>> report.round_trip < 1e-12 and report.log_det < 1e-10
     True
     """
-    x = np.asarray(x)
+    x = np.asanyarray(x)
     u, log_det = flow.inverse(x, context)
     back, forward_log_det = flow.forward(u, context)
     matrices = jacobian(flow, x, context).astype(np.float64)

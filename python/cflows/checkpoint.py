@@ -60,7 +60,7 @@ class Checkpoint(NamedTuple):
             **_named("state", {name: np.asarray(value) for name, value in self.state.items()}),
             **_named("history", _packed(self.history)),
         }
-        metadata = {"format": FORMAT, "terms": json.dumps(self.terms)}
+        metadata = {"format": FORMAT, "terms": json.dumps(self.terms, allow_nan=False)}
         metadata["checksum"] = checksum(tensors, metadata)
         write_safetensors(path, tensors, metadata)
 

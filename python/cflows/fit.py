@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
+import warnings
 from collections.abc import Callable
-from numbers import Integral, Real
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _core
+from .arguments import integer, real
 from .history import EpochReport, History
 from .optim import Adam, Constant, Cosine, Optimizer, Plateau, Schedule
 from .progress import Progress, new_progress
@@ -24,7 +27,6 @@ if TYPE_CHECKING:
 __all__ = ["fit"]
 
 Path = str | os.PathLike[str]
-Tensors = dict[str, NDArray[Any]]
 Callback = Callable[[EpochReport], Any]
 
 SCHEDULES: dict[str, Schedule] = {
@@ -82,7 +84,7 @@ def fit(
     schedule : {'constant', 'cosine', 'plateau'} or Constant, Cosine or Plateau
         Of the learning rate; a name is the class with its defaults.
     clip_norm : float or None, default 5
-        Gradients longer than this are shortened to it; None leaves them.
+        Gradients longer than this are shortened to it; None, like infinity, leaves them.
     patience : int, optional
         Stop after so many epochs without a better validation loss.
     jitter : float or array_like, shape (features,), optional
@@ -93,13 +95,15 @@ def fit(
         on with the checkpoint's.
     progress : bool or 'auto', default 'auto'
         Show progress on the standard error: a bar if tqdm is installed, else, or if nobody
-        watches, a line every few seconds. 'auto' does on a terminal and in a notebook.
+        watches, a line every few seconds. 'auto' does on a terminal and in a notebook. It ends,
+        and the fit goes on, when the standard error takes no more.
     callback : callable, optional
         Called after every epoch with an `EpochReport`; anything true stops. The flow is held while
         it is fitted: score a copy (`copy.copy`).
     checkpoint : path, optional
         A file to keep what `resume` needs: written before the first epoch, at the end of epochs at
-        least a second apart, and when the fit ends.
+        least a second apart, and when the fit ends. Once the fit is under way, a warning tells
+        when it cannot be written, and the fit goes on.
     resume : path, optional
         A checkpoint to go on from. The result is, bit for bit, that of the uninterrupted fit.
         Data and arguments must be the same, except for `patience` and, unless the schedule is
@@ -118,12 +122,12 @@ def fit(
     TypeError
         If an argument is of the wrong kind.
     OSError
-        If a checkpoint cannot be read or written.
+        If a checkpoint cannot be read, or not be written before the first epoch.
     RuntimeError
         If the flow is in use by another thread.
     NumericalError
-        If the loss or its gradient overflowed in 20 steps in a row. The flow then has the weights
-        of its best epoch, or without one those that it had.
+        If the loss or its gradient overflowed in 20 steps in a row. The flow then has the
+        parameters and buffers of its best epoch, or without one those that it had.
 
     See Also
     --------
@@ -131,8 +135,9 @@ def fit(
 
     Notes
     -----
-    The first epoch sets a fixed `Affine` at the end of the flow, with neither shift nor scale
-    given, to the mean and the standard deviation of the training rows (with their noise).
+    The flow's first fit sets, in its first epoch, a fixed `Affine` at the end of the flow, with
+    neither shift nor scale given, to the mean and the standard deviation of the training rows (with
+    their noise). Later fits leave it as it is.
 
     If an exception is raised before the first epoch, the flow is as it was; if one is raised later,
     say by `callback`, it has the best weights so far.
@@ -154,7 +159,7 @@ def fit(
     rows = read_rows(x, context, weights)
     if rows.x.ndim != 2:
         raise ValueError(f"x must have shape (n, {self.features}), got {rows.x.shape}")
-    rows, held_out = read_validation(rows, validation, seed)
+    rows, held_out = read_validation(rows, validation, seed, self.context_features)
     optimizer = Adam() if optimizer is None else optimizer
     if not isinstance(optimizer, Optimizer):
         raise TypeError(f"optimizer must be an Adam, AdamW or SGD, got {optimizer!r}")
@@ -166,7 +171,7 @@ def fit(
     if batch_size is None:
         batch_size = max(1, min(256, len(rows)))  # no rows: for the core to tell
     numbers: dict[str, Any] = {
-        "batch_size": _count("batch_size", batch_size),
+        "batch_size": integer("batch_size", batch_size, 1),
         "clip_norm": _clip_norm(clip_norm),
         "jitter": _jitter(jitter, self.features),
         "seed": seed,
@@ -177,8 +182,8 @@ def fit(
         None if held_out is None else held_out.arrays,
         optimizer._settings(),
         schedule._settings(),
-        epochs=_count("epochs", epochs),
-        patience=0 if patience is None else _count("patience", patience),
+        epochs=integer("epochs", epochs, 1),
+        patience=0 if patience is None else integer("patience", patience, 1),
         **numbers,
     )
     try:
@@ -204,29 +209,45 @@ class _Keeper:
         self, flow: Flow, trainer: _core.Trainer, path: str, terms: dict[str, Any], run: _Run
     ) -> None:
         self.flow, self.trainer, self.path, self.terms, self.run = flow, trainer, path, terms, run
-        self.due = -np.inf
-        self.pending: tuple[Tensors, Tensors, dict[str, Any], int] | None = None
+        self.due = -math.inf
+        self.pending: Checkpoint | None = None  # noted and not written
+
+    def start(self) -> None:
+        """Write how things stand before the first epoch; OSError at once where that fails."""
+        self._write(self._noted())
 
     def keep(self) -> None:
         """Note how things stand after an epoch, and write it if the last time is long ago."""
-        self.pending = (
+        self.pending = self._noted()
+        if time.monotonic() >= self.due:
+            self.finish()
+
+    def finish(self) -> None:
+        """Write what has been noted, if it is not yet. A full disk is no reason to end a fit."""
+        if self.pending is None:
+            return
+        try:
+            self._write(self.pending)
+            self.pending = None
+        except OSError as error:
+            message = f"the checkpoint was not written, an older one may be there: {error}"
+            warnings.warn(message, RuntimeWarning, stacklevel=2)
+        self.due = time.monotonic() + SECONDS_BETWEEN_CHECKPOINTS
+
+    def _noted(self) -> Checkpoint:
+        """As things stand, but for the history, which grows by what has been reported since."""
+        return _checkpoint_class()(
+            self.terms,
             {name: array.copy() for name, array in self.flow.parameters.items()},
             {name: array.copy() for name, array in self.flow.buffers.items()},
             self.trainer.state(),
-            len(self.run.reports),
+            self.run.history,
         )
-        if time.monotonic() >= self.due:
-            self.write()
 
-    def write(self) -> None:
-        """Write what has been noted and not written."""
-        if self.pending is None:
-            return
-        parameters, buffers, state, epochs = self.pending
-        history = self.run.history.extended(self.run.reports[:epochs], "interrupted")
-        _checkpoint_class()(self.terms, parameters, buffers, state, history).write(self.path)
-        self.pending = None
-        self.due = time.monotonic() + SECONDS_BETWEEN_CHECKPOINTS
+    def _write(self, noted: Checkpoint) -> None:
+        epochs = noted.state["epoch"] - len(noted.history.train)
+        history = noted.history.extended(self.run.reports[:epochs], "interrupted")
+        noted._replace(history=history).write(self.path)
 
 
 class _Run:
@@ -248,18 +269,25 @@ class _Run:
             stop = self._epochs()
         except KeyboardInterrupt:
             stop = "interrupted"
-        finally:
-            self.trainer.restore_best()
-            self.trainer.close()
-            if self.progress is not None:
-                self.progress.close()
-            if self.keeper is not None:
-                self.keeper.write()
+        except BaseException:
+            with suppress(Exception):  # what went wrong first is what is told
+                self._finish()
+            raise
+        self._finish()
         return self.history.extended(self.reports, stop)
 
+    def _finish(self) -> None:
+        self.trainer.restore_best()
+        self.trainer.close()
+        if self.progress is not None:
+            self.progress.close()
+        if self.keeper is not None:
+            self.keeper.finish()
+
     def _epochs(self) -> str:
+        if self.keeper is not None:
+            self.keeper.start()
         stop = self.trainer.stop()
-        self._keep()  # fails at once where nothing can be written
         while stop is None:
             stop = self._epoch()
         return stop
@@ -270,7 +298,8 @@ class _Run:
             return "interrupted"
         report = self._report(found)
         self.reports.append(report)
-        self._keep()
+        if self.keeper is not None:
+            self.keeper.keep()
         if self.progress is not None:
             self.progress.update(report, self.rows)
         stopped = self.callback is not None and self.callback(report)
@@ -282,10 +311,6 @@ class _Run:
     def _poll(self, found: tuple[Any, ...], rows: int) -> None:
         if self.progress is not None:
             self.progress.update(self._report(found), rows)
-
-    def _keep(self) -> None:
-        if self.keeper is not None:
-            self.keeper.keep()
 
 
 def _go_on(
@@ -346,27 +371,11 @@ def _checkpoint_class() -> type[Checkpoint]:
 # -- arguments -- #
 
 
-def _int(name: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, Integral):
-        raise TypeError(f"{name} must be an int, got {value!r}")
-    return int(value)
-
-
-def _count(name: str, value: Any) -> int:
-    count = _int(name, value)
-    if not 1 <= count < 2**63:
-        raise ValueError(f"{name} must be 1 or more, got {value}")
-    return count
-
-
 def _seed(seed: Any, saved: Checkpoint | None) -> int:
     if seed is None:
         drawn = int.from_bytes(os.urandom(8), "little") >> 1
         return drawn if saved is None else int(saved.terms["seed"])
-    number = _int("seed", seed)
-    if not 0 <= number < 2**64:
-        raise ValueError(f"seed must be from 0 to 2**64 - 1, got {seed}")
-    return number
+    return integer("seed", seed, 0, 2**64 - 1)
 
 
 def _schedule(schedule: Any) -> Schedule:
@@ -381,14 +390,11 @@ def _schedule(schedule: Any) -> Schedule:
 
 
 def _clip_norm(clip_norm: Any) -> float:
-    """0 for None, as the core has it."""
-    if clip_norm is None:
-        return 0.0
-    if isinstance(clip_norm, bool) or not isinstance(clip_norm, Real):
-        raise TypeError(f"clip_norm must be a number or None, got {clip_norm!r}")
-    if not float(clip_norm) > 0.0:
+    """0 for None and for infinity, as the core has it."""
+    limit = math.inf if clip_norm is None else real("clip_norm", clip_norm)
+    if not limit > 0.0:
         raise ValueError(f"clip_norm must be above 0 or None, got {clip_norm}")
-    return float(clip_norm)
+    return limit if limit < math.inf else 0.0
 
 
 def _jitter(jitter: ArrayLike | None, features: int) -> NDArray[np.float64] | None:

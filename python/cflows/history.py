@@ -111,11 +111,18 @@ stopped='epochs')
         if not self.train:
             return f"History(no epochs, stopped={self.stopped!r})"
         epochs = len(self.train)
-        words = [f"{epochs} epoch{'' if epochs == 1 else 's'}", f"{self.steps[-1]} steps"]
-        words += [f"{self.seconds[-1]:.1f} s", f"train {self.train[-1]:.4f}"]
+        words = [f"{epochs} epoch{'' if epochs == 1 else 's'}"]
+        # Of a history put together by hand, lists may be missing.
+        words += [f"{steps} steps" for steps in self.steps[-1:]]
+        words += [f"{seconds:.1f} s" for seconds in self.seconds[-1:]]
+        words.append(f"train {self.train[-1]:.4f}")
         if self.best_epoch is not None:
-            best = self.validation[self.best_epoch - 1]
-            words.append(f"best validation {best:.4f} in epoch {self.best_epoch}")
+            best = self.validation[self.best_epoch - 1 : self.best_epoch]
+            words += [
+                f"best validation {loss:.4f} in epoch {self.best_epoch}"
+                for loss in best
+                if loss is not None
+            ]
         if self.skipped:
             words.append(f"{self.skipped} steps skipped")
         return f"History({', '.join(words)}, stopped={self.stopped!r})"

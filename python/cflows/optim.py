@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+
+from .arguments import integer, real
 
 __all__ = ["SGD", "Adam", "AdamW", "Constant", "Cosine", "Optimizer", "Plateau", "Schedule"]
 
@@ -11,9 +15,42 @@ OptimizerSettings = tuple[str, float, float, float, float, float, float]
 # Name, warmup, final, factor, patience.
 ScheduleSettings = tuple[str, int, float, float, int]
 
+# What a setting must be, by name, in words and as a test. What the flow's dtype makes of it is for
+# the core to look at.
+_REALS: dict[str, tuple[str, Callable[[float], bool]]] = {
+    "learning_rate": ("positive and finite", lambda value: 0.0 < value < math.inf),
+    "beta1": ("from 0 to below 1", lambda value: 0.0 <= value < 1.0),
+    "beta2": ("from 0 to below 1", lambda value: 0.0 <= value < 1.0),
+    "epsilon": ("positive and finite", lambda value: 0.0 < value < math.inf),
+    "momentum": ("from 0 to below 1", lambda value: 0.0 <= value < 1.0),
+    "weight_decay": ("0 or more, and finite", lambda value: 0.0 <= value < math.inf),
+    "final": ("from 0 to 1", lambda value: 0.0 <= value <= 1.0),
+    "factor": ("between 0 and 1", lambda value: 0.0 < value < 1.0),
+}
+_LEAST = {"warmup": 0, "patience": 1}
+
+
+class _Settings:
+    """Dataclasses whose numbers are checked, and made Python's own: equal ones look the same."""
+
+    def __post_init__(self) -> None:
+        for field in fields(self):  # type: ignore[arg-type]
+            value = _checked(field.name, getattr(self, field.name))
+            object.__setattr__(self, field.name, value)
+
+
+def _checked(name: str, value: object) -> int | float:
+    if name in _LEAST:
+        return integer(name, value, _LEAST[name])
+    wanted, holds = _REALS[name]
+    number = real(name, value) + 0.0  # -0.0 becomes 0.0
+    if not holds(number):
+        raise ValueError(f"{name} must be {wanted}, got {number!r}")
+    return number
+
 
 @dataclass(frozen=True)
-class Adam:
+class Adam(_Settings):
     """Adam.
 
     ``m = beta1 m + (1 - beta1) g``, ``v = beta2 v + (1 - beta2) g^2``, and the
@@ -30,6 +67,13 @@ class Adam:
         Above 0.
     weight_decay : float, default 0
         0 or more.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of range.
+    TypeError
+        If one is no number.
 
     References
     ----------
@@ -54,7 +98,7 @@ class Adam:
 
 
 @dataclass(frozen=True)
-class AdamW:
+class AdamW(_Settings):
     """Adam with decoupled weight decay: parameters shrink by ``1 - learning_rate weight_decay``.
 
     The rate is the schedule's, so that the decay follows it.
@@ -65,6 +109,13 @@ class AdamW:
         As of `Adam`.
     weight_decay : float, default 0.01
         0 or more.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of range.
+    TypeError
+        If one is no number.
 
     References
     ----------
@@ -89,7 +140,7 @@ class AdamW:
 
 
 @dataclass(frozen=True)
-class SGD:
+class SGD(_Settings):
     """Stochastic gradient descent: ``m = momentum m + g``, and the step is ``-learning_rate m``.
 
     `weight_decay` times the parameter is added to its gradient ``g``, after clipping.
@@ -102,6 +153,13 @@ class SGD:
         From 0 to below 1.
     weight_decay : float, default 0
         0 or more.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of range.
+    TypeError
+        If one is no number.
 
     References
     ----------
@@ -126,13 +184,20 @@ Optimizer = Adam | AdamW | SGD
 
 
 @dataclass(frozen=True)
-class Constant:
+class Constant(_Settings):
     """The same rate throughout, after a linear warm-up.
 
     Parameters
     ----------
     warmup : int, default 0
         Steps over which the rate rises linearly to the full one.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of range.
+    TypeError
+        If one is no number, or no int where an int is wanted.
 
     Examples
     --------
@@ -148,7 +213,7 @@ class Constant:
 
 
 @dataclass(frozen=True)
-class Cosine:
+class Cosine(_Settings):
     """Half a cosine wave from the full rate down to `final` times it, after a linear warm-up.
 
     Parameters
@@ -157,6 +222,13 @@ class Cosine:
         Steps over which the rate rises linearly to the full one.
     final : float, default 0
         From 0 to 1: what the rate is multiplied by in the end.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of range.
+    TypeError
+        If one is no number, or no int where an int is wanted.
 
     References
     ----------
@@ -177,7 +249,7 @@ class Cosine:
 
 
 @dataclass(frozen=True)
-class Plateau:
+class Plateau(_Settings):
     """The rate falls when the loss does not: the validation loss, or without it the training loss.
 
     Parameters
@@ -190,6 +262,13 @@ class Plateau:
         Steps over which the rate rises linearly to the full one.
     final : float, default 0
         From 0 to 1: the rate does not fall below so much of the full one.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of range.
+    TypeError
+        If one is no number, or no int where an int is wanted.
 
     Examples
     --------

@@ -54,6 +54,8 @@ def save(flow: Flow, path: str | os.PathLike[str]) -> None:
         If the file cannot be written.
     ValueError
         If the layers nest deeper than a file can say.
+    RuntimeError
+        If an epoch of `fit` is under way in another thread.
 
     Examples
     --------
@@ -69,8 +71,8 @@ def save(flow: Flow, path: str | os.PathLike[str]) -> None:
     """
     from . import __version__
 
-    tensors: Tensors = dict(flow.parameters)
-    tensors |= {f"buffers.{name}": array for name, array in flow.buffers.items()}
+    parameters, buffers = flow._snapshot()
+    tensors: Tensors = parameters | {f"buffers.{name}": array for name, array in buffers.items()}
     architecture = {
         "features": flow.features,
         "context_features": flow.context_features,

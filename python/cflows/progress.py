@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import time
+from contextlib import suppress
 from typing import Any
 
 from .history import EpochReport
@@ -23,6 +24,7 @@ def new_progress(shown: bool | str, epochs: int, rows: int, done: int) -> Progre
     Returns
     -------
     Progress or None
+        None too where the standard error takes nothing.
 
     Raises
     ------
@@ -31,10 +33,14 @@ def new_progress(shown: bool | str, epochs: int, rows: int, done: int) -> Progre
     """
     if not isinstance(shown, bool) and not (isinstance(shown, str) and shown == "auto"):
         raise ValueError(f"progress must be True, False or 'auto', got {shown!r}")
-    if shown is False or sys.stderr is None or (shown == "auto" and not _watched()):
+    if shown is False or sys.stderr is None:
         return None
-    bar = _new_bar(epochs * rows, done * rows) if _watched() else None
-    return Lines(epochs, rows, done) if bar is None else Bar(epochs, rows, bar)
+    with suppress(Exception):  # a stream that is closed, say
+        if shown == "auto" and not _watched():
+            return None
+        bar = _new_bar(epochs * rows, done * rows) if _watched() else None
+        return Lines(epochs, rows, done) if bar is None else Bar(epochs, rows, bar)
+    return None
 
 
 def _watched() -> bool:
@@ -53,6 +59,8 @@ def _new_bar(total: int, done: int) -> Any:
 class Progress:
     """Shows the epoch, the loss, the last validation loss and the rows a second.
 
+    Where that fails, as on a terminal that has gone, it ends: the fit goes on.
+
     Parameters
     ----------
     epochs : int
@@ -64,19 +72,31 @@ class Progress:
     def __init__(self, epochs: int, rows: int) -> None:
         self.epochs, self.rows = epochs, rows
         self.validation = math.nan
+        self.ended = False
 
     def update(self, report: EpochReport, rows: int) -> None:
         """Show an epoch of which `rows` rows are done."""
+        if self.ended:
+            return
         if report.validation == report.validation:
             self.validation = report.validation
         losses = [("loss", report.train), ("validation", self.validation)]
         known = [f"{name} {loss:.4f}" for name, loss in losses if loss == loss]
-        self.show(report.epoch, rows, ", ".join(known))
+        try:
+            self.show(report.epoch, rows, ", ".join(known))
+        except Exception:
+            self.close()
+
+    def close(self) -> None:
+        """Show no more."""
+        self.ended = True
+        with suppress(Exception):
+            self.finish()
 
     def show(self, epoch: int, rows: int, losses: str) -> None:
         raise NotImplementedError
 
-    def close(self) -> None:
+    def finish(self) -> None:
         raise NotImplementedError
 
 
@@ -92,7 +112,7 @@ class Bar(Progress):
         self.bar.set_postfix_str(losses, refresh=False)
         self.bar.update((epoch - 1) * self.rows + rows - self.bar.n)
 
-    def close(self) -> None:
+    def finish(self) -> None:
         self.bar.close()
 
 
@@ -116,7 +136,7 @@ class Lines(Progress):
             self._print()
             self.last_line, self.told = now, self.reached
 
-    def close(self) -> None:
+    def finish(self) -> None:
         if self.line:
             self._print()
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 from ._core import Affine, Coupling, Layer, Permutation, Scale
+from .arguments import integer
 from .flow import Flow
 
 if TYPE_CHECKING:
@@ -74,17 +75,19 @@ def realnvp(
     >>> [layer.type for layer in flow.layers][:3]
     ['Coupling', 'Permutation', 'Coupling']
     """
-    if isinstance(layers, bool) or not isinstance(layers, int):
-        raise TypeError(f"layers must be an int, got {layers!r}")
-    if layers < 1:
-        raise ValueError(f"layers must be 1 or more, got {layers}")
+    features = integer("features", features, 1)
+    layers = integer("layers", layers, 1)
+    context = integer("context", context, 0)
+    if permute is not False and permute not in ("reverse", "random"):
+        raise ValueError(f"permute must be False, 'reverse' or 'random', got {permute!r}")
+    between = [] if permute is False else [Permutation(permute)]
     # Reversing an even number of features turns the even ones into the odd ones: swapping the
     # mask as well would keep the same features in all couplings.
     swapping = not (permute == "reverse" and features % 2 == 0)
     chain: list[Layer] = []
     for i in range(layers):
-        if permute is not False and i > 0:
-            chain.append(Permutation(permute))
+        if i > 0:
+            chain += between
         chain.append(
             Coupling(
                 mask="alternating",

@@ -82,6 +82,7 @@ def write_safetensors(
     ...     read_safetensors(path)
     ({'mean': array([1., 2.])}, {'unit': 'parsec'})
     """
+    path = os.fsdecode(path)
     entries: dict[str, Any] = {} if metadata is None else {_METADATA: dict(metadata)}
     end = 0
     names = _in_file_order(tensors)
@@ -97,8 +98,7 @@ def write_safetensors(
     header += b" " * (-len(header) % 8)
     if len(header) > MAX_HEADER:
         raise ValueError(
-            f"{os.fspath(path)}: the description takes {len(header):,} bytes, "
-            f"at most {MAX_HEADER:,}"
+            f"{path}: the description takes {len(header):,} bytes, at most {MAX_HEADER:,}"
         )
     with atomic_write(path) as file:
         file.write(len(header).to_bytes(8, "little"))
@@ -128,11 +128,12 @@ def read_safetensors(path: str | os.PathLike[str]) -> tuple[dict[str, Array], di
         If the file is not what the format asks for: the message tells where. No more memory is
         taken than a multiple of the file's size.
     """
+    path = os.fsdecode(path)  # which a file descriptor, that open would take, is not
     with open(path, "rb") as file:
         try:
             return _read(file, os.fstat(file.fileno()).st_size)
         except ValueError as error:
-            raise ValueError(f"{os.fspath(path)}: {error}") from error
+            raise ValueError(f"{path}: {error}") from error
 
 
 def dtype_name(dtype: np.dtype[Any]) -> str:

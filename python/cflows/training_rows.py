@@ -35,22 +35,33 @@ class TrainingRows:
 
 
 def read_rows(
-    x: ArrayLike, context: ArrayLike | None = None, weights: ArrayLike | None = None
+    x: ArrayLike,
+    context: ArrayLike | None = None,
+    weights: ArrayLike | None = None,
+    *,
+    prefix: str = "",
 ) -> TrainingRows:
-    """All rows of the arrays; the core looks at shapes and dtypes."""
+    """All rows of the arrays; the core looks at the other shapes and dtypes.
+
+    `prefix` is what messages begin with.
+    """
     rows = TrainingRows(_array(x), None if context is None else _array(context))
     if weights is None:
         return rows
     array = np.asarray(weights)
     if array.dtype.kind not in "biuf":
-        raise TypeError(f"weights must be real numbers, got dtype {array.dtype}")
+        raise TypeError(f"{prefix}weights must be real numbers, got dtype {array.dtype}")
     if array.shape != (len(rows),):
-        raise ValueError(f"weights must have shape ({len(rows)},), one a row, got {array.shape}")
+        shape = f"({len(rows)},), one a row"
+        raise ValueError(f"{prefix}weights must have shape {shape}, got {array.shape}")
     return replace(rows, weights=np.ascontiguousarray(array, np.float64))
 
 
 def read_validation(
-    rows: TrainingRows, validation: float | ArrayLike | tuple[Any, ...] | None, seed: int
+    rows: TrainingRows,
+    validation: float | ArrayLike | tuple[Any, ...] | None,
+    seed: int,
+    context_features: int,
 ) -> tuple[TrainingRows, TrainingRows | None]:
     """The rows to train on, and those to validate with.
 
@@ -61,6 +72,8 @@ def read_validation(
         A fraction to hold out of `rows`, or others: ``x`` or ``(x, context, weights)``.
     seed : int
         Of the choice of the fraction.
+    context_features : int
+        Of the flow.
     """
     if validation is None:
         return rows, None
@@ -72,7 +85,25 @@ def read_validation(
     parts = validation if isinstance(validation, tuple) else (validation,)
     if not 1 <= len(parts) <= 3:
         raise ValueError(f"validation must be (x, context, weights), got {len(parts)} parts")
-    return rows, read_rows(*parts)
+    others = read_rows(*parts, prefix="validation: ")
+    _check_context(others, context_features)
+    return rows, others
+
+
+def _check_context(rows: TrainingRows, features: int) -> None:
+    """What the core would say of the shape, without saying that it is about validation."""
+    if rows.context is None:
+        if features > 0:
+            raise ValueError(
+                f"validation must be (x, context): the flow has {features} context features"
+            )
+    elif features == 0:
+        raise ValueError("validation: the flow has no context features, got a context")
+    elif rows.context.shape not in ((len(rows), features), (1, features), (features,)):
+        raise ValueError(
+            f"validation: context must have shape ({len(rows)}, {features}) or ({features},), "
+            f"got {rows.context.shape}"
+        )
 
 
 def fingerprint(array: Array | None) -> str | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..arguments import integer
 from .canvas import Bounds, Float, aspect, finite_rows, limits, mass_levels, new_axes, thinned
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class HasLogProb(Protocol):
-    """What `density` asks of a flow."""
+    """What `density` asks of a flow; with a context it is ``log_prob(x, context)``."""
 
     def log_prob(self, x: Any, /) -> Any: ...
 
@@ -24,6 +25,7 @@ def density(
     model: HasLogProb | Callable[[Float], ArrayLike],
     x: ArrayLike | None = None,
     *,
+    context: ArrayLike | None = None,
     bounds: Bounds | None = None,
     resolution: int = 200,
     ax: Axes | None = None,
@@ -39,6 +41,8 @@ def density(
         Takes points, shape (m, 2), and returns their log-densities, shape (m,). NaN stays blank.
     x : array_like, shape (n, 2), optional
         Data to draw on top, two thousand points at most.
+    context : array_like, shape (context_features,), optional
+        What a conditional density is drawn given; the model takes it after the points.
     bounds : ((x_min, x_max), (y_min, y_max)), optional
         Where to look; by default ``model.bounds``, if there is such a thing, or where ``x`` lies.
     resolution : int
@@ -53,7 +57,10 @@ def density(
     Raises
     ------
     ValueError
-        If there is nothing to take bounds from, or ``x`` or the log-densities have a wrong shape.
+        If there is nothing to take bounds from, ``x``, the context or the log-densities have a
+        wrong shape, or the resolution is below 1.
+    TypeError
+        If the resolution is no int.
     ImportError
         If matplotlib is missing.
 
@@ -63,13 +70,15 @@ def density(
     >>> moons = data.toy("moons")
     >>> ax = plot.density(moons, moons.sample(500, seed=0))
     """
+    resolution = integer("resolution", resolution, 1)
     points = None if x is None else _points(x)
     (left, right), (bottom, top) = bounds or _bounds(model, points)
     centres = (np.arange(resolution) + 0.5) / resolution
     across, up = left + (right - left) * centres, bottom + (top - bottom) * centres
     grid = np.stack(np.meshgrid(across, up), axis=-1).reshape(-1, 2)
     score: Any = model.log_prob if hasattr(model, "log_prob") else model
-    log_prob = np.asarray(score(grid), dtype=np.float64)
+    given = () if context is None else (context,)
+    log_prob = np.asarray(score(grid, *given), dtype=np.float64)
     if log_prob.shape != (len(grid),):
         raise ValueError(f"expected log-densities of shape {(len(grid),)}, got {log_prob.shape}")
     prob = np.exp(log_prob)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..arguments import integer
 from .canvas import new_axes
 
 if TYPE_CHECKING:
@@ -45,7 +46,9 @@ def images(
     Raises
     ------
     ValueError
-        If the array has not the shape of images.
+        If the array has not the shape of images, or `columns` is below 1.
+    TypeError
+        If `columns` is no int.
     ImportError
         If matplotlib is missing.
 
@@ -57,10 +60,11 @@ def images(
     """
     pictures = _as_images(np.asarray(array), shape)
     n, _, _, channels = pictures.shape
+    across = math.ceil(math.sqrt(n)) if columns is None else integer("columns", columns, 1)
     low, high = (np.nanmin(pictures), np.nanmax(pictures)) if limits is None else limits
     # In float64, because the difference of small integers may not be one.
     levels = (pictures - float(low)) / ((float(high) - float(low)) or 1.0)
-    sheet = _tiled(np.clip(levels, 0.0, 1.0), columns or math.ceil(math.sqrt(n)))
+    sheet = _tiled(np.clip(levels, 0.0, 1.0), across)
     height, width = sheet.shape[:2]
     ax = new_axes(4.5, min(4.5 * height / width, 9.0)) if ax is None else ax
     ax.imshow(sheet if channels == 3 else sheet[..., 0], cmap="gray_r", vmin=0.0, vmax=1.0)

@@ -60,8 +60,6 @@ def toy(name: str) -> ToyDensity:
     >>> moons.log_prob(x).shape
     (1000,)
     """
-    try:
-        return TOYS[name]
-    except KeyError:
-        known = ", ".join(TOYS)
-        raise ValueError(f"no toy density is called {name!r}: choose from {known}") from None
+    if not isinstance(name, str) or name not in TOYS:
+        raise ValueError(f"no toy density is called {name!r}: choose from {', '.join(TOYS)}")
+    return TOYS[name]

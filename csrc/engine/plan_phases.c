@@ -1,0 +1,81 @@
+/* Phases, and the rows that cross from one to a later one. A reduction is complete only after all
+ * tiles, so what reads it runs a phase later. */
+#include "engine/planner.h"
+
+static void raise_phase(cf_planner *p, size_t m, void *data) {
+    uint32_t available = p->state[m].phase + cf_has_flag(p, m, CF_OP_REDUCTION);
+    uint32_t *phase = data;
+    if (available > *phase)
+        *phase = available;
+}
+
+static void reject_varying_rows(cf_planner *p, size_t m, void *data) {
+    bool *invariant = data;
+    if (p->nodes[m].kind == CF_ROW && !p->state[m].invariant)
+        *invariant = false;
+}
+
+/* Rows are the same in every tile if their op says so, or if it is elementwise and all that it
+ * reads is. */
+static bool is_invariant(cf_planner *p, size_t n) {
+    bool invariant = cf_has_flag(p, n, CF_OP_INVARIANT) ||
+                     (cf_has_flag(p, n, CF_OP_ELEMENTWISE) && p->nodes[n].operands > 0);
+    cf_for_each_read(p, n, reject_varying_rows, &invariant);
+    return invariant && p->nodes[n].kind == CF_ROW;
+}
+
+void cf_assign_phases(cf_planner *p) {
+    uint32_t last = 0;
+    p->program->lanes_alike = true;
+    for (size_t n = 1; n < p->node_count; n++) {
+        cf_node_state *state = &p->state[n];
+        if (!state->live)
+            continue;
+        cf_for_each_read(p, n, raise_phase, &state->phase);
+        state->invariant = is_invariant(p, n);
+        if (cf_has_flag(p, n, CF_OP_LANES_DIFFER))
+            p->program->lanes_alike = false;
+        if (state->phase > last)
+            last = state->phase;
+    }
+    p->program->phase_count = (size_t)last + 1;
+}
+
+bool cf_runs_in_tiles(const cf_planner *p, size_t n, uint32_t phase) {
+    const cf_node_state *state = &p->state[n];
+    return state->live && state->phase == phase && !state->invariant && state->host == 0 &&
+           (p->nodes[n].kind == CF_ROW || cf_has_flag(p, n, CF_OP_REDUCTION));
+}
+
+static void mark_earlier_rows(cf_planner *p, size_t m, void *data) {
+    const uint32_t *phase = data;
+    cf_node_state *state = &p->state[m];
+    if (p->nodes[m].kind == CF_ROW && !state->invariant && state->phase < *phase)
+        state->crosses = true;
+}
+
+void cf_find_crossing_rows(cf_planner *p, uint32_t phase) {
+    for (size_t n = 1; n < p->node_count; n++)
+        p->state[n].crosses = false;
+    for (size_t n = 1; n < p->node_count; n++)
+        if (cf_runs_in_tiles(p, n, phase))
+            cf_for_each_read(p, n, mark_earlier_rows, &phase);
+}
+
+static bool is_loaded_again(const cf_planner *p, size_t n) {
+    return cf_has_flag(p, n, CF_OP_INPUT) && cf_read_operands(p, n) == 0;
+}
+
+static void place_in_buffer(cf_planner *p, size_t n) {
+    p->state[n].buffer = p->program->buffer_rows;
+    p->program->buffer_rows += p->nodes[n].size;
+}
+
+void cf_place_crossing_rows(cf_planner *p) {
+    for (uint32_t phase = 1; phase < p->program->phase_count; phase++) {
+        cf_find_crossing_rows(p, phase);
+        for (size_t n = 1; n < p->node_count; n++)
+            if (p->state[n].crosses && !is_loaded_again(p, n) && p->state[n].buffer == CF_NO_BUFFER)
+                place_in_buffer(p, n);
+    }
+}

@@ -1,0 +1,155 @@
+/* Where values lie: shared values and gradients for the whole run; rows in the arena of one tile,
+ * from the job that gives them to the last that reads them. */
+#include "engine/planner.h"
+
+#include <stdlib.h>
+
+static void place_targets(cf_planner *p) {
+    for (size_t i = 0; i < p->b->target_count; i++) {
+        const cf_target *target = &p->b->targets[i];
+        p->state[target->node].space = CF_SPACE_GRADIENT;
+        p->state[target->node].place = (uint32_t)target->offset;
+    }
+}
+
+static cf_status place_shared_node(cf_planner *p, size_t n) {
+    cf_node_state *state = &p->state[n];
+    uint32_t elements = cf_padded_elements(p->nodes[n].size);
+    if (cf_has_flag(p, n, CF_OP_PARAMETER)) {
+        state->space = CF_SPACE_PARAMETERS;
+        state->place = (uint32_t)p->nodes[n].attributes.integer[0];
+        return CF_OK;
+    }
+    if (state->space == CF_SPACE_GRADIENT)
+        return CF_OK;
+    if (elements > INT32_MAX - p->program->shared_elements)
+        return cf_fail(CF_NO_MEMORY, "shared values exceed %d numbers", INT32_MAX);
+    state->space = CF_SPACE_SHARED;
+    state->place = p->program->shared_elements;
+    p->program->shared_elements += elements;
+    return CF_OK;
+}
+
+cf_status cf_place_shared_nodes(cf_planner *p) {
+    place_targets(p);
+    for (size_t n = 1; n < p->node_count; n++)
+        if (p->state[n].live && p->nodes[n].kind == CF_SHARED)
+            CF_TRY(place_shared_node(p, n));
+    return CF_OK;
+}
+
+static int compare_ranges(const void *a, const void *b) {
+    const struct cf_range *x = a, *y = b;
+    return (x->first > y->first) - (x->first < y->first);
+}
+
+cf_status cf_find_gradient_gaps(cf_planner *p, size_t gradient_size) {
+    cf_program *program = p->program;
+    size_t count = p->b->target_count;
+    struct cf_range *written;
+    CF_TRY(cf_pile_take(&program->pile, &written, count + 1, sizeof *written));
+    CF_TRY(cf_pile_take(&program->pile, &program->gradient_gaps, count + 1, sizeof *written));
+    for (size_t i = 0; i < count; i++) {
+        uint32_t first = (uint32_t)p->b->targets[i].offset;
+        written[i] = (struct cf_range){first, first + p->nodes[p->b->targets[i].node].size};
+    }
+    qsort(written, count, sizeof *written, compare_ranges);
+    written[count].first = (uint32_t)gradient_size;
+    uint32_t end = 0;
+    for (size_t i = 0; i <= count; i++) {
+        if (written[i].first > end)
+            program->gradient_gaps[program->gradient_gap_count++] =
+                (struct cf_range){end, written[i].first};
+        end = written[i].end;
+    }
+    return CF_OK;
+}
+
+void cf_clear_arena(cf_planner *p) {
+    cf_layout_free(&p->layout);
+    for (size_t n = 1; n < p->node_count; n++)
+        p->state[n].in_arena = false;
+}
+
+/* Calls visit for each node whose rows or elements a job reads. */
+static void for_each_job_read(cf_planner *p, cf_tile_job job, cf_visit visit, void *data) {
+    if (job.action == CF_STEP_SAVE)
+        visit(p, job.node, data);
+    else if (job.action == CF_STEP_RUN)
+        cf_for_each_read(p, job.node, visit, data);
+}
+
+static void use_at(cf_planner *p, size_t m, void *data) {
+    const uint32_t *position = data;
+    p->state[m].last_use = *position;
+}
+
+void cf_find_last_uses(cf_planner *p) {
+    for (uint32_t i = 0; i < p->job_count; i++)
+        for_each_job_read(p, p->jobs[i], use_at, &i);
+}
+
+cf_status cf_place_invariant_node(cf_planner *p, size_t n) {
+    return cf_layout_take(&p->layout, p->nodes[n].size, &p->state[n].place);
+}
+
+typedef struct {
+    size_t node, reads;
+} read_count;
+
+static void count_reads_of(cf_planner *p, size_t m, void *data) {
+    (void)p;
+    read_count *r = data;
+    r->reads += m == r->node;
+}
+
+/* The operand whose rows elementwise node n, at `position`, may overwrite with its own, or 0: it
+ * is read as a whole, by this operand alone, and not later. */
+static size_t find_reusable(cf_planner *p, size_t n, uint32_t position) {
+    if (!cf_has_flag(p, n, CF_OP_ELEMENTWISE) || p->state[n].guest != 0)
+        return 0;
+    for (size_t i = 0; i < p->nodes[n].operands; i++) {
+        const cf_node *operand = cf_whole_node(p->b, p->nodes[n].operand[i]);
+        if (operand == NULL || operand->kind != CF_ROW)
+            continue;
+        read_count r = {.node = (size_t)(operand - p->b->nodes)};
+        cf_for_each_read(p, n, count_reads_of, &r);
+        if (p->state[r.node].in_arena && p->state[r.node].last_use == position && r.reads == 1)
+            return r.node;
+    }
+    return 0;
+}
+
+cf_status cf_place_rows(cf_planner *p, size_t n, uint32_t position) {
+    cf_node_state *state = &p->state[n];
+    state->space = CF_SPACE_TILE;
+    size_t reused = find_reusable(p, n, position);
+    if (reused != 0) {
+        state->place = p->state[reused].place;
+        p->state[reused].in_arena = false;
+    } else {
+        CF_TRY(cf_layout_take(&p->layout, p->nodes[n].size, &state->place));
+    }
+    state->in_arena = true;
+    return CF_OK;
+}
+
+typedef struct {
+    uint32_t position;
+    cf_status status;
+} release;
+
+static void release_after(cf_planner *p, size_t m, void *data) {
+    release *r = data;
+    cf_node_state *state = &p->state[m];
+    if (!state->in_arena || state->last_use != r->position || r->status != CF_OK)
+        return;
+    state->in_arena = false;
+    r->status = cf_layout_give(&p->layout, state->place, p->nodes[m].size);
+}
+
+cf_status cf_release_rows(cf_planner *p, uint32_t position) {
+    release r = {.position = position, .status = CF_OK};
+    for_each_job_read(p, p->jobs[position], release_after, &r);
+    return r.status;
+}

@@ -1,0 +1,110 @@
+/* The steps of one phase, in the order in which they run: shared steps, invariant steps, and the
+ * tile list with what it restores from earlier phases and saves for later ones. */
+#include "base/memory.h"
+#include "engine/planner.h"
+
+/* Parameters are in their slab already; reductions run in the tiles. */
+static bool runs_before_tiles(const cf_planner *p, size_t n, uint32_t phase) {
+    return p->state[n].live && p->state[n].phase == phase && p->nodes[n].kind == CF_SHARED &&
+           !cf_has_flag(p, n, CF_OP_PARAMETER | CF_OP_REDUCTION);
+}
+
+static cf_status fill_shared_steps(cf_planner *p, uint32_t phase, cf_steps *out) {
+    cf_step *steps;
+    size_t count = 0;
+    for (size_t n = 1; n < p->node_count; n++)
+        count += runs_before_tiles(p, n, phase);
+    CF_TRY(cf_pile_take(&p->program->pile, &steps, count, sizeof *steps));
+    *out = (cf_steps){steps, count};
+    for (size_t n = 1; n < p->node_count; n++)
+        if (runs_before_tiles(p, n, phase))
+            CF_TRY(cf_fill_step(p, n, steps++));
+    return CF_OK;
+}
+
+/* Those of earlier phases run again, because a thread begins each phase with an empty arena. */
+static bool runs_once_a_thread(const cf_planner *p, size_t n, uint32_t phase) {
+    return p->state[n].live && p->state[n].invariant && p->state[n].phase <= phase;
+}
+
+/* Invariant rows are laid out first and stay: they are the same in every tile. */
+static cf_status fill_invariant_steps(cf_planner *p, uint32_t phase, cf_steps *out) {
+    cf_step *steps;
+    size_t count = 0;
+    for (size_t n = 1; n < p->node_count; n++)
+        count += runs_once_a_thread(p, n, phase);
+    CF_TRY(cf_pile_take(&p->program->pile, &steps, count, sizeof *steps));
+    *out = (cf_steps){steps, count};
+    for (size_t n = 1; n < p->node_count; n++) {
+        if (!runs_once_a_thread(p, n, phase))
+            continue;
+        CF_TRY(cf_place_invariant_node(p, n));
+        CF_TRY(cf_fill_step(p, n, steps++));
+    }
+    return CF_OK;
+}
+
+static cf_status add_job(cf_planner *p, cf_action action, size_t node) {
+    CF_TRY(cf_grow(&p->jobs, &p->job_capacity, p->job_count, p->job_count + 1, sizeof *p->jobs));
+    p->jobs[p->job_count++] = (cf_tile_job){action, (uint32_t)node};
+    return CF_OK;
+}
+
+static cf_status list_jobs(cf_planner *p, uint32_t phase) {
+    p->job_count = 0;
+    cf_find_crossing_rows(p, phase);
+    for (size_t n = 1; n < p->node_count; n++) {
+        /* What crosses without the buffer is an input, which is loaded again. */
+        bool kept = p->state[n].buffer != CF_NO_BUFFER;
+        if (p->state[n].crosses)
+            CF_TRY(add_job(p, kept ? CF_STEP_RESTORE : CF_STEP_RUN, n));
+    }
+    for (size_t n = 1; n < p->node_count; n++) {
+        if (!cf_runs_in_tiles(p, n, phase))
+            continue;
+        CF_TRY(add_job(p, CF_STEP_RUN, n));
+        if (p->state[n].buffer != CF_NO_BUFFER)
+            CF_TRY(add_job(p, CF_STEP_SAVE, n));
+    }
+    return CF_OK;
+}
+
+static void place_accumulator(cf_planner *p, size_t n, cf_phase *phase) {
+    p->state[n].accumulator = phase->accumulators;
+    phase->accumulators += cf_padded_elements(p->nodes[n].size);
+}
+
+static cf_status fill_tile_step(cf_planner *p, uint32_t position, cf_phase *phase, cf_step *step) {
+    cf_tile_job job = p->jobs[position];
+    if (job.action != CF_STEP_SAVE && p->nodes[job.node].kind == CF_ROW)
+        CF_TRY(cf_place_rows(p, job.node, position));
+    if (cf_has_flag(p, job.node, CF_OP_REDUCTION))
+        place_accumulator(p, job.node, phase);
+    CF_TRY(cf_fill_step(p, job.node, step));
+    step->action = job.action;
+    step->buffer = p->state[job.node].buffer;
+    return cf_release_rows(p, position);
+}
+
+static cf_status fill_tile_steps(cf_planner *p, cf_phase *phase) {
+    cf_step *steps;
+    CF_TRY(cf_pile_take(&p->program->pile, &steps, p->job_count, sizeof *steps));
+    phase->tile = (cf_steps){steps, p->job_count};
+    cf_find_last_uses(p);
+    for (uint32_t i = 0; i < p->job_count; i++)
+        CF_TRY(fill_tile_step(p, i, phase, &steps[i]));
+    return CF_OK;
+}
+
+cf_status cf_schedule_phase(cf_planner *p, uint32_t number, cf_phase *phase) {
+    cf_clear_arena(p);
+    CF_TRY(fill_shared_steps(p, number, &phase->shared));
+    CF_TRY(list_jobs(p, number));
+    if (p->job_count == 0)
+        return CF_OK;
+    CF_TRY(fill_invariant_steps(p, number, &phase->invariant));
+    CF_TRY(fill_tile_steps(p, phase));
+    if (p->layout.end > p->program->arena_rows)
+        p->program->arena_rows = p->layout.end;
+    return CF_OK;
+}

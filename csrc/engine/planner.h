@@ -1,0 +1,142 @@
+/* The planner's insides: what its files share.
+ *
+ *   plan.c           the stages below, in order
+ *   plan_graph.c     which nodes are needed, and which pairs one step does
+ *   plan_phases.c    in which phase each node runs, and which rows cross phases
+ *   plan_places.c    where values lie: shared values, gradients, the arena of one tile
+ *   plan_steps.c     the step of one node, whose output and operands have their places
+ *   plan_schedule.c  the steps of one phase, in the order in which they run
+ *
+ * Nodes are named by their index in the builder; 0 is no node. The pile of the program owns what
+ * outlives the planner.
+ */
+#ifndef CF_ENGINE_PLANNER_H
+#define CF_ENGINE_PLANNER_H
+
+#include "engine/builder.h"
+#include "engine/layout.h"
+#include "engine/plan.h"
+
+#define CF_NO_BUFFER UINT32_MAX
+
+/* What the planner knows of a node. All zero, with no buffer, until a stage says otherwise. */
+typedef struct {
+    /* cf_find_live_nodes */
+    bool live;        /* an output needs it */
+    uint32_t readers; /* operands that read it */
+    /* cf_assign_phases */
+    uint32_t phase; /* in which it runs */
+    bool invariant; /* rows that are the same in every tile */
+    /* cf_fuse_epilogues */
+    uint32_t host;  /* the elementwise node whose step runs this one as well, or 0 */
+    uint32_t guest; /* the other way round */
+    /* cf_find_crossing_rows, of the phase asked for */
+    bool crosses; /* its rows come from an earlier phase */
+    /* cf_place_crossing_rows */
+    uint32_t buffer; /* row of the buffer that crosses phases, or CF_NO_BUFFER */
+    /* Places; those in the arena hold while the steps of one phase are listed. */
+    cf_space space;
+    uint32_t place;       /* first row or element */
+    uint32_t accumulator; /* reductions: where in a group's accumulators */
+    bool in_arena;        /* its rows are taken now, until they are released or reused */
+    uint32_t last_use;    /* position of the last job that reads it */
+} cf_node_state;
+
+/* One entry of a phase's tile list, before it becomes a step. */
+typedef struct {
+    cf_action action;
+    uint32_t node;
+} cf_tile_job;
+
+typedef struct {
+    const cf_builder *b;
+    cf_program *program;
+    cf_node *nodes; /* the program's copy */
+    size_t node_count;
+    cf_node_state *state; /* by node */
+    cf_tile_job *jobs;    /* the tile list of the phase in hand */
+    size_t job_count, job_capacity;
+    cf_layout layout; /* of the arena, in the phase in hand */
+} cf_planner;
+
+/* Whether the op of node n has one of `flags`. */
+static inline bool cf_has_flag(const cf_planner *p, size_t n, unsigned flags) {
+    return (p->nodes[n].op->flags & flags) != 0;
+}
+
+/* Shared values and accumulators begin at multiples of 16 elements: whole cache lines. */
+static inline uint32_t cf_padded_elements(uint32_t elements) {
+    return (elements + 15) / 16 * 16;
+}
+
+/* --- plan_graph.c --- */
+
+/* The operands that the kernel of n reads: the first so many. */
+size_t cf_read_operands(const cf_planner *p, size_t n);
+
+typedef void (*cf_visit)(cf_planner *p, size_t n, void *data);
+
+/* Calls visit(p, m, data) for each node m that the step of n reads, its guest's reads included,
+ * once a segment. */
+void cf_for_each_read(cf_planner *p, size_t n, cf_visit visit, void *data);
+
+/* Sets `live` and `readers`. */
+void cf_find_live_nodes(cf_planner *p);
+
+/* Sets `host` and `guest`: pairs each elementwise node with an operand whose kernel can do it in
+ * its epilogue, where nothing else reads that operand and both run in one phase. */
+void cf_fuse_epilogues(cf_planner *p);
+
+/* --- plan_phases.c --- */
+
+/* Sets `phase` and `invariant`, the program's number of phases and whether its lanes are alike. */
+void cf_assign_phases(cf_planner *p);
+
+/* Whether n has a place of its own in the tile list of the phase: rows that differ from tile to
+ * tile, and reductions; a guest runs in its host's step. */
+bool cf_runs_in_tiles(const cf_planner *p, size_t n, uint32_t phase);
+
+/* Sets `crosses` for the rows of earlier phases that tiles of `phase` read, clears it for others.
+ */
+void cf_find_crossing_rows(cf_planner *p, uint32_t phase);
+
+/* Sets `buffer` for every row that crosses into any phase, except inputs, which are loaded again;
+ * and the size of the buffer. Overwrites `crosses`. */
+void cf_place_crossing_rows(cf_planner *p);
+
+/* --- plan_places.c --- */
+
+/* Sets `space` and `place` of every shared node, and the number of shared elements. */
+cf_status cf_place_shared_nodes(cf_planner *p);
+
+/* Lists the elements of the gradient slab, of `gradient_size`, that no target writes. */
+cf_status cf_find_gradient_gaps(cf_planner *p, size_t gradient_size);
+
+/* Begins a phase: no row of the arena is taken. */
+void cf_clear_arena(cf_planner *p);
+
+/* Sets `last_use` of every node that the jobs read. */
+void cf_find_last_uses(cf_planner *p);
+
+/* Takes rows for n that are not released in this phase. */
+cf_status cf_place_invariant_node(cf_planner *p, size_t n);
+
+/* Gives the output of node n, whose job is at `position`, its rows: those of an operand that
+ * nothing reads later, where an elementwise op can work in place, or else free ones. */
+cf_status cf_place_rows(cf_planner *p, size_t n, uint32_t position);
+
+/* Releases the rows whose last use is the job at `position`. */
+cf_status cf_release_rows(cf_planner *p, uint32_t position);
+
+/* --- plan_steps.c --- */
+
+/* *step = the step that runs n, with its guest if it has one. The output and the operands have
+ * their places; the guest gets that of n. */
+cf_status cf_fill_step(cf_planner *p, size_t n, cf_step *step);
+
+/* --- plan_schedule.c --- */
+
+/* Fills phase `number`, and grows the program's arena to what the phase needs. */
+cf_status cf_schedule_phase(cf_planner *p, uint32_t number, cf_phase *phase);
+
+#endif

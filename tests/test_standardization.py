@@ -1,0 +1,98 @@
+"""The Affine beside the data that a first fit sets: its shift and scale against NumPy's."""
+
+import numpy as np
+import pytest
+
+import cflows as cf
+
+RNG = np.random.default_rng(0)
+X = RNG.normal([3.0, -200.0], [2.0, 0.5], (400, 2))
+
+
+def fitted(x, layers=None, **options):
+    """The flow and its shift and scale after one epoch."""
+    layers = [cf.Coupling(hidden=(4,)), cf.Affine()] if layers is None else layers
+    flow = cf.Flow(layers, x.shape[1], dtype="float64", seed=0)
+    flow.fit(x, epochs=1, seed=0, progress=False, **options)
+    (values,) = flow.buffers.values()
+    return flow, values.reshape(2, -1).copy()
+
+
+def moments(x, weights=None):
+    mean = np.average(x, axis=0, weights=weights)
+    return np.array([mean, np.sqrt(np.average((x - mean) ** 2, axis=0, weights=weights))])
+
+
+def test_moments():
+    np.testing.assert_allclose(fitted(X)[1], moments(X), rtol=1e-12)
+
+
+def test_moments_are_weighted():
+    weights = RNG.uniform(0, 3, len(X))
+    np.testing.assert_allclose(fitted(X, weights=weights)[1], moments(X, weights), rtol=1e-12)
+
+
+def test_noise_counts():
+    expected = moments(X)
+    jitter = np.array([0.0, 1.0])
+    expected[0] += jitter / 2
+    expected[1] = np.sqrt(expected[1] ** 2 + jitter**2 / 12)
+    np.testing.assert_allclose(fitted(X, jitter=jitter)[1], expected, rtol=1e-12)
+
+
+def test_rows_without_weight_have_no_say():
+    x, weights = X.copy(), np.ones(len(X))
+    x[0], weights[0] = 9.96921e36, 0.0
+    x[7], weights[7] = -1e300, 0.0
+    kept = np.delete(X, [0, 7], axis=0)
+    np.testing.assert_allclose(fitted(x, weights=weights)[1], moments(kept), rtol=1e-12)
+
+
+@pytest.mark.parametrize("unit", [1e170, 1e-170])
+def test_squares_neither_overflow_nor_vanish(unit):
+    expected = moments(X) * unit
+    np.testing.assert_allclose(fitted(X * unit)[1], expected, rtol=1e-12)
+
+
+def test_weights_of_any_unit():
+    weights = RNG.uniform(1, 2, len(X))
+    for unit in (1e-300, 1e300):
+        found = fitted(X, weights=weights * unit)[1]
+        np.testing.assert_allclose(found, moments(X, weights), rtol=1e-12)
+
+
+def test_a_large_offset_loses_nothing():
+    x = X + 2459000.5e6
+    np.testing.assert_allclose(fitted(x)[1][1], (x - x[0]).std(axis=0), rtol=1e-12)
+
+
+def test_a_column_without_spread_keeps_scale_one():
+    x = X.copy()
+    x[:, 0] = 5.0
+    np.testing.assert_array_equal(fitted(x)[1][:, 0], [5.0, 1.0])
+
+
+def test_the_affine_may_end_a_chain():
+    layers = [cf.Chain([cf.Coupling(hidden=(4,)), cf.Chain([cf.Affine()])])]
+    np.testing.assert_allclose(fitted(X, layers)[1], moments(X), rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        [cf.Affine(), cf.Coupling(hidden=(4,))],
+        [cf.Coupling(hidden=(4,)), cf.Affine(shift=0.0)],
+        [cf.Coupling(hidden=(4,)), cf.Inverse(cf.Affine())],
+    ],
+    ids=["not beside the data", "given", "inverse"],
+)
+def test_others_stay(layers):
+    _, found = fitted(X, layers)
+    np.testing.assert_array_equal(found, [[0.0, 0.0], [1.0, 1.0]])
+
+
+def test_the_first_fit_decides():
+    flow, first = fitted(X)
+    flow.fit(X * 10 + 5, epochs=1, seed=0, progress=False)
+    (values,) = flow.buffers.values()
+    np.testing.assert_array_equal(values.reshape(2, -1), first)
