@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from ..history import History
 
-INTERRUPTED = 130  # the shell's convention for a program that SIGINT ended: 128 + 2
+# The shell's convention for a program that a signal ended: 128 + its number.
+INTERRUPTED = 130  # SIGINT
+NOBODY_READS = 141  # SIGPIPE
 
 
 def summary(history: History) -> str:
