@@ -6,6 +6,7 @@ hide what a later one takes.
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import re
 import resource
@@ -14,26 +15,39 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
-def resident() -> int:
-    """Bytes of this process in memory."""
-    try:
-        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
-    except OSError:  # not Linux: the peak stands for it
+class _Mallinfo(ctypes.Structure):
+    _names = "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost"
+    _fields_ = [(name, ctypes.c_size_t) for name in _names.split()]
+
+
+_mallinfo = getattr(ctypes.CDLL(None), "mallinfo2", None)
+if _mallinfo is not None:
+    _mallinfo.restype = _Mallinfo
+
+
+def allocated() -> int:
+    """Bytes that malloc has given out: to the core, to NumPy and for Python's larger objects.
+
+    Where the C library does not tell, the most that the process has ever had in memory.
+    """
+    if _mallinfo is None:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    counts = _mallinfo()
+    return counts.uordblks + counts.hblkhd
 
 
-def growth(call: Callable[[], object], times: int) -> int:
-    """Bytes that so many calls leave behind; the less of two rounds: a leak is in both."""
-    return min(_growth(call, times) for _ in range(2))
+def leaked(call: Callable[[], object], times: int) -> float:
+    """Bytes that a call leaves behind on average, in the better of two rounds: caches grow once."""
+    return min(_growth(call, times) for _ in range(2)) / times
 
 
 def _growth(call: Callable[[], object], times: int) -> int:
     gc.collect()
-    before = resident()
+    before = allocated()
     for _ in range(times):
         call()
     gc.collect()
-    return resident() - before
+    return allocated() - before
 
 
 @contextmanager

@@ -536,7 +536,7 @@ def test_forged_headers_at_random(tmp_path: Path, saved: bytes):
 LOADS = """
 import sys
 import cflows as cf
-from memory import growth
+from memory import leaked
 
 
 def load():
@@ -550,9 +550,8 @@ def load():
 
 for _ in range(20):
     load()
-files = len(sys.argv) - 1
-grown = growth(load, 1000)
-assert grown < 64_000 + 1000 * 16 * files, grown
+bytes_ = leaked(load, 1000)
+assert bytes_ < 12, bytes_
 """
 
 

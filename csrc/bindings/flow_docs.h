@@ -209,18 +209,23 @@ PyDoc_STRVAR(unfreeze_doc,
              "RuntimeError\n"
              "    While another thread computes with the flow.\n");
 
-PyDoc_STRVAR(astype_doc, "astype($self, dtype, /)\n--\n\n"
-                         "A copy of the flow that computes in another dtype.\n\n"
-                         "Parameters\n----------\n"
-                         "dtype : {'float32', 'float64'} or numpy dtype\n\n"
-                         "Returns\n-------\n"
-                         "Flow\n"
-                         "    With its own parameters, rounded to the dtype.\n\n"
-                         "Raises\n------\n"
-                         "ValueError\n"
-                         "    If the dtype is another.\n\n" CF_DOC_EXAMPLE
-                         ">>> flow.astype('float64').log_prob(x).dtype\n"
-                         "dtype('float64')\n");
+PyDoc_STRVAR(astype_doc,
+             "astype($self, dtype, /)\n--\n\n"
+             "A copy of the flow that computes in another dtype.\n\n"
+             "Parameters\n----------\n"
+             "dtype : {'float32', 'float64'} or numpy dtype\n\n"
+             "Returns\n-------\n"
+             "Flow\n"
+             "    With its own parameters, rounded to the dtype.\n\n"
+             "Raises\n------\n"
+             "ValueError\n"
+             "    If the dtype is another.\n"
+             "TypeError\n"
+             "    If it is none that NumPy knows.\n"
+             "RuntimeError\n"
+             "    If an epoch of `fit` is under way in another thread.\n\n" CF_DOC_EXAMPLE
+             ">>> flow.astype('float64').log_prob(x).dtype\n"
+             "dtype('float64')\n");
 
 PyDoc_STRVAR(parameters_doc,
              "The parameters: a read-only mapping of name -> array.\n\n"
