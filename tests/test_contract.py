@@ -21,6 +21,11 @@ def data_rows(flow, name, rows, seed=2):
     return flow.forward(u, context)[0].astype(np.float64), context
 
 
+def norms(matrices):
+    """The largest singular value of each."""
+    return np.linalg.norm(matrices, 2, axis=(1, 2))
+
+
 def norm_close(ours, truth, tolerance):
     assert ours.shape == truth.shape
     assert np.linalg.norm(ours - truth) <= tolerance * (np.linalg.norm(truth) + 1e-3)
@@ -39,16 +44,20 @@ def test_instance_is_far_from_the_identity(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_jacobian_against_differences(name):
-    """cf.jacobian, which is made of vjp rows, against differences, in both directions."""
+    """cf.jacobian, which is made of vjp rows, against differences, in both directions.
+
+    Where differences of two widths disagree, a kink is near (softclip has one, too, in its second
+    derivative): such rows say nothing, and are few. Of the others, none may be wrong.
+    """
     flow = build(name)
-    x, context = data_rows(flow, name, 17)
+    x, context = data_rows(flow, name, 100)
     u, _ = flow.inverse(x, context)
     for direction, at, f in (("inverse", x, flow.inverse), ("forward", u, flow.forward)):
         ours = cf.jacobian(flow, at, context, direction=direction)
-        truth = jacobian(lambda y, f=f: f(y, context)[0], at, step=2e-4)
-        # Rows within a step of a kink do not converge; with few kinks they are few.
-        error = np.linalg.norm(ours - truth, axis=(1, 2)) / np.linalg.norm(truth, axis=(1, 2))
-        assert np.quantile(error, 1.0 if INSTANCES[name].smooth else 0.7) <= 1e-8
+        wide, truth = (jacobian(lambda y, f=f: f(y, context)[0], at, step) for step in (2e-4, 1e-4))
+        far_from_kinks = norms(wide - truth) <= 1e-9 * norms(truth)
+        assert far_from_kinks.mean() >= 0.95
+        assert np.all((norms(ours - truth) <= 1e-8 * norms(truth))[far_from_kinks])
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -57,10 +66,10 @@ def test_log_det_is_the_jacobians(name):
     x, context = data_rows(flow, name, 33)
     u, log_det = flow.inverse(x, context)
     slogdet = np.linalg.slogdet(cf.jacobian(flow, x, context))[1]
-    np.testing.assert_allclose(log_det, slogdet, rtol=1e-10, atol=1e-10)
+    np.testing.assert_allclose(log_det, slogdet, rtol=0, atol=1e-10)
     log_det = flow.forward(u, context)[1]
     slogdet = np.linalg.slogdet(cf.jacobian(flow, u, context, direction="forward"))[1]
-    np.testing.assert_allclose(log_det, slogdet, rtol=1e-10, atol=1e-10)
+    np.testing.assert_allclose(log_det, slogdet, rtol=0, atol=1e-10)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -73,15 +82,16 @@ def test_round_trip(name, dtype):
     u, inverse = flow.inverse(x, context)
     again, forward = flow.forward(u, context)
     wide = flow.astype("float64")
-    condition = np.linalg.norm(cf.jacobian(wide, x, context), axis=(1, 2)) * np.linalg.norm(
-        cf.jacobian(wide, u, context, direction="forward"), axis=(1, 2)
+    condition = norms(cf.jacobian(wide, x, context)) * norms(
+        cf.jacobian(wide, u, context, direction="forward")
     )
     error = np.abs(again - x).max(axis=1)
-    size = 1 + np.abs(x).max(axis=1)
-    assert np.all(error <= 50 * eps * condition * size)
+    assert np.all(error <= 50 * eps * condition * (1 + np.abs(x).max(axis=1)))
     if dtype == "float64":
-        assert np.all(error[condition <= 1e3] <= 1e-12 * size[condition <= 1e3])
-        assert np.abs(inverse + forward).max() <= 1e-12 * max(1, np.abs(forward).max())
+        well_conditioned = condition <= 1e3
+        assert well_conditioned.mean() > 0.3  # a third for the chain, nearly all for the others
+        assert error[well_conditioned].max() <= 1e-12
+        assert np.abs(inverse + forward).max() <= 1e-12
 
 
 def objective(flow, direction, x, context, value, log_det):

@@ -562,5 +562,6 @@ def test_a_refused_file_leaves_nothing_behind(tmp_path: Path, saved: bytes):
         forge(saved, layers=[]),
         forge(saved, base={"type": "Normal", "options": {"loc": [1.0, 2.0]}}),
         forge(saved, frozen=["layers.0.*"]),
+        forge(saved, dtype="float64"),
     ]
     run_script(tmp_path, LOADS, *(write(tmp_path / str(i), c) for i, c in enumerate(contents)))

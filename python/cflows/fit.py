@@ -126,8 +126,9 @@ def fit(
     RuntimeError
         If the flow is in use by another thread.
     NumericalError
-        If the loss or its gradient overflowed in 20 steps in a row. The flow then has the
-        parameters and buffers of its best epoch, or without one those that it had.
+        If the loss or its gradient overflowed in 20 steps in a row, or in all of the last epoch, or
+        if the last weights are not finite. The flow then has the parameters and buffers of its
+        best epoch, or without one those that it had.
 
     See Also
     --------
@@ -140,7 +141,7 @@ def fit(
     their noise). Later fits leave it as it is.
 
     If an exception is raised before the first epoch, the flow is as it was; if one is raised later,
-    say by `callback`, it has the best weights so far.
+    say by `callback`, it has the weights that the fit would have ended with there.
 
     Examples
     --------

@@ -1,0 +1,99 @@
+"""Live progress of a fit: what is shown where, and that nothing of it can harm the fit."""
+
+import io
+import re
+import sys
+
+import pytest
+
+from cflows.progress import Lines
+from fits import moons_rows, new_flow, quietly, same
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def shown(monkeypatch, stream, **options):
+    monkeypatch.setattr(sys, "stderr", stream)
+    quietly(new_flow(), moons_rows(), **{"validation": 0.2, **options})
+    return stream.getvalue()
+
+
+def test_progress_is_a_line_where_nobody_watches(monkeypatch):
+    text = shown(monkeypatch, io.StringIO(), progress=True)
+    assert re.fullmatch(r"epoch 3/3: loss \S+, validation \S+, [\d,]+ rows/s\n", text)
+    assert shown(monkeypatch, io.StringIO(), progress="auto") == ""
+
+
+def test_progress_is_a_bar_on_a_terminal(monkeypatch):
+    text = shown(monkeypatch, Terminal(), progress="auto")
+    last = text.rstrip("\n").split("\r")[-1]
+    assert last.startswith("epoch 3/3: 100%") and "rows/s" in last
+    assert "loss " in last and "validation " in last
+    assert shown(monkeypatch, Terminal(), progress=False) == ""
+
+
+def test_progress_needs_no_tqdm(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tqdm", None)
+    assert shown(monkeypatch, Terminal(), progress=True).startswith("epoch 3/3: loss ")
+
+
+def test_lines_are_seconds_apart(monkeypatch):
+    clock = iter(range(1000))  # a second a look
+    monkeypatch.setattr("cflows.progress.time.monotonic", lambda: next(clock))
+    lines = Lines(epochs=5, rows=100, done=0)
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    for epoch in range(1, 6):
+        lines.show(epoch, 50 if epoch == 2 else 100, "loss 1")
+    lines.close()
+    assert sys.stderr.getvalue().splitlines() == [
+        "epoch 2/5 (50%): loss 1, 75 rows/s",
+        "epoch 4/5: loss 1, 125 rows/s",
+        "epoch 5/5: loss 1, 100 rows/s",
+    ]
+
+
+class GoneTerminal(Terminal):
+    """Takes some writes, and then none."""
+
+    def __init__(self, writes):
+        super().__init__()
+        self.writes = writes
+
+    def write(self, text):
+        self.writes -= 1
+        if self.writes < 0:
+            raise BrokenPipeError("gone")
+        return super().write(text)
+
+
+@pytest.mark.parametrize("bar", [True, False])
+@pytest.mark.parametrize("writes", [0, 1, 3])
+def test_progress_that_fails_ends_itself_alone(monkeypatch, bar, writes):
+    monkeypatch.setattr("cflows.progress._SECONDS_BETWEEN_LINES", 0.0)
+    if not bar:
+        monkeypatch.setitem(sys.modules, "tqdm", None)
+    flow, plain = new_flow(), new_flow()
+    monkeypatch.setattr(sys, "stderr", GoneTerminal(writes))
+    history = quietly(flow, moons_rows(), progress=True)
+    quietly(plain, moons_rows())
+    assert same(flow, plain) and len(history.train) == 3
+
+
+def test_progress_needs_no_open_stream(monkeypatch):
+    closed = io.StringIO()
+    closed.close()
+    monkeypatch.setattr(sys, "stderr", closed)
+    assert len(quietly(new_flow(), moons_rows(), progress="auto").train) == 3
+    assert len(quietly(new_flow(), moons_rows(), progress=True).train) == 3
+
+
+def test_ctrl_c_passes_through_progress(monkeypatch):
+    def interrupted(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Lines, "show", interrupted)
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    assert quietly(new_flow(), moons_rows(), progress=True).stopped == "interrupted"
