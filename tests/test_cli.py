@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
+from scipy import stats
 
 import cflows as cf
 from cflows.cli import main
-from cflows.data import TOYS, load_table, save_table
+from cflows.cli.gaussian import fit_gaussian
+from cflows.cli.main import _parser
+from cflows.data import TOYS, load_table, save_table, split
+from cflows.data import digits as load_digits
 
 ROWS = np.random.default_rng(0).normal(size=(300, 2)) @ [[2.0, 1.0], [0.0, 0.5]] + [1.0, -3.0]
 QUICK = ["--quiet", "--epochs", "3", "--layers", "2", "--hidden", "8"]
+COMMANDS = ["demo", "fit", "log-prob", "sample", "info"]
+KINDS = ["x.npy", "x.npz", "x.npz:key", "x.csv", "bare.csv", "semicolons.csv", "x.tsv"]
 
 
 @pytest.fixture
@@ -33,15 +41,55 @@ def model(tmp_path, table):
     return path
 
 
+@pytest.fixture
+def normals(tmp_path):
+    """A model whose density has a closed form: the second column's scale is a quarter."""
+    path = tmp_path / "normals.safetensors"
+    layers = [cf.Affine(shift=[1.0, -2.0], scale=[2.0, 0.25])]
+    cf.Flow(layers, features=2, dtype="float64", seed=0).save(path)
+    return path
+
+
+def write(folder, name, rows):
+    """A table of two columns in one of the kinds that are read, and how to name it."""
+    path = folder / name.partition(":")[0]
+    if name == "x.npz:key":
+        np.savez(path, other=np.zeros(3), key=rows)
+    elif name == "semicolons.csv":
+        lines = ['"a";"b"', *(f"{a};{b}" for a, b in rows.tolist())]
+        path.write_text("\r\n".join(lines))
+    else:
+        save_table(path, rows, columns=None if name in ("x.npy", "bare.csv") else ["a", "b"])
+    return folder / name
+
+
+def command(*arguments):
+    return [sys.executable, "-m", "cflows", *map(str, arguments)]
+
+
+# Python's own switches, which may be set where the tests run, would hide what the command does.
+ENVIRONMENT = {k: v for k, v in os.environ.items() if not k.startswith("PYTHONUNBUFFERED")}
+
+
 def run(*arguments, **options):
     """The command in a process of its own."""
-    command = [sys.executable, "-m", "cflows", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, **options)
+    options = {"stdout": subprocess.PIPE, "env": ENVIRONMENT, **options}
+    return subprocess.run(
+        command(*arguments), stderr=subprocess.PIPE, text=True, timeout=120, **options
+    )
+
+
+def never(*arguments, **options):
+    raise AssertionError("the work began")
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
 
 
 def fails(capsys, *arguments) -> str:
     """Runs what has to fail, and returns the one line that says why."""
-    capsys.readouterr()
+    capsys.readouterr()  # what was said before
     assert main(list(map(str, arguments))) == 1
     error = capsys.readouterr().err
     assert error.startswith("cflows: error: ")
@@ -62,14 +110,52 @@ def test_fit_writes_the_model_that_the_library_would_fit(tmp_path, table, model,
     np.testing.assert_array_equal(cf.load(model).log_prob(ROWS), flow.log_prob(ROWS))
 
 
-@pytest.mark.parametrize("name", ["x.npy", "x.npz", "x.csv", "bare.csv", "x.tsv"])
-def test_all_kinds_of_tables_are_scored_alike(tmp_path, model, name):
-    path, out = tmp_path / name, tmp_path / "scores.npy"
-    save_table(path, ROWS, columns=None if name in ("x.npy", "bare.csv") else ["a", "b"])
+@pytest.mark.parametrize("name", KINDS)
+def test_all_kinds_of_tables_are_learned_and_scored_alike(tmp_path, model, name):
+    path = write(tmp_path, name, ROWS)
+    again, out = tmp_path / "again.safetensors", tmp_path / "scores.npy"
+    assert main(["fit", str(path), "-o", str(again), *QUICK]) == 0
+    assert again.read_bytes() == model.read_bytes()
     assert main(["log-prob", str(model), str(path), "-o", str(out)]) == 0
-    expected = cf.load(model).log_prob(load_table(path)[0])
-    np.testing.assert_array_equal(np.load(out)[:, 0], expected)
-    np.testing.assert_allclose(expected, cf.load(model).log_prob(ROWS), rtol=1e-6)
+    np.testing.assert_array_equal(np.load(out), cf.load(model).log_prob(ROWS)[:, None])
+
+
+@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("dtype", ["f8", "f4", "i8", "u1", "?"])
+def test_scores_are_the_closed_form(tmp_path, normals, name, dtype):
+    rows = np.random.default_rng(1).integers(0, 2, (40, 2)).astype(dtype)
+    out = tmp_path / "scores.csv"
+    path = write(tmp_path, name, rows if name.endswith(("y", "z", "key")) else rows.astype("f8"))
+    assert main(["log-prob", str(normals), str(path), "-o", str(out)]) == 0
+    truth = stats.norm.logpdf(rows.astype("f8"), [1.0, -2.0], [2.0, 0.25]).sum(axis=1)
+    np.testing.assert_allclose(load_table(out)[0][:, 0], truth, rtol=1e-13)  # float64's rounding
+
+
+def test_samples_have_the_closed_form(tmp_path, normals):
+    out = tmp_path / "new.npy"
+    assert main(["sample", str(normals), "-n", "5000", "-o", str(out), "--seed", "1"]) == 0
+    for column, mean, scale in zip(np.load(out).T, [1.0, -2.0], [2.0, 0.25], strict=True):
+        assert stats.kstest(column, "norm", args=(mean, scale)).pvalue > 1e-3
+
+
+def test_tables_of_no_rows_and_of_one(tmp_path, normals, capsys):
+    for text, expected in (("a,b\n", (0, 1)), ("1,2\n", (1, 1))):
+        table, out = tmp_path / "x.csv", tmp_path / "scores.npy"
+        table.write_text(text)
+        assert main(["log-prob", str(normals), str(table), "-o", str(out)]) == 0
+        assert np.load(out).shape == expected
+    table.write_text("a,b,c\n")
+    assert "(n, 2), got (0, 3)" in fails(capsys, "log-prob", normals, table, "-o", out)
+    table.write_text("a,b\n")
+    error = fails(capsys, "fit", table, "-o", tmp_path / "m", "--validation", "0", *QUICK)
+    assert "no rows" in error
+
+
+def test_a_table_smaller_than_a_batch_is_learned(tmp_path):
+    table, model = tmp_path / "x.npy", tmp_path / "m.safetensors"
+    np.save(table, ROWS[:20])
+    assert main(["fit", str(table), "-o", str(model), *QUICK]) == 0
+    assert np.isfinite(cf.load(model).log_prob(ROWS)).all()
 
 
 def test_scores_in_text_have_a_header(tmp_path, table, model):
@@ -86,19 +172,32 @@ def test_rows_that_are_not_finite_get_nan(tmp_path, model, capsys):
     np.save(path, x)
     assert main(["log-prob", str(model), str(path), "-o", str(out)]) == 0
     captured = capsys.readouterr()
-    assert captured.err == "1 rows have no finite log_prob\n"
+    assert captured.err == "rows without a finite log_prob: 1\n"
     mean = cf.load(model).log_prob(np.delete(x, 5, axis=0)).mean(dtype="f8")
     assert f"mean log_prob {mean:.4f} nats over 299 rows" in captured.out
     assert np.flatnonzero(np.isnan(np.load(out)[:, 0])).tolist() == [5]
 
 
-def test_samples_are_the_seeds(tmp_path, model, capsys):
-    out = tmp_path / "new.npy"
-    assert main(["sample", str(model), "-n", "50", "-o", str(out), "--seed", "3"]) == 0
-    np.testing.assert_array_equal(np.load(out), cf.load(model).sample(50, seed=3))
+@pytest.mark.parametrize("name", ["new.npy", "new.npz", "new.csv", "new.tsv"])
+def test_samples_are_the_seeds(tmp_path, model, name, capsys):
+    out, flow, before = tmp_path / name, cf.load(model), cf.get_num_threads()
+    for threads in ("1", "3"):
+        arguments = ["-n", "50", "-o", str(out), "--seed", "3", "--threads", threads]
+        assert main(["sample", str(model), *arguments]) == 0
+        np.testing.assert_array_equal(load_table(out)[0].astype("f4"), flow.sample(50, seed=3))
+    cf.set_num_threads(before)
+    capsys.readouterr()
     assert main(["sample", str(model), "-n", "7", "-o", str(out)]) == 0
     seed = int(capsys.readouterr().out.split()[-1])  # it is drawn, and told
-    np.testing.assert_array_equal(np.load(out), cf.load(model).sample(7, seed=seed))
+    np.testing.assert_array_equal(load_table(out)[0].astype("f4"), flow.sample(7, seed=seed))
+
+
+def test_samples_in_pieces_are_those_of_one_call(tmp_path, model, monkeypatch):
+    monkeypatch.setattr("cflows.cli.tables._ROWS_AT_ONCE", 7)
+    out = tmp_path / "new.npy"
+    for number in (0, 1, 7, 20):
+        assert main(["sample", str(model), "-n", str(number), "-o", str(out), "--seed=3"]) == 0
+        np.testing.assert_array_equal(np.load(out), cf.load(model).sample(number, seed=3))
 
 
 def test_columns_and_context(tmp_path, capsys):
@@ -115,7 +214,15 @@ def test_columns_and_context(tmp_path, capsys):
         main(["sample", str(model), "-n", "4", "-o", str(out), "--context", "1", "--seed=0"]) == 0
     )
     np.testing.assert_array_equal(np.load(out), flow.sample(4, [1.0], seed=0))
-    assert "context" in fails(capsys, "sample", model, "-n", 4, "-o", out)
+    contexts = tmp_path / "contexts.csv"
+    contexts.write_text("side\n0\n1\n1\n")
+    sample = ["sample", str(model), "-n", "4", "-o", str(out), "--seed=0"]
+    assert main([*sample, "--context", str(contexts)]) == 0
+    expected = flow.sample(4, [[0.0], [1.0], [1.0]], seed=0).reshape(12, 2)
+    np.testing.assert_array_equal(np.load(out), expected)
+    assert "needs context of shape (n, 1) or (1,), got None" in fails(capsys, *sample)
+    assert "(n, 1) or (1,), got (2,)" in fails(capsys, *sample, "--context", "1,2")
+    assert "neither numbers nor a table: side" in fails(capsys, *sample, "--context", "side")
 
 
 def test_whole_numbers_need_noise(tmp_path):
@@ -148,14 +255,47 @@ def test_resuming_gives_the_uninterrupted_model(tmp_path, table):
 
 @pytest.mark.parametrize("name", ["digits", *TOYS])
 def test_demo(tmp_path, name, capsys):
-    pytest.importorskip("matplotlib")
     assert main(["demo", name, "--quick", "--quiet", "-o", str(tmp_path)]) == 0
     said = capsys.readouterr().out
-    assert "nats" in said and "flow (RealNVP)" in said
-    assert (tmp_path / f"cflows-{name}.png").read_bytes().startswith(b"\x89PNG")
-    assert cf.load(tmp_path / f"cflows-{name}.safetensors").features == (
-        64 if name == "digits" else 2
-    )
+    assert sorted(contents(tmp_path)) == [f"cflows-{name}.png", f"cflows-{name}.safetensors"]
+    assert contents(tmp_path)[f"cflows-{name}.png"].startswith(b"\x89PNG")
+    assert f"wrote {tmp_path / f'cflows-{name}.png'}" in said
+    flow = cf.load(tmp_path / f"cflows-{name}.safetensors")
+    nats = float(re.search(r"flow \(RealNVP\) +(\d+\.\d+)", said)[1])
+    if name == "digits":
+        assert flow.features == 64
+        assert f"{nats / (64 * np.log(2)):.3f}" in said  # bits a pixel
+    else:
+        test = TOYS[name].sample(20_000, seed=2)
+        np.testing.assert_allclose(nats, -flow.log_prob(test).mean(dtype="f8"), atol=1e-4)
+        truth = float(re.search(r"itself +(-?\d+\.\d+) nats", said)[1])
+        np.testing.assert_allclose(truth, -TOYS[name].log_prob(test).mean(), atol=1e-4)
+    out = tmp_path / "new.csv"  # as the demo proposes
+    hint = re.search(r"try: (cflows sample .*)", said)[1].replace(f"cflows-{name}.csv", "new.csv")
+    assert main(shlex.split(hint)[1:]) == 0
+    assert load_table(out)[0].shape == (10, flow.features)
+
+
+def test_the_demo_compares_with_a_normal_distribution():
+    images = load_digits()[0].reshape(-1, 64)
+    noise = np.random.default_rng(0).uniform(size=images.shape)
+    train, validation, _ = split(images + noise, (0.7, 0.1, 0.2), seed=0)
+    found = fit_gaussian(train, validation)
+    covariance = found.factor @ found.factor.T
+    sample = np.cov(train.T)
+    targets = {"diagonal": np.diag(np.diag(sample)), "identity": np.eye(64) * sample.trace() / 64}
+    mix = (1 - found.shrinkage) * sample + found.shrinkage * targets[found.target]
+    np.testing.assert_allclose(covariance, mix, atol=1e-10)
+    truth = stats.multivariate_normal(train.mean(axis=0), mix)
+    np.testing.assert_allclose(found.log_prob(validation), truth.logpdf(validation), rtol=1e-9)
+    best = truth.logpdf(validation).mean()
+    for target in targets.values():
+        for amount in (0.0, 0.5 * found.shrinkage, 2.0 * found.shrinkage, 0.5):
+            other = (1 - amount) * sample + amount * target
+            other = stats.multivariate_normal(train.mean(axis=0), other)
+            assert other.logpdf(validation).mean() < best
+    with pytest.raises(ValueError, match="constant"):
+        fit_gaussian(np.zeros((5, 2)), np.zeros((5, 2)))
 
 
 def test_demo_is_the_default(monkeypatch, capsys):
@@ -180,9 +320,12 @@ def test_demo_without_matplotlib(tmp_path, monkeypatch, capsys):
     ("name", "content", "message"),
     [
         ("empty.csv", "", "empty"),
-        ("text.csv", "a,b\n1,2\n3,x\n", "line 3"),
-        ("ragged.csv", "1,2\n3\n", "line 2"),
+        ("text.csv", "a,b\n1,2\n3,x\n", "line 3: column 2 (b): expected a number, got 'x'"),
+        ("ragged.csv", "1,2\n3\n", "line 2: expected 2 cells, got 1"),
         ("nan.csv", "1,2\n3,nan\n5,6\n" * 100, "row 1 holds nan in column 1"),
+        ("inf.csv", "a,b\n" + "1,2\n" * 99 + "-inf,2", "row 99 holds -inf in column 0"),
+        ("header.csv", "a,b\n", "no rows"),
+        ("x.xlsx", "", "expected a name ending in one of .npy, .npz, .csv, .tsv"),
         ("broken.npy", "no array", "broken.npy"),
         ("broken.npz", "no archive", "broken.npz"),
     ],
@@ -190,8 +333,10 @@ def test_demo_without_matplotlib(tmp_path, monkeypatch, capsys):
 def test_tables_that_cannot_be_learned(tmp_path, capsys, name, content, message):
     path, out = tmp_path / name, tmp_path / "m.safetensors"
     path.write_text(content)
-    assert message in fails(capsys, "fit", path, "-o", out, *QUICK)
-    assert not out.exists()
+    for validation in ("0", "0.1"):
+        error = fails(capsys, "fit", path, "-o", out, "--validation", validation, *QUICK)
+        assert message in error
+    assert list(contents(tmp_path)) == [name]
 
 
 def test_a_table_of_another_type(tmp_path, capsys):
@@ -215,30 +360,122 @@ def test_files_that_are_not_there(tmp_path, table, model, capsys):
     assert not out.exists()
 
 
-def test_outputs_that_cannot_be_written_are_told_first(tmp_path, table, model, capsys):
+def test_outputs_that_cannot_be_written_are_told_first(tmp_path, model, table, capsys, monkeypatch):
+    """Of the output, not of the input that is not there; and a fit does not begin."""
     nowhere, gone = tmp_path / "nowhere", tmp_path / "gone.npy"
+    kept = contents(tmp_path)
+    monkeypatch.setattr("cflows.cli.fit.realnvp", never)
     for arguments in (
         ["fit", gone, "-o", nowhere / "m.safetensors"],
-        ["fit", gone, "-o", tmp_path / "m", "--checkpoint", nowhere / "c"],
+        ["fit", table, "-o", nowhere / "m.safetensors"],
+        ["fit", table, "-o", tmp_path / "m", "--checkpoint", nowhere / "c"],
         ["log-prob", gone, gone, "-o", nowhere / "s.csv"],
         ["sample", gone, "-n", 1, "-o", nowhere / "s.csv"],
         ["demo", "--output", nowhere],
     ):
-        error = fails(capsys, *arguments)  # of the output, not of the input that is not there
+        error = fails(capsys, *arguments)
         assert str(nowhere) in error and "No such file or directory" in error
-    assert "Is a directory" in fails(capsys, "fit", table, "-o", tmp_path)
+    os.mkfifo(tmp_path / "pipe")
+    for output, message in (
+        (tmp_path, "Is a directory"),
+        (f"{nowhere}/", "expected the name of a file to write"),
+        ("", "expected the name of a file to write, got ''"),
+        (tmp_path / "pipe", "expected a regular file"),
+        (table / "m", "Not a directory"),
+        (tmp_path / ("m" * 300), "File name too long"),
+    ):
+        assert message in fails(capsys, "fit", table, "-o", output)
     assert "ending in one of" in fails(capsys, "sample", model, "-n", 1, "-o", tmp_path / "x.txt")
-    assert not nowhere.exists()
+    assert contents(tmp_path) == kept
 
 
-def test_what_was_there_survives_a_failure(tmp_path, table, model, capsys):
-    kept = model.read_bytes()
-    bad = tmp_path / "bad.npy"
+def test_folders_that_are_not_ours_are_told_first(tmp_path, table, capsys, monkeypatch):
+    def refuse(**options):
+        raise PermissionError(errno.EACCES, "Permission denied", f"{options['dir']}/tmp123")
+
+    # The tests may be run by root, whom no mode keeps out.
+    monkeypatch.setattr("tempfile.TemporaryFile", refuse)
+    monkeypatch.setattr("cflows.cli.fit.realnvp", never)
+    error = fails(capsys, "fit", table, "-o", tmp_path / "m")
+    assert error == f"cflows: error: {tmp_path / 'm'}: Permission denied\n"
+
+
+def test_no_output_takes_the_place_of_an_input(tmp_path, table, model, capsys):
+    archive, link = tmp_path / "sets.npz", tmp_path / "link.npy"
+    np.savez(archive, train=ROWS, test=ROWS)
+    link.symlink_to(table)
+    kept = contents(tmp_path)
+    for arguments in (
+        ["fit", table, "-o", table],
+        ["fit", table, "-o", link],
+        ["fit", f"{archive}:train", "-o", archive],
+        ["fit", table, "-o", tmp_path / "m", "--checkpoint", table],
+        ["fit", table, "-o", tmp_path / "new", "--checkpoint", f"{tmp_path}/./new"],
+        ["fit", table, "-o", model, "--resume", model],
+        ["log-prob", model, table, "-o", table],
+        ["log-prob", model, table, "-o", link],
+        ["log-prob", model, f"{archive}:test", "-o", archive],
+        ["log-prob", table, archive, "-o", table],
+        ["sample", table, "-n", 1, "-o", table],
+        ["sample", model, "-n", 1, "-o", table, "--context", table],
+    ):
+        assert "expected an output of its own" in fails(capsys, *arguments)
+    assert contents(tmp_path) == kept
+
+
+def test_what_was_there_survives_a_failure(tmp_path, table, model, capsys, monkeypatch):
+    bad, out = tmp_path / "bad.npy", tmp_path / "scores.npy"
     np.save(bad, np.full((300, 2), np.inf))
-    assert "row 0 holds inf" in fails(capsys, "fit", bad, "-o", model, *QUICK)
-    assert model.read_bytes() == kept
-    assert "scores would replace the table" in fails(capsys, "log-prob", model, table, "-o", table)
-    np.testing.assert_array_equal(np.load(table), ROWS)
+    out.write_text("the scores of yesterday")
+    kept = contents(tmp_path)
+    fit = ["fit", table, "-o", model, *QUICK]
+    assert "row 0 holds inf" in fails(capsys, "fit", bad, *fit[2:])
+    assert "diverged" in fails(capsys, *fit, "--learning-rate", "1e30", "--epochs", "50")
+    assert "no column 'c'" in fails(capsys, *fit, "--columns", "c")
+
+    def full(file):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.fsync", full)
+        assert "No space left" in fails(capsys, *fit)
+        assert "No space left" in fails(capsys, "log-prob", model, table, "-o", out)
+        assert "No space left" in fails(capsys, "sample", model, "-n", 3, "-o", out)
+    assert contents(tmp_path) == kept
+
+
+def test_ctrl_c_while_scoring_leaves_what_was_there(tmp_path, table, model, capsys, monkeypatch):
+    def interrupt(rows):
+        yield slice(0, 10)
+        raise KeyboardInterrupt
+
+    out = tmp_path / "scores.npy"
+    out.write_text("the scores of yesterday")
+    kept = contents(tmp_path)
+    capsys.readouterr()
+    monkeypatch.setattr("cflows.cli.tables.pieces", interrupt)
+    assert main(["log-prob", str(model), str(table), "-o", str(out)]) == 130
+    assert main(["sample", str(model), "-n", "30", "-o", str(out)]) == 130
+    assert capsys.readouterr() == ("", "cflows: interrupted\n" * 2)
+    assert contents(tmp_path) == kept
+
+
+def test_a_warning_is_one_line(tmp_path, table, capsys, monkeypatch):
+    from cflows.checkpoint import Checkpoint
+
+    write, written = Checkpoint.write, []
+
+    def write_once(self, path):
+        if written:
+            raise OSError(errno.ENOSPC, "No space left on device", path)
+        written.append(write(self, path))
+
+    monkeypatch.setattr(Checkpoint, "write", write_once)
+    out, kept = tmp_path / "m.safetensors", tmp_path / "kept"
+    assert main(["fit", str(table), "-o", str(out), "--checkpoint", str(kept), *QUICK]) == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert lines and all(line.startswith("cflows: warning: the checkpoint was") for line in lines)
+    assert cf.load(out).features == 2
 
 
 def test_tables_of_another_width(tmp_path, model, capsys):
@@ -258,11 +495,36 @@ def test_models_that_are_cut_off(tmp_path, table, model, size, capsys):
     assert str(model) in fails(capsys, "log-prob", model, table, "-o", tmp_path / "s.npy")
 
 
-def test_models_that_are_damaged(model, capsys):
-    content = bytearray(model.read_bytes())
-    content[-1] ^= 1
-    model.write_bytes(content)
-    assert "damaged" in fails(capsys, "info", model)
+def test_models_that_are_damaged(tmp_path, table, model, capsys):
+    """Any one byte, in the header or in the weights: an error in one line, and no scores."""
+    whole, out = model.read_bytes(), tmp_path / "scores.npy"
+    rng = np.random.default_rng(0)
+    for place in [0, 7, 8, len(whole) - 1, *rng.integers(len(whole), size=150)]:
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << rng.integers(8)
+        model.write_bytes(damaged)
+        assert str(model) in fails(capsys, "info", model)
+        assert str(model) in fails(capsys, "log-prob", model, table, "-o", out)
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"{}",
+        b"[" * 100_000,
+        b'{"__metadata__":{}}',
+        b'{"__metadata__":{"format_version":"999"}}',
+        b'{"w":{"dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,0]}}',
+        b'{"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}',
+    ],
+)
+def test_models_that_no_flow_wrote(tmp_path, header, capsys):
+    path = tmp_path / "hostile.safetensors"
+    path.write_bytes(len(header).to_bytes(8, "little") + header)
+    assert str(path) in fails(capsys, "info", path)
+    assert str(path) in fails(capsys, "sample", path, "-n", 1, "-o", tmp_path / "x.npy")
+    assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
 
 
 @pytest.mark.parametrize(
@@ -275,7 +537,16 @@ def test_models_that_are_damaged(model, capsys):
         ["fit", "x.npy", "-o", "m", "--learning-rate", "nan"],
         ["fit", "x.npy", "-o", "m", "--validation", "1"],
         ["fit", "x.npy", "-o", "m", "--hidden", "8,x"],
+        ["fit", "x.npy", "-o", "m", "--epochs", str(2**63)],
+        ["fit", "x.npy", "-o", "m", "--columns", "a,,b"],
+        ["fit", "x.npy", "-o", "m", "--dtype", "float16"],
+        ["log-prob", "m", "x.npy"],
+        ["sample", "m", "-o", "x.npy"],
         ["sample", "m", "-n", "-1", "-o", "x.npy"],
+        ["sample", "m", "-n", "1e3", "-o", "x.npy"],
+        ["sample", "m", "-n", "1", "-o", "x.npy", "--seed", "-1"],
+        ["info"],
+        ["--threads", "1"],
         ["demo", "stars"],
     ],
 )
@@ -283,55 +554,93 @@ def test_wrong_usage(arguments, capsys):
     with pytest.raises(SystemExit) as stopped:
         main(arguments)
     assert stopped.value.code == 2
-    assert capsys.readouterr().err.startswith("usage: cflows")
+    said = capsys.readouterr().err
+    assert said.startswith("usage: cflows")
+    assert "error: " in said.splitlines()[-1]
 
 
-@pytest.mark.parametrize("command", [[], ["demo"], ["fit"], ["log-prob"], ["sample"], ["info"]])
-def test_help_fits_the_terminal_and_has_an_example(command, capsys, monkeypatch):
+@pytest.mark.parametrize("command", [[], *([command] for command in COMMANDS)])
+def test_help_fits_the_terminal_and_its_examples_are_valid(command, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     with pytest.raises(SystemExit) as stopped:
         main([*command, "--help"])
-    said = capsys.readouterr().out
     assert stopped.value.code == 0
-    assert "example" in said
-    assert max(map(len, said.split("example")[0].splitlines())) <= 100
+    said = capsys.readouterr().out
+    assert max(map(len, said.splitlines())) <= 80
+    assert said.isascii()  # for terminals of any encoding
+    for name in COMMANDS if not command else []:
+        assert f"\n    {name} " in said
+    for option in re.findall(r"^  (-.*)$", said, re.MULTILINE):
+        assert re.search(r"\S  +\S", option) or f"  {option}\n      " in said, "says nothing"
+    examples = re.findall(r"^  cflows (.*)$", said.partition("\nexample")[2], re.MULTILINE)
+    assert examples
+    for example in examples:
+        assert callable(_parser().parse_args(shlex.split(example)).run)
 
 
 # -- Processes -- #
 
 
+def interrupted(folder, *arguments, until):
+    """What the command says when Ctrl-C comes soon after a line that matches."""
+    slowly = {**ENVIRONMENT, "CFLOWS_NUM_THREADS": "1"}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "env": slowly}
+    with subprocess.Popen(command(*arguments), text=True, cwd=folder, **pipes) as process:
+        said = ""
+        while not re.search(until, said):
+            line = process.stdout.readline()
+            assert line, said
+            said += line
+        process.send_signal(signal.SIGINT)
+        rest, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, said + rest
+    assert "Traceback" not in said + rest
+    return said + rest
+
+
 def test_exit_statuses(tmp_path, table):
     assert run("fit", table, "-o", tmp_path / "m", *QUICK).returncode == 0
-    assert run("info", tmp_path / "gone").returncode == 1
+    done = run("info", tmp_path / "gone")
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert run("bogus").returncode == 2
 
 
-@pytest.mark.skipif(os.name != "posix", reason="signals are those of POSIX")
 def test_ctrl_c_saves_the_model(tmp_path, table):
-    model = tmp_path / "m.safetensors"
-    command = [sys.executable, "-m", "cflows", "fit", str(table), "-o", str(model)]
-    options = ["--epochs", "1000000", "--validation", "0", "--checkpoint", str(tmp_path / "kept")]
-    with subprocess.Popen(
-        [*command, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        while not (tmp_path / "kept").exists():  # written before the first epoch
-            assert process.poll() is None
-            time.sleep(0.01)
-        time.sleep(0.3)
-        process.send_signal(signal.SIGINT)
-        said, errors = process.communicate(timeout=60)
-    assert process.returncode == 130, errors
-    assert "interrupted" in said
-    assert "Traceback" not in errors
-    assert np.isfinite(cf.load(model).log_prob(ROWS)).all()
+    endless = ["--epochs", 10**9, "--validation", 0, "--layers", 2, "--hidden", 8]
+    said = interrupted(tmp_path, "fit", table, "-o", "m", *endless, until="epoch.*loss")
+    assert re.search(r"epochs \(interrupted\), [\d,]+ steps", said)
+    assert said.endswith("wrote m\n")
+    assert sorted(contents(tmp_path)) == ["m", "x.npy"]
+    start = cf.realnvp(2, layers=2, hidden=(8,), seed=0)
+    start.fit(ROWS, epochs=1, seed=0, progress=False)
+    learned = cf.load(tmp_path / "m")
+    assert learned.log_prob(ROWS).mean() > start.log_prob(ROWS).mean()
 
 
-@pytest.mark.skipif(os.name != "posix", reason="pipes are those of POSIX")
-def test_a_reader_who_leaves_is_no_error(model):
-    command = [sys.executable, "-m", "cflows", "info", str(model)]
-    reader, writer = os.pipe()
-    os.close(reader)
-    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, timeout=60)
-    os.close(writer)
-    assert done.returncode == 141
-    assert done.stderr == ""
+@pytest.mark.parametrize(("arguments", "name"), [([], "digits"), (["demo", "moons"], "moons")])
+def test_ctrl_c_in_the_demo_saves_model_and_picture(tmp_path, arguments, name):
+    said = interrupted(tmp_path, *arguments, until="epoch.*loss")
+    assert "interrupted" in said and "nats" in said
+    assert sorted(contents(tmp_path)) == [f"cflows-{name}.png", f"cflows-{name}.safetensors"]
+    cf.load(tmp_path / f"cflows-{name}.safetensors")
+
+
+def test_a_reader_who_leaves_is_no_error(tmp_path, model, table):
+    fitted = tmp_path / "new.safetensors"
+    for arguments in (["info", model], ["--help"], ["fit", table, "-o", fitted, *QUICK]):
+        reader, writer = os.pipe()
+        os.close(reader)
+        done = run(*arguments, stdout=writer)
+        os.close(writer)
+        assert (done.returncode, done.stderr) == (141, "")
+    assert fitted.read_bytes() == model.read_bytes()
+
+
+def test_an_output_that_takes_nothing(model):
+    shell = ["sh", "-c", 'exec "$@" >&-', "sh", *command("info", model)]
+    done = subprocess.run(shell, stderr=subprocess.PIPE, text=True, timeout=60, env=ENVIRONMENT)
+    assert (done.returncode, done.stderr) == (0, "")
+    with open(os.devnull) as unwritable:
+        done = run("info", model, stdout=unwritable)
+    assert done.returncode == 1
+    assert done.stderr == "cflows: error: standard output: Bad file descriptor\n"

@@ -10,6 +10,12 @@ from cflows.progress import Lines
 from fits import moons_rows, new_flow, quietly, same
 
 
+@pytest.fixture(autouse=True)
+def no_notebook(monkeypatch):
+    """Another test may have imported what tells a notebook."""
+    monkeypatch.delitem(sys.modules, "ipykernel", raising=False)
+
+
 class Terminal(io.StringIO):
     def isatty(self):
         return True

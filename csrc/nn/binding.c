@@ -70,13 +70,11 @@ static cf_status add_tensor(cf_binding *binding, cf_slab_table *table, const cha
 }
 
 cf_status cf_bind_parameter(cf_binding *binding, const char *name, size_t dims, const size_t *shape,
-                            size_t fan_in, size_t *offset) {
-    cf_tensor tensor = {.dims = dims};
+                            double bound, size_t *offset) {
+    cf_tensor tensor = {.dims = dims, .bound = bound};
     memcpy(tensor.shape, shape, dims * sizeof *shape);
-    if (fan_in > 0) {
+    if (bound > 0.0)
         tensor.start = CF_START_UNIFORM;
-        tensor.bound = 1.0 / sqrt((double)fan_in);
-    }
     return add_tensor(binding, &binding->parameters, name, tensor, offset);
 }
 

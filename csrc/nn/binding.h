@@ -49,10 +49,10 @@ cf_status cf_binding_keep(cf_binding *binding, cf_spec *spec);
 cf_status cf_binding_enter(cf_binding *binding, const char *name, long number, size_t *mark);
 void cf_binding_leave(cf_binding *binding, size_t mark);
 
-/* Declares a parameter; *offset is its place in the slab. Uniform starts are on +-1/sqrt(fan_in);
- * fan_in 0 starts at zero. */
+/* Declares a parameter; *offset is its place in the slab. It starts uniform on +-bound, or with
+ * bound 0 at zero. */
 cf_status cf_bind_parameter(cf_binding *binding, const char *name, size_t dims, const size_t *shape,
-                            size_t fan_in, size_t *offset);
+                            double bound, size_t *offset);
 
 /* The same with given first values, copied. */
 cf_status cf_bind_parameter_values(cf_binding *binding, const char *name, size_t size,

@@ -10,8 +10,8 @@ typedef struct {
 } cf_dense;
 
 /* Declares `name`.weight [outputs, inputs] and `name`.bias [outputs]; number < 0: none in the name.
- * Both start uniform on
- * +-1/sqrt(inputs), as the frameworks do, or at zero. */
+ * The weights start uniform on +-1.5/sqrt(inputs), the bias on +-1/sqrt(inputs), or both at zero.
+ */
 cf_status cf_dense_bind(cf_dense *out, cf_binding *binding, const char *name, long number,
                         size_t inputs, size_t outputs, bool zero);
 

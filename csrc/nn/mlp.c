@@ -77,11 +77,11 @@ static const cf_option options[] = {
 const cf_spec_type cf_mlp_type = {
     .name = "MLP",
     .role = "conditioner",
-    .doc =
-        "Multilayer perceptron: dense layers with an activation between them.\n\n"
-        "It reads the kept features followed by the context. Weights and biases start uniform on\n"
-        "+-1/sqrt(inputs); the last layer of a coupling's conditioner starts at zero, so that the\n"
-        "new coupling is the identity.",
+    .doc = "Multilayer perceptron: dense layers with an activation between them.\n\n"
+           "It reads the kept features followed by the context. Weights start uniform on\n"
+           "+-1.5/sqrt(inputs) and biases on +-1/sqrt(inputs); the last layer of a coupling's "
+           "conditioner\n"
+           "starts at zero, so that the new coupling is the identity.",
     .options = options,
     .option_count = sizeof options / sizeof *options,
     .check = check,

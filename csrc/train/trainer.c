@@ -244,15 +244,14 @@ static double learning_rate(const cf_trainer *t) {
                               steps_per_epoch(t) * t->options.epochs);
 }
 
-/* Puts the best weights in place. */
-static cf_status diverged(cf_trainer *t) {
+/* Puts the best weights in place. Epochs count from 1. */
+static cf_status diverged(cf_trainer *t, uint64_t epoch) {
     put_best(t);
     return cf_fail(CF_NUMERICAL,
                    "training diverged: %llu steps in a row, the last in epoch %llu, led to a loss, "
                    "a gradient or weights that are not finite; a smaller learning_rate or "
                    "clip_norm may help",
-                   (unsigned long long)t->progress.skipped_in_a_row,
-                   (unsigned long long)t->progress.epoch + 1);
+                   (unsigned long long)t->progress.skipped_in_a_row, (unsigned long long)epoch);
 }
 
 /* One step; one whose loss or gradient is not finite is skipped and counted. */
@@ -266,7 +265,7 @@ static cf_status train_batch(cf_trainer *t, size_t first, size_t rows, double *l
         p->skipped++;
         if (++p->skipped_in_a_row < MOST_SKIPPED)
             return CF_OK;
-        return diverged(t);
+        return diverged(t, p->epoch + 1);
     }
     p->skipped_in_a_row = 0;
     double clip = t->options.clip_norm;
@@ -394,7 +393,7 @@ static cf_status check_end(cf_trainer *t) {
     if (t->validation.rows > 0 && p->has_best)
         return CF_OK;
     bool sound = p->has_best && p->skipped_in_a_row < steps_per_epoch(t) && weights_are_finite(t);
-    return sound ? CF_OK : diverged(t);
+    return sound ? CF_OK : diverged(t, p->epoch);
 }
 
 cf_status cf_trainer_epoch(cf_trainer *t, cf_poll poll, void *context, cf_epoch_report *report) {

@@ -12,11 +12,13 @@ from . import digits, options, tables, toys
 from .status import INTERRUPTED, summary
 
 _DESCRIPTION = f"""\
-Fit a flow to data that come with cflows, say how well it does on data it has not seen, and write
-the model and, with matplotlib, a picture.
+Fit a flow to data that come with cflows, say how well it does on data it has
+not seen, and write the model and, with matplotlib, a picture.
 
-  digits   handwritten digits of 8 x 8 pixels, beside a normal distribution with full covariance
-  toys     densities on the plane: {", ".join(TOYS)}
+  digits   handwritten digits of 8 x 8 pixels, beside a normal distribution
+           with full covariance
+  toys     densities on the plane, beside the truth:
+           {", ".join(TOYS)}
 """
 
 _EPILOG = """\

@@ -9,21 +9,23 @@ from . import options, tables
 from .status import INTERRUPTED, summary
 
 _DESCRIPTION = """\
-Learn the density of the rows of a table with a RealNVP, and write it to a file.
+Learn the density of the rows of a table with a RealNVP, and write it to a
+file.
 
-Rows are independent samples, columns are features; every value must be finite. Columns of whole
-numbers (counts, grey levels) need --jitter 1, for the density of whole numbers is unbounded: fresh
-uniform noise on [0, 1) is added in every epoch.
+Rows are independent samples, columns are features; every value must be finite.
+Columns of whole numbers (counts, grey levels) need --jitter 1, for the density
+of whole numbers is unbounded: fresh uniform noise on [0, 1) is added in every
+epoch.
 
-Some of the rows are held out to see when to stop; the weights that do best on them are kept. Ctrl-C
-stops early, writes the model as it is and exits with 130.
+Some of the rows are held out to see when to stop; the weights that do best on
+them are kept. Ctrl-C stops early, writes the model as it is and exits with 130.
 """
 
 _EPILOG = """\
 examples:
   cflows fit stars.csv -o stars.safetensors
-  cflows fit stars.csv -o by-colour.safetensors --columns ra,dec --context-columns colour
-  cflows fit counts.npy -o counts.safetensors --jitter 1 --layers 10 --hidden 128,128
+  cflows fit stars.csv -o by-colour.safetensors --context-columns colour
+  cflows fit counts.npy -o counts.safetensors --jitter 1 --hidden 128,128
   cflows fit large.npy -o large.safetensors --checkpoint large.checkpoint
   cflows fit large.npy -o large.safetensors --resume large.checkpoint
 """
@@ -55,7 +57,7 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--hidden",
-        metavar="N,N,…",
+        metavar="N,N,...",
         type=options.widths,
         default=(64, 64),
         help="hidden widths of each coupling's network (default: 64,64)",
@@ -81,8 +83,7 @@ def _add_learning(parser: argparse.ArgumentParser) -> None:
         "--batch-size",
         metavar="N",
         type=options.count,
-        default=256,
-        help="rows in a step (default: 256)",
+        help="rows in a step (default: 256, or all if there are fewer)",
     )
     group.add_argument(
         "--learning-rate",
@@ -107,7 +108,7 @@ def _add_learning(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--jitter",
-        metavar="X|X,X,…",
+        metavar="X|X,X,...",
         type=options.numbers,
         help="width of uniform noise for all columns or for each, 0 for none",
     )
@@ -118,7 +119,7 @@ def _add_running(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--seed",
         metavar="N",
-        type=options.seed,
+        type=options.natural,
         default=0,
         help="of starting weights, held-out rows, order and noise (default: 0)",
     )
@@ -131,12 +132,13 @@ def _add_running(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    tables.check_writable(arguments.output)
-    if arguments.checkpoint is not None:
-        tables.check_writable(arguments.checkpoint)
+    table, output, checkpoint = arguments.table, arguments.output, arguments.checkpoint
+    tables.check_writable(output, table, checkpoint, arguments.resume)
+    if checkpoint is not None:
+        tables.check_writable(checkpoint, table)
     if arguments.threads is not None:
         set_num_threads(arguments.threads)
-    x, context = tables.read(arguments.table, arguments.columns, arguments.context_columns)
+    x, context = tables.read(table, arguments.columns, arguments.context_columns)
     flow = realnvp(
         x.shape[1],
         layers=arguments.layers,
@@ -157,10 +159,10 @@ def run(arguments: argparse.Namespace) -> int:
         jitter=arguments.jitter,
         seed=arguments.seed,
         progress=not arguments.quiet,
-        checkpoint=arguments.checkpoint,
+        checkpoint=checkpoint,
         resume=arguments.resume,
     )
-    flow.save(arguments.output)
+    flow.save(output)
     print(summary(history))
-    print(f"wrote {arguments.output}")
+    print(f"wrote {output}")
     return INTERRUPTED if history.stopped == "interrupted" else 0

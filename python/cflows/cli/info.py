@@ -9,7 +9,8 @@ from ..persist import load, read_safetensors
 from . import options
 
 _DESCRIPTION = """\
-Show what a model is: the chain of layers from base to data, shapes, numbers of parameters.
+Show what a model is: the chain of layers from base to data, shapes, numbers of
+parameters.
 
 The whole file is checked: damage shows as an error.
 """

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 
 import numpy as np
@@ -14,10 +13,11 @@ from ..persist import load
 from . import options, tables
 
 _DESCRIPTION = """\
-Score the rows of a table: the log of the model's density at each of them, in nats.
+Score the rows of a table: the log of the model's density at each, in nats.
 
-The output has one column, log_prob, and the table's rows in their order. A row with NaN or
-infinity gets NaN. Higher is likelier; the rows with the lowest scores are the outliers.
+The output has one column, log_prob, and the table's rows in their order. A row
+with NaN or infinity gets NaN. Higher is likelier; the rows with the lowest
+scores are the outliers.
 """
 
 _EPILOG = """\
@@ -43,12 +43,11 @@ def add(commands: options.Commands) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    tables.check_table_name(arguments.output)
+    tables.check_table_name(arguments.output, arguments.model, arguments.table)
     if arguments.threads is not None:
         set_num_threads(arguments.threads)
     flow = load(arguments.model)
     x, context = tables.read(arguments.table, arguments.columns, arguments.context_columns)
-    _check_other_file(arguments.output, arguments.table)
     log_prob = np.empty(len(x), flow.dtype)
     for rows in tables.pieces(len(x)):
         log_prob[rows] = flow.log_prob(x[rows], None if context is None else context[rows])
@@ -59,16 +58,11 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _check_other_file(output: str, table: str) -> None:
-    if os.path.exists(output) and os.path.exists(table) and os.path.samefile(output, table):
-        raise ValueError(f"{output}: the scores would replace the table")
-
-
 def _report(log_prob: np.ndarray, output: str) -> None:
     finite = np.isfinite(log_prob)
     if finite.any():
         mean = float(np.mean(log_prob[finite], dtype=np.float64))
         print(f"mean log_prob {mean:.4f} nats over {finite.sum():,} rows")
     if not finite.all():
-        print(f"{(~finite).sum():,} rows have no finite log_prob", file=sys.stderr)
+        print(f"rows without a finite log_prob: {(~finite).sum():,}", file=sys.stderr)
     print(f"wrote {output}")

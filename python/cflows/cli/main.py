@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 
 from .. import NumericalError, __version__
@@ -13,7 +14,8 @@ from .options import Help
 from .status import INTERRUPTED, NOBODY_READS
 
 _DESCRIPTION = """\
-Normalizing flows: learn the density of a table of numbers, score rows, draw new ones.
+Normalizing flows: learn the density of a table of numbers, score rows, draw
+new ones. Without a command, the demo runs.
 
 Every command explains itself: cflows fit --help
 """
@@ -46,11 +48,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     1
     """
     given = sys.argv[1:] if argv is None else argv
-    arguments = _parser().parse_args(given or ["demo"])
     try:
-        status: int = arguments.run(arguments)
-        sys.stdout.flush()
-        return status
+        with warnings.catch_warnings():
+            warnings.showwarning = _warn
+            return _run(given or ["demo"])
     except KeyboardInterrupt:
         print("cflows: interrupted", file=sys.stderr)
         return INTERRUPTED
@@ -58,11 +59,33 @@ def main(argv: Sequence[str] | None = None) -> int:
         _silence_stdout()
         return NOBODY_READS
     except OSError as error:
-        return _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+        reason = error.strerror or str(error)
+        return _fail(reason if error.filename is None else f"{error.filename}: {reason}")
     except MemoryError as error:
         return _fail(f"not enough memory: {error}")
     except (ValueError, NumericalError, ImportError) as error:
         return _fail(str(error))
+
+
+def _run(given: Sequence[str]) -> int:
+    try:
+        arguments = _parser().parse_args(given)
+    finally:
+        _flush()  # what --help says
+    status: int = arguments.run(arguments)
+    _flush()
+    return status
+
+
+def _flush() -> None:
+    """See now, not when the interpreter ends, whether what is said is taken."""
+    if sys.stdout is None:  # closed by the shell
+        return
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        _silence_stdout()
+        raise OSError(error.errno, error.strerror, "standard output") from error
 
 
 def _silence_stdout() -> None:
@@ -70,6 +93,10 @@ def _silence_stdout() -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)
+
+
+def _warn(message: Warning | str, *_: object, **__: object) -> None:
+    print(f"cflows: warning: {' '.join(str(message).split())}", file=sys.stderr)
 
 
 def _fail(message: str) -> int:

@@ -20,13 +20,13 @@ class Help(argparse.RawDescriptionHelpFormatter):
 def add_columns(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--columns",
-        metavar="A,B,…",
+        metavar="A,B,...",
         type=names,
         help="the columns to use, by name or by number from 0 (default: all that are no context)",
     )
     parser.add_argument(
         "--context-columns",
-        metavar="C,…",
+        metavar="C,...",
         type=names,
         help="the columns that the density is conditioned on (default: none)",
     )
@@ -43,17 +43,9 @@ def count(text: str) -> int:
     return _integer(text, 1)
 
 
-def count_or_none(text: str) -> int:
+def natural(text: str) -> int:
     """An integer, 0 or more."""
     return _integer(text, 0)
-
-
-def seed(text: str) -> int:
-    """An integer of 63 bits, which `Flow.fit` takes as well as `Flow`."""
-    value = _integer(text, 0)
-    if value >= 2**63:
-        raise argparse.ArgumentTypeError(f"must be below 2**63, got {text}")
-    return value
 
 
 def positive(text: str) -> float:
@@ -107,6 +99,6 @@ def _integer(text: str, least: int) -> int:
         value = int(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"expected an integer, got {text!r}") from None
-    if value < least:
-        raise argparse.ArgumentTypeError(f"must be {least} or more, got {text}")
+    if not least <= value < 2**63:
+        raise argparse.ArgumentTypeError(f"must be from {least} to below 2**63, got {text}")
     return value

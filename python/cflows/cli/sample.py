@@ -15,10 +15,12 @@ from ..persist import load
 from . import options, tables
 
 _DESCRIPTION = """\
-Draw new rows from a model. The same seed gives the same rows, on any number of threads.
+Draw new rows from a model. The same seed gives the same rows, on any number of
+threads.
 
-A conditional model needs a context: numbers with commas between them, for all rows, or a table,
-for each of whose rows N are drawn and written one after the other.
+A conditional model needs a context: numbers with commas between them, for all
+rows, or a table, for each of whose rows N are drawn and written one after the
+other.
 """
 
 _EPILOG = """\
@@ -42,13 +44,16 @@ def add(commands: options.Commands) -> None:
         "-n",
         "--number",
         metavar="N",
-        type=options.count_or_none,
+        type=options.natural,
         required=True,
         help="how many rows, for each row of the context if there is one",
     )
     parser.add_argument("-o", "--output", metavar="OUT", required=True, help=tables.OUTPUT_HELP)
     parser.add_argument(
-        "--seed", type=options.seed, help="of the random numbers (default: drawn, and printed)"
+        "--seed",
+        metavar="N",
+        type=options.natural,
+        help="of the random numbers (default: drawn, and printed)",
     )
     parser.add_argument("--context", metavar="NUMBERS|TABLE", help="what to condition on")
     options.add_threads(parser)
@@ -56,7 +61,7 @@ def add(commands: options.Commands) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    tables.check_table_name(arguments.output)
+    tables.check_table_name(arguments.output, arguments.model, arguments.context)
     if arguments.threads is not None:
         set_num_threads(arguments.threads)
     flow = load(arguments.model)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from numpy.typing import NDArray
 
 from ..data import load_table
 from ..data.delimited import DELIMITERS
+from ..data.tables import _split_key
 
 Array = NDArray[Any]
 
@@ -32,7 +35,7 @@ def read(
     Without ``columns``, all that are no context are taken. An ``.npy`` file stays on disk.
     """
     table, header = load_table(path)
-    table = table.reshape(len(table), -1)
+    table = table.reshape(len(table), math.prod(table.shape[1:]))
     if columns is None and context_columns is None:
         return table, None
     context = _indices(context_columns or (), header, table.shape[1], path)
@@ -51,22 +54,39 @@ def pieces(rows: int) -> Iterator[slice]:
         yield slice(start, min(start + _ROWS_AT_ONCE, rows))
 
 
-def check_table_name(path: str) -> None:
+def check_table_name(path: str, *others: str | None) -> None:
     """Raises what writing a table of that name would raise, before the work rather than after."""
     if Path(path).suffix.lower() not in ENDINGS:
         raise ValueError(f"{path}: expected a name ending in one of {', '.join(ENDINGS)}")
-    check_writable(path)
+    check_writable(path, *others)
 
 
-def check_writable(path: str) -> None:
-    """Raises OSError unless a file of that name can be made, now or in place of an old one."""
+def check_writable(path: str, *others: str | None) -> None:
+    """Raises unless a file of that name can be made, or replaced that is none of the others."""
+    if not os.path.basename(path):
+        raise ValueError(f"expected the name of a file to write, got {path!r}")
     if os.path.isdir(path):
         raise IsADirectoryError(21, "Is a directory", path)
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise ValueError(f"{path}: expected a regular file, got a pipe or a device")
+    for other in others:
+        if other is not None and _same_file(path, _split_key(other)[0]):
+            raise ValueError(f"{path}: expected an output of its own, this would replace {other}")
+    target = os.path.realpath(path)
     try:
-        with tempfile.TemporaryFile(dir=os.path.dirname(os.path.realpath(path))):
+        with suppress(FileNotFoundError):
+            os.stat(target)  # of a name that is too long, say
+        with tempfile.TemporaryFile(dir=os.path.dirname(target)):
             pass
     except OSError as error:
         raise OSError(error.errno, error.strerror, path) from error
+
+
+def _same_file(a: str, b: str) -> bool:
+    try:
+        return os.path.samefile(a, b)
+    except OSError:  # not there yet
+        return os.path.realpath(a) == os.path.realpath(b)
 
 
 def _indices(
