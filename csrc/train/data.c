@@ -20,14 +20,14 @@ static long long row_number(const cf_array *array, size_t i) {
 }
 
 static cf_status check_finite(const cf_array *array, size_t rows, size_t features,
-                              const char *what) {
+                              const char *what, const char *part) {
     for (size_t i = 0; i < rows; i++)
         for (size_t f = 0; f < features; f++) {
             double value = element(array, i, f);
             if (!isfinite(value))
                 return cf_fail(CF_INVALID,
-                               "%s: row %lld holds %g in column %zu; all must be finite", what,
-                               row_number(array, i), value, f);
+                               "%s%s: row %lld holds %g in column %zu; all must be finite", what,
+                               part, row_number(array, i), value, f);
         }
     return CF_OK;
 }
@@ -57,9 +57,9 @@ static cf_status check_weights(const cf_data *data, const char *what) {
 cf_status cf_data_check(const cf_data *data, size_t features, size_t context, const char *what) {
     if (data->rows == 0)
         return cf_fail(CF_INVALID, "%s: no rows", what);
-    CF_TRY(check_finite(&data->x, data->rows, features, what));
+    CF_TRY(check_finite(&data->x, data->rows, features, what, ""));
     if (data->context.data != NULL)
-        CF_TRY(check_finite(&data->context, data->rows, context, "context"));
+        CF_TRY(check_finite(&data->context, data->rows, context, what, ", context"));
     return check_weights(data, what);
 }
 
