@@ -19,8 +19,8 @@ static long long row_number(const cf_array *array, size_t i) {
     return array->index != NULL ? (long long)array->index[i] : (long long)i;
 }
 
-static cf_status check_finite(const cf_array *array, size_t rows, size_t features,
-                              const char *what, const char *part) {
+static cf_status check_finite(const cf_array *array, size_t rows, size_t features, const char *what,
+                              const char *part) {
     for (size_t i = 0; i < rows; i++)
         for (size_t f = 0; f < features; f++) {
             double value = element(array, i, f);
