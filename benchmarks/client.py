@@ -28,14 +28,15 @@ def environment(threads: int) -> dict[str, str]:
 
 
 class Worker:
-    """One library in a process of its own, with `threads` processors."""
+    """One library in a process of its own, with `threads` threads and as many processors, or more
+    for several callers."""
 
-    def __init__(self, library: str, threads: int, quiet: bool = True):
+    def __init__(self, library: str, threads: int, callers: int = 1):
         self._process = subprocess.Popen(
-            [sys.executable, str(WORKER), library, str(threads)],
+            [sys.executable, str(WORKER), library, str(threads), str(callers * threads)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL if quiet else None,
+            stderr=subprocess.DEVNULL,
             env=environment(threads),
         )
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from statistics import median
 
 import numpy as np
 
@@ -12,9 +14,9 @@ from peers.model import Model, Training
 
 TASKS = ("train", "log_prob", "sample", "row")
 
-# About a third of a second at 100 GFLOP/s: enough steps to hide what starting a loop costs.
+# About a third of a second at 100 GFLOP/s, but enough steps to hide what starting a loop costs.
 TRAINING_FLOPS = 3e10
-MAX_STEPS = 500
+MIN_STEPS, MAX_STEPS = 20, 500
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ def normal_rows(*shape: int) -> np.ndarray:
 def training_job(model: Model, architecture, batch_size: int) -> Job:
     """Forward, backward, clipping by the global norm and Adam, on batches that lie ready."""
     steps = int(TRAINING_FLOPS / (architecture.training_flops * batch_size))
-    steps = min(max(steps, 4), MAX_STEPS)
+    steps = min(max(steps, MIN_STEPS), MAX_STEPS)
     batches = model.array(normal_rows(steps, batch_size, architecture.features))
     # A small rate: the weights stay tame however long the timing goes on.
     model.start_training(Training(batch_size, 1e-6, clip_norm=5.0, steps=10**9))
@@ -76,6 +78,23 @@ def job(model: Model, architecture, task: str, size: int, chunk: int) -> Job:
     if task == "sample":
         return sampling_job(model, size, chunk)
     return row_job(model, architecture)
+
+
+def callers_ratio(model: Model, architecture, rows: int, callers: int, rounds: int) -> float:
+    """How many times the rows of one caller that many score, all calling one model at once."""
+    chunk = fastest_chunk(model, architecture, "log_prob", rows)
+    model.prepare()
+    scoring = scoring_job(model, architecture, rows, chunk)
+    ratios = []
+    with ThreadPoolExecutor(callers) as pool:
+        for _ in range(rounds + 1):  # the first warms up
+            began = time.perf_counter()
+            scoring.run()
+            alone = time.perf_counter()
+            for future in [pool.submit(scoring.run) for _ in range(callers)]:
+                future.result()
+            ratios.append(callers * (alone - began) / (time.perf_counter() - alone))
+    return median(ratios[1:])
 
 
 def fastest_chunk(model: Model, architecture, task: str, size: int) -> int:

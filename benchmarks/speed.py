@@ -28,7 +28,7 @@ from peak import Peak
 from peers import LIBRARIES, Library
 from table import DASH, figure, markdown
 
-WORKS = ("loss", *jobs.TASKS, "import", "size", "memory")
+WORKS = ("loss", *jobs.TASKS, "callers", "import", "size", "memory")
 OURS = "cflows"
 EAGER = ("zuko", "normflows", "nflows")
 NUMPY = Library("numpy", "numpy", "numpy")
@@ -70,7 +70,8 @@ QUICK = Scale(
     row_seconds=1,
     imports=2,
 )
-MEMORY = RealNVP(6, 8, (64, 64))
+MEMORY = CALLED = RealNVP(6, 8, (64, 64))
+CALLERS = 2
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,7 @@ class Run:
         self.peak = Peak()
         self.seconds: dict[tuple[Work, int], dict[str, float]] = {}
         self.losses: dict[RealNVP, dict[str, float]] = defaultdict(dict)
+        self.callers: dict[str, float] = {}
         self.memory: dict[str, dict[str, int]] = {}
         self.imports: dict[str, float] = {}
         self.sizes: dict[str, int] = {}
@@ -131,6 +133,8 @@ class Run:
         for count in self.threads:
             for architecture, batches in self.scale.architectures:
                 self.time(architecture, works(self.scale, architecture, batches, self.only), count)
+        if "callers" in self.only and processors.count() >= CALLERS:
+            self.measure_callers()
         if "memory" in self.only:
             self.measure_memory()
         self.measure_footprint()
@@ -193,6 +197,18 @@ class Run:
         if round_seconds == 0:
             return 0
         return min(self.scale.rounds, max(3, int(self.scale.row_seconds / round_seconds)))
+
+    def measure_callers(self) -> None:
+        """Several callers of one model, each with one thread."""
+        for name in self.installed:
+            with self.noting(name, "callers"), Worker(name, 1, CALLERS) as worker:
+                worker.call("build", architecture=CALLED)
+                self.callers[name] = worker.call(
+                    "callers_ratio",
+                    rows=self.scale.rows,
+                    callers=CALLERS,
+                    rounds=self.scale.rounds,
+                )
 
     def measure_memory(self) -> None:
         for name in self.installed:
@@ -297,6 +313,10 @@ class Report:
             cells = {name: figure(value / MIB) for name, value in run.sizes.items()}
             work = f"installed with dependencies, MiB (numpy: {numpy})"
             yield self.row(DASH, work, DASH, cells)
+        if run.callers:
+            cells = {name: f"{value:.2f}" for name, value in run.callers.items()}
+            work = f"log_prob, {CALLERS} callers at once over one"
+            yield self.row(CALLED, work, f"{CALLERS} × 1", cells)
         if run.memory:
             rows = f"{run.scale.memory_rows:,}"
             held = {"before": "held before", "after": f"peak, log_prob of {rows} rows"}

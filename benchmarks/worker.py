@@ -1,6 +1,6 @@
 """A process that holds one library: what one does to threads, allocator and imports, no other sees.
 
-    worker.py LIBRARY THREADS
+    worker.py LIBRARY THREADS PROCESSORS
 
 It reads pickled (method, arguments) from its standard input and answers (succeeded, result).
 """
@@ -54,6 +54,10 @@ class Bench:
     def seconds_per_unit(self, budget: float) -> float:
         return self.job.seconds_per_unit(budget)
 
+    def callers_ratio(self, rows: int, callers: int, rounds: int) -> float:
+        """What so many callers of the model at once achieve, over what one does."""
+        return jobs.callers_ratio(self.model, self.architecture, rows, callers, rounds)
+
     def memory(self, rows: int) -> dict[str, int]:
         """Peak memory before and after scoring `rows` rows, and what input and output take."""
         x = np.empty((rows, self.architecture.features), np.float32)
@@ -80,7 +84,7 @@ class Bench:
 
 def main() -> None:
     library, threads = LIBRARIES[sys.argv[1]], int(sys.argv[2])
-    pin(threads)
+    pin(int(sys.argv[3]))
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints is no answer
     bench = Bench(library, threads)

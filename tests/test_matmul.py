@@ -52,6 +52,8 @@ class OuterSumArgs(ctypes.Structure):
         ("outputs", ctypes.c_size_t),
         ("inputs", ctypes.c_size_t),
         ("lanes", ctypes.c_size_t),
+        ("slices", ctypes.c_size_t),
+        ("slice_bytes", ctypes.c_size_t),
         ("dy", ctypes.c_void_p),
         ("x", ctypes.c_void_p),
         ("dy_rows", ctypes.c_void_p),
@@ -125,8 +127,10 @@ class Kernels:
             outputs=case.outputs,
             inputs=case.inputs,
             lanes=case.lanes,
-            dy=case.dy.ctypes.data,
-            x=case.x.ctypes.data,
+            slices=len(case.arena),
+            slice_bytes=case.arena.strides[0],
+            dy=case.arena.ctypes.data,
+            x=case.arena.ctypes.data,
             dy_rows=case.dy_rows.ctypes.data,
             x_rows=case.x_rows.ctypes.data,
             dw=dw.array.ctypes.data,
@@ -166,15 +170,14 @@ def more_precise(dtype: np.dtype, integers: bool) -> type[np.floating]:
     return np.float64 if integers or dtype == np.float32 else np.longdouble
 
 
-def rows_among_others(
-    rng: np.random.Generator, values: Array, repeats: bool
-) -> tuple[Array, Array]:
-    """A base with the rows of `values` in disorder among rows of NaN, and their numbers."""
+def rows_among_others(rng: np.random.Generator, values: Array) -> tuple[Array, Array]:
+    """A base with the rows of `values` in disorder among rows of NaN, and their numbers, one of
+    them twice."""
     count, lanes = values.shape
     base = aligned((count + 3, lanes), values.dtype)
     base[...] = np.nan
     numbers = rng.permutation(count + 3)[:count].astype(np.uint32)
-    if repeats and count > 2:
+    if count > 2:
         numbers[count // 2] = numbers[0]
     base[numbers] = values
     return base, numbers
@@ -209,7 +212,7 @@ class Linear:
         self.bias = bias if self.biased else None
         values = self._draw(rng, (self.inputs, 1 if self.one_row else self.lanes))
         values = np.broadcast_to(values, (self.inputs, self.lanes))
-        self.x, self.x_rows = rows_among_others(rng, values, repeats=True)
+        self.x, self.x_rows = rows_among_others(rng, values)
 
     def _draw(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
         if self.integers:
@@ -231,36 +234,48 @@ class Linear:
 
 @dataclass
 class Outer:
-    """One call of cf_outer_sum."""
+    """One call of cf_outer_sum; both operands lie in disorder in slices that hold NaN besides."""
 
     outputs: int
     inputs: int
     lanes: int
     dtype: np.dtype
     accumulate: bool
+    slices: int = 1
     integers: bool = False
     dw: Array = field(init=False)
-    dy: Array = field(init=False)
-    x: Array = field(init=False)
+    arena: Array = field(init=False)  # (slices, rows, lanes)
     dy_rows: Array = field(init=False)
     x_rows: Array = field(init=False)
 
     def __post_init__(self) -> None:
-        rng = np.random.default_rng([self.outputs, self.inputs, self.lanes])
-
-        def draw(*shape: int) -> Array:
-            values = rng.integers(-8, 9, shape) if self.integers else rng.standard_normal(shape)
-            return values.astype(self.dtype)
-
-        self.dw = draw(self.outputs, self.inputs)
+        rng = np.random.default_rng([self.outputs, self.inputs, self.lanes, self.slices])
+        self.dw = self._draw(rng, (self.outputs, self.inputs))
         if not self.accumulate:
             self.dw[...] = np.nan
-        self.dy, self.dy_rows = rows_among_others(rng, draw(self.outputs, self.lanes), True)
-        self.x, self.x_rows = rows_among_others(rng, draw(self.inputs, self.lanes), True)
+        count = self.outputs + self.inputs
+        self.place(rng, self._draw(rng, (self.slices, count, self.lanes)))
+        for rows in self.dy_rows, self.x_rows:
+            if len(rows) > 2:
+                rows[len(rows) // 2] = rows[0]
+
+    def _draw(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+        values = rng.integers(-8, 9, shape) if self.integers else rng.standard_normal(shape)
+        return values.astype(self.dtype)
+
+    def place(self, rng: np.random.Generator, values: Array) -> None:
+        """Puts dy and x, one below the other, into a new arena."""
+        slices, count, lanes = values.shape
+        self.arena = aligned((slices, count + 3, lanes), self.dtype)
+        self.arena[...] = np.nan
+        rows = rng.permutation(count + 3)[:count].astype(np.uint32)
+        self.dy_rows, self.x_rows = rows[: self.outputs], rows[self.outputs :]
+        self.arena[:, rows] = values
 
     def exact(self) -> tuple[Array, Array]:
         precise = more_precise(self.dtype, self.integers)
-        dy, x = self.dy[self.dy_rows].astype(precise), self.x[self.x_rows].astype(precise)
+        samples = self.arena.astype(precise).transpose(1, 0, 2).reshape(self.arena.shape[1], -1)
+        dy, x = samples[self.dy_rows], samples[self.x_rows]
         dw = self.dw.astype(precise) if self.accumulate else precise(0)
         return dw + dy @ x.T, np.abs(dw) + np.abs(dy) @ np.abs(x).T
 
@@ -434,35 +449,39 @@ def test_epilogue_sees_every_number_once_and_finished(
 # -- cf_outer_sum -- #
 
 
-@by_lanes
+by_slices = pytest.mark.parametrize(
+    ("lanes", "slices"), [(16, 1), (32, 3), (64, 1), (64, 2), (64, 4)]
+)
+
+
+@by_slices
 @pytest.mark.parametrize("accumulate", [False, True])
-def test_outer_sum_finds_every_number(kernels: Kernels, lanes: int, accumulate: bool) -> None:
+def test_outer_sum_finds_every_number(
+    kernels: Kernels, lanes: int, slices: int, accumulate: bool
+) -> None:
     for outputs, inputs in itertools.product(SIZES, SIZES):
-        case = Outer(outputs, inputs, lanes, kernels.dtype, accumulate, integers=True)
+        case = Outer(outputs, inputs, lanes, kernels.dtype, accumulate, slices, integers=True)
         np.testing.assert_array_equal(kernels.outer_sum(case), case.exact()[0])
 
 
-@by_lanes
+@by_slices
 @pytest.mark.parametrize("accumulate", [False, True])
-def test_outer_sum_error(kernels: Kernels, lanes: int, accumulate: bool) -> None:
+def test_outer_sum_error(kernels: Kernels, lanes: int, slices: int, accumulate: bool) -> None:
     """The bound of sums in any order."""
     for outputs, inputs in itertools.product(SIZES, SIZES):
-        case = Outer(outputs, inputs, lanes, kernels.dtype, accumulate)
+        case = Outer(outputs, inputs, lanes, kernels.dtype, accumulate, slices)
         exact, absolute = case.exact()
         error = np.abs(kernels.outer_sum(case) - exact)
-        assert (error <= kernels.gamma(lanes + accumulate) * absolute).all()
+        assert (error <= kernels.gamma(lanes * slices + accumulate) * absolute).all()
 
 
 def test_outer_sum_is_deterministic(kernels: Kernels) -> None:
     """To the last bit, whatever the scratch held and wherever the rows lie."""
     for outputs, inputs in ((3, 40), (64, 21), (65, 65), (130, 7)):
-        case = Outer(outputs, inputs, 128, kernels.dtype, accumulate=False)
+        case = Outer(outputs, inputs, 64, kernels.dtype, accumulate=False, slices=2)
         expected = kernels.outer_sum(case)
-        x, dy = case.x[case.x_rows], case.dy[case.dy_rows]
-        case.x, case.dy = aligned(x.shape, kernels.dtype), aligned(dy.shape, kernels.dtype)
-        case.x_rows = np.arange(inputs, dtype=np.uint32)
-        case.dy_rows = np.arange(outputs, dtype=np.uint32)
-        case.x[...], case.dy[...] = x, dy
+        rows = np.concatenate([case.dy_rows, case.x_rows])
+        case.place(np.random.default_rng(1), case.arena[:, rows])
         np.testing.assert_array_equal(kernels.outer_sum(case), expected)
 
 

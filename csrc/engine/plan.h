@@ -14,7 +14,7 @@
 #include "engine/program.h"
 
 typedef enum {
-    CF_SPACE_TILE,       /* rows of the arena of one tile; numbers count rows of `lanes` elements */
+    CF_SPACE_TILE,       /* rows of a slice's arena; numbers count rows of `lanes` elements */
     CF_SPACE_PARAMETERS, /* the parameter slab; numbers count elements, as in the next two */
     CF_SPACE_SHARED,     /* shared values of this run */
     CF_SPACE_GRADIENT,   /* the gradient slab */

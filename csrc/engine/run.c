@@ -21,8 +21,8 @@ typedef struct {
     size_t element;      /* bytes */
     size_t units;        /* of the present phase */
     atomic_size_t next;  /* unit not yet taken */
-    size_t arena_bytes;  /* of one thread: tile arena and scratch */
-    size_t tile_bytes;   /* of the tile arena alone */
+    size_t arena_bytes;  /* of one thread: slices and scratch */
+    size_t slice_bytes;  /* of the arena of one slice */
     size_t accumulators; /* elements of one group's accumulators, over all phases */
     char *shared, *groups, *buffer, *arenas;
 } cf_running;
@@ -63,8 +63,8 @@ void cf_run_epilogue(const void *context, size_t first, size_t count, size_t lan
 static void cross(const cf_running *run, const cf_call *call) {
     const cf_step *step = call->step;
     size_t row_bytes = call->lanes * run->element;
-    size_t tile = call->row / call->lanes;
-    char *kept = run->buffer + (tile * run->program->buffer_rows + step->buffer) * row_bytes;
+    size_t slice = call->row / call->lanes;
+    char *kept = run->buffer + (slice * run->program->buffer_rows + step->buffer) * row_bytes;
     char *here = call->base[CF_SPACE_TILE] + step->out * row_bytes;
     if (step->action == CF_STEP_SAVE)
         memcpy(kept, here, step->out_size * row_bytes);
@@ -103,23 +103,45 @@ static void *accumulator(const cf_running *run, const cf_step *step, size_t grou
     return run->groups + ((group - 1) * run->accumulators + step->accumulator) * run->element;
 }
 
-static void run_tile(const cf_running *run, cf_call *call, size_t tile, size_t group) {
-    size_t left = run->args->rows - tile * run->tiling.lanes;
-    call->row = tile * run->tiling.lanes;
-    call->rows = left < run->tiling.lanes ? left : run->tiling.lanes;
+/* Sets the call to the rows from `row` on, `most` of them if there are so many. */
+static void set_rows(const cf_running *run, cf_call *call, size_t row, size_t most) {
+    size_t left = run->args->rows - row;
+    call->row = row;
+    call->rows = left < most ? left : most;
     call->one_row = call->rows == 1 && run->program->lanes_alike;
+}
+
+/* A thread's memory of a slice. */
+static void set_slice(const cf_running *run, cf_call *call, int participant, size_t slice) {
+    call->base[CF_SPACE_TILE] =
+        run->arenas + (size_t)participant * run->arena_bytes + slice * run->slice_bytes;
+}
+
+static void run_tile(const cf_running *run, cf_call *call, int participant, size_t tile,
+                     size_t group) {
+    size_t lanes = run->tiling.lanes, tile_rows = lanes * run->tiling.slices;
+    size_t first = tile * tile_rows, rows = run->args->rows;
+    size_t end = rows - first < tile_rows ? rows : first + tile_rows;
     for (size_t i = 0; i < run->phase->tile.count; i++) {
         const cf_step *step = &run->phase->tile.steps[i];
         bool reduction = (step->node->op->flags & CF_OP_REDUCTION) != 0;
-        call->out = reduction ? accumulator(run, step, group) : NULL;
-        run_step(run, call, step);
+        size_t together = reduction ? tile_rows : lanes;
+        for (size_t row = first; row < end; row += together) {
+            set_slice(run, call, participant, (row - first) / lanes);
+            set_rows(run, call, row, together);
+            call->out = reduction ? accumulator(run, step, group) : NULL;
+            run_step(run, call, step);
+        }
     }
 }
 
 static cf_call new_call(const cf_running *run) {
     const cf_run_args *args = run->args;
-    cf_call call = {
-        .run = args, .lanes = run->tiling.lanes, .level = run->level, .dtype = args->dtype};
+    cf_call call = {.run = args,
+                    .lanes = run->tiling.lanes,
+                    .slice_bytes = run->slice_bytes,
+                    .level = run->level,
+                    .dtype = args->dtype};
     call.base[CF_SPACE_PARAMETERS] = (char *)args->parameters;
     call.base[CF_SPACE_SHARED] = run->shared;
     call.base[CF_SPACE_GRADIENT] = args->gradients;
@@ -130,21 +152,23 @@ static cf_call new_call(const cf_running *run) {
 static void work(void *context, int participant) {
     cf_running *run = context;
     cf_call call = new_call(run);
-    call.base[CF_SPACE_TILE] = run->arenas + (size_t)participant * run->arena_bytes;
-    call.scratch = call.base[CF_SPACE_TILE] + run->tile_bytes;
+    set_slice(run, &call, participant, run->tiling.slices);
+    call.scratch = call.base[CF_SPACE_TILE]; /* behind the last slice */
     bool ready = false;
     for (;;) {
         size_t unit = atomic_fetch_add(&run->next, 1);
         if (unit >= run->units)
             return;
-        if (!ready)
+        for (size_t slice = 0; !ready && slice < run->tiling.slices; slice++) {
+            set_slice(run, &call, participant, slice);
             run_steps(run, &call, run->phase->invariant);
+        }
         ready = true;
         size_t first = unit * run->tiling.tiles / run->units;
         size_t end = (unit + 1) * run->tiling.tiles / run->units;
         for (size_t tile = first; tile < end; tile++) {
             call.accumulate = tile > first;
-            run_tile(run, &call, tile, unit);
+            run_tile(run, &call, participant, tile, unit);
         }
     }
 }
@@ -231,15 +255,16 @@ static cf_status bind(cf_running *run, cf_lease *lease) {
     if (threads > run->tiling.tiles)
         threads = run->tiling.tiles;
     size_t groups = run->tiling.groups > 1 ? run->tiling.groups - 1 : 0;
-    size_t shared, group_bytes, buffer, arenas, total;
-    bool fits = padded(program->arena_rows, run->tiling.lanes * run->element, &run->tile_bytes) &&
-                cf_size_add(run->tile_bytes, scratch, &run->arena_bytes) &&
+    size_t slices, shared, group_bytes, buffer, arenas, total;
+    bool fits = padded(program->arena_rows, run->tiling.lanes * run->element, &run->slice_bytes) &&
+                cf_size_mul(run->slice_bytes, run->tiling.slices, &slices) &&
+                cf_size_add(slices, scratch, &run->arena_bytes) &&
                 padded(run->arena_bytes, 1, &run->arena_bytes) &&
                 padded(run->arena_bytes, threads, &arenas) &&
                 padded(program->shared_elements, run->element, &shared) &&
                 padded(groups * run->accumulators, run->element, &group_bytes) &&
                 cf_size_mul(program->buffer_rows, run->tiling.lanes, &buffer) &&
-                padded(buffer, run->tiling.tiles * run->element, &buffer) &&
+                padded(buffer, run->tiling.tiles * run->tiling.slices * run->element, &buffer) &&
                 cf_size_add(arenas, shared, &total) && cf_size_add(total, group_bytes, &total) &&
                 cf_size_add(total, buffer, &total);
     if (!fits)

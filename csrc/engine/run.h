@@ -4,8 +4,9 @@
 
 #include "engine/array.h"
 #include "engine/plan.h"
+#include "engine/tile.h"
 
-enum { CF_MAX_SLOTS = 8, CF_MAX_LANES = 256 };
+enum { CF_MAX_SLOTS = 8 };
 
 /* Rows that a program writes: the run's dtype, contiguous features. */
 typedef struct {
@@ -26,16 +27,18 @@ typedef struct {
     cf_result output[CF_MAX_SLOTS];
 } cf_run_args;
 
-/* What a kernel is told. */
+/* What a kernel is told. It sees one slice of a tile; a reduction sees all of them, the first as
+ * others do and the next ones each `slice_bytes` further. */
 struct cf_call {
     const cf_step *step;
     const cf_run_args *run;
     char *base[CF_SPACES];
-    size_t lanes;     /* samples in a tile */
-    size_t row, rows; /* the tile's first row in the batch, and how many of its lanes are rows */
-    bool one_row;     /* all lanes hold the same sample */
-    bool accumulate;  /* reductions: out += rather than out = */
-    void *out;        /* where the step's output begins */
+    size_t lanes;     /* samples in a slice */
+    size_t row, rows; /* the first row in the batch, and how many rows there are */
+    size_t slice_bytes;
+    bool one_row;    /* all lanes hold the same sample */
+    bool accumulate; /* reductions: out += rather than out = */
+    void *out;       /* where the step's output begins */
     void *scratch;
     cf_simd_level level;
     cf_dtype dtype;

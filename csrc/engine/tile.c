@@ -24,20 +24,19 @@ static size_t most_groups(const cf_program *program, cf_dtype dtype) {
     return groups < 1 ? 1 : groups > MAX_GROUPS ? MAX_GROUPS : groups;
 }
 
-static size_t choose_lanes(const cf_program *program, size_t rows, cf_dtype dtype) {
-    if (rows <= FEW_ROWS)
-        return 16;
+static size_t choose_slices(const cf_program *program, size_t rows, cf_dtype dtype) {
     size_t reductions = reduction_bytes(program, dtype);
-    size_t lanes = 64;
-    if (reductions > 0 && rows >= 256)
-        lanes = reductions > CACHE_BYTES ? 256 : 128;
-    return lanes;
+    if (reductions == 0 || rows < 256)
+        return 1;
+    return reductions > CACHE_BYTES ? 4 : 2;
 }
 
 cf_tiling cf_tile(const cf_program *program, size_t rows, cf_dtype dtype) {
-    cf_tiling t = {.lanes = choose_lanes(program, rows, dtype)};
-    t.tiles = (rows + t.lanes - 1) / t.lanes;
-    size_t group_rows = t.lanes > GROUP_ROWS ? t.lanes : GROUP_ROWS;
+    cf_tiling t = {.lanes = rows <= FEW_ROWS ? 16 : CF_MAX_LANES,
+                   .slices = choose_slices(program, rows, dtype)};
+    size_t tile_rows = t.lanes * t.slices;
+    t.tiles = (rows + tile_rows - 1) / tile_rows;
+    size_t group_rows = tile_rows > GROUP_ROWS ? tile_rows : GROUP_ROWS;
     t.groups = (rows + group_rows - 1) / group_rows;
     size_t most = most_groups(program, dtype);
     if (t.groups > most)

@@ -21,6 +21,8 @@ static void outer_sum(const cf_call *call) {
     cf_outer_sum_args args = {.outputs = x->size,
                               .inputs = y->size,
                               .lanes = call->lanes,
+                              .slices = (call->rows + call->lanes - 1) / call->lanes,
+                              .slice_bytes = call->slice_bytes,
                               .dy = call->base[CF_SPACE_TILE],
                               .x = call->base[CF_SPACE_TILE],
                               .dy_rows = x->rows,

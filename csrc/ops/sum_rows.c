@@ -34,10 +34,14 @@ cf_value cf_sum_rows(cf_builder *b, cf_value x) {
 static void CF_FN(sum_rows)(const cf_call *call) {
     real *out = call->out;
     for (size_t f = 0; f < call->step->out_size; f++) {
-        const real *row = cf_row(call, 0, f);
+        const char *slice = (const char *)cf_row(call, 0, f);
         vreal sum = v_set1(0);
-        for (size_t lane = 0; lane < call->rows; lane += VL)
-            sum = sum + cf_load_lanes(row, lane, call->rows);
+        for (size_t left = call->rows; left > 0; slice += call->slice_bytes) {
+            size_t rows = left < call->lanes ? left : call->lanes;
+            for (size_t lane = 0; lane < rows; lane += VL)
+                sum = sum + cf_load_lanes((const real *)slice, lane, rows);
+            left -= rows;
+        }
         out[f] = call->accumulate ? out[f] + v_sum(sum) : v_sum(sum);
     }
 }

@@ -1,6 +1,6 @@
 /* The matrix kernels: everything that costs rows x weights goes through these three.
  *
- * A tile holds feature rows of `lanes` contiguous reals, one lane a sample; lanes is a multiple
+ * A slice holds feature rows of `lanes` contiguous reals, one lane a sample; lanes is a multiple
  * of 16. Row k of an operand lies at base + rows[k] * lanes, so that views (masks, concatenations,
  * permutations) cost nothing. Outputs are contiguous rows. No kernel allocates. Results do not
  * depend on `lanes`, nor on where in a tile a sample lies: each output of cf_linear is a chain of
@@ -39,6 +39,7 @@ typedef void (*cf_linear_kernel)(const cf_linear_args *args);
 
 typedef struct {
     size_t outputs, inputs, lanes;
+    size_t slices, slice_bytes; /* how many there are; from one to the next of x and of dy */
     const void *dy, *x;
     const uint32_t *dy_rows, *x_rows; /* outputs and inputs row numbers */
     void *dw;                         /* outputs x inputs, row-major */
@@ -46,7 +47,7 @@ typedef struct {
     bool accumulate;                  /* dw += rather than dw = */
 } cf_outer_sum_args;
 
-/* dw[o][k] (+)= sum_r dy[o][r] x[k][r], the lanes summed in ascending order of blocks. */
+/* dw[o][k] (+)= sum_r dy[o][r] x[k][r] over the lanes r of all slices, in ascending order. */
 typedef void (*cf_outer_sum_kernel)(const cf_outer_sum_args *args);
 
 /* Bytes of scratch that cf_outer_sum needs. */

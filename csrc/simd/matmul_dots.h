@@ -22,22 +22,16 @@ CF_INLINE void CF_FN(sum_lanes)(const int sums, vreal *a, real *total) {
     }
 }
 
-/* dw[o ...][k ...]: `rows` x `columns` of them. */
-CF_INLINE void CF_FN(dot_block)(const int rows, const int columns, const cf_outer_sum_args *a,
-                                size_t o, size_t k) {
-    const int sums = (rows * columns + PART - 1) / PART * PART;
+/* Adds one slice's products to the sums, lane by lane. */
+CF_INLINE void CF_FN(add_dots)(const int rows, const int columns, const cf_outer_sum_args *a,
+                               size_t slice, size_t o, size_t k, vreal *sum) {
     const real *dy[DOT_ROWS], *x[BLOCK_VECTORS];
-    vreal sum[DOT_ROWS * BLOCK_VECTORS];
-    real total[DOT_ROWS * BLOCK_VECTORS];
 #pragma GCC unroll 4
     for (int i = 0; i < rows; i++)
-        dy[i] = (const real *)a->dy + a->dy_rows[o + (size_t)i] * a->lanes;
+        dy[i] = CF_FN(row_at)(a, a->dy, slice, a->dy_rows[o + (size_t)i]);
 #pragma GCC unroll 4
     for (int j = 0; j < columns; j++)
-        x[j] = (const real *)a->x + a->x_rows[k + (size_t)j] * a->lanes;
-#pragma GCC unroll 16
-    for (int s = 0; s < sums; s++)
-        sum[s] = v_set1(0);
+        x[j] = CF_FN(row_at)(a, a->x, slice, a->x_rows[k + (size_t)j]);
     for (size_t lane = 0; lane < a->lanes; lane += VL) {
         vreal xs[BLOCK_VECTORS];
 #pragma GCC unroll 4
@@ -51,6 +45,19 @@ CF_INLINE void CF_FN(dot_block)(const int rows, const int columns, const cf_oute
                 sum[i * columns + j] = v_fma(d, xs[j], sum[i * columns + j]);
         }
     }
+}
+
+/* dw[o ...][k ...]: `rows` x `columns` of them. */
+CF_INLINE void CF_FN(dot_block)(const int rows, const int columns, const cf_outer_sum_args *a,
+                                size_t o, size_t k) {
+    const int sums = (rows * columns + PART - 1) / PART * PART;
+    vreal sum[DOT_ROWS * BLOCK_VECTORS];
+    real total[DOT_ROWS * BLOCK_VECTORS];
+#pragma GCC unroll 16
+    for (int s = 0; s < sums; s++)
+        sum[s] = v_set1(0);
+    for (size_t slice = 0; slice < a->slices; slice++)
+        CF_FN(add_dots)(rows, columns, a, slice, o, k, sum);
     CF_FN(sum_lanes)(sums, sum, total);
 #pragma GCC unroll 4
     for (int i = 0; i < rows; i++) {

@@ -4,7 +4,6 @@
 
 enum {
     DOT_ROWS = 4,
-    PANEL_LANES = 64, /* of a transposed panel, which shall stay in the first-level cache */
     /* A row of a panel: the widest panel, and so much that neighbours in a column do not lie a
      * power of two apart, where loads would wait for stores that look alike. */
     PANEL_ROW_BYTES = 4 * 64 + 32,
@@ -19,7 +18,7 @@ size_t cf_outer_sum_scratch(size_t outputs, size_t inputs, size_t lanes, cf_dtyp
     (void)outputs;
     (void)inputs;
     (void)dtype;
-    return (lanes < PANEL_LANES ? lanes : PANEL_LANES) * PANEL_ROW_BYTES;
+    return lanes * PANEL_ROW_BYTES;
 }
 
 #else
@@ -27,19 +26,25 @@ size_t cf_outer_sum_scratch(size_t outputs, size_t inputs, size_t lanes, cf_dtyp
 #include "simd/matmul_block.h"
 #include "simd/transpose.h"
 
-#include "simd/matmul_dots.h"
-
 #undef PANEL_STEP
 #define PANEL_STEP (PANEL_ROW_BYTES / sizeof(real))
 #define panel CF_FN(cf_outer_panel)
 
-/* Columns [k, k + columns) of x, `lanes` lanes from `lane` on, transposed. */
+/* Columns [k, k + columns) of one slice's x, transposed. */
 typedef struct {
     const cf_outer_sum_args *args;
-    size_t k, columns, lane, lanes;
+    size_t k, columns, slice;
     const real *x; /* [lanes][PANEL_STEP] */
     bool add;      /* to what dw holds */
 } panel;
+
+/* Row `row` of slice `slice`; `base` is x or dy. */
+CF_INLINE const real *CF_FN(row_at)(const cf_outer_sum_args *a, const void *base, size_t slice,
+                                    size_t row) {
+    return (const real *)((const char *)base + slice * a->slice_bytes) + row * a->lanes;
+}
+
+#include "simd/matmul_dots.h"
 
 static void CF_FN(transpose_panel)(const panel *p, real *out) {
     const cf_outer_sum_args *a = p->args;
@@ -49,9 +54,9 @@ static void CF_FN(transpose_panel)(const panel *p, real *out) {
         for (size_t i = 0; i < VL; i++) {
             /* Beyond the last column, that one again. */
             size_t column = first + i < p->columns ? first + i : p->columns - 1;
-            row[i] = (const real *)a->x + a->x_rows[p->k + column] * a->lanes + p->lane;
+            row[i] = CF_FN(row_at)(a, a->x, p->slice, a->x_rows[p->k + column]);
         }
-        for (size_t r = 0; r < p->lanes; r += PART) {
+        for (size_t r = 0; r < a->lanes; r += PART) {
             vreal v[PART];
 #pragma GCC unroll 4
             for (int i = 0; i < PART; i++)
@@ -73,14 +78,14 @@ CF_INLINE void CF_FN(panel_block)(const int rows, const int vectors, const panel
     block_sums sum;
 #pragma GCC unroll 8
     for (int i = 0; i < rows; i++) {
-        dy[i] = (const real *)a->dy + a->dy_rows[o + (size_t)i] * a->lanes + p->lane;
+        dy[i] = CF_FN(row_at)(a, a->dy, p->slice, a->dy_rows[o + (size_t)i]);
 #pragma GCC unroll 4
         for (int j = 0; j < vectors; j++) {
             sum[i][j] = v_set1(0);
             CF_FN(prefetch)(dw, (size_t)i * a->inputs + j * VL); /* by the time of the sum's end */
         }
     }
-    for (size_t r = 0; r < p->lanes; r += 2, x += 2 * PANEL_STEP) {
+    for (size_t r = 0; r < a->lanes; r += 2, x += 2 * PANEL_STEP) {
         CF_FN(add_products)(rows, vectors, sum, dy, r, x);
         CF_FN(add_products)(rows, vectors, sum, dy, r + 1, x + PANEL_STEP);
     }
@@ -147,9 +152,8 @@ static void CF_FN(panels)(const cf_outer_sum_args *a, size_t end) {
     panel p = {.args = a, .x = a->scratch};
     for (; p.k < end; p.k += width) {
         p.columns = end - p.k < width ? end - p.k : width;
-        for (p.lane = 0; p.lane < a->lanes; p.lane += p.lanes) {
-            p.lanes = a->lanes - p.lane < PANEL_LANES ? a->lanes - p.lane : PANEL_LANES;
-            p.add = a->accumulate || p.lane > 0;
+        for (p.slice = 0; p.slice < a->slices; p.slice++) {
+            p.add = a->accumulate || p.slice > 0;
             CF_FN(transpose_panel)(&p, a->scratch);
             CF_FN(panel_sums)(&p);
         }
@@ -160,8 +164,9 @@ static void CF_FN(panels)(const cf_outer_sum_args *a, size_t end) {
  * sum of lanes takes the time of 8 multiply-adds, a transposed part that of 2.5. */
 static bool CF_FN(dots_pay)(const cf_outer_sum_args *a, size_t columns) {
     size_t vectors = (columns + VL - 1) / VL;
-    size_t dots = a->outputs * columns * (a->lanes / VL + 8);
-    return dots < a->lanes * (a->outputs * vectors + columns * 5 / (2 * PART));
+    size_t lanes = a->lanes * a->slices;
+    size_t dots = a->outputs * columns * (lanes / VL + 8);
+    return dots < lanes * (a->outputs * vectors + columns * 5 / (2 * PART));
 }
 
 static void CF_FN(outer_sum)(const cf_outer_sum_args *a) {

@@ -21,9 +21,11 @@ typedef struct {
 typedef double (*square_kernel)(const void *gradients, size_t n);
 typedef void (*update_kernel)(const step_numbers *s, size_t n, const void *gradient, void *first,
                               void *second, void *parameter);
+typedef bool (*finite_kernel)(const void *values, size_t n);
 
 #include "simd/instantiate.h"
 
+static const finite_kernel finite_kernels[CF_SIMD_LEVELS][CF_DTYPES] = CF_VERSIONS(all_finite);
 static const square_kernel square_kernels[CF_SIMD_LEVELS][CF_DTYPES] = CF_VERSIONS(sum_of_squares);
 static const update_kernel adam_kernels[CF_SIMD_LEVELS][CF_DTYPES] = CF_VERSIONS(adam);
 static const update_kernel sgd_kernels[CF_SIMD_LEVELS][CF_DTYPES] = CF_VERSIONS(sgd);
@@ -144,6 +146,10 @@ static void run_pass(pass *p, int threads) {
     cf_pool_run(threads, work, p);
 }
 
+bool cf_all_finite(const void *values, size_t n, cf_dtype dtype) {
+    return finite_kernels[cf_simd()][dtype](values, n);
+}
+
 double cf_gradient_norm(cf_optimizer_state *state, const void *gradients, int threads) {
     pass p = {
         .state = state, .gradients = gradients, .square = square_kernels[cf_simd()][state->dtype]};
@@ -175,6 +181,18 @@ void cf_optimizer_step(const cf_optimizer *o, cf_optimizer_state *state, uint64_
 }
 
 #else
+
+/* Zero times a number is zero, but NaN if that is infinite or NaN. */
+static bool CF_FN(all_finite)(const void *values, size_t n) {
+    const real *x = values;
+    vreal zero = v_set1(0);
+    size_t i = 0;
+    for (; i + VL <= n; i += VL)
+        zero = v_fma(v_load(x + i), v_set1(0), zero);
+    if (i < n)
+        zero = v_fma(v_load_n(x + i, n - i), v_set1(0), zero);
+    return v_sum(zero) == 0;
+}
 
 static double CF_FN(sum_of_squares)(const void *gradients, size_t n) {
     enum { BLOCK = 1024 }; /* in the dtype itself; the blocks are added up in float64 */

@@ -38,6 +38,9 @@ cf_status cf_optimizer_state_new(cf_optimizer_state *out, const cf_slab_table *p
                                  cf_dtype dtype);
 void cf_optimizer_state_free(cf_optimizer_state *state);
 
+/* Whether none is infinite or NaN. */
+bool cf_all_finite(const void *values, size_t n, cf_dtype dtype);
+
 /* The Euclidean norm of the trainable gradients; added up in an order fixed by the slab alone. */
 double cf_gradient_norm(cf_optimizer_state *state, const void *gradients, int threads);
 

@@ -354,12 +354,7 @@ static cf_status validate(cf_trainer *t, watch *w) {
 }
 
 static bool weights_are_finite(const cf_trainer *t) {
-    const void *weights = cf_flow_parameters(t->flow);
-    for (size_t i = 0; i < t->optimizer.elements; i++)
-        if (!isfinite(t->optimizer.dtype == CF_FLOAT32 ? ((const float *)weights)[i]
-                                                       : ((const double *)weights)[i]))
-            return false;
-    return true;
+    return cf_all_finite(cf_flow_parameters(t->flow), t->optimizer.elements, t->optimizer.dtype);
 }
 
 /* Keeps the weights if they are the best so far. Without validation that is told by the training

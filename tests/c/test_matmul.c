@@ -72,26 +72,29 @@ static void test_linear(cf_simd_level level, cf_dtype dtype, size_t outputs, siz
     free(rows);
 }
 
+/* dy and x as rows of one arena, dy first. */
 static void test_outer_sum(cf_simd_level level, cf_dtype dtype, size_t outputs, size_t inputs,
-                           size_t lanes) {
-    void *dy = ones(outputs * lanes, dtype), *x = ones(inputs * lanes, dtype);
+                           size_t lanes, size_t slices) {
+    size_t slice = (outputs + inputs) * lanes, row_bytes = lanes * cf_dtype_size(dtype);
+    char *arena = ones(slice * slices, dtype);
     void *dw = ones(outputs * inputs, dtype);
     void *scratch = allocate(cf_outer_sum_scratch(outputs, inputs, lanes, dtype));
     uint32_t *dy_rows = backwards(outputs), *x_rows = backwards(inputs);
     cf_outer_sum_args args = {.outputs = outputs,
                               .inputs = inputs,
                               .lanes = lanes,
-                              .dy = dy,
-                              .x = x,
+                              .slices = slices,
+                              .slice_bytes = slice * cf_dtype_size(dtype),
+                              .dy = arena,
+                              .x = arena + outputs * row_bytes,
                               .dy_rows = dy_rows,
                               .x_rows = x_rows,
                               .dw = dw,
                               .scratch = scratch,
                               .accumulate = true};
     cf_outer_sum[level][dtype](&args);
-    check_all(dw, outputs * inputs, dtype, 1 + (double)lanes);
-    free(dy);
-    free(x);
+    check_all(dw, outputs * inputs, dtype, 1 + (double)(lanes * slices));
+    free(arena);
     free(dw);
     free(scratch);
     free(dy_rows);
@@ -106,7 +109,9 @@ int main(int argc, char **argv) {
             for (size_t o = 0; o < SIZES; o++)
                 for (size_t k = 0; k < SIZES; k++) {
                     test_linear(level, (cf_dtype)dtype, sizes[o], sizes[k], all_lanes[l]);
-                    test_outer_sum(level, (cf_dtype)dtype, sizes[o], sizes[k], all_lanes[l]);
+                    for (size_t slices = 1; slices <= 3; slices++)
+                        test_outer_sum(level, (cf_dtype)dtype, sizes[o], sizes[k], all_lanes[l],
+                                       slices);
                 }
             test_linear(level, (cf_dtype)dtype, 300, 449, all_lanes[l]); /* in several passes */
         }
