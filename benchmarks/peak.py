@@ -31,10 +31,10 @@ class Peak:
         if compiler is not None:
             subprocess.run([compiler, *FLAGS, source, "-o", self._program], check=True)
 
-    def measure(self, threads: int, seconds: float) -> None:
-        """Once more; does nothing where there is no C compiler."""
+    def measure(self, threads: int, seconds: float) -> float | None:
+        """Once more: that of float32 as it is now, or None where there is no C compiler."""
         if not self._program.exists():
-            return
+            return None
         done = subprocess.run(
             [self._program, str(threads), str(seconds)],
             preexec_fn=lambda: pin(threads),
@@ -45,6 +45,7 @@ class Peak:
         self.simd, _, float32, _, float64 = done.stdout.split()
         self.float32[threads] = max(float(float32), self.float32.get(threads, 0.0))
         self.float64[threads] = max(float(float64), self.float64.get(threads, 0.0))
+        return float(float32)
 
     def __str__(self) -> str:
         if not self.simd:

@@ -122,6 +122,7 @@ class Run:
         self.installed = [name for name in libraries if LIBRARIES[name].installed]
         self.peak = Peak()
         self.seconds: dict[tuple[Work, int], dict[str, float]] = {}
+        self.shares: dict[tuple[Work, int], float] = {}  # of the peak in the same round
         self.losses: dict[RealNVP, dict[str, float]] = defaultdict(dict)
         self.callers: dict[str, float] = {}
         self.memory: dict[str, dict[str, int]] = {}
@@ -181,16 +182,22 @@ class Run:
                 _, seconds = worker.call("ready", task=work.task, size=work.size)
                 round_seconds += max(seconds, self.scale.seconds)
                 samples[name] = []
+        shares = []
         for _ in range(self.rounds(round_seconds)):
-            self.peak.measure(threads, self.scale.seconds / 4)
+            peak = self.peak.measure(threads, self.scale.seconds / 4)
             for name in list(samples):
                 try:
                     seconds = workers[name].call("seconds_per_unit", budget=self.scale.seconds)
                     samples[name].append(seconds)
+                    flops = work.flops_per_second(seconds)
+                    if name == OURS and peak and flops:
+                        shares.append(1e-9 * flops / peak)
                 except WorkerError as error:
                     self.notes.append(f"{name}, {what}: {error}")
                     del samples[name]
         self.seconds[work, threads] = {name: median(values) for name, values in samples.items()}
+        if shares:
+            self.shares[work, threads] = median(shares)
 
     def rounds(self, round_seconds: float) -> int:
         """Three at least, and no more than fit into the time of a row."""
@@ -245,6 +252,7 @@ class Report:
             "threads",
             *self.names,
             "of peak",
+            "of peak then",
             "× best peer",
             "× eager",
         ]
@@ -264,7 +272,7 @@ class Report:
         return f"{machine}; {versions}\n{self.run.peak}"
 
     def row(self, architecture, work: str, threads: str, cells: dict[str, str], *rest: str):
-        rest += (DASH,) * (3 - len(rest))
+        rest += (DASH,) * (4 - len(rest))
         values = [cells.get(name, DASH) for name in self.names]
         return [str(architecture), work, threads, *values, *rest]
 
@@ -292,15 +300,21 @@ class Report:
         return seconds
 
     def comparison(self, work: Work, threads: int, seconds: dict[str, float]) -> tuple[str, ...]:
-        """Our fraction of the peak, and how many times faster than the fastest we are."""
+        """Our fractions of the peak, and how many times faster than the fastest we are."""
         ours = seconds.get(OURS)
         if ours is None:
-            return DASH, DASH, DASH
+            return ()
         flops, peak = work.flops_per_second(ours), self.run.peak.float32.get(threads)
         of_peak = f"{1e-7 * flops / peak:.0f} %" if flops and peak else DASH
+        then = self.run.shares.get((work, threads))
+        of_peak_then = f"{100 * then:.0f} %" if then else DASH
         peers = [value for name, value in seconds.items() if name != OURS]
         eager = [value for name, value in seconds.items() if name in EAGER]
-        return of_peak, *(figure(min(v) / ours) if v else DASH for v in (peers, eager))
+        return (
+            of_peak,
+            of_peak_then,
+            *(figure(min(v) / ours) if v else DASH for v in (peers, eager)),
+        )
 
     def footprint_rows(self):
         run = self.run
