@@ -98,6 +98,65 @@ INSTANCES: dict[str, Instance] = {
         f"activation-{name}": Instance(activated(name), smooth=name not in KINKED)
         for name in ("relu", "leaky_relu", "tanh", "elu", "silu", "gelu", "softplus", "sigmoid")
     },
+    "coupling-spline": Instance(coupling(transform="spline")),
+    "coupling-spline-few-bins": Instance(
+        coupling(transform=cf.Spline(bins=2, bound=2.5, factor=0.3)), features=3, context=2
+    ),
+    "coupling-spline-softclip": Instance(
+        coupling(transform=cf.Spline(bins=5, bound=4.0, form="softclip"))
+    ),
+    "coupling-spline-circular": Instance(
+        coupling(transform=cf.Spline(bins=4, bound=7.0, tails="circular"))
+    ),
+    "coupling-spline-free": Instance(
+        coupling(transform=cf.Spline(bins=3, box=[-1.0, 2.0], tails="free")), context=2
+    ),
+    "coupling-affine-transform": Instance(coupling(transform=cf.AffineTransform("tanh"))),
+    "elementwise-affine": Instance(lambda: [cf.Elementwise()], volume=False),
+    "elementwise-affine-context": Instance(lambda: [cf.Elementwise(**SMALL)], context=2),
+    "elementwise-spline": Instance(lambda: [cf.Elementwise("spline")]),
+    "elementwise-spline-one-bin": Instance(
+        lambda: [cf.Elementwise(cf.Spline(bins=1, bound=5.0, tails="free"))]
+    ),
+    "elementwise-spline-one-feature": Instance(
+        lambda: [cf.Elementwise("spline", **SMALL)], features=1, context=2
+    ),
+    "exp": Instance(lambda: [cf.Exp()]),
+    "log": Instance(lambda: [cf.Softplus(), cf.Log()]),
+    "sigmoid": Instance(lambda: [cf.Sigmoid(-1.0, 3.0, temperature=0.7)]),
+    "logit": Instance(lambda: [cf.Sigmoid(), cf.Logit(temperature=2.0)]),
+    "tanh": Instance(lambda: [cf.Affine(scale=0.5), cf.Tanh()]),
+    "softplus": Instance(lambda: [cf.Softplus()]),
+    "sinh": Instance(lambda: [cf.Sinh()]),
+    "arcsinh": Instance(lambda: [cf.Arcsinh()]),
+    "power": Instance(lambda: [cf.Exp(), cf.Power(-0.7)]),
+    "partial": Instance(
+        lambda: [cf.Partial([3, 0], cf.Arcsinh()), cf.Partial([False, True] * 2, cf.Sinh())]
+    ),
+    "triangular": Instance(lambda: [cf.Triangular(bias=True)], volume=False),
+    "triangular-unit": Instance(
+        lambda: [cf.Triangular(upper=True, unit=True)], features=5, volume=False
+    ),
+    "triangular-signs": Instance(
+        lambda: [cf.Triangular(upper=True, scale="softplus", signs=[1, -1, 1, -1])], volume=False
+    ),
+    "triangular-one-feature": Instance(
+        lambda: [cf.Triangular(bias=True)], features=1, volume=False
+    ),
+    "lu": Instance(
+        lambda: [
+            cf.Triangular(upper=True),
+            cf.Triangular(unit=True, bias=True),
+            cf.Permutation("random"),
+        ],
+        volume=False,
+    ),
+    "householder": Instance(
+        lambda: [cf.Affine(scale=[1.0, 0.5, 2.0, 3.0]), cf.Householder(bias=True)], volume=False
+    ),
+    "householder-two": Instance(
+        lambda: [cf.Arcsinh(), cf.Householder(2)], features=5, volume=False
+    ),
     "permutation-reverse": Instance(lambda: [cf.Permutation()], volume=False),
     "permutation-random": Instance(lambda: [cf.Permutation("random")], features=9, volume=False),
     "permutation-indices": Instance(

@@ -40,7 +40,7 @@ enum { CF_MAX_OPERANDS = 4 };
  * keeps here. */
 typedef struct {
     int64_t integer[4];
-    double number[2];
+    double number[5];
 } cf_attributes;
 
 enum {

@@ -14,10 +14,16 @@ cf_status cf_layer_bind(cf_layer *out, cf_spec *spec, cf_binding *binding, size_
 }
 
 cf_status cf_layer_resolve(cf_layer *layer, cf_binding *binding, const char *name) {
+    const cf_spec_type *type = cf_spec_type_of(layer->spec);
     const cf_setting *option = cf_spec_get(layer->spec, name);
     cf_spec *resolved, **specs;
-    CF_TRY(cf_spec_new(&resolved, cf_spec_type_of(layer->spec)));
+    CF_TRY(cf_spec_new(&resolved, type));
     CF_TRY(cf_binding_keep(binding, resolved));
+    for (size_t i = 0; i < type->option_count; i++) {
+        const cf_setting *other = cf_spec_get(layer->spec, type->options[i].name);
+        if (other->given)
+            CF_TRY(cf_spec_set(resolved, type->options[i].name, other));
+    }
     CF_TRY(cf_pile_take(binding->pile, &specs, layer->children, sizeof *specs));
     for (size_t i = 0; i < layer->children; i++)
         specs[i] = layer->child[i].spec;

@@ -5,14 +5,40 @@
 #include "dist/base.h"
 #include "layers/layer.h"
 #include "layers/scale.h"
+#include "layers/transform.h"
 #include "nn/conditioner.h"
 
 const cf_spec_type *const cf_spec_types[] = {
-    &cf_coupling_type, &cf_permutation_type,
-    &cf_affine_type,   &cf_inverse_type,
-    &cf_chain_type,    &cf_scale_type,
-    &cf_mlp_type,      &cf_residual_net_type,
-    &cf_normal_type,   NULL,
+    /* layers */
+    &cf_coupling_type,
+    &cf_elementwise_type,
+    &cf_permutation_type,
+    &cf_affine_type,
+    &cf_inverse_type,
+    &cf_chain_type,
+    &cf_partial_type,
+    &cf_triangular_type,
+    &cf_householder_type,
+    &cf_exp_type,
+    &cf_log_type,
+    &cf_sigmoid_type,
+    &cf_logit_type,
+    &cf_tanh_type,
+    &cf_softplus_type,
+    &cf_sinh_type,
+    &cf_arcsinh_type,
+    &cf_power_type,
+    /* transforms and scales */
+    &cf_affine_transform_type,
+    &cf_additive_transform_type,
+    &cf_spline_type,
+    &cf_scale_type,
+    /* conditioners */
+    &cf_mlp_type,
+    &cf_residual_net_type,
+    /* bases */
+    &cf_normal_type,
+    NULL,
 };
 
 const cf_spec_type *cf_spec_type_named(const char *name) {

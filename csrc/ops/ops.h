@@ -66,6 +66,17 @@ cf_value cf_matmul(cf_builder *b, cf_value weight, cf_value bias, cf_value x, si
 /* W^T x. */
 cf_value cf_matmul_transposed(cf_builder *b, cf_value weight, cf_value x, size_t outputs);
 
+/* One triangle of a shared square matrix, zeros in the other, and on the diagonal the numbers
+ * given, or `number`. */
+cf_value cf_triangle(cf_builder *b, cf_value matrix, cf_value diagonal, double number, bool upper);
+
+/* The diagonal of a shared matrix of n rows: a view. */
+cf_value cf_diagonal(cf_builder *b, cf_value matrix, size_t n);
+
+/* y of T y = x, or of T^T y = x, for a shared triangular T; its other triangle is not read. */
+cf_value cf_solve_triangular(cf_builder *b, cf_value matrix, cf_value x, bool upper,
+                             bool transposed);
+
 /* --- arithmetic
  * ---------------------------------------------------------------------------------------------------
  */
@@ -88,6 +99,7 @@ cf_value cf_exp(cf_builder *b, cf_value x);
 cf_value cf_log(cf_builder *b, cf_value x);
 cf_value cf_log1p(cf_builder *b, cf_value x);
 cf_value cf_expm1(cf_builder *b, cf_value x);
+cf_value cf_asinh(cf_builder *b, cf_value x);
 cf_value cf_relu(cf_builder *b, cf_value x);
 /* dy where y > 0, else 0. */
 cf_value cf_relu_gradient(cf_builder *b, cf_value y, cf_value dy);

@@ -1,0 +1,63 @@
+/* A transform whose raw numbers a conditioner gives: what couplings and elementwise maps share. */
+#ifndef CF_LAYERS_CONDITIONED_H
+#define CF_LAYERS_CONDITIONED_H
+
+#include "layers/layer.h"
+#include "layers/scale.h"
+#include "layers/transform.h"
+#include "nn/conditioner.h"
+#include "nn/dense.h"
+
+typedef struct {
+    const cf_spec *transform;
+    size_t conditioners; /* 2: one for scale and one for shift of an affine transform */
+    cf_conditioner conditioner[2];
+} cf_conditioned;
+
+/* Reads the options below; `features` are transformed, and `inputs` features, beside the context,
+ * go into the conditioner. */
+cf_status cf_conditioned_bind(cf_conditioned *out, cf_layer *layer, cf_binding *binding,
+                              size_t inputs, size_t features);
+
+/* The features u transformed, or inverted; x goes into the conditioner. */
+cf_value cf_conditioned_apply(const cf_conditioned *given, cf_builder *b, cf_value u, cf_value x,
+                              cf_value context, bool inverse, cf_value *log_det);
+
+/* Fails if the options below do not go together. */
+cf_status cf_conditioned_check(const cf_spec *layer);
+
+/* Lines of a layer's table of options. */
+#define CF_CONDITIONED_OPTIONS                                                                     \
+    {.name = "transform",                                                                          \
+     .kinds = CF_OPTION_STRING | CF_OPTION_SPEC,                                                   \
+     .fallback = CF_DEFAULT_STRING("affine"),                                                      \
+     .choices = cf_transform_names,                                                                \
+     .spec_role = "transform",                                                                     \
+     .doc = "``'affine'`` (RealNVP), ``'additive'`` (NICE), ``'spline'`` (a `Spline` as it is "    \
+            "by default), or a transform."},                                                       \
+        {.name = "conditioner",                                                                    \
+         .kinds = CF_OPTION_SPEC | CF_OPTION_SPECS | CF_OPTIONAL,                                  \
+         .fallback = CF_DEFAULT_NONE,                                                              \
+         .spec_role = "conditioner",                                                               \
+         .doc = "The network, whose outputs are the transform's raw numbers (of an affine one: "   \
+                "all scales, then all shifts), or a pair (scale, shift) for an affine one; None "  \
+                "is ``MLP(hidden, activation)``."},                                                \
+        {.name = "hidden",                                                                         \
+         .kinds = CF_OPTION_INTS,                                                                  \
+         .fallback = CF_DEFAULT_INTS(64, 64),                                                      \
+         .doc = "Hidden widths of the MLP."},                                                      \
+        {.name = "activation",                                                                     \
+         .kinds = CF_OPTION_STRING,                                                                \
+         .fallback = CF_DEFAULT_STRING("relu"),                                                    \
+         .choices = cf_activation_names,                                                           \
+         .doc = "Activation of the MLP."},                                                         \
+    {                                                                                              \
+        .name = "scale", .kinds = CF_OPTION_STRING | CF_OPTION_SPEC,                               \
+        .fallback = CF_DEFAULT_STRING("softclip"), .choices = cf_scale_forms,                      \
+        .spec_role = "scale",                                                                      \
+        .doc = "How the raw scale of an affine transform becomes positive: a form of `Scale`, "    \
+               "or a `Scale`. The default is ``exp(a / (1 + |a| / log(1000)))``, between 1/1000 "  \
+               "and 1000."                                                                         \
+    }
+
+#endif

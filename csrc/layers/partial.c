@@ -1,0 +1,61 @@
+/* A layer on some of the features; the others pass. */
+#include "layers/mask.h"
+#include "ops/ops.h"
+
+static cf_status bind(cf_layer *layer, cf_binding *binding) {
+    cf_mask *mask;
+    CF_TRY(cf_pile_take(binding->pile, &mask, 1, sizeof *mask));
+    layer->state = mask;
+    CF_TRY(cf_mask_read(mask, layer, binding, "features", true));
+    if (mask->moved_count == 0)
+        return cf_fail(CF_INVALID, "Partial: no feature is left to the layer");
+    CF_TRY(cf_pile_take(binding->pile, &layer->child, 1, sizeof *layer->child));
+    layer->children = 1;
+    CF_TRY(cf_layer_bind(layer->child, cf_spec_spec(layer->spec, "layer"), binding,
+                         mask->moved_count, layer->context));
+    return cf_layer_resolve(layer, binding, "layer");
+}
+
+typedef cf_value (*direction)(const cf_layer *layer, cf_builder *b, cf_value u, cf_value context,
+                              cf_value *log_det);
+
+static cf_value apply(const cf_layer *layer, cf_builder *b, cf_value u, cf_value context,
+                      cf_value *log_det, direction map) {
+    const cf_mask *mask = layer->state;
+    cf_value passed = cf_select(b, u, mask->kept, mask->kept_count);
+    cf_value moved = cf_select(b, u, mask->moved, mask->moved_count);
+    return cf_mask_merge(mask, b, passed, map(layer->child, b, moved, context, log_det));
+}
+
+static cf_value forward(const cf_layer *layer, cf_builder *b, cf_value u, cf_value context,
+                        cf_value *log_det) {
+    return apply(layer, b, u, context, log_det, cf_layer_forward);
+}
+
+static cf_value inverse(const cf_layer *layer, cf_builder *b, cf_value x, cf_value context,
+                        cf_value *log_det) {
+    return apply(layer, b, x, context, log_det, cf_layer_inverse);
+}
+
+static const cf_layer_methods methods = {bind, forward, inverse};
+
+static const cf_option options[] = {
+    {.name = "features",
+     .kinds = CF_OPTION_BOOLS | CF_OPTION_INTS,
+     .fallback = CF_REQUIRED,
+     .doc = "Those that the layer gets: indices, or a boolean a feature. They keep their places."},
+    {.name = "layer",
+     .kinds = CF_OPTION_SPEC,
+     .fallback = CF_REQUIRED,
+     .spec_role = "layer",
+     .doc = "A layer for so many features, in ascending order."},
+};
+
+const cf_spec_type cf_partial_type = {
+    .name = "Partial",
+    .role = "layer",
+    .doc = "A layer on some of the features; the others pass unchanged.",
+    .options = options,
+    .option_count = sizeof options / sizeof *options,
+    .methods = &methods,
+};

@@ -1,0 +1,114 @@
+/* The short forms of transforms, and the two simplest. */
+#include "layers/transform.h"
+
+#include <string.h>
+
+#include "layers/scale.h"
+#include "ops/ops.h"
+
+const char *const cf_transform_names[] = {"affine", "additive", "spline", NULL};
+
+static const cf_spec_type *const named_types[] = {&cf_affine_transform_type,
+                                                  &cf_additive_transform_type, &cf_spline_type};
+
+static const cf_spec_type *type_named(const char *name) {
+    size_t i = 0;
+    while (strcmp(cf_transform_names[i], name) != 0)
+        i++;
+    return named_types[i];
+}
+
+cf_status cf_transform_spec(const cf_spec *layer, cf_spec **out) {
+    const cf_setting *option = cf_spec_get(layer, "transform");
+    if (option->kind == CF_OPTION_SPEC) {
+        *out = cf_spec_retain(option->specs[0]);
+        return CF_OK;
+    }
+    const cf_spec_type *type = type_named(option->string);
+    CF_TRY(cf_spec_new(out, type));
+    cf_status status = CF_OK;
+    if (type == &cf_affine_transform_type)
+        status = cf_spec_set(*out, "scale", cf_spec_get(layer, "scale"));
+    if (status == CF_OK)
+        status = cf_spec_finish(*out);
+    if (status != CF_OK) {
+        cf_spec_free(*out);
+        *out = NULL;
+    }
+    return status;
+}
+
+cf_status cf_transform_check(const cf_spec *layer) {
+    const cf_setting *option = cf_spec_get(layer, "transform");
+    const char *name = option->kind == CF_OPTION_STRING ? option->string : "a transform";
+    if (cf_spec_get(layer, "scale")->given && strcmp(name, "affine") != 0)
+        return cf_fail(CF_INVALID, "%s: scale goes with transform='affine', not with %s",
+                       cf_spec_type_of(layer)->name, name);
+    return CF_OK;
+}
+
+static size_t one_number(const cf_spec *transform) {
+    (void)transform;
+    return 1;
+}
+
+static cf_value apply_additive(const cf_spec *transform, cf_builder *b, cf_value u, cf_value raw,
+                               bool inverse, cf_value *log_det) {
+    (void)transform;
+    *log_det = CF_NO_VALUE;
+    return inverse ? cf_subtract(b, u, raw) : cf_add(b, u, raw);
+}
+
+static const cf_transform_methods additive_methods = {one_number, apply_additive};
+
+const cf_spec_type cf_additive_transform_type = {
+    .name = "AdditiveTransform",
+    .role = "transform",
+    .doc = "``x = u + shift``, ``log_det = 0``.\n\n"
+           "References\n----------\n"
+           "Dinh et al. 2015, NICE, arXiv:1410.8516.",
+    .methods = &additive_methods,
+};
+
+static size_t two_numbers(const cf_spec *transform) {
+    (void)transform;
+    return 2;
+}
+
+static cf_value apply_affine(const cf_spec *transform, cf_builder *b, cf_value u, cf_value raw,
+                             bool inverse, cf_value *log_det) {
+    size_t features = cf_value_size(b, u);
+    cf_value scale = cf_slice(b, raw, 0, features), shift = cf_slice(b, raw, features, features);
+    cf_spec *form;
+    *log_det = CF_NO_VALUE;
+    if (cf_builder_status(b) != CF_OK)
+        return CF_NO_VALUE;
+    if (cf_scale_spec(cf_spec_get(transform, "scale"), &form) != CF_OK)
+        return cf_builder_fail(b, CF_NO_MEMORY, "no memory for a transform");
+    cf_value out = cf_affine(b, u, cf_log_scale(b, form, scale), shift, inverse, log_det);
+    cf_spec_free(form);
+    return out;
+}
+
+static const cf_transform_methods affine_methods = {two_numbers, apply_affine};
+
+static const cf_option affine_options[] = {
+    {.name = "scale",
+     .kinds = CF_OPTION_STRING | CF_OPTION_SPEC,
+     .fallback = CF_DEFAULT_STRING("softclip"),
+     .choices = cf_scale_forms,
+     .spec_role = "scale",
+     .doc = "How the raw scale becomes positive: a form of `Scale`, or a `Scale`. The default is "
+            "``exp(a / (1 + |a| / log(1000)))``, between 1/1000 and 1000."},
+};
+
+const cf_spec_type cf_affine_transform_type = {
+    .name = "AffineTransform",
+    .role = "transform",
+    .doc = "``x = u * scale + shift``, ``log_det = log(scale)``; raw numbers: scale, shift.\n\n"
+           "References\n----------\n"
+           "Dinh et al. 2017, Density estimation using Real NVP, arXiv:1605.08803.",
+    .options = affine_options,
+    .option_count = sizeof affine_options / sizeof *affine_options,
+    .methods = &affine_methods,
+};

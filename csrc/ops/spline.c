@@ -1,0 +1,485 @@
+/* Monotone rational-quadratic splines with their log-determinant (Durkan et al. 2019,
+ * arXiv:1906.04032, equations 4 to 8): operands x [F] and raw [P F], number p of feature f at
+ * p F + f: K widths, K heights, then the slopes. The output is y [F] and the log_det.
+ *
+ * Everything is done in one sweep over a tile: the knots of a feature live in registers and on the
+ * stack only. Bins are wider than nothing and slopes above zero whatever the raw numbers are, and
+ * what lies outside the knots is clamped before the formula is applied: no branch, no NaN.
+ *
+ * integer[0]: inverse; [1]: bins; [2]: tails; [3]: form. number[0], [1]: where the knots begin and
+ * end; [2]: least bin; [3]: least slope; [4]: factor on raw widths and heights. */
+#ifndef CF_FN
+
+#include <math.h>
+
+#include "ops/rows.h"
+#include "ops/spline.h"
+
+#define CF_BODY "ops/spline.c"
+#include "simd/instantiate.h"
+
+size_t cf_spline_raw_count(const cf_spline *spline) {
+    size_t bins = (size_t)spline->bins;
+    size_t slopes = spline->tails == CF_TAILS_LINEAR     ? bins - 1
+                    : spline->tails == CF_TAILS_CIRCULAR ? bins
+                                                         : bins + 1;
+    return 2 * bins + slopes;
+}
+
+/* Differentiable once: its slope has kinks at the knots. */
+static const cf_op spline_gradient_op = {
+    .name = "spline gradient",
+    .kernel = CF_VERSIONS(spline_gradient),
+};
+
+static void spline_rule(cf_builder *b, const cf_node *node, cf_value out, cf_value dout,
+                        const bool *needed, cf_value *dx) {
+    size_t features = node->operand_size[0], raw = node->operand_size[1];
+    cf_value operands[3] = {node->operand[0], node->operand[1], dout};
+    (void)out;
+    (void)needed;
+    cf_value both =
+        cf_emit(b, &spline_gradient_op, CF_ROW, features + raw, 3, operands, &node->attributes);
+    dx[0] = cf_slice(b, both, 0, features);
+    dx[1] = cf_slice(b, both, features, raw);
+}
+
+static const cf_op spline_op = {
+    .name = "spline",
+    .kernel = CF_VERSIONS(spline),
+    .gradient = spline_rule,
+};
+
+cf_value cf_spline_map(cf_builder *b, const cf_spline *spline, cf_value x, cf_value raw,
+                       bool inverse, cf_value *log_det) {
+    *log_det = CF_NO_VALUE;
+    if (cf_builder_status(b) != CF_OK)
+        return CF_NO_VALUE;
+    size_t features = cf_value_size(b, x), numbers = cf_value_size(b, raw);
+    if (numbers != features * cf_spline_raw_count(spline))
+        return cf_builder_fail(b, CF_INVALID, "spline: %zu features with %zu raw numbers, not %zu",
+                               features, numbers, features * cf_spline_raw_count(spline));
+    cf_value operands[2] = {x, cf_broadcast(b, raw)};
+    cf_attributes attributes = {.integer = {inverse, spline->bins, spline->tails, spline->form},
+                                .number = {spline->low, spline->high, spline->least_bin,
+                                           spline->least_slope, spline->factor}};
+    cf_value out = cf_emit(b, &spline_op, CF_ROW, features + 1, 2, operands, &attributes);
+    *log_det = cf_slice(b, out, features, 1);
+    return cf_slice(b, out, 0, features);
+}
+
+#else
+
+#include "ops/rows.h"
+#include "simd/math.h"
+
+#undef spline_call
+#undef spline_axis
+#undef spline_bin
+#undef spline_point
+#undef spline_cotangent
+#define spline_call CF_FN(cf_spline_call)
+#define spline_axis CF_FN(cf_spline_axis)
+#define spline_bin CF_FN(cf_spline_bin)
+#define spline_point CF_FN(cf_spline_point)
+#define spline_cotangent CF_FN(cf_spline_cotangent)
+
+/* What all features have in common. */
+typedef struct {
+    const cf_call *call;
+    bool inverse;
+    int bins, tails, form;
+    size_t features;
+    real low, high, least_slope, factor, clip; /* clip: 1 / bound of a soft clip */
+    real span, least, rest; /* a bin is span (least + rest * its share of the softmax) wide */
+} spline_call;
+
+/* The shares of the bins along one axis: numerators and 1 / their sum. */
+typedef struct {
+    vreal share[CF_MOST_BINS], scale;
+} spline_axis;
+
+/* The bin in which each lane's point lies: its knots and the raw slopes at them. */
+typedef struct {
+    vreal index, x0, x1, y0, y1, raw0, raw1;
+} spline_bin;
+
+/* A point within its bin. */
+typedef struct {
+    vreal slope0, slope1;      /* at the knots */
+    vreal width, height, mean; /* of the bin; mean = height / width */
+    vreal z, rest;             /* the place between the knots, from 0 to 1, and 1 - z */
+    vreal u, q;                /* z (1 - z), and the denominator */
+    vreal a;                   /* the numerator of y, over the height */
+    vreal d;                   /* the numerator of the derivative, over the square of the mean */
+} spline_point;
+
+static spline_call CF_FN(spline_open)(const cf_call *call) {
+    const cf_attributes *at = &call->step->node->attributes;
+    spline_call s = {.call = call,
+                     .inverse = at->integer[0] != 0,
+                     .bins = (int)at->integer[1],
+                     .tails = (int)at->integer[2],
+                     .form = (int)at->integer[3],
+                     .features = call->step->operand[0].size,
+                     .low = (real)at->number[0],
+                     .high = (real)at->number[1],
+                     .least_slope = (real)at->number[3],
+                     .factor = (real)at->number[4],
+                     .span = (real)(at->number[1] - at->number[0]),
+                     .rest = 1};
+    if (s.form == CF_SPLINE_SOFTMAX) {
+        s.least = (real)at->number[2];
+        s.rest = (real)(1.0 - (double)s.bins * at->number[2]);
+    } else {
+        s.clip = (real)(-1.0 / log(at->number[3]));
+    }
+    return s;
+}
+
+/* Raw number p of feature f. */
+CF_INLINE vreal CF_FN(spline_raw)(const spline_call *s, size_t f, int p, size_t lane) {
+    return v_load(cf_row(s->call, 1, (size_t)p * s->features + f) + lane);
+}
+
+CF_INLINE vreal CF_FN(spline_clip)(vreal raw, real inverse_bound) {
+    return raw / v_fma(v_abs(raw), v_set1(inverse_bound), v_set1(1));
+}
+
+/* The exponent of a bin's share. */
+CF_INLINE vreal CF_FN(spline_exponent)(const spline_call *s, vreal raw) {
+    raw = raw * v_set1(s->factor);
+    return s->form == CF_SPLINE_SOFTMAX ? raw : CF_FN(spline_clip)(raw, 2 * s->clip);
+}
+
+CF_INLINE vreal CF_FN(spline_exponent_slope)(const spline_call *s, vreal raw) {
+    vreal factor = v_set1(s->factor);
+    if (s->form == CF_SPLINE_SOFTMAX)
+        return factor;
+    vreal d = v_fma(v_abs(raw * factor), v_set1(2 * s->clip), v_set1(1));
+    return factor / (d * d);
+}
+
+/* The shares along the axis whose raw numbers begin at `first`. */
+CF_INLINE void CF_FN(spline_shares)(const spline_call *s, size_t f, int first, size_t lane,
+                                    spline_axis *axis) {
+    vreal most = CF_FN(spline_exponent)(s, CF_FN(spline_raw)(s, f, first, lane));
+    axis->share[0] = most;
+    for (int k = 1; k < s->bins; k++) {
+        axis->share[k] = CF_FN(spline_exponent)(s, CF_FN(spline_raw)(s, f, first + k, lane));
+        most = v_max(axis->share[k], most);
+    }
+    vreal sum = v_set1(0);
+    for (int k = 0; k < s->bins; k++) {
+        axis->share[k] = v_exp(axis->share[k] - most);
+        sum = sum + axis->share[k];
+    }
+    axis->scale = v_set1(1) / sum;
+}
+
+/* The knot that ends bin k, which begins at `knot`. */
+CF_INLINE vreal CF_FN(spline_next)(const spline_call *s, const spline_axis *axis, int k,
+                                   vreal knot) {
+    if (k == s->bins - 1)
+        return v_set1(s->high);
+    vreal share = v_fma(axis->share[k] * axis->scale, v_set1(s->rest), v_set1(s->least));
+    return v_fma(share, v_set1(s->span), knot);
+}
+
+/* Where the raw slope of a knot lies among the slopes, or -1 if it is not raw. */
+CF_INLINE int CF_FN(spline_slope_place)(const spline_call *s, int knot) {
+    if (s->tails == CF_TAILS_LINEAR)
+        return knot == s->bins ? -1 : knot - 1;
+    return s->tails == CF_TAILS_CIRCULAR && knot == s->bins ? 0 : knot;
+}
+
+CF_INLINE vreal CF_FN(spline_raw_slope)(const spline_call *s, size_t f, int knot, size_t lane) {
+    int place = CF_FN(spline_slope_place)(s, knot);
+    return place < 0 ? v_set1(0) : CF_FN(spline_raw)(s, f, 2 * s->bins + place, lane);
+}
+
+/* The bin of `value`, which lies between the ends: on the y axis if the map is inverted. */
+CF_INLINE spline_bin CF_FN(spline_find)(const spline_call *s, const spline_axis *widths,
+                                        const spline_axis *heights, size_t f, size_t lane,
+                                        vreal value) {
+    vreal x = v_set1(s->low), y = x;
+    vreal slope = CF_FN(spline_raw_slope)(s, f, 0, lane);
+    spline_bin bin = {.index = v_set1(0)};
+    for (int k = 0; k < s->bins; k++) {
+        vreal x1 = CF_FN(spline_next)(s, widths, k, x);
+        vreal y1 = CF_FN(spline_next)(s, heights, k, y);
+        vreal slope1 = CF_FN(spline_raw_slope)(s, f, k + 1, lane);
+        if (k == 0) {
+            bin = (spline_bin){v_set1(0), x, x1, y, y1, slope, slope1};
+        } else {
+            vmask here = v_le(s->inverse ? y : x, value);
+            bin.index = v_select(here, v_set1((real)k), bin.index);
+            bin.x0 = v_select(here, x, bin.x0);
+            bin.x1 = v_select(here, x1, bin.x1);
+            bin.y0 = v_select(here, y, bin.y0);
+            bin.y1 = v_select(here, y1, bin.y1);
+            bin.raw0 = v_select(here, slope, bin.raw0);
+            bin.raw1 = v_select(here, slope1, bin.raw1);
+        }
+        x = x1;
+        y = y1;
+        slope = slope1;
+    }
+    return bin;
+}
+
+/* The slope at a knot, and its derivative in the raw number. */
+CF_INLINE vreal CF_FN(spline_slope)(const spline_call *s, vreal raw) {
+    if (s->form == CF_SPLINE_SOFTMAX)
+        return v_softplus(raw) + v_set1(s->least_slope);
+    return v_exp(CF_FN(spline_clip)(raw, s->clip));
+}
+
+CF_INLINE vreal CF_FN(spline_slope_slope)(const spline_call *s, vreal raw, vreal slope) {
+    if (s->form == CF_SPLINE_SOFTMAX)
+        return v_sigmoid(raw);
+    vreal d = v_fma(v_abs(raw), v_set1(s->clip), v_set1(1));
+    return slope / (d * d);
+}
+
+/* Slopes at the ends are 1 if the tails are linear. */
+CF_INLINE void CF_FN(spline_slopes)(const spline_call *s, const spline_bin *bin, spline_point *p) {
+    p->slope0 = CF_FN(spline_slope)(s, bin->raw0);
+    p->slope1 = CF_FN(spline_slope)(s, bin->raw1);
+    if (s->tails != CF_TAILS_LINEAR)
+        return;
+    vreal one = v_set1(1), last = v_set1((real)(s->bins - 1));
+    p->slope0 = v_select(v_le(bin->index, v_set1(0)), one, p->slope0);
+    p->slope1 = v_select(v_le(last, bin->index), one, p->slope1);
+}
+
+/* z of a given y: the root of a z^2 + b z - c, c >= 0, by that of two formulas which does not
+ * cancel. Where b < 0, a > 0. */
+CF_INLINE vreal CF_FN(spline_solve)(const spline_point *p, vreal rise) {
+    vreal zero = v_set1(0), two = v_set1(2);
+    vreal bend = p->slope0 + p->slope1 - two * p->mean;
+    vreal a = v_fma(rise, bend, p->height * (p->mean - p->slope0));
+    vreal b = v_fma(-rise, bend, p->height * p->slope0);
+    vreal c = p->mean * rise;
+    vreal root = v_sqrt(v_max(zero, v_fma(b, b, v_set1(4) * a * c)));
+    vmask negative = v_lt(b, zero);
+    return v_select(negative, root - b, two * c) / v_select(negative, two * a, b + root);
+}
+
+CF_INLINE spline_point CF_FN(spline_place)(const spline_call *s, const spline_bin *bin,
+                                           vreal value) {
+    spline_point p;
+    vreal zero = v_set1(0), one = v_set1(1), two = v_set1(2);
+    CF_FN(spline_slopes)(s, bin, &p);
+    p.width = bin->x1 - bin->x0;
+    p.height = bin->y1 - bin->y0;
+    p.mean = p.height / p.width;
+    p.z = s->inverse ? CF_FN(spline_solve)(&p, value - bin->y0) : (value - bin->x0) / p.width;
+    p.z = v_min(one, v_max(zero, p.z));
+    p.rest = s->inverse ? one - p.z : v_max(zero, (bin->x1 - value) / p.width);
+    vreal rest = p.rest, square = p.z * p.z;
+    p.u = p.z * rest;
+    p.q = v_fma(p.slope0 + p.slope1 - two * p.mean, p.u, p.mean);
+    p.a = v_fma(p.mean, square, p.slope0 * p.u);
+    p.d = v_fma(p.slope1, square, v_fma(two * p.mean, p.u, p.slope0 * rest * rest));
+    return p;
+}
+
+/* The derivative of y in x. */
+CF_INLINE vreal CF_FN(spline_derivative)(const spline_point *p) {
+    vreal r = p->mean / p->q;
+    return r * r * p->d;
+}
+
+CF_INLINE vreal CF_FN(spline_clamp)(const spline_call *s, vreal value) {
+    return v_max(v_set1(s->low), v_min(v_set1(s->high), value));
+}
+
+/* y, or x if inverted, and *derivative, that of the map just applied. Beyond the ends the map goes
+ * on as the identity or, with free tails, with the slope that it has there. */
+CF_INLINE vreal CF_FN(spline_value)(const spline_call *s, const spline_bin *bin,
+                                    const spline_point *p, vreal value, vreal *derivative) {
+    vmask below = v_lt(value, v_set1(s->low)), above = v_lt(v_set1(s->high), value);
+    vreal one = v_set1(1), slope = CF_FN(spline_derivative)(p);
+    vreal inside =
+        s->inverse ? v_fma(p->z, p->width, bin->x0) : v_fma(p->height, p->a / p->q, bin->y0);
+    vreal outside = value, end_slope = one;
+    if (s->tails == CF_TAILS_FREE) {
+        vreal end = v_select(below, v_set1(s->low), v_set1(s->high));
+        end_slope = v_select(below, p->slope0, p->slope1);
+        vreal beyond = value - end;
+        outside = s->inverse ? end + beyond / end_slope : v_fma(beyond, end_slope, end);
+    }
+    vmask out = v_or(below, above);
+    slope = v_select(out, end_slope, slope);
+    *derivative = s->inverse ? one / slope : slope;
+    return v_select(out, outside, inside);
+}
+
+static void CF_FN(spline)(const cf_call *call) {
+    spline_call s = CF_FN(spline_open)(call);
+    real *out = call->out, *log_det = out + s.features * call->lanes;
+    for (size_t lane = 0; lane < call->lanes; lane += VL) {
+        vreal sum = v_set1(0);
+        for (size_t f = 0; f < s.features; f++) {
+            vreal value = v_load(cf_row(call, 0, f) + lane), derivative;
+            vreal within = CF_FN(spline_clamp)(&s, value);
+            spline_axis widths, heights;
+            CF_FN(spline_shares)(&s, f, 0, lane, &widths);
+            CF_FN(spline_shares)(&s, f, s.bins, lane, &heights);
+            spline_bin bin = CF_FN(spline_find)(&s, &widths, &heights, f, lane, within);
+            spline_point point = CF_FN(spline_place)(&s, &bin, within);
+            vreal y = CF_FN(spline_value)(&s, &bin, &point, value, &derivative);
+            v_store(out + f * call->lanes + lane, y);
+            sum = sum + v_log(derivative);
+        }
+        v_store(log_det + lane, sum);
+    }
+}
+
+/* Cotangents of what sets a bin's piece of the curve, and of the place in it. */
+typedef struct {
+    vreal z, x0, x1, y0, y1, slope0, slope1;
+} spline_cotangent;
+
+/* Given the cotangents of y and of the logarithm of the derivative. */
+CF_INLINE spline_cotangent CF_FN(spline_pull)(const spline_point *p, vreal dy, vreal dlog) {
+    vreal one = v_set1(1), two = v_set1(2), z = p->z, rest = p->rest, turn = rest - z;
+    vreal bend = p->slope0 + p->slope1 - two * p->mean;
+    vreal over_q = one / p->q, share = p->a * over_q;
+    vreal da = dy * p->height * over_q;
+    vreal dq = -(da * share + two * dlog * over_q);
+    vreal dd = dlog / p->d;
+    vreal dmean = da * z * z + dq * (one - two * p->u) + two * (dd * p->u + dlog / p->mean);
+    spline_cotangent c;
+    c.z = da * (two * p->mean * z + p->slope0 * turn) + dq * bend * turn +
+          two * dd * (p->slope1 * z + p->mean * turn - p->slope0 * rest);
+    c.slope0 = (da + dq) * p->u + dd * rest * rest;
+    c.slope1 = dq * p->u + dd * z * z;
+    c.y1 = v_fma(dy, share, dmean / p->width);
+    c.y0 = dy - c.y1;
+    c.x1 = -v_fma(dmean, p->mean, c.z * z) / p->width;
+    c.x0 = -c.z / p->width - c.x1;
+    return c;
+}
+
+/* The cotangents of a bin where the curve is within it, and *dx. The gradient of an inverse is
+ * that of the curve at the point found: x(y) changes by -dy/(dy/dx). */
+CF_INLINE spline_cotangent CF_FN(spline_pull_inside)(const spline_call *s, const spline_point *p,
+                                                     vreal dout, vreal dlog, vreal *dx) {
+    if (!s->inverse) {
+        spline_cotangent c = CF_FN(spline_pull)(p, dout, dlog);
+        *dx = c.z / p->width;
+        return c;
+    }
+    spline_cotangent of_log = CF_FN(spline_pull)(p, v_set1(0), dlog);
+    *dx = (dout - of_log.z / p->width) / CF_FN(spline_derivative)(p);
+    return CF_FN(spline_pull)(p, -*dx, -dlog);
+}
+
+/* The same beyond the ends, where at most the slope at the end counts. */
+CF_INLINE spline_cotangent CF_FN(spline_pull_outside)(const spline_call *s, const spline_point *p,
+                                                      vreal value, vreal dout, vreal dlog,
+                                                      vreal *dx) {
+    vreal zero = v_set1(0);
+    spline_cotangent c = {zero, zero, zero, zero, zero, zero, zero};
+    *dx = dout;
+    if (s->tails != CF_TAILS_FREE)
+        return c;
+    vmask below = v_lt(value, v_set1(s->low));
+    vreal slope = v_select(below, p->slope0, p->slope1);
+    vreal beyond = value - v_select(below, v_set1(s->low), v_set1(s->high));
+    *dx = s->inverse ? dout / slope : dout * slope;
+    vreal dslope =
+        s->inverse ? -v_fma(*dx, beyond / slope, dlog / slope) : v_fma(dout, beyond, dlog / slope);
+    c.slope0 = v_select(below, dslope, zero);
+    c.slope1 = v_select(below, zero, dslope);
+    return c;
+}
+
+CF_INLINE spline_cotangent CF_FN(spline_choose)(vmask out, const spline_cotangent *outside,
+                                                const spline_cotangent *inside) {
+    spline_cotangent c = {.z = v_select(out, outside->z, inside->z)};
+    c.x0 = v_select(out, outside->x0, inside->x0);
+    c.x1 = v_select(out, outside->x1, inside->x1);
+    c.y0 = v_select(out, outside->y0, inside->y0);
+    c.y1 = v_select(out, outside->y1, inside->y1);
+    c.slope0 = v_select(out, outside->slope0, inside->slope0);
+    c.slope1 = v_select(out, outside->slope1, inside->slope1);
+    return c;
+}
+
+/* Where the cotangent of raw number p of feature f goes. */
+CF_INLINE real *CF_FN(spline_draw)(const spline_call *s, size_t f, int p, size_t lane) {
+    size_t row = s->features + (size_t)p * s->features + f;
+    return (real *)s->call->out + row * s->call->lanes + lane;
+}
+
+/* The cotangent of bin k's width: all bins before a knot move it. */
+CF_INLINE vreal CF_FN(spline_bin_cotangent)(int k, vreal index, vreal both, vreal d1) {
+    vreal at = v_set1((real)k);
+    return v_select(v_lt(at, index), both, v_select(v_eq(at, index), d1, v_set1(0)));
+}
+
+/* Through the softmax of one axis: d0 and d1 are the cotangents of the knots about the bin. That
+ * of the last knot, which does not move, is the same for all bins and cancels. */
+CF_INLINE void CF_FN(spline_pull_axis)(const spline_call *s, const spline_axis *axis, size_t f,
+                                       int first, size_t lane, vreal index, vreal d0, vreal d1) {
+    vreal both = d0 + d1, mean = v_set1(0);
+    for (int k = 0; k < s->bins; k++)
+        mean = v_fma(axis->share[k] * axis->scale, CF_FN(spline_bin_cotangent)(k, index, both, d1),
+                     mean);
+    for (int k = 0; k < s->bins; k++) {
+        vreal d = CF_FN(spline_bin_cotangent)(k, index, both, d1) - mean;
+        vreal share = axis->share[k] * axis->scale;
+        vreal slope = CF_FN(spline_exponent_slope)(s, CF_FN(spline_raw)(s, f, first + k, lane));
+        v_store(CF_FN(spline_draw)(s, f, first + k, lane),
+                share * d * v_set1(s->span * s->rest) * slope);
+    }
+}
+
+/* To the raw slopes: each belongs to the bin that it begins and to the one that it ends. */
+CF_INLINE void CF_FN(spline_pull_slopes)(const spline_call *s, const spline_bin *bin,
+                                         const spline_point *p, const spline_cotangent *c, size_t f,
+                                         size_t lane) {
+    vreal zero = v_set1(0);
+    vreal d0 = c->slope0 * CF_FN(spline_slope_slope)(s, bin->raw0, p->slope0);
+    vreal d1 = c->slope1 * CF_FN(spline_slope_slope)(s, bin->raw1, p->slope1);
+    int first = s->tails == CF_TAILS_LINEAR;
+    int last = s->tails == CF_TAILS_FREE ? s->bins : s->bins - 1;
+    for (int knot = first; knot <= last; knot++) {
+        int ended = s->tails == CF_TAILS_CIRCULAR && knot == 0 ? s->bins - 1 : knot - 1;
+        vreal begins = v_select(v_eq(bin->index, v_set1((real)knot)), d0, zero);
+        vreal ends = v_select(v_eq(bin->index, v_set1((real)ended)), d1, zero);
+        v_store(CF_FN(spline_draw)(s, f, 2 * s->bins + knot - first, lane), begins + ends);
+    }
+}
+
+static void CF_FN(spline_gradient)(const cf_call *call) {
+    spline_call s = CF_FN(spline_open)(call);
+    for (size_t lane = 0; lane < call->lanes; lane += VL) {
+        vreal dlog = v_load(cf_row(call, 2, s.features) + lane);
+        for (size_t f = 0; f < s.features; f++) {
+            vreal value = v_load(cf_row(call, 0, f) + lane);
+            vreal dout = v_load(cf_row(call, 2, f) + lane), dx_inside, dx_outside;
+            vreal within = CF_FN(spline_clamp)(&s, value);
+            vmask out = v_or(v_lt(value, v_set1(s.low)), v_lt(v_set1(s.high), value));
+            spline_axis widths, heights;
+            CF_FN(spline_shares)(&s, f, 0, lane, &widths);
+            CF_FN(spline_shares)(&s, f, s.bins, lane, &heights);
+            spline_bin bin = CF_FN(spline_find)(&s, &widths, &heights, f, lane, within);
+            spline_point point = CF_FN(spline_place)(&s, &bin, within);
+            spline_cotangent inside = CF_FN(spline_pull_inside)(&s, &point, dout, dlog, &dx_inside);
+            spline_cotangent outside =
+                CF_FN(spline_pull_outside)(&s, &point, value, dout, dlog, &dx_outside);
+            spline_cotangent c = CF_FN(spline_choose)(out, &outside, &inside);
+            v_store((real *)call->out + f * call->lanes + lane,
+                    v_select(out, dx_outside, dx_inside));
+            CF_FN(spline_pull_axis)(&s, &widths, f, 0, lane, bin.index, c.x0, c.x1);
+            CF_FN(spline_pull_axis)(&s, &heights, f, s.bins, lane, bin.index, c.y0, c.y1);
+            CF_FN(spline_pull_slopes)(&s, &bin, &point, &c, f, lane);
+        }
+    }
+}
+
+#endif

@@ -1,0 +1,83 @@
+/* One triangle of a shared square matrix, with another diagonal: operands matrix and, unless the
+ * diagonal is a number, diagonal. integer[0]: upper; number[0]: the number. */
+#ifndef CF_FN
+
+#include "base/memory.h"
+#include "ops/rows.h"
+
+#define CF_BODY "ops/triangle.c"
+#include "simd/instantiate.h"
+
+static void triangle_rule(cf_builder *b, const cf_node *node, cf_value out, cf_value dout,
+                          const bool *needed, cf_value *dx) {
+    size_t size = node->operand_size[node->operands - 1];
+    (void)out;
+    if (needed[0])
+        dx[0] = cf_triangle(b, dout, CF_NO_VALUE, 0.0, node->attributes.integer[0] != 0);
+    if (node->operands > 1 && needed[1])
+        dx[1] = cf_diagonal(b, dout, size);
+}
+
+static const cf_op triangle_op = {
+    .name = "triangle",
+    .kernel = CF_VERSIONS(triangle),
+    .gradient = triangle_rule,
+};
+
+static size_t rows_of_square(size_t size) {
+    size_t n = 0;
+    while (n * n < size)
+        n++;
+    return n;
+}
+
+cf_value cf_triangle(cf_builder *b, cf_value matrix, cf_value diagonal, double number, bool upper) {
+    if (cf_builder_status(b) != CF_OK)
+        return CF_NO_VALUE;
+    size_t size = cf_value_size(b, matrix), n = rows_of_square(size);
+    bool given = !cf_is_none(diagonal);
+    if (n * n != size || (given && cf_value_size(b, diagonal) != n))
+        return cf_builder_fail(b, CF_INVALID, "a triangle of %zu numbers", size);
+    cf_value operands[2] = {cf_contiguous(b, matrix), CF_NO_VALUE};
+    if (given)
+        operands[1] = cf_contiguous(b, diagonal);
+    cf_attributes attributes = {.integer = {upper}, .number = {number}};
+    return cf_emit(b, &triangle_op, CF_SHARED, size, given ? 2 : 1, operands, &attributes);
+}
+
+cf_value cf_diagonal(cf_builder *b, cf_value matrix, size_t n) {
+    int64_t *indices;
+    if (cf_builder_status(b) != CF_OK)
+        return CF_NO_VALUE;
+    if (cf_alloc(&indices, n, sizeof *indices) != CF_OK)
+        return cf_builder_fail(b, CF_NO_MEMORY, "no memory for a diagonal");
+    for (size_t i = 0; i < n; i++)
+        indices[i] = (int64_t)(i * (n + 1));
+    cf_value diagonal = cf_select(b, matrix, indices, n);
+    cf_free(indices);
+    return diagonal;
+}
+
+#else
+
+#include "ops/rows.h"
+
+static void CF_FN(triangle)(const cf_call *call) {
+    const cf_step *step = call->step;
+    size_t n = 0, size = step->out_size;
+    bool upper = step->node->attributes.integer[0] != 0, given = step->node->operands > 1;
+    const real *matrix = cf_operand_base(call, 0);
+    const real *diagonal = given ? cf_operand_base(call, 1) : NULL;
+    real number = (real)step->node->attributes.number[0], *out = call->out;
+    while (n * n < size)
+        n++;
+    for (size_t i = 0; i < n; i++)
+        for (size_t j = 0; j < n; j++) {
+            bool inside = upper ? i < j : j < i;
+            out[i * n + j] = inside ? matrix[i * n + j] : 0;
+            if (i == j)
+                out[i * n + j] = given ? diagonal[i] : number;
+        }
+}
+
+#endif
