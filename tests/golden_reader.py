@@ -29,18 +29,36 @@ class Source:
         array = array if self.rows is None else array[self.rows]
         return array if self.columns is None else array[:, self.columns]
 
-    def is_read(self, shape: tuple[int, ...]) -> np.ndarray:
-        """Where the array, of that shape, is copied from."""
-        used = np.zeros(shape, bool)
+    def unread(self, arrays: dict[str, np.ndarray], prefix: str = "") -> np.ndarray:
+        """The numbers of the array that are not copied."""
+        array = arrays[prefix + self.key]
+        used = np.zeros(array.shape, bool)
         rows = slice(None) if self.rows is None else self.rows
         if self.columns is None:
             used[rows] = True
         else:
-            used[rows, :] = np.isin(np.arange(shape[1]), self.columns)
-        return used
+            used[rows, :] = np.isin(np.arange(array.shape[1]), self.columns)
+        return array[~used]
 
 
-Sources = dict[str, Source]  # by parameter name within the layer
+@dataclass(frozen=True)
+class Places:
+    """Where the numbers of some golden arrays lie in a parameter, which is 0 elsewhere."""
+
+    size: int
+    places: dict[str, np.ndarray]  # by key: the place of each number of the array
+
+    def read(self, arrays: dict[str, np.ndarray], prefix: str = "") -> np.ndarray:
+        out = np.zeros(self.size)
+        for key, places in self.places.items():
+            out[places.ravel()] = arrays[prefix + key].ravel()
+        return out
+
+    def unread(self, arrays: dict[str, np.ndarray], prefix: str = "") -> np.ndarray:
+        return np.zeros(0)
+
+
+Sources = dict[str, "Source | Places"]  # by parameter name within the layer
 
 SCALES: dict[str, dict[str, Any]] = {
     "exp": {"form": "exp"},
@@ -57,6 +75,24 @@ def scale_of(univariate: dict[str, Any], **options: Any) -> cf.Scale:
     if name.startswith("exp_tanh:"):
         return cf.Scale("tanh", bound=float(name.split(":")[1]), **options)
     return cf.Scale(**SCALES[name], **options)
+
+
+def spline(univariate: dict[str, Any]) -> cf.Spline:
+    bound = univariate["bound"]
+    if univariate["param"] == "zuko":
+        return cf.Spline(
+            univariate["bins"], bound, form="softclip", minimum_slope=univariate["slope"]
+        )
+    if univariate["min_width"] != univariate["min_height"]:
+        raise ValueError("no spline has two least bins")
+    return cf.Spline(
+        univariate["bins"],
+        tails={"linear": "linear", "circular": "circular", "none": "free"}[univariate["tails"]],
+        minimum_bin=univariate["min_width"],
+        minimum_slope=univariate["min_derivative"],
+        factor=univariate["width_height_prescale"],
+        **({"box": [0.0, bound]} if univariate["tails"] == "none" else {"bound": bound}),
+    )
 
 
 def dense(
@@ -112,33 +148,37 @@ def input_columns(layer: dict[str, Any], context_features: int) -> np.ndarray:
     return np.concatenate([np.argsort(layer["conditioning"]), context]).astype(int)
 
 
-def output_rows(layer: dict[str, Any], order: list[str]) -> np.ndarray:
-    """Their raw outputs in our order: all of order[0], then all of order[1], features ascending."""
+def output_rows(layer: dict[str, Any], order: list[str] | None) -> np.ndarray:
+    """Their raw outputs in our order: all of order[0], then all of order[1], features ascending;
+    None is their own order."""
     features = np.argsort(layer["transformed"])
     count, parameters = len(features), layer["raw_per_feature"]
     theirs = layer["univariate"].get("raw_order", ["shift"])
     rows = []
-    for name in order:
-        p = theirs.index(name)
+    for p in range(parameters) if order is None else map(theirs.index, order):
         feature_major = layer["raw_layout"] == "feature_major"
         rows.append(features * parameters + p if feature_major else p * count + features)
     return np.concatenate(rows)
 
 
+ORDERS = {"additive": ["shift"], "affine": ["raw_scale", "shift"], "rqs": None}
+
+
 def coupling(layer: dict[str, Any], at: str, case: Case) -> tuple[Any, Sources]:
     univariate = layer["univariate"]
     additive = univariate["kind"] == "additive"
-    if univariate["kind"] not in ("affine", "additive") or "unconditional" in layer:
+    if univariate["kind"] not in ORDERS or "unconditional" in layer:
         raise ValueError(f"no coupling has the univariate {univariate['kind']}")
-    order = ["shift"] if additive else ["raw_scale", "shift"]
     conditioner, sources = NETS[layer["net"]["kind"]](
         layer["net"],
         "conditioner",
         at,
-        output_rows(layer, order),
+        output_rows(layer, ORDERS[univariate["kind"]]),
         input_columns(layer, case.context_features),
     )
     options = {"mask": layer["conditioning"], "conditioner": conditioner}
+    if univariate["kind"] == "rqs":
+        return cf.Inverse(cf.Coupling(transform=spline(univariate), **options)), sources
     if additive:
         spec = cf.Coupling(transform="additive", **options)
         return (cf.Inverse(spec) if univariate["sign"] > 0 else spec), sources
@@ -169,7 +209,73 @@ def diag_affine_const(layer: dict[str, Any], at: str, case: Case) -> tuple[Any, 
     return cf.Inverse(cf.Affine(shift, scale)), {}
 
 
+def elementwise(layer: dict[str, Any], at: str, case: Case) -> tuple[Any, Sources]:
+    univariate = layer["univariate"]
+    if univariate["kind"] != "rqs":
+        raise ValueError(f"no elementwise layer has the univariate {univariate['kind']}")
+    places, raw = {}, 0
+    for name in layer["raw_arrays"]:  # [features, numbers], in ours [numbers, features]
+        features, numbers = case.arrays[f"{at}/{name}"].shape
+        ours = np.arange(raw * features, (raw + numbers) * features).reshape(numbers, features)
+        places[f"{at}/{name}"] = ours.T
+        raw += numbers
+    sources: Sources = {"conditioner.constant": Places(raw * features, places)}
+    return cf.Inverse(cf.Elementwise(spline(univariate))), sources
+
+
+def triangle(name: str, key: str, n: int, upper: bool) -> Sources:
+    """Entries of a strict triangle, row by row."""
+    rows, columns = np.triu_indices(n, 1) if upper else np.tril_indices(n, -1)
+    return {f"{name}.weight": Places(n * n, {key: rows * n + columns})}
+
+
+def lu_linear(layer: dict[str, Any], at: str, case: Case) -> tuple[Any, Sources]:
+    n = case.meta["features"]
+    spec = cf.Chain(
+        [
+            cf.Triangular(upper=True, scale=cf.Scale("softplus", minimum=layer["eps"])),
+            cf.Triangular(unit=True, bias=True),
+        ]
+    )
+    sources = triangle("layers.0", f"{at}/upper_entries", n, True)
+    sources |= triangle("layers.1", f"{at}/lower_entries", n, False)
+    sources["layers.0.diagonal"] = Source(f"{at}/unconstrained_upper_diag")
+    sources["layers.1.bias"] = Source(f"{at}/bias")
+    return cf.Inverse(spec), sources
+
+
+def householder_sequence(layer: dict[str, Any], at: str, case: Case) -> tuple[Any, Sources]:
+    vectors = f"{at}/q_vectors"
+    spec = cf.Householder(len(case.arrays[vectors]))
+    return cf.Inverse(spec), {"vectors": Source(vectors)}
+
+
+def qr_linear(layer: dict[str, Any], at: str, case: Case) -> tuple[Any, Sources]:
+    vectors = f"{at}/q_vectors"
+    reflections = cf.Householder(len(case.arrays[vectors]), bias=True)
+    sources = triangle("layers.0", f"{at}/upper_entries", case.meta["features"], True)
+    sources["layers.0.diagonal"] = Source(f"{at}/log_upper_diag")
+    sources["layers.1.vectors"] = Source(vectors)
+    sources["layers.1.bias"] = Source(f"{at}/bias")
+    return cf.Inverse(cf.Chain([cf.Triangular(upper=True), reflections])), sources
+
+
+def channel_affine(layer: dict[str, Any], at: str, case: Case) -> tuple[Any, Sources]:
+    sources: Sources = {name: Source(f"{at}/{name}") for name in ("shift", "log_scale")}
+    return cf.Inverse(cf.Affine(learned=True)), sources
+
+
+def logit_temperature(layer: dict[str, Any], at: str, case: Case) -> tuple[Any, Sources]:
+    return cf.Sigmoid(temperature=layer["temperature"], epsilon=layer["eps"]), {}
+
+
 LAYERS = {
+    "elementwise": elementwise,
+    "lu_linear": lu_linear,
+    "householder_sequence": householder_sequence,
+    "qr_linear": qr_linear,
+    "channel_affine": channel_affine,
+    "logit_temperature": logit_temperature,
     "coupling": coupling,
     "masked_affine": masked_affine,
     "permutation": permutation,

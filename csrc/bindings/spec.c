@@ -198,7 +198,8 @@ static PyObject *spec_reduce(PyObject *self, PyObject *unused) {
 
 static PyGetSetDef spec_getset[] = {
     {"type", get_type, NULL, "The name of the class, as model files spell it.", NULL},
-    {"role", get_role, NULL, "What it is: 'layer', 'transform', 'scale', 'conditioner' or 'base'.", NULL},
+    {"role", get_role, NULL, "What it is: 'layer', 'transform', 'scale', 'conditioner' or 'base'.",
+     NULL},
     {"options", get_options, NULL, "All options and their values, a new dict.", NULL},
     {0},
 };

@@ -313,7 +313,8 @@ CF_INLINE vreal CF_FN(spline_value)(const spline_call *s, const spline_bin *bin,
     vmask out = v_or(below, above);
     slope = v_select(out, end_slope, slope);
     *derivative = s->inverse ? one / slope : slope;
-    return v_select(out, outside, inside);
+    /* Rounding may carry a point over an end, beyond which another map goes on. */
+    return v_select(out, outside, CF_FN(spline_clamp)(s, inside));
 }
 
 static void CF_FN(spline)(const cf_call *call) {

@@ -1,0 +1,161 @@
+"""The fixed maps of single features, against NumPy's and SciPy's functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from scipy import special
+
+import cflows as cf
+
+Array = np.ndarray
+
+# (layer, points of its domain, map, logarithm of the derivative)
+CASES: dict[str, tuple[cf.Layer, Array, Callable[[Array], Array], Callable[[Array], Array]]] = {
+    "exp": (cf.Exp(), np.linspace(-50, 50, 101), np.exp, lambda u: u),
+    "log": (cf.Log(), np.geomspace(1e-20, 1e20, 101), np.log, lambda u: -np.log(u)),
+    "sigmoid": (
+        cf.Sigmoid(-1.0, 3.0, temperature=0.5),
+        np.linspace(-60, 60, 121),
+        lambda u: -1 + 4 * special.expit(u / 2),
+        lambda u: np.log(2.0) + special.log_expit(u / 2) + special.log_expit(-u / 2),
+    ),
+    "logit": (
+        cf.Logit(temperature=2.0),
+        np.linspace(0.001, 0.999, 101),
+        lambda u: special.logit(u) / 2,
+        lambda u: -np.log(2 * u * (1 - u)),
+    ),
+    "tanh": (
+        cf.Tanh(),
+        np.linspace(-30, 30, 121),
+        np.tanh,
+        lambda u: -2 * np.log(np.cosh(u)),
+    ),
+    "softplus": (
+        cf.Softplus(),
+        np.linspace(-60, 60, 121),
+        lambda u: np.logaddexp(0, u),
+        special.log_expit,
+    ),
+    "sinh": (cf.Sinh(), np.linspace(-40, 40, 121), np.sinh, lambda u: np.log(np.cosh(u))),
+    "arcsinh": (
+        cf.Arcsinh(),
+        np.concatenate([-np.geomspace(1e-30, 1e30, 61), [0.0], np.geomspace(1e-30, 1e30, 61)]),
+        np.arcsinh,
+        lambda u: -np.log(np.hypot(1, u)),
+    ),
+    "power": (
+        cf.Power(-1.5),
+        np.geomspace(1e-10, 1e10, 101),
+        lambda u: u**-1.5,
+        lambda u: np.log(1.5) - 2.5 * np.log(u),
+    ),
+}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", list(CASES))
+def test_values_and_log_dets(name: str, dtype: str) -> None:
+    layer, points, value, log_slope = CASES[name]
+    flow = cf.Flow([layer], features=1, dtype=dtype)
+    points = points.astype(dtype).astype(np.float64)
+    x, log_det = flow.forward(points[:, None])
+    eps = np.finfo(dtype).eps
+    # Exponents of size 75 lose as many units in the last place.
+    np.testing.assert_allclose(x[:, 0], value(points), rtol=100 * eps, atol=10 * eps)
+    np.testing.assert_allclose(log_det, log_slope(points), rtol=10 * eps, atol=10 * eps)
+
+
+@pytest.mark.parametrize(
+    ("layer", "outside"),
+    [
+        (cf.Log(), [-1.0]),
+        (cf.Logit(), [-0.1, 1.1]),
+        (cf.Power(0.5), [-2.0]),
+        (cf.Inverse(cf.Exp()), [-1.0]),
+        (cf.Inverse(cf.Tanh()), [1.5, -1.5]),
+        (cf.Inverse(cf.Softplus()), [-1.0]),
+    ],
+    ids=str,
+)
+def test_outside_the_domain_a_row_is_nan_and_no_other(layer: cf.Layer, outside: list) -> None:
+    flow = cf.Flow([layer], features=1, dtype="float64")
+    points = np.array([0.5, *outside, 0.25])[:, None]
+    x, log_det = flow.forward(points)
+    assert np.isnan(x[1:-1]).all() and np.isnan(log_det[1:-1]).all()
+    assert np.isfinite(x[[0, -1]]).all() and np.isfinite(log_det[[0, -1]]).all()
+
+
+def test_logit_with_epsilon_takes_the_ends() -> None:
+    flow = cf.Flow([cf.Logit(epsilon=1e-6)], features=1, dtype="float64")
+    x, log_det = flow.forward(np.array([[0.0], [1.0]]))
+    np.testing.assert_allclose(x[:, 0], [special.logit(1e-6), -special.logit(1e-6)], rtol=1e-9)
+    assert np.isfinite(log_det).all()
+
+
+def test_long_tails_of_both_signs() -> None:
+    """A flow that begins with Sinh scores a heavy-tailed table in its own units."""
+    flow = cf.Flow([cf.Sinh()], features=1, dtype="float64")
+    x = np.array([[1e150], [-1e150]])
+    u = np.arcsinh(x)
+    expected = -(u[:, 0] ** 2) / 2 - np.log(2 * np.pi) / 2 - np.log(1e150)
+    np.testing.assert_allclose(flow.log_prob(x), expected, rtol=1e-14)
+
+
+def test_partial_takes_the_features_in_ascending_order() -> None:
+    flow = cf.Flow([cf.Partial([2, 0], cf.Affine(shift=[1.0, 2.0]))], features=3, dtype="float64")
+    np.testing.assert_array_equal(flow.forward(np.zeros((1, 3)))[0], [[1.0, 0.0, 2.0]])
+
+
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [
+        (cf.Partial([0, 3], cf.Exp()), "features index 3, the flow has 3 features"),
+        (cf.Partial([1, 1], cf.Exp()), "features index 1 is repeated"),
+        (cf.Partial([True, False], cf.Exp()), "2 entries, the flow has 3 features"),
+        (cf.Partial([False] * 3, cf.Exp()), "no feature is left to the layer"),
+        (cf.Triangular(signs=[1, -1]), "2 signs, the flow has 3 features"),
+    ],
+    ids=str,
+)
+def test_layers_that_do_not_fit_the_flow(layer: cf.Layer, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        cf.Flow([layer], features=3)
+
+
+def test_triangular_is_the_matrix_that_it_says() -> None:
+    rng = np.random.default_rng(0)
+    flow = cf.Flow(
+        [cf.Triangular(upper=True, signs=[1, -1, 1], bias=True)],
+        features=3,
+        dtype="float64",
+    )
+    for parameter in flow.parameters.values():
+        parameter[...] = rng.normal(size=parameter.shape)
+    weight, diagonal, bias = (
+        flow.parameters[f"layers.0.{n}"] for n in ("weight", "diagonal", "bias")
+    )
+    matrix = np.triu(weight, 1) + np.diag(np.exp(diagonal) * [1, -1, 1])
+    u = rng.normal(size=(50, 3))
+    x, log_det = flow.forward(u)
+    np.testing.assert_allclose(x, u @ matrix.T + bias, rtol=0, atol=1e-13)
+    np.testing.assert_allclose(log_det, np.full(50, diagonal.sum()), rtol=1e-14)
+    np.testing.assert_allclose(
+        flow.inverse(x)[0], np.linalg.solve(matrix, (x - bias).T).T, rtol=0, atol=1e-12
+    )
+
+
+def test_householder_is_orthogonal_and_of_the_sign_of_its_reflections() -> None:
+    for count in (1, 2, 5):
+        flow = cf.Flow([cf.Householder(count)], features=5, dtype="float64", seed=count)
+        matrix = flow.forward(np.eye(5))[0].T
+        np.testing.assert_allclose(matrix @ matrix.T, np.eye(5), rtol=0, atol=1e-14)
+        assert np.linalg.det(matrix) == pytest.approx((-1) ** count)
+        vectors = flow.parameters["layers.0.vectors"]
+        expected = np.eye(5)
+        for q in vectors:
+            expected = (np.eye(5) - 2 * np.outer(q, q) / (q @ q)) @ expected
+        np.testing.assert_allclose(matrix, expected, rtol=0, atol=1e-14)
