@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/memory.h"
 #include "ops/ops.h"
 
 static cf_status bind_two(cf_conditioned *given, const cf_layer *layer, cf_binding *binding,
