@@ -36,6 +36,14 @@ def with_net(net: Callable[[], Any], **options: Any) -> Callable[[], list[Any]]:
     return lambda: [cf.Coupling(conditioner=net(), **options)]
 
 
+def autoregressive(**options: Any) -> Callable[[], list[Any]]:
+    return lambda: [cf.Autoregressive(**{**SMALL, **options})]
+
+
+def masked(net: Callable[[], Any], **options: Any) -> Callable[[], list[Any]]:
+    return lambda: [cf.Autoregressive(conditioner=net(), **options)]
+
+
 def pair() -> list[Any]:
     return [
         cf.MLP((6,), activation="tanh", output_activation="tanh", output_multiplier=1.5),
@@ -112,6 +120,28 @@ INSTANCES: dict[str, Instance] = {
         coupling(transform=cf.Spline(bins=3, box=[-1.0, 2.0], tails="free")), context=2
     ),
     "coupling-affine-transform": Instance(coupling(transform=cf.AffineTransform("tanh"))),
+    "maf": Instance(autoregressive()),
+    "maf-context": Instance(autoregressive(order="reverse"), features=5, context=2),
+    "maf-one-feature": Instance(autoregressive(), features=1, volume=False),
+    "maf-one-feature-context": Instance(autoregressive(), features=1, context=2),
+    "maf-few-units": Instance(autoregressive(order=[3, 0, 5, 1, 4, 2], hidden=(3, 40)), features=6),
+    "maf-linear": Instance(autoregressive(hidden=()), context=2),
+    "maf-additive": Instance(autoregressive(transform="additive"), volume=False),
+    "maf-residual": Instance(
+        masked(lambda: cf.ResidualNet(8, blocks=2, activation="tanh"), order="random")
+    ),
+    "maf-residual-gated": Instance(
+        masked(lambda: cf.ResidualNet(9, blocks=1, activation="silu")), context=3
+    ),
+    "maf-residual-added": Instance(
+        masked(lambda: cf.ResidualNet(9, activation="tanh", context="add")), context=2
+    ),
+    "maf-spline": Instance(autoregressive(transform="spline"), features=3),
+    "iaf": Instance(autoregressive(parallel="forward", order="random"), features=5),
+    "iaf-context": Instance(autoregressive(parallel="forward", scale="sigmoid"), context=2),
+    "iaf-spline-context": Instance(
+        autoregressive(parallel="forward", transform=cf.Spline(4)), features=3, context=2
+    ),
     "elementwise-affine": Instance(lambda: [cf.Elementwise()], volume=False),
     "elementwise-affine-context": Instance(lambda: [cf.Elementwise(**SMALL)], context=2),
     "elementwise-spline": Instance(lambda: [cf.Elementwise("spline")]),

@@ -80,6 +80,11 @@ static void contribute(gradient_state *s, cf_value value, cf_value cotangent) {
     }
 }
 
+/* Whether the next source is the feature `step` further in the same value. */
+static bool follows(const source *s, uint32_t step) {
+    return s[1].value.id == s->value.id && s[1].index == s->index + step;
+}
+
 /* The features of `sources` as one value. */
 static cf_value gather(cf_builder *b, const source *sources, size_t count) {
     cf_value *parts, joined = CF_NO_VALUE;
@@ -87,11 +92,11 @@ static cf_value gather(cf_builder *b, const source *sources, size_t count) {
         return CF_NO_VALUE;
     size_t used = 0;
     for (size_t i = 0, next; i < count; i = next) {
-        for (next = i + 1; next < count; next++)
-            if (sources[next].value.id != sources[i].value.id ||
-                sources[next].index != sources[i].index + (next - i))
-                break;
-        parts[used++] = cf_slice(b, sources[i].value, sources[i].index, next - i);
+        bool repeated = i + 1 < count && follows(&sources[i], 0);
+        for (next = i + 1; next < count && follows(&sources[next - 1], repeated ? 0 : 1);)
+            next++;
+        cf_value part = cf_slice(b, sources[i].value, sources[i].index, repeated ? 1 : next - i);
+        parts[used++] = repeated ? cf_repeat(b, part, next - i) : part;
     }
     joined = cf_concat(b, parts, used);
     cf_free(parts);

@@ -21,8 +21,8 @@ typedef enum {
     CF_SPACES
 } cf_space;
 
-/* Where an operand lies: its features' row numbers, or for a shared value the first of its
- * contiguous elements. */
+/* Where an operand lies: its features' row numbers, or for a shared value its first element, behind
+ * which the others lie as the op arranged. */
 typedef struct {
     cf_space space;
     uint32_t size;

@@ -35,8 +35,9 @@ static cf_status fill_shared_operand(cf_planner *p, cf_value value, cf_operand *
     operand->size = (uint32_t)cf_value_size(p->b, value);
     if (operand->size == 0)
         return CF_OK;
-    if (count != 1 || (segments->stride != 1 && segments->count > 1))
-        return cf_fail(CF_INVALID, "a shared operand is not contiguous");
+    for (size_t i = 1; i < count; i++)
+        if (segments[i].node != segments->node)
+            return cf_fail(CF_INVALID, "a shared operand lies in several values");
     operand->space = p->state[segments->node].space;
     operand->first = p->state[segments->node].place + segments->first;
     return CF_OK;

@@ -41,6 +41,7 @@ enum { CF_MAX_OPERANDS = 4 };
 typedef struct {
     int64_t integer[4];
     double number[5];
+    const void *data; /* which outlives the program */
 } cf_attributes;
 
 enum {

@@ -79,6 +79,8 @@ static double starting_value(const cf_flow *flow, const cf_tensor *tensor, size_
         return tensor->values[i];
     if (tensor->start == CF_START_ZERO)
         return 0.0;
+    if (tensor->row_ends != NULL && i % tensor->shape[1] >= tensor->row_ends[i / tensor->shape[1]])
+        return 0.0;
     double u =
         cf_philox_uniform(flow->binding.seed, i, CF_STREAM_INITIAL_WEIGHTS, (uint32_t)number);
     return tensor->bound * (2.0 * u - 1.0);

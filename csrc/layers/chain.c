@@ -14,7 +14,7 @@ static cf_status bind(cf_layer *layer, cf_binding *binding) {
         cf_binding_leave(binding, mark);
         CF_TRY(status);
     }
-    return cf_layer_resolve(layer, binding, "layers");
+    return cf_layer_resolve_children(layer, binding, "layers");
 }
 
 static cf_value forward(const cf_layer *layer, cf_builder *b, cf_value u, cf_value context,

@@ -11,7 +11,8 @@ static cf_status bind_two(cf_conditioned *given, const cf_layer *layer, cf_bindi
     given->conditioners = 2;
     for (size_t i = 0; i < 2; i++)
         CF_TRY(cf_conditioner_bind(&given->conditioner[i], pair->specs[i], binding, names[i],
-                                   inputs, layer->context, features, true));
+                                   (cf_conditioner_sizes){inputs, layer->context, features, 1},
+                                   true));
     return CF_OK;
 }
 
@@ -39,7 +40,7 @@ static cf_status conditioner_spec(const cf_spec *layer, cf_spec **out) {
 }
 
 cf_status cf_conditioned_bind(cf_conditioned *out, cf_layer *layer, cf_binding *binding,
-                              size_t inputs, size_t features) {
+                              size_t inputs, size_t features, size_t groups) {
     const cf_setting *option = cf_spec_get(layer->spec, "conditioner");
     cf_spec *transform, *conditioner;
     size_t outputs;
@@ -53,8 +54,9 @@ cf_status cf_conditioned_bind(cf_conditioned *out, cf_layer *layer, cf_binding *
         return cf_fail(CF_INVALID, "%s: too many raw numbers", cf_spec_type_of(layer->spec)->name);
     CF_TRY(conditioner_spec(layer->spec, &conditioner));
     CF_TRY(cf_binding_keep(binding, conditioner));
-    return cf_conditioner_bind(&out->conditioner[0], conditioner, binding, "conditioner", inputs,
-                               layer->context, outputs, true);
+    return cf_conditioner_bind(&out->conditioner[0], conditioner, binding, "conditioner",
+                               (cf_conditioner_sizes){inputs, layer->context, outputs, groups},
+                               true);
 }
 
 cf_value cf_conditioned_apply(const cf_conditioned *given, cf_builder *b, cf_value u, cf_value x,

@@ -15,9 +15,10 @@ typedef struct {
 } cf_conditioned;
 
 /* Reads the options below; `features` are transformed, and `inputs` features, beside the context,
- * go into the conditioner. */
+ * go into the conditioner. With groups > 1 it is masked, and gives all raw numbers of one feature
+ * after the other. */
 cf_status cf_conditioned_bind(cf_conditioned *out, cf_layer *layer, cf_binding *binding,
-                              size_t inputs, size_t features);
+                              size_t inputs, size_t features, size_t groups);
 
 /* The features u transformed, or inverted; x goes into the conditioner. */
 cf_value cf_conditioned_apply(const cf_conditioned *given, cf_builder *b, cf_value u, cf_value x,

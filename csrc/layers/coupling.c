@@ -20,7 +20,7 @@ static cf_status bind(cf_layer *layer, cf_binding *binding) {
                        layer->features);
     binding->layers++;
     return cf_conditioned_bind(&state->conditioned, layer, binding, state->mask.kept_count,
-                               state->mask.moved_count);
+                               state->mask.moved_count, 1);
 }
 
 static cf_value apply(const cf_layer *layer, cf_builder *b, cf_value x, cf_value context,

@@ -6,7 +6,7 @@ static cf_status bind(cf_layer *layer, cf_binding *binding) {
     cf_conditioned *state;
     CF_TRY(cf_pile_take(binding->pile, &state, 1, sizeof *state));
     layer->state = state;
-    return cf_conditioned_bind(state, layer, binding, 0, layer->features);
+    return cf_conditioned_bind(state, layer, binding, 0, layer->features, 1);
 }
 
 static cf_value forward(const cf_layer *layer, cf_builder *b, cf_value u, cf_value context,

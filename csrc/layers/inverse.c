@@ -7,7 +7,7 @@ static cf_status bind(cf_layer *layer, cf_binding *binding) {
     layer->children = 1;
     CF_TRY(cf_layer_bind(layer->child, cf_spec_spec(layer->spec, "layer"), binding, layer->features,
                          layer->context));
-    return cf_layer_resolve(layer, binding, "layer");
+    return cf_layer_resolve_children(layer, binding, "layer");
 }
 
 static cf_value forward(const cf_layer *layer, cf_builder *b, cf_value u, cf_value context,

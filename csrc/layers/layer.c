@@ -13,10 +13,10 @@ cf_status cf_layer_bind(cf_layer *out, cf_spec *spec, cf_binding *binding, size_
     return methods_of(out)->bind(out, binding);
 }
 
-cf_status cf_layer_resolve(cf_layer *layer, cf_binding *binding, const char *name) {
+cf_status cf_layer_resolve(cf_layer *layer, cf_binding *binding, const char *name,
+                           const cf_setting *setting) {
     const cf_spec_type *type = cf_spec_type_of(layer->spec);
-    const cf_setting *option = cf_spec_get(layer->spec, name);
-    cf_spec *resolved, **specs;
+    cf_spec *resolved;
     CF_TRY(cf_spec_new(&resolved, type));
     CF_TRY(cf_binding_keep(binding, resolved));
     for (size_t i = 0; i < type->option_count; i++) {
@@ -24,13 +24,18 @@ cf_status cf_layer_resolve(cf_layer *layer, cf_binding *binding, const char *nam
         if (other->given)
             CF_TRY(cf_spec_set(resolved, type->options[i].name, other));
     }
+    layer->spec = resolved;
+    return cf_spec_set(resolved, name, setting);
+}
+
+cf_status cf_layer_resolve_children(cf_layer *layer, cf_binding *binding, const char *name) {
+    cf_setting setting = *cf_spec_get(layer->spec, name);
+    cf_spec **specs;
     CF_TRY(cf_pile_take(binding->pile, &specs, layer->children, sizeof *specs));
     for (size_t i = 0; i < layer->children; i++)
         specs[i] = layer->child[i].spec;
-    cf_setting setting = *option;
     setting.specs = specs;
-    layer->spec = resolved;
-    return cf_spec_set(resolved, name, &setting);
+    return cf_layer_resolve(layer, binding, name, &setting);
 }
 
 cf_value cf_layer_forward(const cf_layer *layer, cf_builder *b, cf_value u, cf_value context,

@@ -40,9 +40,12 @@ struct cf_layer {
 cf_status cf_layer_bind(cf_layer *out, cf_spec *spec, cf_binding *binding, size_t features,
                         size_t context);
 
-/* Makes layer->spec one whose option `name` holds the specs of the bound children, which say what
- * chance decided. */
-cf_status cf_layer_resolve(cf_layer *layer, cf_binding *binding, const char *name);
+/* Makes layer->spec one whose option `name` is `setting`: what chance decided. */
+cf_status cf_layer_resolve(cf_layer *layer, cf_binding *binding, const char *name,
+                           const cf_setting *setting);
+
+/* The same with the specs of the bound children. */
+cf_status cf_layer_resolve_children(cf_layer *layer, cf_binding *binding, const char *name);
 
 cf_value cf_layer_forward(const cf_layer *layer, cf_builder *b, cf_value u, cf_value context,
                           cf_value *log_det);
@@ -53,9 +56,9 @@ cf_value cf_layer_inverse(const cf_layer *layer, cf_builder *b, cf_value x, cf_v
  * its buffers, shift first. */
 bool cf_affine_is_open(const cf_layer *layer, size_t *offset);
 
-extern const cf_spec_type cf_coupling_type, cf_permutation_type, cf_affine_type, cf_inverse_type,
-    cf_chain_type, cf_elementwise_type, cf_triangular_type, cf_householder_type, cf_partial_type,
-    cf_exp_type, cf_log_type, cf_sigmoid_type, cf_logit_type, cf_tanh_type, cf_softplus_type,
-    cf_sinh_type, cf_arcsinh_type, cf_power_type;
+extern const cf_spec_type cf_coupling_type, cf_autoregressive_type, cf_permutation_type,
+    cf_affine_type, cf_inverse_type, cf_chain_type, cf_elementwise_type, cf_triangular_type,
+    cf_householder_type, cf_partial_type, cf_exp_type, cf_log_type, cf_sigmoid_type, cf_logit_type,
+    cf_tanh_type, cf_softplus_type, cf_sinh_type, cf_arcsinh_type, cf_power_type;
 
 #endif

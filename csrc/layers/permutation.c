@@ -6,7 +6,6 @@
 
 #include "base/memory.h"
 #include "base/philox.h"
-#include "layers/layer.h"
 #include "ops/ops.h"
 
 typedef struct {
@@ -27,56 +26,57 @@ int cf_permutation_sign(const int64_t *indices, size_t n, unsigned char *seen) {
     return sign;
 }
 
-static cf_status check_indices(const int64_t *indices, size_t count, unsigned char *seen) {
+static cf_status check_indices(const char *layer, const int64_t *indices, size_t count,
+                               unsigned char *seen) {
     memset(seen, 0, count);
     for (size_t i = 0; i < count; i++) {
         if (indices[i] < 0 || (uint64_t)indices[i] >= count)
             return cf_fail(CF_INVALID,
-                           "Permutation: indices must be from 0 to %zu, got %lld at position %zu",
+                           "%s: indices must be from 0 to %zu, got %lld at position %zu", layer,
                            count - 1, (long long)indices[i], i);
         if (seen[indices[i]])
-            return cf_fail(CF_INVALID, "Permutation: index %lld is repeated at position %zu",
+            return cf_fail(CF_INVALID, "%s: index %lld is repeated at position %zu", layer,
                            (long long)indices[i], i);
         seen[indices[i]] = 1;
     }
     return CF_OK;
 }
 
-static cf_status check(const cf_spec *spec) {
-    const cf_setting *indices = cf_spec_get(spec, "indices");
+cf_status cf_permutation_check(const cf_spec *spec, const char *name) {
+    const cf_setting *indices = cf_spec_get(spec, name);
     unsigned char *seen;
     if (indices->kind != CF_OPTION_INTS)
         return CF_OK;
     CF_TRY(cf_alloc(&seen, indices->count, 1));
-    cf_status status = check_indices(indices->integers, indices->count, seen);
+    cf_status status =
+        check_indices(cf_spec_type_of(spec)->name, indices->integers, indices->count, seen);
     cf_free(seen);
     return status;
 }
 
-/* Replaces the spec by one with the indices themselves. */
-static cf_status resolve(cf_layer *layer, cf_binding *binding, const int64_t *indices) {
-    CF_TRY(cf_spec_new(&layer->spec, &cf_permutation_type));
-    CF_TRY(cf_binding_keep(binding, layer->spec));
-    return cf_spec_set_ints(layer->spec, "indices", indices, layer->features);
-}
-
-static cf_status choose_indices(cf_layer *layer, cf_binding *binding, int64_t *indices) {
-    const cf_setting *option = cf_spec_get(layer->spec, "indices");
+cf_status cf_permutation_read(int64_t *indices, cf_layer *layer, cf_binding *binding,
+                              const char *name) {
+    const cf_setting *option = cf_spec_get(layer->spec, name);
     size_t n = layer->features;
     if (option->kind == CF_OPTION_INTS) {
         if (option->count != n)
-            return cf_fail(CF_INVALID, "Permutation: %zu indices for %zu features", option->count,
-                           n);
+            return cf_fail(CF_INVALID, "%s: %zu indices for %zu features",
+                           cf_spec_type_of(layer->spec)->name, option->count, n);
         memcpy(indices, option->integers, n * sizeof *indices);
         return CF_OK;
     }
     bool reverse = strcmp(option->string, "reverse") == 0;
     for (size_t i = 0; i < n; i++)
         indices[i] = (int64_t)(reverse ? n - 1 - i : i);
-    if (!reverse)
+    if (strcmp(option->string, "random") == 0)
         cf_philox_shuffle(indices, (int64_t)n, binding->seed, CF_STREAM_PERMUTATION,
                           binding->layers);
-    return resolve(layer, binding, indices);
+    cf_setting chosen = {.kind = CF_OPTION_INTS, .given = true, .count = n, .integers = indices};
+    return cf_layer_resolve(layer, binding, name, &chosen);
+}
+
+static cf_status check(const cf_spec *spec) {
+    return cf_permutation_check(spec, "indices");
 }
 
 static cf_status bind(cf_layer *layer, cf_binding *binding) {
@@ -85,7 +85,7 @@ static cf_status bind(cf_layer *layer, cf_binding *binding) {
     CF_TRY(cf_pile_take(binding->pile, &state->indices, layer->features, sizeof(int64_t)));
     CF_TRY(cf_pile_take(binding->pile, &state->inverse, layer->features, sizeof(int64_t)));
     layer->state = state;
-    CF_TRY(choose_indices(layer, binding, state->indices));
+    CF_TRY(cf_permutation_read(state->indices, layer, binding, "indices"));
     for (size_t i = 0; i < layer->features; i++)
         state->inverse[state->indices[i]] = (int64_t)i;
     binding->layers++;

@@ -2,10 +2,17 @@
 #ifndef CF_LAYERS_PERMUTATION_H
 #define CF_LAYERS_PERMUTATION_H
 
-#include <stddef.h>
-#include <stdint.h>
+#include "layers/layer.h"
 
 /* (-1)^(number of transpositions) of a permutation of 0 … n-1; `seen` is scratch of n bytes. */
 int cf_permutation_sign(const int64_t *indices, size_t n, unsigned char *seen);
+
+/* Fails if the option `name`, where it is a list, does not hold every index from 0 on once. */
+cf_status cf_permutation_check(const cf_spec *spec, const char *name);
+
+/* Reads the option `name`: "natural", "reverse", "random" or a list, into an index a feature.
+ * layer->spec has the list from then on. */
+cf_status cf_permutation_read(int64_t *indices, cf_layer *layer, cf_binding *binding,
+                              const char *name);
 
 #endif

@@ -11,6 +11,7 @@
 const cf_spec_type *const cf_spec_types[] = {
     /* layers */
     &cf_coupling_type,
+    &cf_autoregressive_type,
     &cf_elementwise_type,
     &cf_permutation_type,
     &cf_affine_type,

@@ -78,6 +78,14 @@ cf_status cf_bind_parameter(cf_binding *binding, const char *name, size_t dims, 
     return add_tensor(binding, &binding->parameters, name, tensor, offset);
 }
 
+cf_status cf_bind_matrix(cf_binding *binding, const char *name, size_t rows, size_t columns,
+                         double bound, const uint32_t *row_ends, size_t *offset) {
+    cf_tensor tensor = {.dims = 2, .shape = {rows, columns}, .bound = bound, .row_ends = row_ends};
+    if (bound > 0.0)
+        tensor.start = CF_START_UNIFORM;
+    return add_tensor(binding, &binding->parameters, name, tensor, offset);
+}
+
 cf_status cf_bind_parameter_values(cf_binding *binding, const char *name, size_t size,
                                    const double *values, size_t *offset) {
     cf_tensor tensor = {.dims = 1, .shape = {size}, .values = values};

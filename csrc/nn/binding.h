@@ -19,8 +19,9 @@ typedef struct {
     size_t dims, shape[CF_MAX_DIMS];
     size_t offset, size;
     cf_start start;
-    double bound;         /* CF_START_UNIFORM: on [-bound, bound) */
-    const double *values; /* how it starts instead, `size` numbers; or NULL */
+    double bound;             /* CF_START_UNIFORM: on [-bound, bound) */
+    const double *values;     /* how it starts instead, `size` numbers; or NULL */
+    const uint32_t *row_ends; /* of a matrix, by row: numbers from there on start at 0; or NULL */
     bool frozen;
 } cf_tensor;
 
@@ -53,6 +54,11 @@ void cf_binding_leave(cf_binding *binding, size_t mark);
  * bound 0 at zero. */
 cf_status cf_bind_parameter(cf_binding *binding, const char *name, size_t dims, const size_t *shape,
                             double bound, size_t *offset);
+
+/* The same for a matrix; the numbers of row i from row_ends[i] on start at 0, unless it is NULL. It
+ * is kept by reference. */
+cf_status cf_bind_matrix(cf_binding *binding, const char *name, size_t rows, size_t columns,
+                         double bound, const uint32_t *row_ends, size_t *offset);
 
 /* The same with given first values, copied. */
 cf_status cf_bind_parameter_values(cf_binding *binding, const char *name, size_t size,

@@ -1,5 +1,6 @@
 #include "nn/conditioner.h"
 
+#include "base/memory.h"
 #include "ops/ops.h"
 
 /* The parameter of a conditioner without inputs. */
@@ -18,27 +19,65 @@ static bool is_constant(const cf_conditioner *conditioner) {
     return conditioner->inputs == 0 && conditioner->context == 0;
 }
 
+static const cf_conditioner_methods *methods_of(const cf_conditioner *conditioner) {
+    return cf_spec_type_of(conditioner->spec)->methods;
+}
+
+static cf_status bind_groups(cf_conditioner *c, cf_binding *binding, size_t groups) {
+    size_t first = c->context + (groups == 1 ? c->inputs : 0), each = c->outputs / groups;
+    CF_TRY(cf_groups_each(&c->input_groups, binding->pile, groups, first, 1));
+    return cf_groups_each(&c->output_groups, binding->pile, groups, each, each);
+}
+
+cf_status cf_conditioner_hidden(const cf_conditioner *conditioner, cf_binding *binding,
+                                size_t units, cf_groups *out) {
+    size_t groups = conditioner->output_groups.count;
+    /* Without context there is nothing that units of group 0 could read. */
+    size_t first = groups > 1 && conditioner->context == 0 ? 1 : 0;
+    return cf_groups_spread(out, binding->pile, groups, first, units);
+}
+
 cf_status cf_conditioner_bind(cf_conditioner *out, const cf_spec *spec, cf_binding *binding,
-                              const char *name, size_t inputs, size_t context, size_t outputs,
-                              bool zero_last) {
-    const cf_conditioner_methods *methods = cf_spec_type_of(spec)->methods;
+                              const char *name, cf_conditioner_sizes sizes, bool zero_last) {
     size_t mark;
-    *out = (cf_conditioner){.spec = spec, .inputs = inputs, .context = context, .outputs = outputs};
+    *out = (cf_conditioner){
+        .spec = spec, .inputs = sizes.inputs, .context = sizes.context, .outputs = sizes.outputs};
+    if (sizes.inputs + sizes.context > INT32_MAX || sizes.outputs > INT32_MAX)
+        return cf_fail(CF_INVALID, "%s: more than %d inputs or outputs",
+                       cf_spec_type_of(spec)->name, INT32_MAX);
+    CF_TRY(bind_groups(out, binding, sizes.groups));
     CF_TRY(cf_binding_enter(binding, name, -1, &mark));
-    cf_status status =
-        is_constant(out) ? bind_constant(out, binding) : methods->bind(out, binding, zero_last);
+    cf_status status = is_constant(out) ? bind_constant(out, binding)
+                                        : methods_of(out)->bind(out, binding, zero_last);
     cf_binding_leave(binding, mark);
     return status;
 }
 
 cf_value cf_conditioner_emit(const cf_conditioner *conditioner, cf_builder *b, cf_value x,
                              cf_value context) {
-    const cf_conditioner_methods *methods = cf_spec_type_of(conditioner->spec)->methods;
+    if (cf_builder_status(b) != CF_OK)
+        return CF_NO_VALUE;
     if (is_constant(conditioner)) {
         const constant_state *state = conditioner->state;
         return cf_parameter(b, state->offset, conditioner->outputs);
     }
     if (conditioner->inputs == 0)
         x = CF_NO_VALUE;
-    return methods->emit(conditioner, b, x, context);
+    bool plain = conditioner->output_groups.count == 1;
+    cf_value inputs = cf_concat(b, (cf_value[]){plain ? x : context, plain ? context : x}, 2);
+    cf_emission emission = {.end = conditioner->output_groups.count};
+    if (cf_alloc(&emission.seen, conditioner->dense_layers, sizeof *emission.seen) != CF_OK)
+        return cf_builder_fail(b, CF_NO_MEMORY, "no memory for a network");
+    cf_value out = methods_of(conditioner)->emit(conditioner, b, &emission, inputs, context);
+    cf_free(emission.seen);
+    return out;
+}
+
+cf_value cf_conditioner_emit_group(const cf_conditioner *conditioner, cf_builder *b, cf_value *seen,
+                                   size_t group, cf_value x, cf_value context) {
+    cf_emission emission = {.first = group, .end = group + 1, .seen = seen};
+    if (group > 0)
+        context = CF_NO_VALUE;
+    return methods_of(conditioner)
+        ->emit(conditioner, b, &emission, group > 0 ? x : context, context);
 }

@@ -1,36 +1,57 @@
 /* Conditioners: networks from the features that are kept, and the context, to the parameters of a
- * transform. */
+ * transform. Plain ones, or masked (nn/dense.h): then group g of the outputs depends on the first g
+ * features alone, and on the context.
+ */
 #ifndef CF_NN_CONDITIONER_H
 #define CF_NN_CONDITIONER_H
 
 #include "engine/program.h"
 #include "nn/binding.h"
+#include "nn/dense.h"
 
 typedef struct cf_conditioner cf_conditioner;
 
 typedef struct {
-    /* Declares the parameters and sets conditioner->state. The last layer starts at zero if
-     * `zero_last`. */
+    /* Declares the parameters and sets conditioner->state and dense_layers. The last layer starts
+     * at zero if `zero_last`. */
     cf_status (*bind)(cf_conditioner *conditioner, cf_binding *binding, bool zero_last);
-    /* Emits the outputs; x or context may be CF_NO_VALUE where it has no features. */
-    cf_value (*emit)(const cf_conditioner *conditioner, cf_builder *b, cf_value x,
-                     cf_value context);
+    /* Emits the outputs of some groups; x are the inputs of these groups, the context among them,
+     * and context the context if group 0 is one. Either may be CF_NO_VALUE. */
+    cf_value (*emit)(const cf_conditioner *conditioner, cf_builder *b, cf_emission *emission,
+                     cf_value x, cf_value context);
 } cf_conditioner_methods;
 
 struct cf_conditioner {
     const cf_spec *spec;
-    size_t inputs, context, outputs;
-    void *state; /* of its type, in the flow's pile */
+    size_t inputs, context, outputs; /* features */
+    cf_groups input_groups, output_groups;
+    void *state;         /* of its type, in the flow's pile */
+    size_t dense_layers; /* the network's */
 };
 
-/* Binds `spec` to its sizes under the name `name`. With no input at all (inputs = context = 0) the
- * outputs are learned constants, one parameter `name`.constant. */
-cf_status cf_conditioner_bind(cf_conditioner *out, const cf_spec *spec, cf_binding *binding,
-                              const char *name, size_t inputs, size_t context, size_t outputs,
-                              bool zero_last);
+typedef struct {
+    size_t inputs, context, outputs;
+    size_t groups; /* of outputs, of one size: inputs + 1, or 1 for a plain network */
+} cf_conditioner_sizes;
 
+/* Binds `spec` to its sizes under the name `name`. With no input at all (inputs = context = 0) the
+ * outputs are learned constants, one parameter `name`.constant. The columns of the first weight
+ * are a plain network's features, then its context; a masked one's context, then its features. */
+cf_status cf_conditioner_bind(cf_conditioner *out, const cf_spec *spec, cf_binding *binding,
+                              const char *name, cf_conditioner_sizes sizes, bool zero_last);
+
+/* All outputs. */
 cf_value cf_conditioner_emit(const cf_conditioner *conditioner, cf_builder *b, cf_value x,
                              cf_value context);
+
+/* Group `group` of a masked network's outputs, after those before it; x is feature group - 1, for
+ * group 0 CF_NO_VALUE. `seen` has an entry for each dense layer, CF_NO_VALUE before group 0. */
+cf_value cf_conditioner_emit_group(const cf_conditioner *conditioner, cf_builder *b, cf_value *seen,
+                                   size_t group, cf_value x, cf_value context);
+
+/* The groups of `units` hidden units. */
+cf_status cf_conditioner_hidden(const cf_conditioner *conditioner, cf_binding *binding,
+                                size_t units, cf_groups *out);
 
 extern const cf_spec_type cf_mlp_type, cf_residual_net_type;
 

@@ -10,23 +10,83 @@
  * what passes through, overfits small tables sooner. */
 static const double GAIN = 1.5;
 
+static cf_status new_groups(cf_groups *out, cf_pile *pile, size_t groups, uint32_t **end) {
+    CF_TRY(cf_pile_take(pile, end, groups, sizeof **end));
+    *out = (cf_groups){groups, *end};
+    return CF_OK;
+}
+
+cf_status cf_groups_spread(cf_groups *out, cf_pile *pile, size_t groups, size_t first,
+                           size_t units) {
+    uint32_t *end;
+    CF_TRY(new_groups(out, pile, groups, &end));
+    for (size_t g = first; g < groups; g++)
+        end[g] = (uint32_t)(units * (g - first + 1) / (groups - first));
+    return CF_OK;
+}
+
+cf_status cf_groups_each(cf_groups *out, cf_pile *pile, size_t groups, size_t first, size_t each) {
+    uint32_t *end;
+    CF_TRY(new_groups(out, pile, groups, &end));
+    for (size_t g = 0; g < groups; g++)
+        end[g] = (uint32_t)(first + g * each);
+    return CF_OK;
+}
+
+/* What the outputs see of the inputs. */
+static cf_status new_staircase(const cf_staircase **out, cf_pile *pile, cf_groups inputs,
+                               cf_groups outputs) {
+    cf_staircase *stairs;
+    uint32_t *end, *first, o = 0, k = 0;
+    CF_TRY(cf_pile_take(pile, &stairs, 1, sizeof *stairs));
+    *stairs = (cf_staircase){cf_groups_units(outputs), cf_groups_units(inputs), NULL, NULL};
+    CF_TRY(cf_pile_take(pile, &end, stairs->outputs, sizeof *end));
+    CF_TRY(cf_pile_take(pile, &first, stairs->inputs, sizeof *first));
+    for (size_t g = 0; g < inputs.count; g++) {
+        for (; k < inputs.end[g]; k++)
+            first[k] = o;
+        for (; o < outputs.end[g]; o++)
+            end[o] = k;
+    }
+    stairs->end = end;
+    stairs->first = first;
+    *out = stairs;
+    return CF_OK;
+}
+
 cf_status cf_dense_bind(cf_dense *out, cf_binding *binding, const char *name, long number,
-                        size_t inputs, size_t outputs, bool zero) {
-    size_t mark;
-    double unit = zero || inputs == 0 ? 0.0 : 1.0 / sqrt((double)inputs);
-    *out = (cf_dense){.inputs = inputs, .outputs = outputs};
+                        cf_groups inputs, cf_groups outputs, bool zero, size_t *dense_layers) {
+    size_t mark, columns = cf_groups_units(inputs), rows = cf_groups_units(outputs);
+    double unit = zero || columns == 0 ? 0.0 : 1.0 / sqrt((double)columns);
+    *out = (cf_dense){.number = (*dense_layers)++, .inputs = inputs, .outputs = outputs};
+    if (inputs.end[0] < columns)
+        CF_TRY(new_staircase(&out->staircase, binding->pile, inputs, outputs));
     CF_TRY(cf_binding_enter(binding, name, number, &mark));
-    cf_status status = cf_bind_parameter(binding, "weight", 2, (size_t[]){outputs, inputs},
-                                         GAIN * unit, &out->weight);
+    cf_status status =
+        cf_bind_matrix(binding, "weight", rows, columns, GAIN * unit,
+                       out->staircase != NULL ? out->staircase->end : NULL, &out->weight);
     if (status == CF_OK)
-        status = cf_bind_parameter(binding, "bias", 1, &outputs, unit, &out->bias);
+        status = cf_bind_parameter(binding, "bias", 1, &rows, unit, &out->bias);
     cf_binding_leave(binding, mark);
     return status;
 }
 
-cf_value cf_dense_emit(const cf_dense *dense, cf_builder *b, cf_value x) {
-    cf_value weight = cf_parameter(b, dense->weight, dense->outputs * dense->inputs);
-    return cf_matmul(b, weight, cf_parameter(b, dense->bias, dense->outputs), x, dense->outputs);
+cf_value cf_dense_emit(const cf_dense *dense, cf_builder *b, cf_emission *emission, cf_value x) {
+    size_t inputs = cf_groups_units(dense->inputs), outputs = cf_groups_units(dense->outputs);
+    size_t first = emission->first > 0 ? dense->outputs.end[emission->first - 1] : 0;
+    size_t count = dense->outputs.end[emission->end - 1] - first;
+    cf_value seen = cf_concat(b, (cf_value[]){emission->seen[dense->number], x}, 2);
+    emission->seen[dense->number] = seen;
+    if (count == 0 || cf_builder_status(b) != CF_OK)
+        return CF_NO_VALUE;
+    cf_value weight = cf_parameter(b, dense->weight, outputs * inputs);
+    cf_value bias = cf_slice(b, cf_parameter(b, dense->bias, outputs), first, count);
+    if (cf_is_none(seen))
+        return cf_broadcast(b, bias);
+    if (emission->end - emission->first == dense->outputs.count)
+        return cf_stairs_matmul(b, weight, bias, seen, outputs, dense->staircase);
+    cf_value block = cf_block(b, weight, inputs, first, count, cf_value_size(b, seen));
+    return cf_matmul(b, block, bias, seen, count);
 }
 
 static cf_value identity(cf_builder *b, cf_value x) {
@@ -46,6 +106,8 @@ const char *const cf_activation_names[] = {"relu", "leaky_relu", "tanh",    "elu
                                            "gelu", "softplus",   "sigmoid", "identity", NULL};
 
 cf_value cf_activation(cf_builder *b, const char *name, cf_value x) {
+    if (cf_is_none(x))
+        return x;
     for (size_t i = 0; cf_activation_names[i] != NULL; i++)
         if (strcmp(cf_activation_names[i], name) == 0)
             return functions[i](b, x);

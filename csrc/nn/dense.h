@@ -1,26 +1,60 @@
-/* One dense layer, W x + bias, and the activations that stand between two. */
+/* One dense layer, W x + bias, and the activations that stand between two.
+ *
+ * Units come in groups, in order: an output of group g reads the inputs of the groups up to g. A
+ * plain network is one group. The masked network of an autoregressive layer has one a feature (MADE
+ * with the hidden units sorted by degree: Germain et al. 2015, arXiv:1502.03509), which can be
+ * emitted all at once or one after the other.
+ */
 #ifndef CF_NN_DENSE_H
 #define CF_NN_DENSE_H
 
 #include "engine/program.h"
 #include "nn/binding.h"
+#include "simd/matmul.h"
 
 typedef struct {
-    size_t inputs, outputs, weight, bias;
+    size_t count;
+    const uint32_t *end; /* of `count` groups: units before end[g] are of the groups up to g */
+} cf_groups;
+
+/* Units spread evenly over the groups from `first` on, the last among them. */
+cf_status cf_groups_spread(cf_groups *out, cf_pile *pile, size_t groups, size_t first,
+                           size_t units);
+
+/* `first` units of group 0 and `each` of every other. */
+cf_status cf_groups_each(cf_groups *out, cf_pile *pile, size_t groups, size_t first, size_t each);
+
+static inline size_t cf_groups_units(cf_groups groups) {
+    return groups.end[groups.count - 1];
+}
+
+typedef struct {
+    size_t number; /* of the dense layers of a network */
+    size_t weight, bias;
+    cf_groups inputs, outputs;
+    const cf_staircase *staircase; /* NULL if group 0 reads all */
 } cf_dense;
 
-/* Declares `name`.weight [outputs, inputs] and `name`.bias [outputs]; number < 0: none in the name.
- * The weights start uniform on +-1.5/sqrt(inputs), the bias on +-1/sqrt(inputs), or both at zero.
- */
-cf_status cf_dense_bind(cf_dense *out, cf_binding *binding, const char *name, long number,
-                        size_t inputs, size_t outputs, bool zero);
+/* What is emitted of a network: groups [first, end), one or all. */
+typedef struct {
+    size_t first, end;
+    cf_value *seen; /* by dense layer: its inputs so far, at first CF_NO_VALUE */
+} cf_emission;
 
-cf_value cf_dense_emit(const cf_dense *dense, cf_builder *b, cf_value x);
+/* Declares `name`.weight [outputs, inputs] and `name`.bias [outputs]; number < 0: none in the name.
+ * The weights start uniform on +-1.5/sqrt(inputs), the bias on +-1/sqrt(inputs), or both at zero;
+ * weights outside the staircase start at 0 and have gradient 0. *dense_layers counts. */
+cf_status cf_dense_bind(cf_dense *out, cf_binding *binding, const char *name, long number,
+                        cf_groups inputs, cf_groups outputs, bool zero, size_t *dense_layers);
+
+/* The outputs of the emission's groups; x are the inputs of the same, as context CF_NO_VALUE if
+ * there are none. CF_NO_VALUE if there is no output. */
+cf_value cf_dense_emit(const cf_dense *dense, cf_builder *b, cf_emission *emission, cf_value x);
 
 /* The names that options called "activation" take, ending in NULL. */
 extern const char *const cf_activation_names[];
 
-/* The activation of that name. */
+/* The activation of that name, of nothing if x is CF_NO_VALUE. */
 cf_value cf_activation(cf_builder *b, const char *name, cf_value x);
 
 #endif

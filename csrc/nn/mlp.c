@@ -11,7 +11,7 @@ typedef struct {
 
 static cf_status bind(cf_conditioner *conditioner, cf_binding *binding, bool zero_last) {
     const cf_setting *hidden = cf_spec_get(conditioner->spec, "hidden");
-    size_t inputs = conditioner->inputs + conditioner->context;
+    cf_groups inputs = conditioner->input_groups;
     mlp_state *state;
     CF_TRY(cf_pile_take(binding->pile, &state, 1, sizeof *state));
     CF_TRY(cf_pile_take(binding->pile, &state->dense, hidden->count + 1, sizeof *state->dense));
@@ -19,23 +19,27 @@ static cf_status bind(cf_conditioner *conditioner, cf_binding *binding, bool zer
     state->layers = hidden->count + 1;
     for (size_t i = 0; i < state->layers; i++) {
         bool last = i == hidden->count;
-        size_t outputs = last ? conditioner->outputs : (size_t)hidden->integers[i];
+        cf_groups outputs = conditioner->output_groups;
+        if (!last)
+            CF_TRY(
+                cf_conditioner_hidden(conditioner, binding, (size_t)hidden->integers[i], &outputs));
         CF_TRY(cf_dense_bind(&state->dense[i], binding, "linear", (long)i, inputs, outputs,
-                             last && zero_last));
+                             last && zero_last, &conditioner->dense_layers));
         inputs = outputs;
     }
     return CF_OK;
 }
 
-static cf_value emit(const cf_conditioner *conditioner, cf_builder *b, cf_value x,
-                     cf_value context) {
+static cf_value emit(const cf_conditioner *conditioner, cf_builder *b, cf_emission *emission,
+                     cf_value x, cf_value context) {
     const mlp_state *state = conditioner->state;
     const char *activation = cf_spec_string(conditioner->spec, "activation");
-    cf_value h = cf_concat(b, (cf_value[]){x, context}, 2);
+    cf_value h = x;
+    (void)context;
     for (size_t i = 0; i < state->layers; i++) {
         if (i > 0)
             h = cf_activation(b, activation, h);
-        h = cf_dense_emit(&state->dense[i], b, h);
+        h = cf_dense_emit(&state->dense[i], b, emission, h);
     }
     h = cf_activation(b, cf_spec_string(conditioner->spec, "output_activation"), h);
     double multiplier = cf_spec_real(conditioner->spec, "output_multiplier");
@@ -78,7 +82,9 @@ const cf_spec_type cf_mlp_type = {
     .name = "MLP",
     .role = "conditioner",
     .doc = "Multilayer perceptron: dense layers with an activation between them.\n\n"
-           "It reads the kept features followed by the context. Weights start uniform on\n"
+           "It reads the kept features followed by the context; in an `Autoregressive` layer, "
+           "masked, the\n"
+           "context followed by the features in the layer's order. Weights start uniform on\n"
            "+-1.5/sqrt(inputs) and biases on +-1/sqrt(inputs); the last layer of a coupling's "
            "conditioner\n"
            "starts at zero, so that the new coupling is the identity.",

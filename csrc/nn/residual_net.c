@@ -1,61 +1,101 @@
 /* The residual network of neural spline flows (Durkan et al. 2019, arXiv:1906.04032, appendix B.1):
- * pre-activation blocks of two dense layers, each block gated by the context where there is one. */
+ * pre-activation blocks of two dense layers, into each of which the context comes where there is
+ * one. */
 #include "nn/conditioner.h"
 #include "nn/dense.h"
+
+#include <string.h>
+
 #include "ops/ops.h"
 
 typedef struct {
-    cf_dense first, second, gate;
+    cf_dense first, second, context;
 } block;
 
 typedef struct {
-    cf_dense initial, final;
+    cf_dense initial, context, final;
+    bool gated; /* rather than added */
     size_t blocks;
     block *block;
 } residual_state;
 
-static cf_status bind_block(block *out, cf_binding *binding, size_t number, size_t hidden,
-                            size_t context) {
+/* What all dense layers of one network are bound with. */
+typedef struct {
+    cf_binding *binding;
+    cf_groups context, hidden;
+    size_t *dense_layers;
+} sizes;
+
+static cf_status bind_context(cf_dense *out, const sizes *s) {
+    return cf_dense_bind(out, s->binding, "context", -1, s->context, s->hidden, false,
+                         s->dense_layers);
+}
+
+static cf_status bind_block(block *out, const sizes *s, size_t number) {
     size_t mark;
-    CF_TRY(cf_binding_enter(binding, "block", (long)number, &mark));
-    cf_status status = cf_dense_bind(&out->first, binding, "linear", 0, hidden, hidden, false);
+    CF_TRY(cf_binding_enter(s->binding, "block", (long)number, &mark));
+    cf_status status = cf_dense_bind(&out->first, s->binding, "linear", 0, s->hidden, s->hidden,
+                                     false, s->dense_layers);
     if (status == CF_OK)
-        status = cf_dense_bind(&out->second, binding, "linear", 1, hidden, hidden, false);
-    if (status == CF_OK && context > 0)
-        status = cf_dense_bind(&out->gate, binding, "context", -1, context, hidden, false);
-    cf_binding_leave(binding, mark);
+        status = cf_dense_bind(&out->second, s->binding, "linear", 1, s->hidden, s->hidden, false,
+                               s->dense_layers);
+    if (status == CF_OK && cf_groups_units(s->context) > 0)
+        status = bind_context(&out->context, s);
+    cf_binding_leave(s->binding, mark);
     return status;
 }
 
 static cf_status bind(cf_conditioner *conditioner, cf_binding *binding, bool zero_last) {
-    size_t hidden = (size_t)cf_spec_int(conditioner->spec, "hidden");
+    size_t groups = conditioner->output_groups.count;
     residual_state *state;
+    sizes s = {.binding = binding, .dense_layers = &conditioner->dense_layers};
     CF_TRY(cf_pile_take(binding->pile, &state, 1, sizeof *state));
     conditioner->state = state;
+    state->gated = strcmp(cf_spec_string(conditioner->spec, "context"), "gate") == 0;
     state->blocks = (size_t)cf_spec_int(conditioner->spec, "blocks");
     CF_TRY(cf_pile_take(binding->pile, &state->block, state->blocks, sizeof *state->block));
-    CF_TRY(cf_dense_bind(&state->initial, binding, "initial", -1,
-                         conditioner->inputs + conditioner->context, hidden, false));
+    CF_TRY(cf_groups_each(&s.context, binding->pile, groups, conditioner->context, 0));
+    CF_TRY(cf_conditioner_hidden(conditioner, binding,
+                                 (size_t)cf_spec_int(conditioner->spec, "hidden"), &s.hidden));
+    CF_TRY(cf_dense_bind(&state->initial, binding, "initial", -1, conditioner->input_groups,
+                         s.hidden, false, s.dense_layers));
+    if (!state->gated && conditioner->context > 0)
+        CF_TRY(bind_context(&state->context, &s));
     for (size_t i = 0; i < state->blocks; i++)
-        CF_TRY(bind_block(&state->block[i], binding, i, hidden, conditioner->context));
-    return cf_dense_bind(&state->final, binding, "final", -1, hidden, conditioner->outputs,
-                         zero_last);
+        CF_TRY(bind_block(&state->block[i], &s, i));
+    return cf_dense_bind(&state->final, binding, "final", -1, s.hidden, conditioner->output_groups,
+                         zero_last, s.dense_layers);
 }
 
-static cf_value emit(const cf_conditioner *conditioner, cf_builder *b, cf_value x,
-                     cf_value context) {
+static cf_value emit_block(const cf_conditioner *conditioner, const block *k, cf_builder *b,
+                           cf_emission *emission, cf_value h, cf_value context) {
     const residual_state *state = conditioner->state;
     const char *activation = cf_spec_string(conditioner->spec, "activation");
-    cf_value h = cf_dense_emit(&state->initial, b, cf_concat(b, (cf_value[]){x, context}, 2));
-    for (size_t i = 0; i < state->blocks; i++) {
-        const block *k = &state->block[i];
-        cf_value t = cf_dense_emit(&k->first, b, cf_activation(b, activation, h));
-        t = cf_dense_emit(&k->second, b, cf_activation(b, activation, t));
-        if (conditioner->context > 0)
-            t = cf_multiply(b, t, cf_sigmoid(b, cf_dense_emit(&k->gate, b, context)));
-        h = cf_add(b, h, t);
+    cf_value t = cf_dense_emit(&k->first, b, emission, cf_activation(b, activation, h)), c;
+    if (conditioner->context > 0)
+        c = cf_dense_emit(&k->context, b, emission, context);
+    if (cf_is_none(h)) /* no hidden unit in these groups */
+        return h;
+    if (conditioner->context > 0 && !state->gated)
+        t = cf_add(b, t, c);
+    t = cf_dense_emit(&k->second, b, emission, cf_activation(b, activation, t));
+    if (conditioner->context > 0 && state->gated)
+        t = cf_multiply(b, t, cf_sigmoid(b, c));
+    return cf_add(b, h, t);
+}
+
+static cf_value emit(const cf_conditioner *conditioner, cf_builder *b, cf_emission *emission,
+                     cf_value x, cf_value context) {
+    const residual_state *state = conditioner->state;
+    const char *activation = cf_spec_string(conditioner->spec, "activation");
+    cf_value h = cf_dense_emit(&state->initial, b, emission, x);
+    if (conditioner->context > 0 && !state->gated) {
+        cf_value c = cf_dense_emit(&state->context, b, emission, context);
+        h = cf_is_none(h) ? h : cf_add(b, h, cf_activation(b, activation, c));
     }
-    return cf_dense_emit(&state->final, b, h);
+    for (size_t i = 0; i < state->blocks; i++)
+        h = emit_block(conditioner, &state->block[i], b, emission, h, context);
+    return cf_dense_emit(&state->final, b, emission, h);
 }
 
 static cf_status check(const cf_spec *spec) {
@@ -71,6 +111,8 @@ static cf_status check(const cf_spec *spec) {
 
 static const cf_conditioner_methods methods = {bind, emit};
 
+static const char *const context_modes[] = {"gate", "add", NULL};
+
 static const cf_option options[] = {
     {.name = "hidden",
      .kinds = CF_OPTION_INT,
@@ -85,18 +127,25 @@ static const cf_option options[] = {
      .fallback = CF_DEFAULT_STRING("relu"),
      .choices = cf_activation_names,
      .doc = "The nonlinearity before each dense layer of a block."},
+    {.name = "context",
+     .kinds = CF_OPTION_STRING,
+     .fallback = CF_DEFAULT_STRING("gate"),
+     .choices = context_modes,
+     .doc = "How the context comes into a block: ``'gate'`` or ``'add'``."},
 };
 
 const cf_spec_type cf_residual_net_type = {
     .name = "ResidualNet",
     .role = "conditioner",
-    .doc = "Residual network with pre-activation blocks, gated by the context.\n\n"
-           "``h = initial([x, context])``; in each block\n"
-           "``h = h + linear1(act(linear0(act(h)))) * sigmoid(gate(context))``, without the gate "
-           "where\n"
-           "there is no context; ``final(h)``.\n\n"
-           "References\n----------\n"
-           "Durkan et al. 2019, Neural Spline Flows, arXiv:1906.04032, appendix B.1.",
+    .doc =
+        "Residual network with pre-activation blocks.\n\n"
+        "``h = initial([x, context])``; in each block\n"
+        "``h = h + linear1(act(linear0(act(h)))) * sigmoid(context(c))``, with ``context='add'``\n"
+        "``h = h + linear1(act(linear0(act(h)) + context(c)))`` and in the beginning\n"
+        "``h = initial([x, c]) + act(context(c))``; without these terms where there is no\n"
+        "context; ``final(h)``. In an `Autoregressive` layer it is masked.\n\n"
+        "References\n----------\n"
+        "Durkan et al. 2019, Neural Spline Flows, arXiv:1906.04032, appendix B.1.",
     .options = options,
     .option_count = sizeof options / sizeof *options,
     .check = check,

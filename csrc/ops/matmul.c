@@ -1,5 +1,6 @@
 /* y = W x + bias, or y = W^T x: operands x, W and, if there is one, the bias. integer[0]:
- * transposed. */
+ * transposed; integer[1]: from one row of W to the next; data: W's staircase, or NULL. */
+#include "base/memory.h"
 #include "ops/elementwise.h"
 #include "ops/rows.h"
 #include "simd/matmul.h"
@@ -7,13 +8,15 @@
 static void matmul_rule(cf_builder *b, const cf_node *node, cf_value out, cf_value dout,
                         const bool *needed, cf_value *dx) {
     cf_value x = node->operand[0], weight = node->operand[1];
+    const cf_staircase *stairs = node->attributes.data;
     bool transposed = node->attributes.integer[0] != 0;
     (void)out;
-    if (needed[0])
-        dx[0] = transposed ? cf_matmul(b, weight, CF_NO_VALUE, dout, node->operand_size[0])
-                           : cf_matmul_transposed(b, weight, dout, node->operand_size[0]);
+    if (needed[0] && transposed)
+        dx[0] = cf_stairs_matmul(b, weight, CF_NO_VALUE, dout, node->operand_size[0], stairs);
+    else if (needed[0])
+        dx[0] = cf_stairs_matmul_transposed(b, weight, dout, node->operand_size[0], stairs);
     if (needed[1])
-        dx[1] = transposed ? cf_outer_sum_rows(b, x, dout) : cf_outer_sum_rows(b, dout, x);
+        dx[1] = cf_stairs_outer_sum_rows(b, transposed ? x : dout, transposed ? dout : x, stairs);
     if (node->operands > 2 && needed[2])
         dx[2] = cf_sum_rows(b, dout);
 }
@@ -21,14 +24,18 @@ static void matmul_rule(cf_builder *b, const cf_node *node, cf_value out, cf_val
 static void matmul(const cf_call *call) {
     const cf_step *step = call->step;
     const cf_node *node = step->node;
+    const cf_staircase *stairs = node->attributes.data;
     bool transposed = node->attributes.integer[0] != 0;
+    size_t row_step = (size_t)node->attributes.integer[1];
     bool relu = step->epilogue != NULL && step->epilogue->node->op == &cf_relu_op;
     cf_linear_args args = {.outputs = node->size,
                            .inputs = step->operand[0].size,
                            .lanes = call->lanes,
                            .weight = cf_operand_base(call, 1),
-                           .output_stride = transposed ? 1 : step->operand[0].size,
-                           .input_stride = transposed ? node->size : 1,
+                           .output_stride = transposed ? 1 : row_step,
+                           .input_stride = transposed ? row_step : 1,
+                           .begin = stairs != NULL && transposed ? stairs->first : NULL,
+                           .end = stairs != NULL && !transposed ? stairs->end : NULL,
                            .bias = node->operands > 2 ? cf_operand_base(call, 2) : NULL,
                            .x = call->base[CF_SPACE_TILE],
                            .x_rows = step->operand[0].rows,
@@ -47,29 +54,77 @@ static const cf_op matmul_op = {
     .gradient = matmul_rule,
 };
 
+/* From one of `rows` rows to the next if the view is one of equally spaced rows, else 0. */
+static size_t row_step(const cf_builder *b, cf_value matrix, size_t rows) {
+    size_t count, columns = cf_value_size(b, matrix) / (rows > 0 ? rows : 1);
+    const cf_segment *s = cf_segments(b, matrix, &count);
+    if (count == 1 && (s->stride == 1 || s->count == 1))
+        return columns;
+    if (count == 1)
+        return columns == 1 && s->stride > 0 ? (size_t)s->stride : 0;
+    if (count != rows || s[1].first < s->first)
+        return 0;
+    size_t step = s[1].first - s->first;
+    for (size_t i = 0; i < rows; i++)
+        if (s[i].node != s->node || s[i].count != columns || s[i].first != s->first + i * step ||
+            (s[i].stride != 1 && columns > 1))
+            return 0;
+    return step;
+}
+
 static cf_value emit(cf_builder *b, cf_value weight, cf_value bias, cf_value x, size_t outputs,
-                     bool transposed) {
+                     bool transposed, const cf_staircase *stairs) {
     if (cf_builder_status(b) != CF_OK)
         return CF_NO_VALUE;
     size_t inputs = cf_value_size(b, x), weights = cf_value_size(b, weight);
+    size_t rows = transposed ? inputs : outputs, columns = transposed ? outputs : inputs;
     if (weights / (outputs > 0 ? outputs : 1) != inputs || weights != outputs * inputs)
         return cf_builder_fail(b, CF_INVALID,
                                "a matrix of %zu numbers cannot take %zu features to %zu", weights,
                                inputs, outputs);
+    if (stairs != NULL && (stairs->outputs != rows || stairs->inputs != columns))
+        return cf_builder_fail(b, CF_INVALID, "a staircase of %zu by %zu in a matrix of %zu by %zu",
+                               stairs->outputs, stairs->inputs, rows, columns);
     if (!cf_is_none(bias) && cf_value_size(b, bias) != outputs)
         return cf_builder_fail(b, CF_INVALID, "a bias of %zu numbers beside %zu outputs",
                                cf_value_size(b, bias), outputs);
-    cf_value operands[3] = {x, cf_contiguous(b, weight), CF_NO_VALUE};
+    size_t step = row_step(b, weight, rows);
+    cf_value operands[3] = {x, step > 0 ? weight : cf_contiguous(b, weight), CF_NO_VALUE};
     if (!cf_is_none(bias))
         operands[2] = cf_contiguous(b, bias);
-    cf_attributes attributes = {.integer = {transposed}};
+    cf_attributes attributes = {.integer = {transposed, (int64_t)(step > 0 ? step : columns)},
+                                .data = stairs};
     return cf_emit(b, &matmul_op, CF_ROW, outputs, cf_is_none(bias) ? 2 : 3, operands, &attributes);
 }
 
 cf_value cf_matmul(cf_builder *b, cf_value weight, cf_value bias, cf_value x, size_t outputs) {
-    return emit(b, weight, bias, x, outputs, false);
+    return emit(b, weight, bias, x, outputs, false, NULL);
 }
 
 cf_value cf_matmul_transposed(cf_builder *b, cf_value weight, cf_value x, size_t outputs) {
-    return emit(b, weight, CF_NO_VALUE, x, outputs, true);
+    return emit(b, weight, CF_NO_VALUE, x, outputs, true, NULL);
+}
+
+cf_value cf_stairs_matmul(cf_builder *b, cf_value weight, cf_value bias, cf_value x, size_t outputs,
+                          const cf_staircase *staircase) {
+    return emit(b, weight, bias, x, outputs, false, staircase);
+}
+
+cf_value cf_stairs_matmul_transposed(cf_builder *b, cf_value weight, cf_value x, size_t outputs,
+                                     const cf_staircase *staircase) {
+    return emit(b, weight, CF_NO_VALUE, x, outputs, true, staircase);
+}
+
+cf_value cf_block(cf_builder *b, cf_value matrix, size_t row_size, size_t row, size_t rows,
+                  size_t columns) {
+    cf_value *parts, block;
+    if (cf_builder_status(b) != CF_OK)
+        return CF_NO_VALUE;
+    if (cf_alloc(&parts, rows, sizeof *parts) != CF_OK)
+        return cf_builder_fail(b, CF_NO_MEMORY, "no memory for a view of a matrix");
+    for (size_t i = 0; i < rows; i++)
+        parts[i] = cf_slice(b, matrix, (row + i) * row_size, columns);
+    block = cf_concat(b, parts, rows);
+    cf_free(parts);
+    return block;
 }

@@ -8,6 +8,7 @@
 
 #include "engine/intrinsics.h"
 #include "engine/program.h"
+#include "simd/matmul.h"
 
 /* --- inputs and outputs
  * ------------------------------------------------------------------------------------- */
@@ -52,6 +53,15 @@ cf_value cf_sum_rows(cf_builder *b, cf_value x);
  * columns. */
 cf_value cf_outer_sum_rows(cf_builder *b, cf_value x, cf_value y);
 
+/* The same with zeros outside a staircase. */
+cf_value cf_stairs_outer_sum_rows(cf_builder *b, cf_value x, cf_value y,
+                                  const cf_staircase *staircase);
+
+/* Rows [row, row + rows) and columns [0, columns) of a shared matrix of rows of `row_size`: a view
+ * that the matrix products take as it is. */
+cf_value cf_block(cf_builder *b, cf_value matrix, size_t row_size, size_t row, size_t rows,
+                  size_t columns);
+
 /* Random numbers of the run's seed and rows; `stream` tells one op's numbers from another's. */
 cf_value cf_random_normal_rows(cf_builder *b, size_t features, uint32_t stream);
 cf_value cf_random_uniform_rows(cf_builder *b, size_t features, uint32_t stream);
@@ -65,6 +75,13 @@ cf_value cf_matmul(cf_builder *b, cf_value weight, cf_value bias, cf_value x, si
 
 /* W^T x. */
 cf_value cf_matmul_transposed(cf_builder *b, cf_value weight, cf_value x, size_t outputs);
+
+/* The same with a W that is 0 outside a staircase, which outlives the program; with NULL, as above.
+ * What W holds there is not read. */
+cf_value cf_stairs_matmul(cf_builder *b, cf_value weight, cf_value bias, cf_value x, size_t outputs,
+                          const cf_staircase *staircase);
+cf_value cf_stairs_matmul_transposed(cf_builder *b, cf_value weight, cf_value x, size_t outputs,
+                                     const cf_staircase *staircase);
 
 /* One triangle of a shared square matrix, zeros in the other, and on the diagonal the numbers
  * given, or `number`. */

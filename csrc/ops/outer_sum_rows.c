@@ -1,15 +1,18 @@
 /* The sum over rows of x y^T, the gradient of a matrix: one of x and y is a cotangent, 0 in lanes
- * beyond the last row. */
+ * beyond the last row. data: the staircase outside of which it is 0, or NULL. */
 #include "ops/rows.h"
 #include "simd/matmul.h"
 
 static void outer_sum_rule(cf_builder *b, const cf_node *node, cf_value out, cf_value dout,
                            const bool *needed, cf_value *dx) {
+    const cf_staircase *stairs = node->attributes.data;
     (void)out;
     if (needed[0])
-        dx[0] = cf_matmul(b, dout, CF_NO_VALUE, node->operand[1], node->operand_size[0]);
+        dx[0] =
+            cf_stairs_matmul(b, dout, CF_NO_VALUE, node->operand[1], node->operand_size[0], stairs);
     if (needed[1])
-        dx[1] = cf_matmul_transposed(b, dout, node->operand[0], node->operand_size[1]);
+        dx[1] =
+            cf_stairs_matmul_transposed(b, dout, node->operand[0], node->operand_size[1], stairs);
 }
 
 static size_t outer_sum_scratch(const cf_node *node, size_t lanes, cf_dtype dtype) {
@@ -29,7 +32,8 @@ static void outer_sum(const cf_call *call) {
                               .x_rows = y->rows,
                               .dw = call->out,
                               .scratch = call->scratch,
-                              .accumulate = call->accumulate};
+                              .accumulate = call->accumulate,
+                              .staircase = call->step->node->attributes.data};
     cf_outer_sum[call->level][call->dtype](&args);
 }
 
@@ -42,9 +46,15 @@ static const cf_op outer_sum_op = {
 };
 
 cf_value cf_outer_sum_rows(cf_builder *b, cf_value x, cf_value y) {
+    return cf_stairs_outer_sum_rows(b, x, y, NULL);
+}
+
+cf_value cf_stairs_outer_sum_rows(cf_builder *b, cf_value x, cf_value y,
+                                  const cf_staircase *staircase) {
     size_t size;
     if (cf_builder_status(b) != CF_OK)
         return CF_NO_VALUE;
     size = cf_value_size(b, x) * cf_value_size(b, y); /* both below 2^31 */
-    return cf_emit(b, &outer_sum_op, CF_SHARED, size, 2, (cf_value[]){x, y}, NULL);
+    cf_attributes attributes = {.data = staircase};
+    return cf_emit(b, &outer_sum_op, CF_SHARED, size, 2, (cf_value[]){x, y}, &attributes);
 }

@@ -20,10 +20,20 @@
 typedef void (*cf_epilogue)(const void *context, size_t first, size_t count, size_t lane,
                             size_t width);
 
+/* A staircase: output o takes the inputs before end[o] only, which ascends with o; input k goes to
+ * the outputs from first[k] on. The numbers of a matrix outside are not read. */
+typedef struct {
+    size_t outputs, inputs;
+    const uint32_t *end;   /* by output, at most `inputs` */
+    const uint32_t *first; /* by input: the first o with end[o] > k, or `outputs` */
+} cf_staircase;
+
 typedef struct {
     size_t outputs, inputs, lanes;
     const void *weight;                 /* w(o, k) = weight[o * output_stride + k * input_stride] */
     size_t output_stride, input_stride; /* one of them is 1 */
+    const uint32_t *begin, *end;        /* by output, ascending: the inputs from begin to before */
+                                        /* end alone; or NULL, for all */
     const void *bias;                   /* outputs reals, or NULL */
     const void *x;                      /* base of the inputs */
     const uint32_t *x_rows;             /* inputs row numbers */
@@ -45,6 +55,7 @@ typedef struct {
     void *dw;                         /* outputs x inputs, row-major */
     void *scratch;                    /* cf_outer_sum_scratch() bytes, aligned to CF_ALIGNMENT */
     bool accumulate;                  /* dw += rather than dw = */
+    const cf_staircase *staircase;    /* outside of which dw is 0; or NULL */
 } cf_outer_sum_args;
 
 /* dw[o][k] (+)= sum_r dy[o][r] x[k][r] over the lanes r of all slices, in ascending order. */

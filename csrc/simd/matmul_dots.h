@@ -70,7 +70,7 @@ CF_INLINE void CF_FN(dot_block)(const int rows, const int columns, const cf_oute
 
 /* Columns from k on, as many as a block has. */
 CF_INLINE void CF_FN(dot_columns)(const int columns, const cf_outer_sum_args *a, size_t k) {
-    size_t o = 0;
+    size_t o = CF_FN(first_output)(a, k);
     for (; a->outputs - o >= DOT_ROWS; o += DOT_ROWS)
         CF_FN(dot_block)(DOT_ROWS, columns, a, o, k);
     for (; a->outputs - o >= 2; o += 2)

@@ -32,13 +32,24 @@ const cf_linear_kernel cf_linear[CF_SIMD_LEVELS][CF_DTYPES] = CF_VERSIONS(linear
 #define PANEL_FORMS
 /* Whether input_step or output_step is 1, and for the latter whether y holds sums already.
  * Constants where they are used: the compiler then finds the best addresses. */
-enum { BY_INPUT, BY_OUTPUT, BY_OUTPUT_CONTINUED };
+enum {
+    BY_INPUT,
+    BY_OUTPUT,
+    BY_OUTPUT_CONTINUED,
+    STAIRS_BY_INPUT,
+    STAIRS_BY_OUTPUT,
+    STAIRS_BY_OUTPUT_CONTINUED
+};
+#define STAIRS(form) ((form) >= STAIRS_BY_INPUT)
+#define IS_BY_INPUT(form) ((form) % STAIRS_BY_INPUT == BY_INPUT)
+#define IS_CONTINUED(form) ((form) % STAIRS_BY_INPUT == BY_OUTPUT_CONTINUED)
 #endif
 
 /* All outputs for some vectors of lanes; x and y point at the first lane. */
 typedef struct {
     const real *weight, *bias, *x;
-    const uint32_t *x_rows;
+    const uint32_t *x_rows, *begin, *end; /* the last two are NULL in the full forms */
+    size_t before;                        /* inputs of earlier passes */
     real *y;
     size_t inputs, output_step, input_step, bias_step;
     int log_lanes;
@@ -48,11 +59,40 @@ typedef struct {
 /* Outputs [first, end) of a panel. */
 typedef void (*panel_kernel)(const panel *given, size_t first, size_t end);
 
+/* The limit of output o among the inputs of this pass; `limits` may be NULL. */
+static inline size_t CF_FN(limit)(const panel *p, const uint32_t *limits, size_t o,
+                                  size_t otherwise) {
+    if (limits == NULL)
+        return otherwise;
+    size_t limit = limits[o] > p->before ? limits[o] - p->before : 0;
+    return limit < p->inputs ? limit : p->inputs;
+}
+
+/* Adds the products of the inputs [k, stop), of which some outputs from o on take no part. */
+CF_INLINE void CF_FN(add_stairs)(const int rows, const int vectors, block_sums sum,
+                                 const real *const *w, size_t input_step, const panel *p, size_t o,
+                                 size_t k, size_t stop) {
+    for (; k < stop; k++) {
+        real factor[MAX_BLOCK_ROWS];
+        const real *factors[MAX_BLOCK_ROWS];
+#pragma GCC unroll 8
+        for (int i = 0; i < rows; i++) {
+            size_t row = o + (size_t)i;
+            bool inside = k >= CF_FN(limit)(p, p->begin, row, 0) &&
+                          k < CF_FN(limit)(p, p->end, row, p->inputs);
+            factor[i] = inside ? w[i][k * input_step] : 0;
+            factors[i] = &factor[i];
+        }
+        CF_FN(add_products)
+        (rows, vectors, sum, factors, 0, p->x + ((size_t)p->x_rows[k] << p->log_lanes));
+    }
+}
+
 /* Outputs [o, o + rows). */
 CF_INLINE void CF_FN(block)(const int rows, const int vectors, const int form, const panel *p,
                             size_t o) {
-    const size_t output_step = form == BY_INPUT ? p->output_step : 1;
-    const size_t input_step = form == BY_INPUT ? 1 : p->input_step;
+    const size_t output_step = IS_BY_INPUT(form) ? p->output_step : 1;
+    const size_t input_step = IS_BY_INPUT(form) ? 1 : p->input_step;
     const real *w[MAX_BLOCK_ROWS];
     real *y = p->y + (o << p->log_lanes);
     block_sums sum;
@@ -61,26 +101,35 @@ CF_INLINE void CF_FN(block)(const int rows, const int vectors, const int form, c
         w[i] = p->weight + (o + (size_t)i) * output_step;
 #pragma GCC unroll 4
         for (int j = 0; j < vectors; j++)
-            sum[i][j] = form == BY_OUTPUT_CONTINUED
-                            ? v_load(y + ((size_t)i << p->log_lanes) + j * (int)VL)
-                            : v_set1(p->bias[(o + (size_t)i) * p->bias_step]);
+            sum[i][j] = IS_CONTINUED(form) ? v_load(y + ((size_t)i << p->log_lanes) + j * (int)VL)
+                                           : v_set1(p->bias[(o + (size_t)i) * p->bias_step]);
     }
 #define INPUT(k)                                                                                   \
     CF_FN(add_products)                                                                            \
     (rows, vectors, sum, w, (k)*input_step, p->x + ((size_t)p->x_rows[k] << p->log_lanes))
     /* Weights come from afar: those of the next block are asked for in good time. */
-    const real *ahead = form == BY_INPUT ? w[rows - 1] + output_step : w[0] + LINE;
-    size_t k = 0;
-    for (; k + 2 <= p->inputs; k += 2) {
+    const real *ahead = IS_BY_INPUT(form) ? w[rows - 1] + output_step : w[0] + LINE;
+    size_t k = 0, stop = p->inputs, end = stop;
+    if (STAIRS(form)) { /* ascending limits: those of the first and the last row bound the others */
+        size_t last = o + (size_t)rows - 1;
+        size_t start = CF_FN(limit)(p, p->begin, o, 0);
+        k = CF_FN(limit)(p, p->begin, last, 0);
+        stop = CF_FN(limit)(p, p->end, o, stop);
+        end = CF_FN(limit)(p, p->end, last, end);
+        CF_FN(add_stairs)(rows, vectors, sum, w, input_step, p, o, start, k);
+    }
+    for (; k + 2 <= stop; k += 2) {
         INPUT(k);
         INPUT(k + 1);
-        CF_FN(prefetch)(ahead, form == BY_INPUT ? k * (LINE / 2) : k * input_step);
-        if (form != BY_INPUT)
+        CF_FN(prefetch)(ahead, IS_BY_INPUT(form) ? k * (LINE / 2) : k * input_step);
+        if (!IS_BY_INPUT(form))
             CF_FN(prefetch)(ahead, (k + 1) * input_step);
     }
-    if (k < p->inputs)
+    if (k < stop)
         INPUT(k);
 #undef INPUT
+    if (STAIRS(form))
+        CF_FN(add_stairs)(rows, vectors, sum, w, input_step, p, o, stop, end);
     if (p->relu)
 #pragma GCC unroll 8
         for (int i = 0; i < rows; i++)
@@ -121,15 +170,24 @@ CF_INLINE void CF_FN(outputs)(const int vectors, const int form, const panel *p,
     static void CF_FN(name)(const panel *p, size_t first, size_t end) {                            \
         CF_FN(outputs)(vectors, form, p, first, end);                                              \
     }
-PANEL_KERNEL(full, BLOCK_VECTORS, BY_INPUT)
-PANEL_KERNEL(full_by_output, BLOCK_VECTORS, BY_OUTPUT)
+#define PANEL_KERNELS(name, vectors)                                                               \
+    PANEL_KERNEL(name, vectors, BY_INPUT)                                                          \
+    PANEL_KERNEL(name##_by_output, vectors, BY_OUTPUT)                                             \
+    PANEL_KERNEL(name##_stairs, vectors, STAIRS_BY_INPUT)                                          \
+    PANEL_KERNEL(name##_stairs_by_output, vectors, STAIRS_BY_OUTPUT)                               \
+    static const panel_kernel CF_FN(name##_kernels)[] = {[BY_INPUT] = CF_FN(name),                 \
+                                                         [BY_OUTPUT] = CF_FN(name##_by_output),    \
+                                                         [STAIRS_BY_INPUT] = CF_FN(name##_stairs), \
+                                                         [STAIRS_BY_OUTPUT] =                      \
+                                                             CF_FN(name##_stairs_by_output)};
+PANEL_KERNELS(full, BLOCK_VECTORS)
 PANEL_KERNEL(full_continued, BLOCK_VECTORS, BY_OUTPUT_CONTINUED)
+PANEL_KERNEL(full_stairs_continued, BLOCK_VECTORS, STAIRS_BY_OUTPUT_CONTINUED)
 #ifdef CF_ON_AVX512
-PANEL_KERNEL(pair, 2, BY_INPUT)
-PANEL_KERNEL(pair_by_output, 2, BY_OUTPUT)
-PANEL_KERNEL(single, 1, BY_INPUT)
-PANEL_KERNEL(single_by_output, 1, BY_OUTPUT)
+PANEL_KERNELS(pair, 2)
+PANEL_KERNELS(single, 1)
 #endif
+#undef PANEL_KERNELS
 #undef PANEL_KERNEL
 
 /* All outputs, in parts that the epilogue finds in the first-level cache. */
@@ -153,6 +211,8 @@ static void CF_FN(run_panel)(const cf_linear_args *a, panel_kernel kernel, panel
                .bias = a->bias != NULL ? a->bias : &zero,
                .x = (const real *)a->x + lane,
                .x_rows = a->x_rows,
+               .begin = a->begin,
+               .end = a->end,
                .y = (real *)a->y + lane,
                .output_step = a->output_stride,
                .input_step = a->input_stride,
@@ -165,6 +225,7 @@ static void CF_FN(run_panel)(const cf_linear_args *a, panel_kernel kernel, panel
         CF_FN(pass)(a, &p, kernel, NULL, lane, width);
         p.weight += p.inputs * p.input_step;
         p.x_rows += p.inputs;
+        p.before += p.inputs;
         left -= p.inputs;
         kernel = continued;
     }
@@ -176,17 +237,17 @@ static void CF_FN(run_panel)(const cf_linear_args *a, panel_kernel kernel, panel
 static void CF_FN(linear)(const cf_linear_args *a) {
     if (a->one_row && CF_FN(one_row)(a))
         return;
-    bool by_output = a->input_stride != 1;
+    bool by_output = a->input_stride != 1, stairs = a->begin != NULL || a->end != NULL;
+    int form = (stairs ? STAIRS_BY_INPUT : BY_INPUT) + (by_output ? BY_OUTPUT : BY_INPUT);
+    panel_kernel continued = stairs ? CF_FN(full_stairs_continued) : CF_FN(full_continued);
     size_t lane = 0, width = BLOCK_VECTORS * VL;
     for (; a->lanes - lane >= width; lane += width)
-        CF_FN(run_panel)
-    (a, by_output ? CF_FN(full_by_output) : CF_FN(full), by_output ? CF_FN(full_continued) : NULL,
-     lane, width);
+        CF_FN(run_panel)(a, CF_FN(full_kernels)[form], by_output ? continued : NULL, lane, width);
 #ifdef CF_ON_AVX512
     for (; a->lanes - lane >= 2 * VL; lane += 2 * VL)
-        CF_FN(run_panel)(a, by_output ? CF_FN(pair_by_output) : CF_FN(pair), NULL, lane, 2 * VL);
+        CF_FN(run_panel)(a, CF_FN(pair_kernels)[form], NULL, lane, 2 * VL);
     for (; lane < a->lanes; lane += VL)
-        CF_FN(run_panel)(a, by_output ? CF_FN(single_by_output) : CF_FN(single), NULL, lane, VL);
+        CF_FN(run_panel)(a, CF_FN(single_kernels)[form], NULL, lane, VL);
 #endif
 }
 

@@ -89,7 +89,7 @@ CF_INLINE void CF_FN(one_row_rows)(const int vectors, const cf_linear_args *a, c
 static bool CF_FN(one_row)(const cf_linear_args *a) {
     real x[ONE_ROW_INPUTS];
     size_t o = 0;
-    if (a->inputs > ONE_ROW_INPUTS)
+    if (a->inputs > ONE_ROW_INPUTS || a->begin != NULL || a->end != NULL)
         return false;
     for (size_t k = 0; k < a->inputs; k++)
         x[k] = ((const real *)a->x)[a->x_rows[k] * a->lanes];

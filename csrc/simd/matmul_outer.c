@@ -44,6 +44,11 @@ CF_INLINE const real *CF_FN(row_at)(const cf_outer_sum_args *a, const void *base
     return (const real *)((const char *)base + slice * a->slice_bytes) + row * a->lanes;
 }
 
+/* The first output that any column from k on goes to. */
+CF_INLINE size_t CF_FN(first_output)(const cf_outer_sum_args *a, size_t k) {
+    return a->staircase != NULL ? a->staircase->first[k] : 0;
+}
+
 #include "simd/matmul_dots.h"
 
 static void CF_FN(transpose_panel)(const panel *p, real *out) {
@@ -114,8 +119,11 @@ CF_INLINE void CF_FN(panel_blocks)(const int rows, const int vectors, const pane
 
 CF_INLINE void CF_FN(panel_rows)(const int vectors, const panel *p) {
     const size_t outputs = p->args->outputs;
-    block_heights cut = cut_rows(outputs, BLOCK_ROWS(vectors));
-    size_t rows = cut.height + 1, first = 0, stop = cut.taller;
+    size_t first = CF_FN(first_output)(p->args, p->k);
+    if (first == outputs)
+        return;
+    block_heights cut = cut_rows(outputs - first, BLOCK_ROWS(vectors));
+    size_t rows = cut.height + 1, stop = first + cut.taller;
     for (int part = 0; part < 2; part++) {
 #define BLOCKS(n) CF_FN(panel_blocks)(n, vectors, p, first, stop)
         if (first < stop)
@@ -169,6 +177,17 @@ static bool CF_FN(dots_pay)(const cf_outer_sum_args *a, size_t columns) {
     return dots < lanes * (a->outputs * vectors + columns * 5 / (2 * PART));
 }
 
+/* Zeros outside the staircase: blocks reach over its edge by less than a panel's width, and leave
+ * out what lies further. */
+static void CF_FN(clear_outside)(const cf_outer_sum_args *a) {
+    for (size_t o = 0; o < a->outputs; o++) {
+        size_t end = a->staircase->end[o], stop = a->inputs;
+        if (a->accumulate && stop - end > BLOCK_VECTORS * VL)
+            stop = end + BLOCK_VECTORS * VL;
+        memset((real *)a->dw + o * a->inputs + end, 0, (stop - end) * sizeof(real));
+    }
+}
+
 static void CF_FN(outer_sum)(const cf_outer_sum_args *a) {
     size_t rest = a->inputs % VL, by_panels = a->inputs;
     if (a->outputs == 0)
@@ -179,6 +198,8 @@ static void CF_FN(outer_sum)(const cf_outer_sum_args *a) {
         by_panels = a->inputs - rest;
     CF_FN(panels)(a, by_panels);
     CF_FN(dots)(a, by_panels);
+    if (a->staircase != NULL)
+        CF_FN(clear_outside)(a);
 }
 
 #endif

@@ -20,6 +20,7 @@ from ._core import (
     Affine,
     AffineTransform,
     Arcsinh,
+    Autoregressive,
     Base,
     Chain,
     Conditioner,
@@ -71,6 +72,7 @@ __all__ = [
     # layers
     "Layer",
     "Coupling",
+    "Autoregressive",
     "Elementwise",
     "Permutation",
     "Affine",

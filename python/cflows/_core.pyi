@@ -59,6 +59,33 @@ class Coupling(Layer):
     def scale(self) -> str | Scale: ...
 
 @final
+class Autoregressive(Layer):
+    def __new__(
+        cls,
+        order: str | _Ints = "natural",
+        parallel: str = "inverse",
+        transform: str | Transform = "affine",
+        conditioner: Conditioner | Sequence[Conditioner] | None = None,
+        hidden: _Ints = (64, 64),
+        activation: str = "relu",
+        scale: str | Scale = "softclip",
+    ) -> Self: ...
+    @property
+    def order(self) -> str | tuple[int, ...]: ...
+    @property
+    def parallel(self) -> str: ...
+    @property
+    def transform(self) -> str | Transform: ...
+    @property
+    def conditioner(self) -> Conditioner | tuple[Conditioner, ...] | None: ...
+    @property
+    def hidden(self) -> tuple[int, ...]: ...
+    @property
+    def activation(self) -> str: ...
+    @property
+    def scale(self) -> str | Scale: ...
+
+@final
 class Elementwise(Layer):
     def __new__(
         cls,
@@ -291,13 +318,17 @@ class MLP(Conditioner):
 
 @final
 class ResidualNet(Conditioner):
-    def __new__(cls, hidden: int = 64, blocks: int = 2, activation: str = "relu") -> Self: ...
+    def __new__(
+        cls, hidden: int = 64, blocks: int = 2, activation: str = "relu", context: str = "gate"
+    ) -> Self: ...
     @property
     def hidden(self) -> int: ...
     @property
     def blocks(self) -> int: ...
     @property
     def activation(self) -> str: ...
+    @property
+    def context(self) -> str: ...
 
 @final
 class Normal(Base):

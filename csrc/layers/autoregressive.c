@@ -1,0 +1,173 @@
+/* Autoregressive: a transform of each feature, with raw numbers that a masked network makes of the
+ * features before it (Papamakarios et al. 2017). One direction is one pass of the network. The
+ * other goes feature by feature, and computes each unit of the network once: the units that need
+ * no more than the first features come first (nn/dense.h). */
+#include "base/memory.h"
+#include "layers/conditioned.h"
+#include "layers/permutation.h"
+#include "ops/ops.h"
+
+#include <string.h>
+
+typedef struct {
+    cf_conditioned conditioned;
+    bool parallel_forward;
+    size_t raw_count;    /* a feature */
+    int64_t *order;      /* by rank: the feature */
+    int64_t *rank;       /* by feature */
+    int64_t *raw_places; /* by raw number as transforms have it: where the network gives it */
+} autoregressive_state;
+
+static cf_status bind_order(cf_layer *layer, cf_binding *binding, autoregressive_state *state) {
+    size_t n = layer->features;
+    CF_TRY(cf_pile_take(binding->pile, &state->order, n, sizeof(int64_t)));
+    CF_TRY(cf_pile_take(binding->pile, &state->rank, n, sizeof(int64_t)));
+    CF_TRY(cf_pile_take(binding->pile, &state->raw_places, n * state->raw_count, sizeof(int64_t)));
+    CF_TRY(cf_permutation_read(state->order, layer, binding, "order"));
+    for (size_t r = 0; r < n; r++) {
+        size_t feature = (size_t)state->order[r];
+        state->rank[feature] = (int64_t)r;
+        for (size_t p = 0; p < state->raw_count; p++)
+            state->raw_places[p * n + feature] = (int64_t)(r * state->raw_count + p);
+    }
+    return CF_OK;
+}
+
+static cf_status bind(cf_layer *layer, cf_binding *binding) {
+    autoregressive_state *state;
+    CF_TRY(cf_pile_take(binding->pile, &state, 1, sizeof *state));
+    layer->state = state;
+    state->parallel_forward = strcmp(cf_spec_string(layer->spec, "parallel"), "forward") == 0;
+    CF_TRY(cf_conditioned_bind(&state->conditioned, layer, binding, layer->features - 1,
+                               layer->features, layer->features));
+    const cf_spec *transform = state->conditioned.transform;
+    state->raw_count = cf_transform_methods_of(transform)->raw_count(transform);
+    CF_TRY(bind_order(layer, binding, state));
+    binding->layers++;
+    return CF_OK;
+}
+
+static cf_value transform(const autoregressive_state *state, cf_builder *b, cf_value x,
+                          cf_value raw, bool inverse, cf_value *log_det) {
+    const cf_spec *spec = state->conditioned.transform;
+    return cf_transform_methods_of(spec)->apply(spec, b, x, raw, inverse, log_det);
+}
+
+/* The network reads the features x themselves. */
+static cf_value apply_parallel(const cf_layer *layer, cf_builder *b, cf_value x, cf_value context,
+                               bool inverse, cf_value *log_det) {
+    const autoregressive_state *state = layer->state;
+    size_t n = layer->features;
+    cf_value before = cf_select(b, x, state->order, n - 1);
+    cf_value raw = cf_conditioner_emit(&state->conditioned.conditioner[0], b, before, context);
+    raw = cf_select(b, raw, state->raw_places, n * state->raw_count);
+    return transform(state, b, x, raw, inverse, log_det);
+}
+
+typedef struct {
+    cf_value *y;       /* transformed features, by rank */
+    cf_value *log_det; /* theirs */
+    cf_value *seen;    /* of the network */
+} ranks;
+
+/* The network reads the transformed features, as they come. */
+static void apply_ranks(const cf_layer *layer, cf_builder *b, const ranks *of, cf_value x,
+                        cf_value context, bool inverse) {
+    const autoregressive_state *state = layer->state;
+    const cf_conditioner *conditioner = &state->conditioned.conditioner[0];
+    for (size_t r = 0; r < layer->features && cf_builder_status(b) == CF_OK; r++) {
+        cf_value last = r > 0 ? of->y[r - 1] : CF_NO_VALUE;
+        cf_value raw = cf_conditioner_emit_group(conditioner, b, of->seen, r, last, context);
+        cf_value own = cf_slice(b, x, (size_t)state->order[r], 1);
+        of->y[r] = transform(state, b, own, raw, inverse, &of->log_det[r]);
+    }
+}
+
+static cf_value apply_sequential(const cf_layer *layer, cf_builder *b, cf_value x, cf_value context,
+                                 bool inverse, cf_value *log_det) {
+    const autoregressive_state *state = layer->state;
+    size_t n = layer->features, networks = state->conditioned.conditioner[0].dense_layers;
+    ranks of;
+    if (cf_builder_status(b) != CF_OK)
+        return CF_NO_VALUE;
+    if (cf_alloc(&of.y, 2 * n + networks, sizeof *of.y) != CF_OK)
+        return cf_builder_fail(b, CF_NO_MEMORY, "no memory for an autoregressive layer");
+    of.log_det = of.y + n;
+    of.seen = of.log_det + n;
+    apply_ranks(layer, b, &of, x, context, inverse);
+    cf_value y = cf_select(b, cf_concat(b, of.y, n), state->rank, n);
+    cf_value log_dets = cf_concat(b, of.log_det, n);
+    *log_det = cf_is_none(log_dets) ? log_dets : cf_sum_features(b, log_dets);
+    cf_free(of.y);
+    return y;
+}
+
+static cf_value apply(const cf_layer *layer, cf_builder *b, cf_value x, cf_value context,
+                      bool inverse, cf_value *log_det) {
+    const autoregressive_state *state = layer->state;
+    bool parallel = layer->features == 1 || state->parallel_forward != inverse;
+    return parallel ? apply_parallel(layer, b, x, context, inverse, log_det)
+                    : apply_sequential(layer, b, x, context, inverse, log_det);
+}
+
+static cf_value forward(const cf_layer *layer, cf_builder *b, cf_value u, cf_value context,
+                        cf_value *log_det) {
+    return apply(layer, b, u, context, false, log_det);
+}
+
+static cf_value inverse(const cf_layer *layer, cf_builder *b, cf_value x, cf_value context,
+                        cf_value *log_det) {
+    return apply(layer, b, x, context, true, log_det);
+}
+
+static const cf_layer_methods methods = {bind, forward, inverse};
+
+static cf_status check(const cf_spec *spec) {
+    const cf_setting *conditioner = cf_spec_get(spec, "conditioner");
+    if (conditioner->kind == CF_OPTION_SPECS)
+        return cf_fail(CF_INVALID, "Autoregressive: one conditioner, got a list of %zu",
+                       conditioner->count);
+    CF_TRY(cf_conditioned_check(spec));
+    return cf_permutation_check(spec, "order");
+}
+
+static const char *const orders[] = {"natural", "reverse", "random", NULL};
+static const char *const directions[] = {"inverse", "forward", NULL};
+
+static const cf_option options[] = {
+    {.name = "order",
+     .kinds = CF_OPTION_STRING | CF_OPTION_INTS,
+     .fallback = CF_DEFAULT_STRING("natural"),
+     .choices = orders,
+     .doc = "Which feature comes first, second and so on: ``'natural'``, ``'reverse'``, "
+            "``'random'`` (drawn from the flow's seed when it is bound) or a list of all indices."},
+    {.name = "parallel",
+     .kinds = CF_OPTION_STRING,
+     .fallback = CF_DEFAULT_STRING("inverse"),
+     .choices = directions,
+     .doc = "The direction that is one pass of the network: ``'inverse'`` (MAF: densities) or "
+            "``'forward'`` (IAF: samples). The other takes the features in turn."},
+    CF_CONDITIONED_OPTIONS,
+};
+
+const cf_spec_type cf_autoregressive_type = {
+    .name = "Autoregressive",
+    .role = "layer",
+    .doc =
+        "A transform of each feature that the features before it set, through a masked network.\n\n"
+        "``x_i = transform(u_i; raw_i)`` with ``raw_i`` a function of the context and of ``x_j``,\n"
+        "or with ``parallel='forward'`` ``u_j``, for all ``j`` before ``i`` in `order`; affine\n"
+        "``x_i = u_i * scale_i + shift_i``. ``log_det`` is the sum of the logarithms of the\n"
+        "derivatives. Both directions compute each unit of the network once, and leave out the "
+        "masked\n"
+        "blocks of its matrices. A new affine or additive layer is the identity.\n\n"
+        "References\n----------\n"
+        "Papamakarios et al. 2017, Masked autoregressive flow, arXiv:1705.07057, equations 3 to "
+        "5.\n"
+        "Kingma et al. 2016, Inverse autoregressive flow, arXiv:1606.04934.\n"
+        "Germain et al. 2015, MADE, arXiv:1502.03509.",
+    .options = options,
+    .option_count = sizeof options / sizeof *options,
+    .check = check,
+    .methods = &methods,
+};
