@@ -142,6 +142,15 @@ INSTANCES: dict[str, Instance] = {
     "iaf-spline-context": Instance(
         autoregressive(parallel="forward", transform=cf.Spline(4)), features=3, context=2
     ),
+    "actnorm": Instance(lambda: [cf.ActNorm()], volume=False),
+    "batchnorm": Instance(lambda: [cf.BatchNorm()], volume=False),
+    "batchnorm-maf": Instance(
+        lambda: [
+            cf.Autoregressive(**SMALL),
+            cf.BatchNorm(scale="softplus"),
+            cf.Autoregressive(order="reverse", **SMALL),
+        ]
+    ),
     "elementwise-affine": Instance(lambda: [cf.Elementwise()], volume=False),
     "elementwise-affine-context": Instance(lambda: [cf.Elementwise(**SMALL)], context=2),
     "elementwise-spline": Instance(lambda: [cf.Elementwise("spline")]),
@@ -239,9 +248,11 @@ def build(name: str, dtype: str = "float64", seed: int = 1) -> cf.Flow:
         seed=seed,
     )
     rng = np.random.default_rng(seed)
-    for parameter in flow.parameters.values():
+    for parameter_name, parameter in flow.parameters.items():
         fan_in = parameter.shape[1] if parameter.ndim == 2 else 4.0
         parameter[...] = rng.normal(size=parameter.shape) / np.sqrt(fan_in)
+        if parameter_name.endswith("variance"):
+            np.exp(parameter, out=parameter)
     u, context = sample_rows(name, 1000)
     while instance.volume and flow.forward(u, context)[1].std() < volume_layers(flow) ** 0.5:
         for parameter in flow.parameters.values():

@@ -5,9 +5,10 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/philox.h"
 #include "engine/intrinsics.h"
 
-cf_status cf_builder_new(cf_builder **out) {
+cf_status cf_builder_new(cf_builder **out, cf_mode mode) {
     cf_builder *b;
     CF_TRY(cf_alloc(out, 1, sizeof *b));
     b = *out;
@@ -21,6 +22,7 @@ cf_status cf_builder_new(cf_builder **out) {
         return status;
     }
     b->view_count = b->node_count = 1;
+    b->mode = mode;
     return CF_OK;
 }
 
@@ -36,6 +38,14 @@ void cf_builder_free(cf_builder *b) {
 
 cf_status cf_builder_status(const cf_builder *b) {
     return b->status;
+}
+
+cf_mode cf_builder_mode(const cf_builder *b) {
+    return b->mode;
+}
+
+uint32_t cf_next_stream(cf_builder *b) {
+    return CF_STREAM_LAYERS + b->streams++;
 }
 
 cf_value cf_builder_fail(cf_builder *b, cf_status code, const char *format, ...) {

@@ -16,7 +16,9 @@ typedef struct {
 
 struct cf_builder {
     cf_status status;
-    cf_view *views; /* ids are indices; 0 is "none" */
+    cf_mode mode;
+    uint32_t streams; /* given out */
+    cf_view *views;   /* ids are indices; 0 is "none" */
     size_t view_count, view_capacity;
     cf_segment *segments;
     size_t segment_count, segment_capacity;

@@ -98,10 +98,21 @@ typedef struct {
     uint32_t count;
 } cf_segment;
 
+/* What a program is for, where that changes what layers and networks emit. */
+typedef enum {
+    CF_EVALUATION, /* rows do not depend on each other */
+    CF_TRAINING,   /* statistics of the batch, and dropout */
+    CF_STARTING,   /* parameters that start at statistics of the data are set */
+} cf_mode;
+
 /* An empty builder; free accepts NULL. */
-cf_status cf_builder_new(cf_builder **out);
+cf_status cf_builder_new(cf_builder **out, cf_mode mode);
 void cf_builder_free(cf_builder *b);
 cf_status cf_builder_status(const cf_builder *b);
+cf_mode cf_builder_mode(const cf_builder *b);
+
+/* A number for a stream of random numbers: another at each call, the same in each build. */
+uint32_t cf_next_stream(cf_builder *b);
 
 /* Records a failure; returns CF_NO_VALUE, for `return cf_builder_fail(…)`. */
 cf_value cf_builder_fail(cf_builder *b, cf_status code, const char *format, ...) CF_PRINTF(3, 4);

@@ -72,13 +72,21 @@ static void set_parameter(cf_flow *flow, size_t index, double value) {
         ((double *)flow->parameters)[index] = value;
 }
 
+static double number_at(const cf_flow *flow, const void *slab, size_t index) {
+    return flow->dtype == CF_FLOAT32 ? ((const float *)slab)[index] : ((const double *)slab)[index];
+}
+
+static double get_parameter(const cf_flow *flow, size_t index) {
+    return number_at(flow, flow->parameters, index);
+}
+
 /* Number i of tensor `number` as it starts. */
 static double starting_value(const cf_flow *flow, const cf_tensor *tensor, size_t number,
                              size_t i) {
     if (tensor->values != NULL)
         return tensor->values[i];
-    if (tensor->start == CF_START_ZERO)
-        return 0.0;
+    if (tensor->start == CF_START_CONSTANT)
+        return tensor->constant;
     if (tensor->row_ends != NULL && i % tensor->shape[1] >= tensor->row_ends[i / tensor->shape[1]])
         return 0.0;
     double u =
@@ -320,7 +328,7 @@ cf_status cf_flow_freeze(cf_flow *flow, const char *pattern, bool frozen, size_t
         cf_tensor *tensor = &flow->binding.parameters.tensors[i];
         if (!matches(pattern, tensor->name))
             continue;
-        tensor->frozen = frozen;
+        tensor->frozen = frozen || tensor->share > 0.0;
         (*count)++;
     }
     cf_cache_drop_gradients(&flow->cache);
@@ -369,6 +377,7 @@ static cf_objective vjp_objective_of(cf_map map, const cf_flow_call *call) {
     objective.dx = call->dx.data != NULL;
     objective.dcontext = call->dcontext.data != NULL;
     objective.gradients = call->want_gradients;
+    objective.mode = call->mode;
     return objective;
 }
 
@@ -407,6 +416,49 @@ cf_status cf_flow_sample(cf_flow *flow, const cf_flow_call *call) {
 cf_status cf_flow_log_prob_vjp_held(cf_flow *flow, const cf_flow_call *call) {
     cf_objective objective = vjp_objective_of(CF_MAP_LOG_PROB, call);
     return run(flow, call, &objective);
+}
+
+/* Whether no statistic of the data has been set yet, and there are any. */
+static bool is_unset(const cf_flow *flow) {
+    const cf_slab_table *table = &flow->binding.parameters;
+    bool any = false;
+    for (size_t k = 0; k < table->count; k++) {
+        const cf_tensor *tensor = &table->tensors[k];
+        any |= tensor->of_data;
+        for (size_t i = 0; tensor->of_data && i < tensor->size; i++)
+            if (get_parameter(flow, tensor->offset + i) != tensor->constant)
+                return false;
+    }
+    return any;
+}
+
+cf_status cf_flow_start_held(cf_flow *flow, const cf_flow_call *call) {
+    const cf_slab_table *table = &flow->binding.parameters;
+    cf_objective objective = {
+        .map = CF_MAP_INVERSE, .mode = CF_STARTING, .jitter = call->jitter != NULL};
+    if (!is_unset(flow))
+        return CF_OK;
+    CF_TRY(run(flow, call, &objective));
+    size_t element = cf_dtype_size(flow->dtype);
+    for (size_t k = 0; k < table->count; k++) {
+        const cf_tensor *tensor = &table->tensors[k];
+        if (tensor->of_data)
+            memcpy((char *)flow->parameters + tensor->offset * element,
+                   (char *)flow->gradients + tensor->offset * element, tensor->size * element);
+    }
+    return CF_OK;
+}
+
+void cf_flow_mix_statistics(cf_flow *flow) {
+    const cf_slab_table *table = &flow->binding.parameters;
+    for (size_t k = 0; k < table->count; k++) {
+        const cf_tensor *tensor = &table->tensors[k];
+        for (size_t i = tensor->offset; tensor->share > 0.0 && i < tensor->offset + tensor->size;
+             i++) {
+            double old = get_parameter(flow, i), newest = number_at(flow, flow->gradients, i);
+            set_parameter(flow, i, old + tensor->share * (newest - old));
+        }
+    }
 }
 
 cf_status cf_flow_log_prob_vjp(cf_flow *flow, const cf_flow_call *call) {

@@ -64,6 +64,7 @@ typedef struct {
     cf_result log_det;        /* one number a row: log_det, or log_prob */
     cf_result dx, dcontext;   /* cotangents of the inputs */
     uint64_t seed, first_row; /* of sampling */
+    cf_mode mode;             /* of vector-Jacobian products */
     const double *jitter;     /* by feature, or NULL */
     bool want_gradients;      /* the parameters' too: into cf_flow_gradients, or `gradients` */
     void *gradients;          /* NULL: the flow's own slab */
@@ -100,5 +101,13 @@ void cf_flow_unlock(cf_flow *flow);
 /* cf_flow_log_prob and cf_flow_log_prob_vjp for whoever holds the flow. */
 cf_status cf_flow_log_prob_held(cf_flow *flow, const cf_flow_call *call);
 cf_status cf_flow_log_prob_vjp_held(cf_flow *flow, const cf_flow_call *call);
+
+/* For the trainer: sets the parameters that statistics of the data decide, unless one of them has
+ * been changed already, from the rows x; overwrites the gradients. */
+cf_status cf_flow_start_held(cf_flow *flow, const cf_flow_call *call);
+
+/* For the trainer: mixes the statistics of the batch, which the last cf_flow_log_prob_vjp_held left
+ * in the gradients, into the running ones. */
+void cf_flow_mix_statistics(cf_flow *flow);
 
 #endif

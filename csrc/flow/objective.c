@@ -140,14 +140,15 @@ static cf_status compose(composer *c, cf_program **out) {
     if (o->log_det)
         cf_output(c->b, CF_OUT_LOG_DET, as_row(c->b, c->log_det, 1));
     CF_TRY(cf_builder_status(c->b));
-    return cf_program_new(out, c->b, o->gradients ? c->parameters->elements : 0);
+    bool writes = o->gradients || o->mode == CF_STARTING;
+    return cf_program_new(out, c->b, writes ? c->parameters->elements : 0);
 }
 
 cf_status cf_objective_program(cf_program **out, const cf_objective *objective,
                                const cf_layer *chain, const cf_base *base,
                                const cf_slab_table *parameters) {
     composer c = {.objective = objective, .chain = chain, .base = base, .parameters = parameters};
-    CF_TRY(cf_builder_new(&c.b));
+    CF_TRY(cf_builder_new(&c.b, objective->mode));
     cf_status status = compose(&c, out);
     cf_builder_free(c.b);
     return status;

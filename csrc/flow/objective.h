@@ -15,6 +15,7 @@ typedef enum { CF_MAP_INVERSE, CF_MAP_FORWARD, CF_MAP_LOG_PROB, CF_MAP_SAMPLE } 
 /* What a program computes; every combination is one program. */
 typedef struct {
     cf_map map;
+    cf_mode mode;
     bool value, log_det;   /* results wanted */
     bool score;            /* dx of the sum of log_prob, without cotangents from the caller */
     bool dvalue, dlog_det; /* cotangents given */

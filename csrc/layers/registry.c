@@ -13,6 +13,8 @@ const cf_spec_type *const cf_spec_types[] = {
     &cf_coupling_type,
     &cf_autoregressive_type,
     &cf_elementwise_type,
+    &cf_actnorm_type,
+    &cf_batchnorm_type,
     &cf_permutation_type,
     &cf_affine_type,
     &cf_inverse_type,

@@ -56,6 +56,13 @@ cf_status cf_scale_spec(const cf_setting *setting, cf_spec **out) {
     return status;
 }
 
+double cf_scale_raw_of_one(const cf_spec *scale) {
+    double offset = cf_spec_real(scale, "offset");
+    if (strcmp(cf_spec_string(scale, "form"), "softplus") == 0)
+        return log(expm1(1.0 - cf_spec_real(scale, "minimum"))) - offset;
+    return -offset;
+}
+
 static cf_status check(const cf_spec *spec) {
     double bound = cf_spec_real(spec, "bound"), minimum = cf_spec_real(spec, "minimum");
     const cf_setting *maximum = cf_spec_get(spec, "maximum");

@@ -1,9 +1,5 @@
 /* Multiplication by a triangular matrix: the determinant is read off the diagonal, the inverse is
  * a substitution. */
-#include <math.h>
-#include <string.h>
-
-#include "base/memory.h"
 #include "layers/layer.h"
 #include "layers/scale.h"
 #include "ops/ops.h"
@@ -14,28 +10,14 @@ typedef struct {
     const cf_spec *scale;
 } triangular_state;
 
-/* The raw number whose scale is 1, if the form has one. */
-static double raw_of_one(const cf_spec *scale) {
-    double offset = cf_spec_real(scale, "offset");
-    if (strcmp(cf_spec_string(scale, "form"), "softplus") == 0)
-        return log(expm1(1.0 - cf_spec_real(scale, "minimum"))) - offset;
-    return -offset;
-}
-
 static cf_status bind_diagonal(cf_layer *layer, cf_binding *binding) {
     triangular_state *state = layer->state;
-    size_t n = layer->features;
     cf_spec *scale;
-    double *start;
     CF_TRY(cf_scale_spec(cf_spec_get(layer->spec, "scale"), &scale));
     CF_TRY(cf_binding_keep(binding, scale));
     state->scale = scale;
-    CF_TRY(cf_alloc(&start, n, sizeof *start));
-    for (size_t i = 0; i < n; i++)
-        start[i] = raw_of_one(scale);
-    cf_status status = cf_bind_parameter_values(binding, "diagonal", n, start, &state->diagonal);
-    cf_free(start);
-    return status;
+    return cf_bind_parameter_constant(binding, "diagonal", layer->features,
+                                      cf_scale_raw_of_one(scale), &state->diagonal);
 }
 
 static cf_status bind(cf_layer *layer, cf_binding *binding) {

@@ -92,6 +92,23 @@ cf_status cf_bind_parameter_values(cf_binding *binding, const char *name, size_t
     return add_tensor(binding, &binding->parameters, name, tensor, offset);
 }
 
+cf_status cf_bind_parameter_constant(cf_binding *binding, const char *name, size_t size,
+                                     double value, size_t *offset) {
+    cf_tensor tensor = {.dims = 1, .shape = {size}, .constant = value};
+    return add_tensor(binding, &binding->parameters, name, tensor, offset);
+}
+
+cf_status cf_bind_statistic(cf_binding *binding, const char *name, size_t size,
+                            cf_statistic statistic, size_t *offset) {
+    cf_tensor tensor = {.dims = 1,
+                        .shape = {size},
+                        .constant = statistic.start,
+                        .frozen = statistic.share > 0.0,
+                        .of_data = true,
+                        .share = statistic.share};
+    return add_tensor(binding, &binding->parameters, name, tensor, offset);
+}
+
 cf_status cf_bind_buffer(cf_binding *binding, const char *name, size_t size, const double *values,
                          size_t *offset) {
     cf_tensor tensor = {.dims = 1, .shape = {size}, .values = values};

@@ -10,7 +10,15 @@
 
 enum { CF_MAX_DIMS = 4 };
 
-typedef enum { CF_START_ZERO, CF_START_UNIFORM } cf_start;
+typedef enum { CF_START_CONSTANT, CF_START_UNIFORM } cf_start;
+
+/* A parameter that statistics of the data decide. In programs that are for it (cf_mode), layers
+ * output the statistic as its gradient. */
+typedef struct {
+    double start; /* before any data */
+    double share; /* of the newest batch in running statistics, which are always frozen; 0: a
+                     parameter that starts at the statistic and is trained */
+} cf_statistic;
 
 /* A named tensor of the parameter slab or of the buffers. Offsets count elements; each tensor
  * starts a cache line. */
@@ -19,10 +27,13 @@ typedef struct {
     size_t dims, shape[CF_MAX_DIMS];
     size_t offset, size;
     cf_start start;
+    double constant;          /* CF_START_CONSTANT */
     double bound;             /* CF_START_UNIFORM: on [-bound, bound) */
     const double *values;     /* how it starts instead, `size` numbers; or NULL */
     const uint32_t *row_ends; /* of a matrix, by row: numbers from there on start at 0; or NULL */
     bool frozen;
+    bool of_data; /* a statistic */
+    double share;
 } cf_tensor;
 
 typedef struct {
@@ -63,6 +74,14 @@ cf_status cf_bind_matrix(cf_binding *binding, const char *name, size_t rows, siz
 /* The same with given first values, copied. */
 cf_status cf_bind_parameter_values(cf_binding *binding, const char *name, size_t size,
                                    const double *values, size_t *offset);
+
+/* The same with one first value for all. */
+cf_status cf_bind_parameter_constant(cf_binding *binding, const char *name, size_t size,
+                                     double value, size_t *offset);
+
+/* Declares a vector that statistics of the data decide. */
+cf_status cf_bind_statistic(cf_binding *binding, const char *name, size_t size,
+                            cf_statistic statistic, size_t *offset);
 
 /* Declares a float64 buffer of `size` numbers. */
 cf_status cf_bind_buffer(cf_binding *binding, const char *name, size_t size, const double *values,

@@ -89,6 +89,14 @@ cf_value cf_dense_emit(const cf_dense *dense, cf_builder *b, cf_emission *emissi
     return cf_matmul(b, block, bias, seen, count);
 }
 
+cf_status cf_dropout_check(const cf_spec *network) {
+    double dropout = cf_spec_real(network, "dropout");
+    if (!(dropout >= 0.0 && dropout < 1.0))
+        return cf_fail(CF_INVALID, "%s: dropout must be at least 0 and less than 1, got %g",
+                       cf_spec_type_of(network)->name, dropout);
+    return CF_OK;
+}
+
 static cf_value identity(cf_builder *b, cf_value x) {
     (void)b;
     return x;

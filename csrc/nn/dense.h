@@ -51,6 +51,15 @@ cf_status cf_dense_bind(cf_dense *out, cf_binding *binding, const char *name, lo
  * there are none. CF_NO_VALUE if there is no output. */
 cf_value cf_dense_emit(const cf_dense *dense, cf_builder *b, cf_emission *emission, cf_value x);
 
+/* A line of a network's table of options, and its check. */
+#define CF_DROPOUT_OPTION                                                                          \
+    {                                                                                              \
+        .name = "dropout", .kinds = CF_OPTION_REAL, .fallback = CF_DEFAULT_REAL(0.0),              \
+        .doc = "The probability with which, in training alone, an activation is replaced by 0 "    \
+               "(the others are divided by its complement)."                                       \
+    }
+cf_status cf_dropout_check(const cf_spec *network);
+
 /* The names that options called "activation" take, ending in NULL. */
 extern const char *const cf_activation_names[];
 

@@ -34,11 +34,12 @@ static cf_value emit(const cf_conditioner *conditioner, cf_builder *b, cf_emissi
                      cf_value x, cf_value context) {
     const mlp_state *state = conditioner->state;
     const char *activation = cf_spec_string(conditioner->spec, "activation");
+    double dropout = cf_spec_real(conditioner->spec, "dropout");
     cf_value h = x;
     (void)context;
     for (size_t i = 0; i < state->layers; i++) {
         if (i > 0)
-            h = cf_activation(b, activation, h);
+            h = cf_dropout(b, cf_activation(b, activation, h), dropout);
         h = cf_dense_emit(&state->dense[i], b, emission, h);
     }
     h = cf_activation(b, cf_spec_string(conditioner->spec, "output_activation"), h);
@@ -52,7 +53,7 @@ static cf_status check(const cf_spec *spec) {
         if (hidden->integers[i] < 1 || hidden->integers[i] > 1 << 20)
             return cf_fail(CF_INVALID, "MLP: hidden widths must be from 1 to 1048576, got %lld",
                            (long long)hidden->integers[i]);
-    return CF_OK;
+    return cf_dropout_check(spec);
 }
 
 static const cf_conditioner_methods methods = {bind, emit};
@@ -76,6 +77,7 @@ static const cf_option options[] = {
      .kinds = CF_OPTION_REAL,
      .fallback = CF_DEFAULT_REAL(1.0),
      .doc = "A constant factor on the outputs."},
+    CF_DROPOUT_OPTION,
 };
 
 const cf_spec_type cf_mlp_type = {

@@ -15,6 +15,7 @@ typedef struct {
 typedef struct {
     cf_dense initial, context, final;
     bool gated; /* rather than added */
+    double dropout;
     size_t blocks;
     block *block;
 } residual_state;
@@ -52,6 +53,7 @@ static cf_status bind(cf_conditioner *conditioner, cf_binding *binding, bool zer
     CF_TRY(cf_pile_take(binding->pile, &state, 1, sizeof *state));
     conditioner->state = state;
     state->gated = strcmp(cf_spec_string(conditioner->spec, "context"), "gate") == 0;
+    state->dropout = cf_spec_real(conditioner->spec, "dropout");
     state->blocks = (size_t)cf_spec_int(conditioner->spec, "blocks");
     CF_TRY(cf_pile_take(binding->pile, &state->block, state->blocks, sizeof *state->block));
     CF_TRY(cf_groups_each(&s.context, binding->pile, groups, conditioner->context, 0));
@@ -78,7 +80,8 @@ static cf_value emit_block(const cf_conditioner *conditioner, const block *k, cf
         return h;
     if (conditioner->context > 0 && !state->gated)
         t = cf_add(b, t, c);
-    t = cf_dense_emit(&k->second, b, emission, cf_activation(b, activation, t));
+    t = cf_dropout(b, cf_activation(b, activation, t), state->dropout);
+    t = cf_dense_emit(&k->second, b, emission, t);
     if (conditioner->context > 0 && state->gated)
         t = cf_multiply(b, t, cf_sigmoid(b, c));
     return cf_add(b, h, t);
@@ -106,7 +109,7 @@ static cf_status check(const cf_spec *spec) {
     if (blocks < 0 || blocks > 1024)
         return cf_fail(CF_INVALID, "ResidualNet: blocks must be from 0 to 1024, got %lld",
                        (long long)blocks);
-    return CF_OK;
+    return cf_dropout_check(spec);
 }
 
 static const cf_conditioner_methods methods = {bind, emit};
@@ -132,6 +135,7 @@ static const cf_option options[] = {
      .fallback = CF_DEFAULT_STRING("gate"),
      .choices = context_modes,
      .doc = "How the context comes into a block: ``'gate'`` or ``'add'``."},
+    CF_DROPOUT_OPTION,
 };
 
 const cf_spec_type cf_residual_net_type = {

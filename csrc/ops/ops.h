@@ -49,6 +49,12 @@ cf_value cf_broadcast(cf_builder *b, cf_value shared);
 /* The sum over all rows: a shared value. */
 cf_value cf_sum_rows(cf_builder *b, cf_value x);
 
+/* A shared value in every row, but 0 in lanes beyond the last row: a cotangent. */
+cf_value cf_spread_rows(cf_builder *b, cf_value shared);
+
+/* The number of rows: a shared number. */
+cf_value cf_row_count(cf_builder *b);
+
 /* The sum over rows of the outer products x y^T: a shared value of size(x) rows and size(y)
  * columns. */
 cf_value cf_outer_sum_rows(cf_builder *b, cf_value x, cf_value y);
@@ -65,6 +71,10 @@ cf_value cf_block(cf_builder *b, cf_value matrix, size_t row_size, size_t row, s
 /* Random numbers of the run's seed and rows; `stream` tells one op's numbers from another's. */
 cf_value cf_random_normal_rows(cf_builder *b, size_t features, uint32_t stream);
 cf_value cf_random_uniform_rows(cf_builder *b, size_t features, uint32_t stream);
+
+/* In a program for training, x with each number replaced by 0 with this probability, and else
+ * divided by its complement; in others, x itself. */
+cf_value cf_dropout(cf_builder *b, cf_value x, double probability);
 
 /* --- matrices
  * ---------------------------------------------------------------------------------------------------

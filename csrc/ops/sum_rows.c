@@ -11,7 +11,7 @@ static void sum_rows_rule(cf_builder *b, const cf_node *node, cf_value out, cf_v
     (void)node;
     (void)out;
     (void)needed;
-    dx[0] = cf_broadcast(b, dout);
+    dx[0] = cf_spread_rows(b, dout);
 }
 
 static const cf_op sum_rows_op = {

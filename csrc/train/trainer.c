@@ -10,6 +10,7 @@
 enum {
     MOST_SKIPPED = 20,
     SCORED_AT_ONCE = 16384, /* rows of the validation data */
+    STARTED_FROM = 10000,   /* rows whose statistics decide where parameters start */
     POLL_MILLISECONDS = 100,
 };
 
@@ -225,6 +226,7 @@ static cf_status batch_loss(cf_trainer *t, size_t first, size_t rows, double *lo
                          .seed = t->options.seed,
                          .first_row = t->progress.rows_drawn,
                          .jitter = t->jitter,
+                         .mode = CF_TRAINING,
                          .want_gradients = true};
     CF_TRY(cf_flow_log_prob_vjp_held(t->flow, &call));
     *loss = 0.0;
@@ -274,6 +276,7 @@ static cf_status train_batch(cf_trainer *t, size_t first, size_t rows, double *l
     p->step++;
     cf_optimizer_step(&t->options.optimizer, &t->optimizer, p->step, rate, factor, gradients,
                       cf_flow_parameters(t->flow), t->options.threads);
+    cf_flow_mix_statistics(t->flow);
     return CF_OK;
 }
 
@@ -391,6 +394,26 @@ static cf_status check_end(cf_trainer *t) {
     return sound ? CF_OK : diverged(t, p->epoch);
 }
 
+/* Sets what the data decide before the first step. */
+static cf_status start(cf_trainer *t) {
+    const int64_t *index = t->train.x.index;
+    size_t rows = t->train.rows < STARTED_FROM ? t->train.rows : STARTED_FROM;
+    int64_t *first;
+    CF_TRY(cf_data_standardize(t->flow, &t->train, t->jitter));
+    CF_TRY(cf_alloc(&first, rows, sizeof *first));
+    for (size_t i = 0; i < rows; i++)
+        first[i] = index != NULL ? index[t->order[i]] : t->order[i];
+    cf_flow_call call = {.rows = rows,
+                         .threads = t->options.threads,
+                         .x = rows_of(t->train.x, first),
+                         .context = rows_of(t->train.context, first),
+                         .seed = t->options.seed,
+                         .jitter = t->jitter};
+    cf_status status = cf_flow_start_held(t->flow, &call);
+    cf_free(first);
+    return status;
+}
+
 cf_status cf_trainer_epoch(cf_trainer *t, cf_poll poll, void *context, cf_epoch_report *report) {
     cf_train_progress *p = &t->progress;
     watch w = {.report = report, .poll = poll, .context = context};
@@ -403,9 +426,8 @@ cf_status cf_trainer_epoch(cf_trainer *t, cf_poll poll, void *context, cf_epoch_
                                 .validation = NAN,
                                 .learning_rate = learning_rate(t)};
     cf_flow_set_changing(t->flow, true);
-    cf_status status =
-        p->rows_drawn == 0 ? cf_data_standardize(t->flow, &t->train, t->jitter) : CF_OK;
     shuffle(t);
+    cf_status status = p->rows_drawn == 0 ? start(t) : CF_OK;
     if (status == CF_OK)
         status = run_batches(t, &w);
     cf_flow_set_changing(t->flow, false);

@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 from ._core import (
     MLP,
+    ActNorm,
     AdditiveTransform,
     Affine,
     AffineTransform,
     Arcsinh,
     Autoregressive,
     Base,
+    BatchNorm,
     Chain,
     Conditioner,
     Cotangents,
@@ -75,6 +77,8 @@ __all__ = [
     "Autoregressive",
     "Elementwise",
     "Permutation",
+    "ActNorm",
+    "BatchNorm",
     "Affine",
     "Triangular",
     "Householder",

@@ -113,6 +113,22 @@ class Permutation(Layer):
     def indices(self) -> str | tuple[int, ...]: ...
 
 @final
+class ActNorm(Layer):
+    def __new__(cls) -> Self: ...
+
+@final
+class BatchNorm(Layer):
+    def __new__(
+        cls, momentum: float = 0.1, epsilon: float = 1e-05, scale: str | Scale = "exp"
+    ) -> Self: ...
+    @property
+    def momentum(self) -> float: ...
+    @property
+    def epsilon(self) -> float: ...
+    @property
+    def scale(self) -> str | Scale: ...
+
+@final
 class Affine(Layer):
     def __new__(
         cls,
@@ -306,6 +322,7 @@ class MLP(Conditioner):
         activation: str = "relu",
         output_activation: str = "identity",
         output_multiplier: float = 1.0,
+        dropout: float = 0.0,
     ) -> Self: ...
     @property
     def hidden(self) -> tuple[int, ...]: ...
@@ -315,11 +332,18 @@ class MLP(Conditioner):
     def output_activation(self) -> str: ...
     @property
     def output_multiplier(self) -> float: ...
+    @property
+    def dropout(self) -> float: ...
 
 @final
 class ResidualNet(Conditioner):
     def __new__(
-        cls, hidden: int = 64, blocks: int = 2, activation: str = "relu", context: str = "gate"
+        cls,
+        hidden: int = 64,
+        blocks: int = 2,
+        activation: str = "relu",
+        context: str = "gate",
+        dropout: float = 0.0,
     ) -> Self: ...
     @property
     def hidden(self) -> int: ...
@@ -329,6 +353,8 @@ class ResidualNet(Conditioner):
     def activation(self) -> str: ...
     @property
     def context(self) -> str: ...
+    @property
+    def dropout(self) -> float: ...
 
 @final
 class Normal(Base):

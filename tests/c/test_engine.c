@@ -26,7 +26,7 @@ static cf_program *finish(cf_builder *b, size_t gradient_size) {
 
 static cf_builder *new_builder(void) {
     cf_builder *b;
-    CHECK_OK(cf_builder_new(&b));
+    CHECK_OK(cf_builder_new(&b, CF_EVALUATION));
     return b;
 }
 

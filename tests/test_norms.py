@@ -1,0 +1,243 @@
+"""ActNorm and BatchNorm: what data set, what training differentiates, what evaluation keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import cflows as cf
+
+NO_STEP = cf.SGD(1e-12)  # the training loss alone
+
+
+def rows(n: int, features: int, seed: int = 0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    mixed = rng.normal(size=(n, features)) @ rng.normal(size=(features, features))
+    return np.exp(0.3 * mixed) * 3.0 + np.arange(features)
+
+
+def randomized(flow: cf.Flow, seed: int = 1) -> cf.Flow:
+    """Every parameter that is trained away from where it starts."""
+    rng = np.random.default_rng(seed)
+    for name, value in flow.parameters.items():
+        if name not in flow.frozen:
+            value += 0.3 * rng.normal(size=value.shape)
+    return flow
+
+
+def fit_once(flow: cf.Flow, x: np.ndarray, optimizer: Any = NO_STEP, **options: Any) -> cf.History:
+    return flow.fit(
+        x,
+        epochs=1,
+        batch_size=len(x),
+        optimizer=optimizer,
+        clip_norm=None,
+        seed=0,
+        progress=False,
+        **options,
+    )
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_actnorm_starts_where_its_output_is_standardized(dtype: str) -> None:
+    x = rows(500, 3)
+    flow = cf.Flow([cf.ActNorm()], features=3, dtype=dtype)
+    fit_once(flow, x)
+    tolerance = {"float32": 1e-5, "float64": 1e-12}[dtype]
+    np.testing.assert_allclose(flow.parameters["layers.0.shift"], x.mean(0), rtol=tolerance)
+    np.testing.assert_allclose(
+        flow.parameters["layers.0.log_scale"], np.log(x.std(0)), rtol=tolerance, atol=tolerance
+    )
+
+
+def test_actnorms_start_one_after_the_other_from_the_data() -> None:
+    """Each sees what the layers behind it, started already, make of the data."""
+    x = rows(400, 4)
+    layers = [
+        cf.ActNorm(),
+        cf.Coupling("half", hidden=(8,)),
+        cf.ActNorm(),
+        cf.Permutation("reverse"),
+        cf.Chain([cf.Arcsinh(), cf.ActNorm()]),
+    ]
+    flow = randomized(cf.Flow(layers, features=4, dtype="float64", seed=2))
+    for name, value in flow.parameters.items():
+        if name.endswith(("shift", "log_scale")):
+            value[:] = 0.0
+    fit_once(flow, x)
+    for last in (4, 2, 0):
+        behind = cf.Flow(layers[last:], features=4, dtype="float64", seed=2)
+        names = list(flow.parameters)[-len(behind.parameters) :]
+        for mine, theirs in zip(behind.parameters.values(), names, strict=True):
+            mine[...] = flow.parameters[theirs]
+        u, _ = behind.inverse(x)
+        if last == 4:  # behind the ActNorm, the fixed map remains
+            u = np.arcsinh(u)
+        np.testing.assert_allclose(u.mean(0), 0.0, atol=1e-9)
+        np.testing.assert_allclose(u.std(0), 1.0, rtol=1e-9)
+
+
+def test_an_inverted_actnorm_starts_too() -> None:
+    x = rows(300, 3)
+    flow = cf.Flow([cf.Inverse(cf.ActNorm())], features=3, dtype="float64")
+    fit_once(flow, x)
+    u, _ = flow.inverse(x)
+    np.testing.assert_allclose(u.mean(0), 0.0, atol=1e-9)
+    np.testing.assert_allclose(u.std(0), 1.0, rtol=1e-9)
+
+
+def test_a_column_without_spread_stays_finite() -> None:
+    x = rows(100, 2)
+    x[:, 1] = 5.0
+    flow = cf.Flow([cf.ActNorm()], features=2, dtype="float64")
+    fit_once(flow, x)
+    assert np.isfinite(flow.log_prob(x)).all()
+
+
+def test_later_fits_leave_the_start_alone() -> None:
+    x = rows(200, 2)
+    flow = cf.Flow([cf.ActNorm()], features=2, dtype="float64")
+    fit_once(flow, x)
+    before = {name: value.copy() for name, value in flow.parameters.items()}
+    fit_once(flow, 100.0 * x)
+    for name, value in flow.parameters.items():
+        np.testing.assert_allclose(value, before[name], atol=1e-6)
+
+
+def test_a_start_from_many_rows_takes_ten_thousand() -> None:
+    x = rows(30_000, 2)
+    flow = cf.Flow([cf.ActNorm()], features=2, dtype="float64")
+    flow.fit(x, epochs=1, batch_size=30_000, optimizer=NO_STEP, seed=0, progress=False)
+    shift = flow.parameters["layers.0.shift"]
+    spread = x.std(0) / np.sqrt(10_000)
+    assert (np.abs(shift - x.mean(0)) < 5 * spread).all()
+    assert (np.abs(shift - x.mean(0)) > 1e-6 * spread).all()
+
+
+def batch_loss(x: np.ndarray, raw_scale: np.ndarray, shift: np.ndarray) -> float:
+    """The negative log-likelihood of a flow of one BatchNorm, written out."""
+    variance = x.var(0)
+    u = (x - x.mean(0)) / np.sqrt(variance + 1e-5) * np.exp(raw_scale) + shift
+    log_det = np.sum(raw_scale - 0.5 * np.log(variance + 1e-5))
+    return float(np.mean(0.5 * np.sum(u**2, 1)) + 0.5 * x.shape[1] * np.log(2 * np.pi) - log_det)
+
+
+@pytest.mark.parametrize("n", [1, 3, 16, 17, 64, 100, 300, 700])
+def test_the_training_loss_is_that_of_batch_statistics(n: int) -> None:
+    x = rows(n, 3)
+    flow = randomized(cf.Flow([cf.BatchNorm()], features=3, dtype="float64"))
+    expected = batch_loss(x, flow.parameters["layers.0.scale"], flow.parameters["layers.0.shift"])
+    assert fit_once(flow, x).train[0] == pytest.approx(expected, rel=1e-11)
+
+
+def test_running_statistics_start_at_those_of_the_data_and_then_follow() -> None:
+    first, second = rows(300, 2), rows(200, 2, seed=5) * 2.0
+    flow = cf.Flow([cf.BatchNorm(momentum=0.25)], features=2, dtype="float64")
+    fit_once(flow, first)
+    mean, variance = flow.parameters["layers.0.mean"], flow.parameters["layers.0.variance"]
+    np.testing.assert_allclose(mean, first.mean(0), rtol=1e-12)
+    np.testing.assert_allclose(variance, first.var(0), rtol=1e-12)
+    fit_once(flow, second)
+    np.testing.assert_allclose(mean, 0.75 * first.mean(0) + 0.25 * second.mean(0), rtol=1e-12)
+    np.testing.assert_allclose(variance, 0.75 * first.var(0) + 0.25 * second.var(0), rtol=1e-12)
+
+
+def test_evaluation_takes_the_running_statistics() -> None:
+    x = rows(50, 3)
+    flow = randomized(cf.Flow([cf.BatchNorm(epsilon=0.1)], features=3, dtype="float64"))
+    values = {name.rsplit(".", 1)[1]: value for name, value in flow.parameters.items()}
+    values["mean"][:] = [1.0, -2.0, 0.5]
+    values["variance"][:] = [0.3, 2.0, 5.0]
+    factor = np.exp(values["scale"]) / np.sqrt(values["variance"] + 0.1)
+    u, log_det = flow.inverse(x)
+    np.testing.assert_allclose(u, (x - values["mean"]) * factor + values["shift"], rtol=1e-12)
+    np.testing.assert_allclose(log_det, np.log(factor).sum(), rtol=1e-12)
+    np.testing.assert_array_equal(flow.inverse(x[:1])[0], u[:1])  # whatever the other rows
+
+
+def maf_with_norms() -> list[Any]:
+    return [
+        cf.Autoregressive(hidden=(12,), activation="tanh"),
+        cf.BatchNorm(),
+        cf.Autoregressive(order="reverse", hidden=(9, 9), activation="tanh"),
+        cf.BatchNorm(scale="softplus"),
+    ]
+
+
+def coupling_with_norms() -> list[Any]:
+    net = lambda: cf.ResidualNet(8, blocks=1, activation="tanh")  # noqa: E731
+    return [
+        cf.Coupling("half", conditioner=net()),
+        cf.BatchNorm(),
+        cf.Coupling("half", swap=True, conditioner=net(), transform=cf.Spline(4)),
+        cf.Partial([0, 2], cf.BatchNorm()),
+    ]
+
+
+@pytest.mark.parametrize("layers", [maf_with_norms, coupling_with_norms])
+@pytest.mark.parametrize("n", [13, 64, 150, 520])
+def test_gradients_go_through_the_batch_statistics(layers: Callable[[], list[Any]], n: int) -> None:
+    """Of one step of gradient descent, against differences of the reported training loss."""
+    x = rows(n, 3 if layers is maf_with_norms else 4)
+    start = randomized(cf.Flow(layers(), features=x.shape[1], dtype="float64", seed=3))
+
+    def copy_of(flow: cf.Flow) -> cf.Flow:
+        return cf.Flow(layers(), features=x.shape[1], dtype="float64", seed=3)
+
+    def loss(direction: dict[str, np.ndarray], step: float) -> float:
+        flow = copy_of(start)
+        for name, value in flow.parameters.items():
+            value[...] = start.parameters[name] + step * direction.get(name, 0.0)
+        return fit_once(flow, x).train[0]
+
+    flow = copy_of(start)
+    for name, value in flow.parameters.items():
+        value[...] = start.parameters[name]
+    rate = 1e-3
+    fit_once(flow, x, optimizer=cf.SGD(rate))
+    trained = [name for name in flow.parameters if name not in flow.frozen]
+    gradient = {name: (start.parameters[name] - flow.parameters[name]) / rate for name in trained}
+    rng = np.random.default_rng(4)
+    for name in trained:
+        direction = {name: rng.normal(size=gradient[name].shape)}
+        difference = (loss(direction, 1e-5) - loss(direction, -1e-5)) / 2e-5
+        expected = float(np.sum(gradient[name] * direction[name]))
+        assert difference == pytest.approx(expected, rel=2e-5, abs=1e-6), name
+
+
+def test_steps_do_not_depend_on_the_threads() -> None:
+    x = rows(900, 3).astype("float32")
+    results = []
+    for threads in (1, 2, 3):
+        cf.set_num_threads(threads)
+        flow = cf.Flow(maf_with_norms(), features=3, seed=0)
+        flow.fit(x, epochs=3, batch_size=300, seed=0, progress=False)
+        results.append(np.concatenate([value.ravel() for value in flow.parameters.values()]))
+    cf.set_num_threads(1)
+    np.testing.assert_array_equal(results[0], results[1])
+    np.testing.assert_array_equal(results[0], results[2])
+
+
+def test_running_statistics_stay_frozen() -> None:
+    flow = cf.Flow([cf.BatchNorm()], features=2)
+    assert flow.frozen == ("layers.0.mean", "layers.0.variance")
+    flow.unfreeze("*")
+    assert flow.frozen == ("layers.0.mean", "layers.0.variance")
+
+
+def test_a_fit_learns_a_skewed_density_with_batchnorm_between_the_layers() -> None:
+    x = rows(4000, 2)
+    flow = cf.Flow(maf_with_norms(), features=2, seed=0)
+    history = flow.fit(x, validation=0.25, epochs=30, batch_size=200, seed=0, progress=False)
+    gaussian = 0.5 * np.linalg.slogdet(np.cov(x.T))[1] + 1.0 + np.log(2 * np.pi)
+    assert min(history.validation) < gaussian - 0.2
+
+
+def test_bad_options() -> None:
+    with pytest.raises(ValueError, match="momentum must be more than 0 and at most 1, got 0"):
+        cf.BatchNorm(momentum=0.0)
+    with pytest.raises(ValueError, match="epsilon must be positive and finite, got -1"):
+        cf.BatchNorm(epsilon=-1.0)
