@@ -172,6 +172,18 @@ INSTANCES: dict[str, Instance] = {
     "partial": Instance(
         lambda: [cf.Partial([3, 0], cf.Arcsinh()), cf.Partial([False, True] * 2, cf.Sinh())]
     ),
+    "linear-lu": Instance(lambda: [cf.Linear()], volume=False),
+    "linear-lu-one-feature": Instance(lambda: [cf.Linear()], features=1, volume=False),
+    "linear-lu-softplus": Instance(
+        lambda: [cf.Linear("lu", [2, 0, 1, 4, 3], cf.Scale("softplus", minimum=0.1), False)],
+        features=5,
+        volume=False,
+    ),
+    "linear-qr": Instance(lambda: [cf.Linear("qr")], volume=False),
+    "linear-dense": Instance(lambda: [cf.Linear("dense")], volume=False),
+    "linear-dense-wide": Instance(
+        lambda: [cf.Linear("dense", bias=False)], features=19, volume=False
+    ),
     "triangular": Instance(lambda: [cf.Triangular(bias=True)], volume=False),
     "triangular-unit": Instance(
         lambda: [cf.Triangular(upper=True, unit=True)], features=5, volume=False

@@ -1,4 +1,5 @@
 /* Reflections, whose product is any orthogonal matrix (Tomczak and Welling 2016). */
+#include "layers/householder.h"
 #include "layers/layer.h"
 #include "ops/ops.h"
 
@@ -22,12 +23,18 @@ static cf_status bind(cf_layer *layer, cf_binding *binding) {
 }
 
 /* x - 2 q (q x) / (q q) for row `row` of the vectors. */
-static cf_value reflect(cf_builder *b, cf_value vectors, size_t row, cf_value x) {
+static cf_value reflect_once(cf_builder *b, cf_value vectors, size_t row, cf_value x) {
     size_t n = cf_value_size(b, x);
     cf_value q = cf_slice(b, vectors, row * n, n);
     cf_value square = cf_sum_features(b, cf_multiply(b, q, q));
     cf_value scaled = cf_divide(b, cf_scale(b, q, 2.0, 0.0), square);
     return cf_subtract(b, x, cf_multiply(b, scaled, cf_matmul(b, q, CF_NO_VALUE, x, 1)));
+}
+
+cf_value cf_reflect(cf_builder *b, cf_value vectors, size_t count, cf_value x, bool backwards) {
+    for (size_t i = 0; i < count && cf_builder_status(b) == CF_OK; i++)
+        x = reflect_once(b, vectors, backwards ? count - 1 - i : i, x);
+    return x;
 }
 
 static cf_value forward(const cf_layer *layer, cf_builder *b, cf_value u, cf_value context,
@@ -36,8 +43,7 @@ static cf_value forward(const cf_layer *layer, cf_builder *b, cf_value u, cf_val
     cf_value vectors = cf_parameter(b, state->vectors, state->count * layer->features);
     (void)context;
     (void)log_det;
-    for (size_t i = 0; i < state->count; i++)
-        u = reflect(b, vectors, i, u);
+    u = cf_reflect(b, vectors, state->count, u, false);
     return state->has_bias ? cf_add(b, u, cf_parameter(b, state->bias, layer->features)) : u;
 }
 
@@ -49,9 +55,7 @@ static cf_value inverse(const cf_layer *layer, cf_builder *b, cf_value x, cf_val
     (void)log_det;
     if (state->has_bias)
         x = cf_subtract(b, x, cf_parameter(b, state->bias, layer->features));
-    for (size_t i = state->count; i > 0; i--)
-        x = reflect(b, vectors, i - 1, x);
-    return x;
+    return cf_reflect(b, vectors, state->count, x, true);
 }
 
 static cf_status check(const cf_spec *spec) {

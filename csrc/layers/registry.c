@@ -20,6 +20,7 @@ const cf_spec_type *const cf_spec_types[] = {
     &cf_inverse_type,
     &cf_chain_type,
     &cf_partial_type,
+    &cf_linear_type,
     &cf_triangular_type,
     &cf_householder_type,
     &cf_exp_type,

@@ -98,6 +98,21 @@ cf_status cf_bind_parameter_constant(cf_binding *binding, const char *name, size
     return add_tensor(binding, &binding->parameters, name, tensor, offset);
 }
 
+cf_status cf_bind_identity(cf_binding *binding, const char *name, size_t n, size_t *offset) {
+    cf_tensor tensor = {.dims = 2, .shape = {n, n}};
+    double *values;
+    if (n > 0 && n > INT32_MAX / n)
+        return cf_fail(CF_INVALID, "%s%s: more than %d numbers in one tensor", binding->path, name,
+                       INT32_MAX);
+    CF_TRY(cf_alloc(&values, n * n, sizeof *values));
+    for (size_t i = 0; i < n; i++)
+        values[i * (n + 1)] = 1.0;
+    tensor.values = values;
+    cf_status status = add_tensor(binding, &binding->parameters, name, tensor, offset);
+    cf_free(values);
+    return status;
+}
+
 cf_status cf_bind_statistic(cf_binding *binding, const char *name, size_t size,
                             cf_statistic statistic, size_t *offset) {
     cf_tensor tensor = {.dims = 1,

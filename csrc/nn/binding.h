@@ -79,6 +79,9 @@ cf_status cf_bind_parameter_values(cf_binding *binding, const char *name, size_t
 cf_status cf_bind_parameter_constant(cf_binding *binding, const char *name, size_t size,
                                      double value, size_t *offset);
 
+/* Declares a square matrix that starts as the identity. */
+cf_status cf_bind_identity(cf_binding *binding, const char *name, size_t n, size_t *offset);
+
 /* Declares a vector that statistics of the data decide. */
 cf_status cf_bind_statistic(cf_binding *binding, const char *name, size_t size,
                             cf_statistic statistic, size_t *offset);

@@ -100,6 +100,12 @@ cf_value cf_triangle(cf_builder *b, cf_value matrix, cf_value diagonal, double n
 /* The diagonal of a shared matrix of n rows: a view. */
 cf_value cf_diagonal(cf_builder *b, cf_value matrix, size_t n);
 
+/* The inverse of a shared square matrix, for cf_solve alone, and log|det|. */
+cf_value cf_invert(cf_builder *b, cf_value matrix, cf_value *log_abs_det);
+
+/* y of W y = x, or of W^T y = x, for a shared matrix and its inverse. */
+cf_value cf_solve(cf_builder *b, cf_value matrix, cf_value inverse, cf_value x, bool transposed);
+
 /* y of T y = x, or of T^T y = x, for a shared triangular T; its other triangle is not read. */
 cf_value cf_solve_triangular(cf_builder *b, cf_value matrix, cf_value x, bool upper,
                              bool transposed);

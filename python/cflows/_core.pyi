@@ -144,6 +144,24 @@ class Affine(Layer):
     def learned(self) -> bool: ...
 
 @final
+class Linear(Layer):
+    def __new__(
+        cls,
+        form: str = "lu",
+        permutation: str | _Ints = "random",
+        scale: str | Scale = "exp",
+        bias: bool = True,
+    ) -> Self: ...
+    @property
+    def form(self) -> str: ...
+    @property
+    def permutation(self) -> str | tuple[int, ...]: ...
+    @property
+    def scale(self) -> str | Scale: ...
+    @property
+    def bias(self) -> bool: ...
+
+@final
 class Triangular(Layer):
     def __new__(
         cls,

@@ -1,0 +1,11 @@
+/* Householder reflections. */
+#ifndef CF_LAYERS_HOUSEHOLDER_H
+#define CF_LAYERS_HOUSEHOLDER_H
+
+#include "engine/program.h"
+
+/* x after reflections at the hyperplanes orthogonal to each of `count` shared vectors, from the
+ * first to the last, or backwards: the inverse. */
+cf_value cf_reflect(cf_builder *b, cf_value vectors, size_t count, cf_value x, bool backwards);
+
+#endif

@@ -1,0 +1,117 @@
+/* The inverse of a shared square matrix, and log|det| behind it: operand matrix, n^2 numbers; n^2
+ * numbers of the inverse, the logarithm, and n that the elimination needs. The gradient is that of
+ * the logarithm alone: who multiplies by the inverse does so through cf_solve. */
+#ifndef CF_FN
+
+#include "base/memory.h"
+#include "ops/rows.h"
+
+#define CF_BODY "ops/invert.c"
+#include "simd/instantiate.h"
+
+static size_t order_of(size_t size) {
+    size_t n = 0;
+    while (n * n < size)
+        n++;
+    return n;
+}
+
+/* The transpose of a shared matrix of n rows: a view. */
+static cf_value transpose(cf_builder *b, cf_value matrix, size_t n) {
+    int64_t *indices;
+    if (cf_alloc(&indices, n * n, sizeof *indices) != CF_OK)
+        return cf_builder_fail(b, CF_NO_MEMORY, "no memory for a view of a matrix");
+    for (size_t i = 0; i < n * n; i++)
+        indices[i] = (int64_t)(i % n * n + i / n);
+    cf_value view = cf_select(b, matrix, indices, n * n);
+    cf_free(indices);
+    return view;
+}
+
+/* d log|det W| / dW = W^-T. */
+static void invert_rule(cf_builder *b, const cf_node *node, cf_value out, cf_value dout,
+                        const bool *needed, cf_value *dx) {
+    size_t size = node->operand_size[0], n = order_of(size);
+    (void)needed;
+    cf_value slope = transpose(b, cf_slice(b, out, 0, size), n);
+    dx[0] = cf_multiply(b, cf_contiguous(b, slope), cf_slice(b, dout, size, 1));
+}
+
+static const cf_op invert_op = {
+    .name = "invert",
+    .kernel = CF_VERSIONS(invert),
+    .gradient = invert_rule,
+};
+
+cf_value cf_invert(cf_builder *b, cf_value matrix, cf_value *log_abs_det) {
+    *log_abs_det = CF_NO_VALUE;
+    if (cf_builder_status(b) != CF_OK)
+        return CF_NO_VALUE;
+    size_t size = cf_value_size(b, matrix), n = order_of(size);
+    if (n * n != size)
+        return cf_builder_fail(b, CF_INVALID, "a square matrix of %zu numbers", size);
+    matrix = cf_contiguous(b, matrix);
+    cf_value both = cf_emit(b, &invert_op, CF_SHARED, size + 1 + n, 1, &matrix, NULL);
+    *log_abs_det = cf_slice(b, both, size, 1);
+    return cf_slice(b, both, 0, size);
+}
+
+#else
+
+#include "ops/rows.h"
+
+static size_t CF_FN(largest_in_column)(const real *a, size_t n, size_t column) {
+    size_t best = column;
+    for (size_t i = column + 1; i < n; i++)
+        if (fabs((double)a[i * n + column]) > fabs((double)a[best * n + column]))
+            best = i;
+    return best;
+}
+
+static void CF_FN(swap)(real *x, real *y, size_t count, size_t step) {
+    for (size_t i = 0; i < count; i++) {
+        real kept = x[i * step];
+        x[i * step] = y[i * step];
+        y[i * step] = kept;
+    }
+}
+
+/* One step of the Gauss-Jordan elimination in place. */
+static void CF_FN(eliminate)(real *a, size_t n, size_t k) {
+    real pivot = a[k * n + k];
+    a[k * n + k] = 1;
+    for (size_t j = 0; j < n; j++)
+        a[k * n + j] /= pivot;
+    for (size_t i = 0; i < n; i++) {
+        if (i == k)
+            continue;
+        real factor = a[i * n + k];
+        a[i * n + k] = 0;
+        for (size_t j = 0; j < n; j++)
+            a[i * n + j] -= factor * a[k * n + j];
+    }
+}
+
+/* A singular matrix gives log|det| = -inf and an inverse that is not finite. */
+static void CF_FN(invert)(const cf_call *call) {
+    size_t size = call->step->node->operand_size[0], n = 0;
+    real *a = call->out, *rows = a + size + 1;
+    double log_abs_det = 0.0;
+    while (n * n < size)
+        n++;
+    memcpy(a, cf_operand_base(call, 0), size * sizeof *a);
+    for (size_t k = 0; k < n; k++) {
+        size_t row = CF_FN(largest_in_column)(a, n, k);
+        rows[k] = (real)row;
+        if (row != k)
+            CF_FN(swap)(a + k * n, a + row * n, n, 1);
+        log_abs_det += log(fabs((double)a[k * n + k]));
+        CF_FN(eliminate)(a, n, k);
+    }
+    for (size_t k = n; k-- > 0;)
+        if ((size_t)rows[k] != k)
+            CF_FN(swap)(a + k, a + (size_t)rows[k], n, n);
+    a[size] = (real)log_abs_det;
+}
+
+#endif
