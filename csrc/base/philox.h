@@ -26,6 +26,7 @@ enum {
     CF_STREAM_SPLIT = 3,           /* row = step of the shuffle */
     CF_STREAM_PERMUTATION = 4,     /* row = step of the shuffle, block = number of the layer */
     CF_STREAM_JITTER = 5,          /* row = running count of rows drawn in training */
+    CF_STREAM_CONTEXT = 6,         /* row = running count of samples drawn for a target */
     CF_STREAM_PROGRAM = 16,        /* of bases: row of the sample */
     CF_STREAM_LAYERS = 4096,       /* of layers in training: row as for jitter */
 };

@@ -8,6 +8,7 @@
 #include "bindings/flow.h"
 #include "bindings/layer.h"
 #include "bindings/spec.h"
+#include "bindings/target.h"
 #include "bindings/trainer.h"
 #include "bindings/training_rows.h"
 #include "simd/simd.h"
@@ -177,7 +178,7 @@ static int execute(PyObject *module) {
     bool done = state->urandom != NULL && state->new_object != NULL &&
                 add_exception(module, state) && check_environment(state) &&
                 cf_py_add_specs(module) && cf_py_add_layers(module) && cf_py_add_flow(module) &&
-                cf_py_add_trainer(module);
+                cf_py_add_trainer(module) && cf_py_add_target_trainer(module);
     return done ? 0 : -1;
 }
 

@@ -4,11 +4,11 @@
 #include "bindings/arguments.h"
 #include "bindings/flow.h"
 #include "bindings/trainer_state.h"
+#include "bindings/training_settings.h"
 #include "bindings/training_rows.h"
 #include "train/trainer.h"
 
 #include <stdatomic.h>
-#include <string.h>
 
 typedef struct {
     PyObject ob_base;
@@ -20,43 +20,6 @@ typedef struct {
 } py_trainer;
 
 /* ---- settings ---- */
-
-/* The place of `name` in a list that ends with NULL. */
-static bool find_name(const char *what, const char *name, const char *const *names, int *out) {
-    for (*out = 0; names[*out] != NULL; ++*out)
-        if (strcmp(name, names[*out]) == 0)
-            return true;
-    PyErr_Format(PyExc_ValueError, "no %s is called '%.100s'", what, name);
-    return false;
-}
-
-/* (name, learning_rate, beta1, beta2, epsilon, momentum, weight_decay) */
-static bool read_optimizer(PyObject *tuple, cf_optimizer *out) {
-    static const char *const names[] = {"adam", "adamw", "sgd", NULL};
-    const char *name;
-    int kind;
-    if (!PyArg_ParseTuple(tuple, "sdddddd", &name, &out->learning_rate, &out->beta1, &out->beta2,
-                          &out->epsilon, &out->momentum, &out->weight_decay) ||
-        !find_name("optimizer", name, names, &kind))
-        return false;
-    out->kind = (cf_optimizer_kind)kind;
-    return true;
-}
-
-/* (name, warmup, final, factor, patience) */
-static bool read_schedule(PyObject *tuple, cf_schedule *out) {
-    static const char *const names[] = {"constant", "cosine", "plateau", NULL};
-    const char *name;
-    PyObject *warmup, *patience;
-    int kind;
-    if (!PyArg_ParseTuple(tuple, "sOddO", &name, &warmup, &out->final, &out->factor, &patience) ||
-        !find_name("schedule", name, names, &kind) ||
-        !cf_py_count(warmup, "warmup", INT64_MAX, &out->warmup) ||
-        !cf_py_count(patience, "the plateau's patience", INT64_MAX, &out->patience))
-        return false;
-    out->kind = (cf_schedule_kind)kind;
-    return true;
-}
 
 static bool read_jitter(PyObject *object, const cf_flow *flow, PyArrayObject **out) {
     if (!cf_py_read_contiguous(object, NPY_FLOAT64, out))
@@ -90,8 +53,8 @@ enum {
 static bool read_options(PyObject *const *given, cf_train_options *out) {
     out->threads = cf_num_threads();
     out->clip_norm = PyFloat_AsDouble(given[CLIP_NORM]);
-    return !PyErr_Occurred() && read_optimizer(given[OPTIMIZER], &out->optimizer) &&
-           read_schedule(given[SCHEDULE], &out->schedule) &&
+    return !PyErr_Occurred() && cf_py_read_optimizer(given[OPTIMIZER], &out->optimizer) &&
+           cf_py_read_schedule(given[SCHEDULE], &out->schedule) &&
            cf_py_count(given[EPOCHS], "epochs", INT64_MAX, &out->epochs) &&
            cf_py_count(given[BATCH_SIZE], "batch_size", INT64_MAX, &out->batch_size) &&
            cf_py_count(given[PATIENCE], "patience", INT64_MAX, &out->patience) &&

@@ -413,6 +413,16 @@ cf_status cf_flow_sample(cf_flow *flow, const cf_flow_call *call) {
     return run_as_caller(flow, call, objective_of(CF_MAP_SAMPLE, call));
 }
 
+cf_status cf_flow_sample_held(cf_flow *flow, const cf_flow_call *call) {
+    cf_objective objective = objective_of(CF_MAP_SAMPLE, call);
+    return run(flow, call, &objective);
+}
+
+cf_status cf_flow_sample_vjp_held(cf_flow *flow, const cf_flow_call *call) {
+    cf_objective objective = vjp_objective_of(CF_MAP_SAMPLE, call);
+    return run(flow, call, &objective);
+}
+
 cf_status cf_flow_log_prob_vjp_held(cf_flow *flow, const cf_flow_call *call) {
     cf_objective objective = vjp_objective_of(CF_MAP_LOG_PROB, call);
     return run(flow, call, &objective);

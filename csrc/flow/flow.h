@@ -101,6 +101,11 @@ void cf_flow_unlock(cf_flow *flow);
 /* cf_flow_log_prob and cf_flow_log_prob_vjp for whoever holds the flow. */
 cf_status cf_flow_log_prob_held(cf_flow *flow, const cf_flow_call *call);
 cf_status cf_flow_log_prob_vjp_held(cf_flow *flow, const cf_flow_call *call);
+/* cf_flow_sample for whoever holds the flow, and the gradient through it: of the sum of dvalue
+ * times the samples and of dlog_det times their log_prob, as the samples of the same seed and rows
+ * move with the parameters. */
+cf_status cf_flow_sample_held(cf_flow *flow, const cf_flow_call *call);
+cf_status cf_flow_sample_vjp_held(cf_flow *flow, const cf_flow_call *call);
 
 /* For the trainer: sets the parameters that statistics of the data decide, unless one of them has
  * been changed already, from the rows x; overwrites the gradients. */

@@ -60,6 +60,7 @@ from .flow import Flow
 from .history import EpochReport, History
 from .optim import SGD, Adam, AdamW, Constant, Cosine, Plateau
 from .recipes import realnvp
+from .target import Importance, TargetHistory, TargetReport
 
 if TYPE_CHECKING:
     from . import data as data
@@ -119,6 +120,9 @@ __all__ = [
     "Plateau",
     "History",
     "EpochReport",
+    "TargetHistory",
+    "TargetReport",
+    "Importance",
     "load",
     # checks
     "jacobian",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import os
 from numbers import Integral, Real
 from typing import Any
 
@@ -26,3 +28,16 @@ def real(name: str, value: Any) -> float:
         return float(value)
     except OverflowError:
         raise ValueError(f"{name} must fit a float") from None
+
+
+def gradient_limit(clip_norm: Any) -> float:
+    """0 for None and for infinity, as the core has it."""
+    limit = math.inf if clip_norm is None else real("clip_norm", clip_norm)
+    if not limit > 0.0:
+        raise ValueError(f"clip_norm must be above 0 or None, got {clip_norm}")
+    return limit if limit < math.inf else 0.0
+
+
+def drawn_seed() -> int:
+    """63 bits of the operating system's entropy."""
+    return int.from_bytes(os.urandom(8), "little") >> 1

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _core
-from .arguments import integer, real
+from .arguments import drawn_seed, gradient_limit, integer
 from .history import EpochReport, History
 from .optim import Adam, Constant, Cosine, Optimizer, Plateau, Schedule
 from .progress import Progress, new_progress
@@ -173,7 +173,7 @@ def fit(
         batch_size = max(1, min(256, len(rows)))  # no rows: for the core to tell
     numbers: dict[str, Any] = {
         "batch_size": integer("batch_size", batch_size, 1),
-        "clip_norm": _clip_norm(clip_norm),
+        "clip_norm": gradient_limit(clip_norm),
         "jitter": _jitter(jitter, self.features),
         "seed": seed,
     }
@@ -374,8 +374,7 @@ def _checkpoint_class() -> type[Checkpoint]:
 
 def _seed(seed: Any, saved: Checkpoint | None) -> int:
     if seed is None:
-        drawn = int.from_bytes(os.urandom(8), "little") >> 1
-        return drawn if saved is None else int(saved.terms["seed"])
+        return drawn_seed() if saved is None else int(saved.terms["seed"])
     return integer("seed", seed, 0, 2**64 - 1)
 
 
@@ -388,14 +387,6 @@ def _schedule(schedule: Any) -> Schedule:
     if not isinstance(schedule, Schedule):
         raise TypeError(f"schedule must be a Constant, Cosine or Plateau, got {schedule!r}")
     return schedule
-
-
-def _clip_norm(clip_norm: Any) -> float:
-    """0 for None and for infinity, as the core has it."""
-    limit = math.inf if clip_norm is None else real("clip_norm", clip_norm)
-    if not limit > 0.0:
-        raise ValueError(f"clip_norm must be above 0 or None, got {clip_norm}")
-    return limit if limit < math.inf else 0.0
 
 
 def _jitter(jitter: ArrayLike | None, features: int) -> NDArray[np.float64] | None:

@@ -7,6 +7,7 @@ import os
 from . import _core
 from .fit import fit
 from .summary import describe
+from .target import fit_target, importance_sample
 
 
 class Flow(_core.Flow):
@@ -66,6 +67,8 @@ class Flow(_core.Flow):
     __slots__ = ("__weakref__",)
 
     fit = fit
+    fit_target = fit_target
+    importance_sample = importance_sample
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the flow to one safetensors file: weights, buffers and architecture.

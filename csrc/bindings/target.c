@@ -1,0 +1,265 @@
+#include "bindings/target.h"
+
+#include "base/pool.h"
+#include "bindings/arguments.h"
+#include "bindings/arrays.h"
+#include "bindings/flow.h"
+#include "bindings/training_settings.h"
+#include "train/target.h"
+
+#include <stdatomic.h>
+#include <string.h>
+
+typedef struct {
+    PyObject ob_base;
+    const cf_module_state *state;
+    PyObject *flow;             /* kept alive */
+    cf_target_trainer *trainer; /* NULL once closed */
+    cf_py_rows contexts;
+    atomic_bool busy; /* a method is under way */
+} py_trainer;
+
+/* ---- life ---- */
+
+enum { FLOW, CONTEXT, OPTIMIZER, SCHEDULE, STEPS, BATCH_SIZE, CLIP_NORM, SEED, ARGUMENTS };
+
+static bool read_options(PyObject *const *given, cf_target_options *out) {
+    out->threads = cf_num_threads();
+    out->clip_norm = PyFloat_AsDouble(given[CLIP_NORM]);
+    return !PyErr_Occurred() && cf_py_read_optimizer(given[OPTIMIZER], &out->optimizer) &&
+           cf_py_read_schedule(given[SCHEDULE], &out->schedule) &&
+           cf_py_count(given[STEPS], "steps", INT64_MAX, &out->steps) &&
+           cf_py_count(given[BATCH_SIZE], "batch_size", INT64_MAX, &out->batch_size) &&
+           cf_py_count(given[SEED], "seed", UINT64_MAX, &out->seed);
+}
+
+static bool begin(py_trainer *self, cf_flow *flow, PyObject *const *given) {
+    cf_target_options options = {0};
+    PyObject *context = given[CONTEXT] == Py_None ? NULL : given[CONTEXT];
+    if (!read_options(given, &options) ||
+        !cf_py_read_context(context, cf_flow_context(flow), &self->contexts))
+        return false;
+    cf_status status = cf_target_trainer_new(&self->trainer, flow, self->contexts.view,
+                                             self->contexts.rows, &options);
+    if (status != CF_OK)
+        cf_py_fail(self->state, status);
+    return status == CF_OK;
+}
+
+static PyObject *trainer_new(PyTypeObject *type, PyObject *args, PyObject *keywords) {
+    static char *names[] = {"flow",       "context",   "optimizer", "schedule", "steps",
+                            "batch_size", "clip_norm", "seed",      NULL};
+    const cf_module_state *state = cf_py_state(type);
+    PyObject *given[ARGUMENTS];
+    if (state == NULL ||
+        !PyArg_ParseTupleAndKeywords(
+            args, keywords, "O!OO!O!OOOO:TargetTrainer", names, state->flow, &given[FLOW],
+            &given[CONTEXT], &PyTuple_Type, &given[OPTIMIZER], &PyTuple_Type, &given[SCHEDULE],
+            &given[STEPS], &given[BATCH_SIZE], &given[CLIP_NORM], &given[SEED]))
+        return NULL;
+    cf_flow *flow = cf_py_flow_of(given[FLOW]);
+    py_trainer *self = flow == NULL ? NULL : (py_trainer *)type->tp_alloc(type, 0);
+    if (self == NULL)
+        return NULL;
+    self->state = state;
+    self->flow = Py_NewRef(given[FLOW]);
+    if (!begin(self, flow, given))
+        Py_CLEAR(self);
+    return (PyObject *)self;
+}
+
+static void close_trainer(py_trainer *self) {
+    cf_target_trainer_free(self->trainer);
+    self->trainer = NULL;
+    cf_py_release(&self->contexts);
+    self->contexts = (cf_py_rows){0};
+}
+
+static void trainer_dealloc(PyObject *object) {
+    py_trainer *self = (py_trainer *)object;
+    PyTypeObject *type = Py_TYPE(object);
+    close_trainer(self);
+    Py_CLEAR(self->flow);
+    type->tp_free(object);
+    Py_DECREF(type);
+}
+
+static bool enter(py_trainer *self) {
+    if (atomic_exchange(&self->busy, true)) {
+        PyErr_SetString(PyExc_RuntimeError, "the trainer is running");
+        return false;
+    }
+    if (self->trainer != NULL)
+        return true;
+    atomic_store(&self->busy, false);
+    PyErr_SetString(PyExc_RuntimeError, "the trainer is closed");
+    return false;
+}
+
+/* ---- the target ---- */
+
+/* While a step runs: the thread's saved state, and what the target is called with. */
+typedef struct {
+    PyThreadState *saved;
+    const cf_flow *flow;
+    PyObject *callable;
+    PyArrayObject *contexts; /* borrowed; NULL: none */
+} calling;
+
+static PyObject *copy_of(int dims, const npy_intp *shape, int type, const void *data) {
+    PyObject *array = PyArray_SimpleNew(dims, shape, type);
+    if (array != NULL)
+        memcpy(PyArray_DATA((PyArrayObject *)array), data,
+               (size_t)PyArray_NBYTES((PyArrayObject *)array));
+    return array;
+}
+
+/* The contexts of the samples, a row each. */
+static PyObject *context_rows(const calling *c, npy_intp rows, const int64_t *numbers) {
+    npy_intp last = PyArray_DIM(c->contexts, PyArray_NDIM(c->contexts) - 1);
+    npy_intp shape[2] = {-1, last};
+    PyArray_Dims whole = {shape, 2};
+    PyObject *indices = copy_of(1, &rows, NPY_INT64, numbers);
+    PyObject *table = PyArray_Newshape(c->contexts, &whole, NPY_CORDER);
+    PyObject *taken = indices == NULL || table == NULL
+                          ? NULL
+                          : PyArray_TakeFrom((PyArrayObject *)table, indices, 0, NULL, NPY_RAISE);
+    Py_XDECREF(indices);
+    Py_XDECREF(table);
+    return taken;
+}
+
+static PyObject *call_target(const calling *c, npy_intp rows, const void *x,
+                             const int64_t *numbers) {
+    npy_intp shape[2] = {rows, (npy_intp)cf_flow_features(c->flow)};
+    PyObject *samples = copy_of(2, shape, cf_py_type_number(cf_flow_dtype(c->flow)), x);
+    PyObject *context = samples == NULL || numbers == NULL ? NULL : context_rows(c, rows, numbers);
+    PyObject *result = NULL;
+    if (samples != NULL && (numbers == NULL || context != NULL))
+        result = PyObject_CallFunctionObjArgs(c->callable, samples, context, NULL);
+    Py_XDECREF(samples);
+    Py_XDECREF(context);
+    return result;
+}
+
+/* Copies numbers of the given shape; `what` they are, for messages. */
+static bool take_numbers(PyObject *object, const char *what, int dims, const npy_intp *shape,
+                         double *out) {
+    PyArrayObject *array =
+        (PyArrayObject *)PyArray_FROMANY(object, NPY_FLOAT64, 0, 0, NPY_ARRAY_CARRAY_RO);
+    if (array == NULL)
+        return false;
+    bool fits =
+        PyArray_NDIM(array) == dims && PyArray_CompareLists(PyArray_DIMS(array), shape, dims);
+    if (fits)
+        memcpy(out, PyArray_DATA(array), (size_t)PyArray_NBYTES(array));
+    else if (dims == 1)
+        PyErr_Format(PyExc_ValueError, "the target's %s must have shape (%zd,)", what, shape[0]);
+    else
+        PyErr_Format(PyExc_ValueError, "the target's %s must have shape (%zd, %zd)", what, shape[0],
+                     shape[1]);
+    Py_DECREF(array);
+    return fits;
+}
+
+static bool take_result(PyObject *result, npy_intp rows, npy_intp features, double *log_density,
+                        double *gradient) {
+    npy_intp shape[2] = {rows, features};
+    if (result == NULL)
+        return false;
+    bool pair = PyTuple_Check(result) && PyTuple_GET_SIZE(result) == 2;
+    if (!pair)
+        PyErr_Format(PyExc_TypeError,
+                     "the target must return a tuple (log_density, gradient), got %.100R", result);
+    bool taken = pair &&
+                 take_numbers(PyTuple_GET_ITEM(result, 0), "log_density", 1, shape, log_density) &&
+                 take_numbers(PyTuple_GET_ITEM(result, 1), "gradient", 2, shape, gradient);
+    Py_DECREF(result);
+    return taken;
+}
+
+/* A cf_target: takes the GIL for the callable; false if an exception is set. */
+static bool evaluate(void *given, size_t rows, const void *x, const int64_t *context_numbers,
+                     double *log_density, double *gradient) {
+    calling *c = given;
+    PyEval_RestoreThread(c->saved);
+    bool done = PyErr_CheckSignals() == 0 &&
+                take_result(call_target(c, (npy_intp)rows, x, context_numbers), (npy_intp)rows,
+                            (npy_intp)cf_flow_features(c->flow), log_density, gradient);
+    c->saved = PyEval_SaveThread();
+    return done;
+}
+
+/* ---- methods ---- */
+
+static PyObject *trainer_step(PyObject *object, PyObject *callable) {
+    py_trainer *self = (py_trainer *)object;
+    calling c = {.callable = callable, .contexts = self->contexts.array};
+    cf_target_report report;
+    bool stopped;
+    if (!enter(self))
+        return NULL;
+    c.flow = cf_py_flow_of(self->flow);
+    c.saved = PyEval_SaveThread();
+    cf_status status = cf_target_trainer_step(self->trainer, evaluate, &c, &report, &stopped);
+    PyEval_RestoreThread(c.saved);
+    atomic_store(&self->busy, false);
+    if (stopped)
+        return NULL;
+    if (status != CF_OK)
+        return cf_py_fail(self->state, status);
+    return Py_BuildValue("(ddO)", report.elbo, report.effective_sample_size,
+                         report.skipped ? Py_True : Py_False);
+}
+
+static PyObject *trainer_close(PyObject *object, PyObject *unused) {
+    py_trainer *self = (py_trainer *)object;
+    (void)unused;
+    if (atomic_exchange(&self->busy, true))
+        return PyErr_Format(PyExc_RuntimeError, "the trainer is running");
+    close_trainer(self);
+    atomic_store(&self->busy, false);
+    Py_RETURN_NONE;
+}
+
+/* ---- the class ---- */
+
+PyDoc_STRVAR(trainer_doc,
+             "TargetTrainer(flow, context, optimizer, schedule, steps, batch_size, clip_norm, "
+             "seed)\n--\n\n"
+             "The loop of `Flow.fit_target`, which says what its arguments mean.\n\n"
+             "`optimizer` and `schedule` are what the classes of `cflows.optim` make of "
+             "themselves.\nThe trainer holds the flow.");
+
+PyDoc_STRVAR(step_doc, "step($self, target, /)\n--\n\n"
+                       "Make one step and return (elbo, effective_sample_size, skipped).");
+
+PyDoc_STRVAR(close_doc, "close($self, /)\n--\n\n"
+                        "Let go of the flow.");
+
+static PyMethodDef methods[] = {
+    {"step", trainer_step, METH_O, step_doc},
+    {"close", trainer_close, METH_NOARGS, close_doc},
+    {0},
+};
+
+static PyType_Slot slots[] = {
+    {Py_tp_doc, (void *)trainer_doc},
+    {Py_tp_new, trainer_new},
+    {Py_tp_dealloc, trainer_dealloc},
+    {Py_tp_methods, methods},
+    {0},
+};
+
+static PyType_Spec trainer_spec = {
+    .name = "cflows._core.TargetTrainer",
+    .basicsize = sizeof(py_trainer),
+    .flags = Py_TPFLAGS_DEFAULT,
+    .slots = slots,
+};
+
+bool cf_py_add_target_trainer(PyObject *module) {
+    PyTypeObject *type = cf_py_add_type(module, &trainer_spec, NULL);
+    Py_XDECREF(type);
+    return type != NULL;
+}
