@@ -59,7 +59,7 @@ from .check import Audit, audit, jacobian
 from .flow import Flow
 from .history import EpochReport, History
 from .optim import SGD, Adam, AdamW, Constant, Cosine, Plateau
-from .recipes import realnvp
+from .recipes import glow1d, iaf, maf, nice, nsf, nsf_ar, realnvp
 from .target import Importance, TargetHistory, TargetReport
 
 if TYPE_CHECKING:
@@ -73,6 +73,12 @@ __all__ = [
     # flows
     "Flow",
     "realnvp",
+    "nice",
+    "glow1d",
+    "nsf",
+    "maf",
+    "iaf",
+    "nsf_ar",
     # layers
     "Layer",
     "Coupling",

@@ -1,13 +1,13 @@
-"""Flows of well-known architectures in one line."""
+"""The recipe of RealNVP."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
-from ._core import Affine, Coupling, Layer, Permutation, Scale
-from .arguments import integer
-from .flow import Flow
+from .._core import Base, Coupling, Layer, Permutation, Scale
+from ..flow import Flow
+from .shared import build, sizes
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
@@ -22,6 +22,7 @@ def realnvp(
     scale: str | Scale = "softclip",
     standardize: bool = True,
     permute: Literal[False, "reverse", "random"] = False,
+    base: Base | None = None,
     dtype: DTypeLike = "float32",
     seed: int | None = None,
 ) -> Flow:
@@ -48,6 +49,8 @@ def realnvp(
         End with an `Affine` that ``fit`` sets to the mean and standard deviation of the data.
     permute : {False, 'reverse', 'random'}, default False
         A `Permutation` between couplings.
+    base : Base, optional
+        None is the standard normal.
     dtype : {'float32', 'float64'}, default 'float32'
     seed : int, optional
         Of the starting weights and random permutations.
@@ -75,9 +78,7 @@ def realnvp(
     >>> [layer.type for layer in flow.layers][:3]
     ['Coupling', 'Permutation', 'Coupling']
     """
-    features = integer("features", features, 1)
-    layers = integer("layers", layers, 1)
-    context = integer("context", context, 0)
+    features, layers, context = sizes(features, layers, context)
     if permute is not False and permute not in ("reverse", "random"):
         raise ValueError(f"permute must be False, 'reverse' or 'random', got {permute!r}")
     between = [] if permute is False else [Permutation(permute)]
@@ -97,6 +98,4 @@ def realnvp(
                 scale=scale,
             )
         )
-    if standardize:
-        chain.append(Affine())
-    return Flow(chain, features, context_features=context, dtype=dtype, seed=seed)
+    return build(chain, features, context, base, standardize, dtype, seed)

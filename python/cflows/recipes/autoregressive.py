@@ -1,0 +1,243 @@
+"""Recipes of autoregressive layers: MAF, IAF, autoregressive neural spline flows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from .._core import Autoregressive, Base, BatchNorm, Layer, Linear, Scale, Spline
+from ..flow import Flow
+from .shared import build, network, sizes
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
+
+ORDERS = ("natural", "reverse")
+
+
+def maf(
+    features: int,
+    layers: int = 5,
+    hidden: Sequence[int] = (100, 100),
+    batch_norm: bool = True,
+    context: int = 0,
+    activation: str = "relu",
+    scale: str | Scale = "softclip",
+    base: Base | None = None,
+    standardize: bool = True,
+    dtype: DTypeLike = "float32",
+    seed: int | None = None,
+) -> Flow:
+    """A masked autoregressive flow: ``x_i = u_i * scale(x_<i) + shift(x_<i)``, orders in turn.
+
+    Densities take one pass of each layer's masked network; samples one too, feature by feature.
+
+    Parameters
+    ----------
+    features : int
+        The number of columns of the data.
+    layers : int, default 5
+        The number of autoregressive layers; 5 and 10 in the paper.
+    hidden : sequence of int, default (100, 100)
+        The hidden widths of each network; 100, or 512 for many columns, in the paper.
+    batch_norm : bool, default True
+        A `BatchNorm` after each autoregressive layer.
+    context : int, default 0
+        The number of context features.
+    activation : str, default 'relu'
+    scale : str or Scale, default 'softclip'
+        How raw outputs become scales, as of `Autoregressive`; the paper's own is ``'exp'``.
+    base : Base, optional
+        None is the standard normal.
+    standardize : bool, default True
+        End with an `Affine` that ``fit`` sets to the mean and standard deviation of the data.
+    dtype : {'float32', 'float64'}, default 'float32'
+    seed : int, optional
+        Of the starting weights.
+
+    Returns
+    -------
+    Flow
+        With autoregressive layers that start as the identity.
+
+    Raises
+    ------
+    ValueError
+        If a size is out of range or a name unknown.
+    TypeError
+        If an argument is of the wrong kind.
+
+    References
+    ----------
+    Papamakarios et al. 2017, Masked autoregressive flow for density estimation,
+    arXiv:1705.07057, sections 3 and 4, appendix B.
+
+    Examples
+    --------
+    >>> import cflows as cf
+    >>> flow = cf.maf(features=3, layers=2, context=2, seed=0)
+    >>> [layer.type for layer in flow.layers]
+    ['Autoregressive', 'BatchNorm', 'Autoregressive', 'BatchNorm', 'Affine']
+    """
+    features, layers, context = sizes(features, layers, context)
+    chain: list[Layer] = []
+    for i in range(layers):
+        chain.append(
+            Autoregressive(ORDERS[i % 2], hidden=hidden, activation=activation, scale=scale)
+        )
+        chain += [BatchNorm()] if batch_norm else []
+    return build(chain, features, context, base, standardize, dtype, seed)
+
+
+def iaf(
+    features: int,
+    layers: int = 5,
+    hidden: Sequence[int] = (100, 100),
+    context: int = 0,
+    activation: str = "relu",
+    scale: str | Scale = "softclip",
+    base: Base | None = None,
+    standardize: bool = True,
+    dtype: DTypeLike = "float32",
+    seed: int | None = None,
+) -> Flow:
+    """An inverse autoregressive flow: ``x_i = u_i * scale(u_<i) + shift(u_<i)``, orders in turn.
+
+    Samples take one pass of each layer's masked network; densities one too, feature by feature.
+
+    Parameters
+    ----------
+    features : int
+        The number of columns of the data.
+    layers : int, default 5
+        The number of autoregressive layers.
+    hidden : sequence of int, default (100, 100)
+        The hidden widths of each network.
+    context : int, default 0
+        The number of context features.
+    activation : str, default 'relu'
+    scale : str or Scale, default 'softclip'
+        How raw outputs become scales, as of `Autoregressive`; the paper's own is a sigmoid that
+        starts near 1, ``cf.Scale('sigmoid', offset=2)``.
+    base : Base, optional
+        None is the standard normal.
+    standardize : bool, default True
+        End with an `Affine` that ``fit`` sets to the mean and standard deviation of the data.
+    dtype : {'float32', 'float64'}, default 'float32'
+    seed : int, optional
+        Of the starting weights.
+
+    Returns
+    -------
+    Flow
+        With autoregressive layers that start as the identity.
+
+    Raises
+    ------
+    ValueError
+        If a size is out of range or a name unknown.
+    TypeError
+        If an argument is of the wrong kind.
+
+    References
+    ----------
+    Kingma et al. 2016, Improving variational inference with inverse autoregressive flow,
+    arXiv:1606.04934, section 4.
+
+    Examples
+    --------
+    >>> import cflows as cf
+    >>> flow = cf.iaf(features=3, layers=2, seed=0)
+    >>> [layer.options["parallel"] for layer in flow.layers[:2]]
+    ['forward', 'forward']
+    """
+    features, layers, context = sizes(features, layers, context)
+    chain: list[Layer] = [
+        Autoregressive(
+            ORDERS[i % 2], parallel="forward", hidden=hidden, activation=activation, scale=scale
+        )
+        for i in range(layers)
+    ]
+    return build(chain, features, context, base, standardize, dtype, seed)
+
+
+def nsf_ar(
+    features: int,
+    layers: int = 5,
+    hidden: int | Sequence[int] = 128,
+    blocks: int = 2,
+    bins: int = 8,
+    bound: float = 3.0,
+    dropout: float = 0.0,
+    context: int = 0,
+    activation: str = "relu",
+    base: Base | None = None,
+    standardize: bool = True,
+    dtype: DTypeLike = "float32",
+    seed: int | None = None,
+) -> Flow:
+    """An autoregressive neural spline flow: masked networks set rational-quadratic splines.
+
+    Each step is, from the base to the data, an `Autoregressive` layer whose transform is a
+    `Spline` with linear tails outside ``[-bound, bound]``, and a `Linear` layer ``W = P L U`` with
+    a random permutation.
+
+    Parameters
+    ----------
+    features : int
+        The number of columns of the data.
+    layers : int, default 5
+        The number of steps.
+    hidden : int or sequence of int, default 128
+        The width of residual masked networks, as in the paper (64 to 512 there); a sequence is
+        the hidden widths of plain ones.
+    blocks : int, default 2
+        Residual blocks, of two layers each; plain networks have none.
+    bins : int, default 8
+        Of each spline.
+    bound : float, default 3
+        The splines act on ``[-bound, bound]``.
+    dropout : float, default 0
+        The probability, in training, of an activation to be left out; up to 0.2 in the paper.
+    context : int, default 0
+        The number of context features.
+    activation : str, default 'relu'
+    base : Base, optional
+        None is the standard normal.
+    standardize : bool, default True
+        End with an `Affine` that ``fit`` sets to the mean and standard deviation of the data.
+    dtype : {'float32', 'float64'}, default 'float32'
+    seed : int, optional
+        Of the starting weights and permutations.
+
+    Returns
+    -------
+    Flow
+
+    Raises
+    ------
+    ValueError
+        If a size is out of range or a name unknown.
+    TypeError
+        If an argument is of the wrong kind.
+
+    References
+    ----------
+    Durkan et al. 2019, Neural spline flows, arXiv:1906.04032, sections 3.2 and 5.1, appendix B.1.
+
+    Examples
+    --------
+    >>> import cflows as cf
+    >>> flow = cf.nsf_ar(features=3, layers=2, hidden=32, seed=0)
+    >>> [layer.type for layer in flow.layers]
+    ['Autoregressive', 'Linear', 'Autoregressive', 'Linear', 'Affine']
+    """
+    features, layers, context = sizes(features, layers, context)
+    step: list[Layer] = [
+        Autoregressive(
+            transform=Spline(bins, bound),
+            conditioner=network(hidden, blocks, activation, dropout),
+        ),
+        Linear("lu"),
+    ]
+    return build(step * layers, features, context, base, standardize, dtype, seed)
