@@ -14,6 +14,7 @@ import numpy as np
 import cflows as cf
 
 SMALL = {"hidden": (7, 6), "activation": "tanh"}
+SMALL_NET = cf.MLP((6,), activation="tanh")
 
 
 @dataclass(frozen=True)
@@ -120,6 +121,32 @@ INSTANCES: dict[str, Instance] = {
         coupling(transform=cf.Spline(bins=3, box=[-1.0, 2.0], tails="free")), context=2
     ),
     "coupling-affine-transform": Instance(coupling(transform=cf.AffineTransform("tanh"))),
+    **{
+        f"base-{name}": Instance(coupling(), base=base, smooth=name != "laplace")
+        for name, base in {
+            "laplace": lambda: cf.Laplace(loc=[1.0, 0.0, -1.0, 2.0], scale=0.7),
+            "laplace-learned": lambda: cf.Laplace(learned=True),
+            "logistic": cf.Logistic,
+            "logistic-learned": lambda: cf.Logistic(learned=True),
+            "student": lambda: cf.StudentT(3.0),
+            "student-learned": lambda: cf.StudentT(1.5, scale=2.0, learned=True),
+            "full-normal": cf.FullNormal,
+            "mixture": lambda: cf.Mixture(3),
+            "mixture-fixed": lambda: cf.Mixture(2, learned=False),
+            "product": lambda: cf.Product(
+                [cf.Normal(learned=True), cf.StudentT(4.0)], [1, 0, 1, 0]
+            ),
+        }.items()
+    },
+    **{
+        f"base-{name}-context": Instance(coupling(), base=base, context=2)
+        for name, base in {
+            "normal": lambda: cf.Normal(conditioner=SMALL_NET),
+            "student": lambda: cf.StudentT(4.0, conditioner=SMALL_NET),
+            "logistic": lambda: cf.Logistic(conditioner=SMALL_NET),
+            "mixture": lambda: cf.Mixture(3, conditioner=SMALL_NET),
+        }.items()
+    },
     "maf": Instance(autoregressive()),
     "maf-context": Instance(autoregressive(order="reverse"), features=5, context=2),
     "maf-one-feature": Instance(autoregressive(), features=1, volume=False),

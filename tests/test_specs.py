@@ -159,7 +159,7 @@ def test_empty_lists_are_of_the_options_kind():
         (lambda: cf.Inverse(), "layer is missing"),
         (lambda: cf.Coupling("half", mask="half"), "multiple values for argument 'mask'"),
         (lambda: cf.Coupling(masks="half"), "unexpected keyword argument 'masks'"),
-        (lambda: cf.Normal(1, 2, False, 4), "at most 3 arguments, got 4"),
+        (lambda: cf.Normal(1, 2, False, None, 5), "at most 4 arguments, got 5"),
         (lambda: _core.make_spec("Normal"), "takes a string and a dict"),
         (lambda: _core.make_spec("Normal", {1: 2}), "unexpected keyword argument 1"),
     ],

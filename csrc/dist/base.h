@@ -7,12 +7,14 @@
 
 typedef struct cf_base cf_base;
 
+enum { CF_BASE_STREAMS = 4 };
+
 typedef struct {
     /* Checks the sizes, declares parameters and buffers, sets base->state. */
     cf_status (*bind)(cf_base *base, cf_binding *binding);
     /* Log-density of u: one feature. */
     cf_value (*log_prob)(const cf_base *base, cf_builder *b, cf_value u, cf_value context);
-    /* Random u; `stream` is the first of the random streams it may use. */
+    /* Random u; `stream` is the first of the CF_BASE_STREAMS random streams it may use. */
     cf_value (*sample)(const cf_base *base, cf_builder *b, uint32_t stream, cf_value context);
 } cf_base_methods;
 
@@ -22,10 +24,15 @@ struct cf_base {
     void *state; /* of its type, in the flow's pile */
 };
 
+/* Binds `spec`, whose hold stays with the caller, to its sizes. */
+cf_status cf_base_bind(cf_base *out, cf_spec *spec, cf_binding *binding, size_t features,
+                       size_t context);
+
 static inline const cf_base_methods *cf_base_methods_of(const cf_base *base) {
     return cf_spec_type_of(base->spec)->methods;
 }
 
-extern const cf_spec_type cf_normal_type;
+extern const cf_spec_type cf_normal_type, cf_laplace_type, cf_logistic_type, cf_student_t_type,
+    cf_uniform_type, cf_full_normal_type, cf_mixture_type, cf_product_type;
 
 #endif

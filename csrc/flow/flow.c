@@ -58,9 +58,9 @@ static cf_status bind_base(cf_flow *flow, cf_spec *spec) {
     if (strcmp(cf_spec_type_of(spec)->role, "base") != 0)
         return cf_fail(CF_TYPE, "base must be a base distribution, got %s, which is a %s",
                        cf_spec_type_of(spec)->name, cf_spec_type_of(spec)->role);
-    flow->base = (cf_base){.spec = spec, .features = flow->features, .context = flow->context};
     CF_TRY(cf_binding_enter(&flow->binding, "base", -1, &mark));
-    cf_status status = cf_base_methods_of(&flow->base)->bind(&flow->base, &flow->binding);
+    cf_status status =
+        cf_base_bind(&flow->base, spec, &flow->binding, flow->features, flow->context);
     cf_binding_leave(&flow->binding, mark);
     return status;
 }

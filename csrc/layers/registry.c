@@ -42,6 +42,13 @@ const cf_spec_type *const cf_spec_types[] = {
     &cf_residual_net_type,
     /* bases */
     &cf_normal_type,
+    &cf_full_normal_type,
+    &cf_student_t_type,
+    &cf_laplace_type,
+    &cf_logistic_type,
+    &cf_uniform_type,
+    &cf_mixture_type,
+    &cf_product_type,
     NULL,
 };
 

@@ -98,8 +98,17 @@ cf_status cf_bind_parameter_constant(cf_binding *binding, const char *name, size
     return add_tensor(binding, &binding->parameters, name, tensor, offset);
 }
 
+void cf_bind_freeze_last(cf_binding *binding) {
+    binding->parameters.tensors[binding->parameters.count - 1].frozen = true;
+}
+
+cf_status cf_bind_matrix_values(cf_binding *binding, const char *name, size_t rows, size_t columns,
+                                const double *values, size_t *offset) {
+    cf_tensor tensor = {.dims = 2, .shape = {rows, columns}, .values = values};
+    return add_tensor(binding, &binding->parameters, name, tensor, offset);
+}
+
 cf_status cf_bind_identity(cf_binding *binding, const char *name, size_t n, size_t *offset) {
-    cf_tensor tensor = {.dims = 2, .shape = {n, n}};
     double *values;
     if (n > 0 && n > INT32_MAX / n)
         return cf_fail(CF_INVALID, "%s%s: more than %d numbers in one tensor", binding->path, name,
@@ -107,8 +116,7 @@ cf_status cf_bind_identity(cf_binding *binding, const char *name, size_t n, size
     CF_TRY(cf_alloc(&values, n * n, sizeof *values));
     for (size_t i = 0; i < n; i++)
         values[i * (n + 1)] = 1.0;
-    tensor.values = values;
-    cf_status status = add_tensor(binding, &binding->parameters, name, tensor, offset);
+    cf_status status = cf_bind_matrix_values(binding, name, n, n, values, offset);
     cf_free(values);
     return status;
 }

@@ -71,13 +71,20 @@ cf_status cf_bind_parameter(cf_binding *binding, const char *name, size_t dims, 
 cf_status cf_bind_matrix(cf_binding *binding, const char *name, size_t rows, size_t columns,
                          double bound, const uint32_t *row_ends, size_t *offset);
 
-/* The same with given first values, copied. */
+/* The same for a matrix with given first values, copied. */
+cf_status cf_bind_matrix_values(cf_binding *binding, const char *name, size_t rows, size_t columns,
+                                const double *values, size_t *offset);
+
+/* A vector with given first values, copied. */
 cf_status cf_bind_parameter_values(cf_binding *binding, const char *name, size_t size,
                                    const double *values, size_t *offset);
 
 /* The same with one first value for all. */
 cf_status cf_bind_parameter_constant(cf_binding *binding, const char *name, size_t size,
                                      double value, size_t *offset);
+
+/* Freezes the parameter that was declared last. */
+void cf_bind_freeze_last(cf_binding *binding);
 
 /* Declares a square matrix that starts as the identity. */
 cf_status cf_bind_identity(cf_binding *binding, const char *name, size_t n, size_t *offset);

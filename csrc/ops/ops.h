@@ -146,6 +146,16 @@ cf_value cf_gelu(cf_builder *b, cf_value x);
 /* x / (1 + |x| / bound): the identity near 0, within (-bound, bound). */
 cf_value cf_softclip(cf_builder *b, cf_value x, double bound);
 
+/* log(sum of exp(x)) over features: one feature. */
+cf_value cf_log_sum_exp(cf_builder *b, cf_value x);
+
+/* One feature a probability: 1 for that in whose stretch of [0, 1) the feature u lies, 0 for the
+ * others. It has no gradient. */
+cf_value cf_choose(cf_builder *b, cf_value u, cf_value probabilities);
+
+/* 0 within [low, high] and -inf outside; the gradient is 0. */
+cf_value cf_log_inside(cf_builder *b, cf_value x, double low, double high);
+
 /* --- densities and maps with their log-determinant
  * --------------------------------------------------------------- */
 

@@ -381,6 +381,7 @@ class Normal(Base):
         loc: float | _Floats | None = None,
         scale: float | _Floats | None = None,
         learned: bool = False,
+        conditioner: Conditioner | None = None,
     ) -> Self: ...
     @property
     def loc(self) -> float | tuple[float, ...] | None: ...
@@ -388,6 +389,108 @@ class Normal(Base):
     def scale(self) -> float | tuple[float, ...] | None: ...
     @property
     def learned(self) -> bool: ...
+    @property
+    def conditioner(self) -> Conditioner | None: ...
+
+@final
+class FullNormal(Base):
+    def __new__(
+        cls,
+        loc: float | _Floats | None = None,
+        covariance: _Floats | None = None,
+        learned: bool = True,
+    ) -> Self: ...
+    @property
+    def loc(self) -> float | tuple[float, ...] | None: ...
+    @property
+    def covariance(self) -> tuple[float, ...] | None: ...
+    @property
+    def learned(self) -> bool: ...
+
+@final
+class StudentT(Base):
+    def __new__(
+        cls,
+        df: float = 5.0,
+        loc: float | _Floats | None = None,
+        scale: float | _Floats | None = None,
+        learned: bool = False,
+        conditioner: Conditioner | None = None,
+    ) -> Self: ...
+    @property
+    def df(self) -> float: ...
+    @property
+    def loc(self) -> float | tuple[float, ...] | None: ...
+    @property
+    def scale(self) -> float | tuple[float, ...] | None: ...
+    @property
+    def learned(self) -> bool: ...
+    @property
+    def conditioner(self) -> Conditioner | None: ...
+
+@final
+class Laplace(Base):
+    def __new__(
+        cls,
+        loc: float | _Floats | None = None,
+        scale: float | _Floats | None = None,
+        learned: bool = False,
+        conditioner: Conditioner | None = None,
+    ) -> Self: ...
+    @property
+    def loc(self) -> float | tuple[float, ...] | None: ...
+    @property
+    def scale(self) -> float | tuple[float, ...] | None: ...
+    @property
+    def learned(self) -> bool: ...
+    @property
+    def conditioner(self) -> Conditioner | None: ...
+
+@final
+class Logistic(Base):
+    def __new__(
+        cls,
+        loc: float | _Floats | None = None,
+        scale: float | _Floats | None = None,
+        learned: bool = False,
+        conditioner: Conditioner | None = None,
+    ) -> Self: ...
+    @property
+    def loc(self) -> float | tuple[float, ...] | None: ...
+    @property
+    def scale(self) -> float | tuple[float, ...] | None: ...
+    @property
+    def learned(self) -> bool: ...
+    @property
+    def conditioner(self) -> Conditioner | None: ...
+
+@final
+class Uniform(Base):
+    def __new__(cls, low: float | _Floats = 0.0, high: float | _Floats = 1.0) -> Self: ...
+    @property
+    def low(self) -> float | tuple[float, ...]: ...
+    @property
+    def high(self) -> float | tuple[float, ...]: ...
+
+@final
+class Mixture(Base):
+    def __new__(
+        cls, components: int = 8, learned: bool = True, conditioner: Conditioner | None = None
+    ) -> Self: ...
+    @property
+    def components(self) -> int: ...
+    @property
+    def learned(self) -> bool: ...
+    @property
+    def conditioner(self) -> Conditioner | None: ...
+
+@final
+class Product(Base):
+    def __new__(cls, bases: Sequence[Base], which: _Ints) -> Self: ...
+    @property
+    def bases(self) -> tuple[Base, ...]: ...
+    @property
+    def which(self) -> tuple[int, ...]: ...
 
 class BoundLayer:
     @property

@@ -1,0 +1,170 @@
+/* The normal with any covariance, by its Cholesky factor. */
+#include <math.h>
+
+#include "base/memory.h"
+#include "dist/base.h"
+#include "ops/ops.h"
+
+typedef struct {
+    size_t loc, weight, log_diagonal; /* parameters */
+} full_normal_state;
+
+/* The lower Cholesky factor of a, in place; false if it has none. */
+static bool factorize(double *a, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        for (size_t j = 0; j <= i; j++) {
+            double sum = a[i * n + j];
+            for (size_t k = 0; k < j; k++)
+                sum -= a[i * n + k] * a[j * n + k];
+            if (i == j && !(sum > 0.0))
+                return false;
+            a[i * n + j] = i == j ? sqrt(sum) : sum / a[j * n + j];
+        }
+    return true;
+}
+
+/* The factor of the covariance that is given, or the identity. */
+static cf_status fill_factor(const cf_base *base, double *factor) {
+    const cf_setting *covariance = cf_spec_get(base->spec, "covariance");
+    size_t n = base->features;
+    if (covariance->kind == CF_NONE) {
+        for (size_t i = 0; i < n; i++)
+            factor[i * (n + 1)] = 1.0;
+        return CF_OK;
+    }
+    if (covariance->count != n * n)
+        return cf_fail(CF_INVALID,
+                       "FullNormal: covariance has %zu numbers, %zu features need %zu, row by row",
+                       covariance->count, n, n * n);
+    for (size_t i = 0; i < n * n; i++) {
+        double mirrored = covariance->reals[i % n * n + i / n];
+        factor[i] = covariance->reals[i];
+        if (!(fabs(factor[i] - mirrored) <= 1e-9 * (fabs(factor[i]) + fabs(mirrored))))
+            return cf_fail(CF_INVALID,
+                           "FullNormal: covariance must be symmetric, got %g and %g "
+                           "at (%zu, %zu)",
+                           factor[i], mirrored, i / n, i % n);
+    }
+    if (!factorize(factor, n))
+        return cf_fail(CF_INVALID, "FullNormal: covariance must be positive definite");
+    return CF_OK;
+}
+
+static cf_status bind_loc(cf_base *base, cf_binding *binding, full_normal_state *state) {
+    const cf_setting *loc = cf_spec_get(base->spec, "loc");
+    if (loc->kind == CF_NONE || loc->count == 1)
+        return cf_bind_parameter_constant(binding, "loc", base->features,
+                                          loc->kind == CF_NONE ? 0.0 : loc->reals[0], &state->loc);
+    if (loc->count != base->features)
+        return cf_fail(CF_INVALID, "FullNormal: loc has %zu numbers, the flow has %zu features",
+                       loc->count, base->features);
+    return cf_bind_parameter_values(binding, "loc", base->features, loc->reals, &state->loc);
+}
+
+/* Below the diagonal in `weight`, the logarithms of the diagonal beside it. */
+static cf_status bind_factor(cf_base *base, cf_binding *binding, full_normal_state *state,
+                             double *factor, double *log_diagonal, bool learned) {
+    size_t n = base->features;
+    CF_TRY(fill_factor(base, factor));
+    for (size_t i = 0; i < n; i++) {
+        log_diagonal[i] = log(factor[i * (n + 1)]);
+        for (size_t j = i; j < n; j++)
+            factor[i * n + j] = 0.0;
+    }
+    CF_TRY(cf_bind_matrix_values(binding, "weight", n, n, factor, &state->weight));
+    if (!learned)
+        cf_bind_freeze_last(binding);
+    CF_TRY(
+        cf_bind_parameter_values(binding, "log_diagonal", n, log_diagonal, &state->log_diagonal));
+    if (!learned)
+        cf_bind_freeze_last(binding);
+    return CF_OK;
+}
+
+static cf_status bind(cf_base *base, cf_binding *binding) {
+    bool learned = cf_spec_int(base->spec, "learned") != 0;
+    size_t n = base->features, numbers;
+    full_normal_state *state;
+    double *factor;
+    CF_TRY(cf_pile_take(binding->pile, &state, 1, sizeof *state));
+    base->state = state;
+    CF_TRY(bind_loc(base, binding, state));
+    if (!learned)
+        cf_bind_freeze_last(binding);
+    if (!cf_size_mul(n + 1, n, &numbers))
+        return cf_fail(CF_NO_MEMORY, "FullNormal: too many features");
+    CF_TRY(cf_alloc(&factor, numbers, sizeof *factor));
+    cf_status status = bind_factor(base, binding, state, factor, factor + n * n, learned);
+    cf_free(factor);
+    return status;
+}
+
+static cf_value emit_factor(const cf_base *base, cf_builder *b, cf_value *log_diagonal) {
+    const full_normal_state *state = base->state;
+    size_t n = base->features;
+    *log_diagonal = cf_parameter(b, state->log_diagonal, n);
+    return cf_triangle(b, cf_parameter(b, state->weight, n * n), cf_exp(b, *log_diagonal), 0.0,
+                       false);
+}
+
+static cf_value log_prob(const cf_base *base, cf_builder *b, cf_value u, cf_value context) {
+    const full_normal_state *state = base->state;
+    cf_value log_diagonal, factor = emit_factor(base, b, &log_diagonal);
+    cf_value centred = cf_subtract(b, u, cf_parameter(b, state->loc, base->features));
+    cf_value z = cf_solve_triangular(b, factor, centred, false, false);
+    (void)context;
+    return cf_subtract(b, cf_normal_log_density(b, z), cf_sum_features(b, log_diagonal));
+}
+
+static cf_value sample(const cf_base *base, cf_builder *b, uint32_t stream, cf_value context) {
+    const full_normal_state *state = base->state;
+    size_t n = base->features;
+    cf_value log_diagonal, factor = emit_factor(base, b, &log_diagonal);
+    (void)context;
+    return cf_matmul(b, factor, cf_parameter(b, state->loc, n), cf_random_normal_rows(b, n, stream),
+                     n);
+}
+
+static cf_status check(const cf_spec *spec) {
+    const char *names[2] = {"loc", "covariance"};
+    for (int k = 0; k < 2; k++) {
+        const cf_setting *setting = cf_spec_get(spec, names[k]);
+        for (size_t i = 0; setting->kind != CF_NONE && i < setting->count; i++)
+            if (!isfinite(setting->reals[i]))
+                return cf_fail(CF_INVALID, "FullNormal: %s must be finite, got %g at %zu", names[k],
+                               setting->reals[i], i);
+    }
+    return CF_OK;
+}
+
+static const cf_base_methods methods = {bind, log_prob, sample};
+
+static const cf_option options[] = {
+    {.name = "loc",
+     .kinds = CF_OPTION_REAL | CF_OPTION_REALS | CF_OPTIONAL,
+     .fallback = CF_DEFAULT_NONE,
+     .doc = "The mean, one number or one a feature; None is 0."},
+    {.name = "covariance",
+     .kinds = CF_OPTION_REALS | CF_OPTIONAL,
+     .fallback = CF_DEFAULT_NONE,
+     .doc = "The rows of a symmetric positive definite matrix, one after the other; None is the "
+            "identity."},
+    {.name = "learned",
+     .kinds = CF_OPTION_BOOL,
+     .fallback = CF_DEFAULT_BOOL(1),
+     .doc = "Whether mean and factor are trained from there; else they are frozen parameters."},
+};
+
+const cf_spec_type cf_full_normal_type = {
+    .name = "FullNormal",
+    .role = "base",
+    .doc = "Normal distribution with any covariance ``L L^T``.\n\n"
+           "``u = L z + loc``, ``log_prob(u) = -|z|^2 / 2 - sum_i log(L_ii) - features log(2 pi) "
+           "/ 2``; the\n"
+           "lower triangular ``L`` has `base.weight` below and the exponentials of "
+           "`base.log_diagonal` on its\ndiagonal.",
+    .options = options,
+    .option_count = sizeof options / sizeof *options,
+    .check = check,
+    .methods = &methods,
+};

@@ -1,0 +1,48 @@
+/* The logistic distribution with independent features. */
+#include "dist/exponential.h"
+#include "dist/location_scale.h"
+
+#include <math.h>
+
+#include "ops/ops.h"
+
+static cf_status bind(cf_base *base, cf_binding *binding) {
+    cf_location_scale *state;
+    CF_TRY(cf_pile_take(binding->pile, &state, 1, sizeof *state));
+    base->state = state;
+    return cf_location_scale_bind(state, base, binding);
+}
+
+static cf_value log_prob(const cf_base *base, cf_builder *b, cf_value u, cf_value context) {
+    cf_value log_det;
+    cf_value z = cf_location_scale_remove(base->state, base, b, u, context, &log_det);
+    cf_value both = cf_add(b, cf_softplus(b, z), cf_softplus(b, cf_scale(b, z, -1.0, 0.0)));
+    cf_value density = cf_scale(b, cf_sum_features(b, both), -1.0, 0.0);
+    return cf_is_none(log_det) ? density : cf_subtract(b, density, log_det);
+}
+
+static cf_value sample(const cf_base *base, cf_builder *b, uint32_t stream, cf_value context) {
+    size_t n = base->features;
+    /* The logarithm of the quotient of two exponentially distributed numbers. */
+    cf_value z = cf_subtract(b, cf_log(b, cf_exponential_rows(b, n, stream)),
+                             cf_log(b, cf_exponential_rows(b, n, stream + 1)));
+    return cf_location_scale_apply(base->state, base, b, z, context);
+}
+
+static const cf_base_methods methods = {bind, log_prob, sample};
+
+static const cf_option options[] = {CF_LOCATION_SCALE_OPTIONS};
+
+const cf_spec_type cf_logistic_type = {
+    .name = "Logistic",
+    .role = "base",
+    .doc = "Logistic distribution with independent features.\n\n"
+           "``log_prob(u) = sum_i [-z_i - 2 log(1 + exp(-z_i)) - log(scale_i)]``, ``z_i = (u_i - "
+           "loc_i) / scale_i``."
+           "\n\nReferences\n----------\n"
+           "Dinh et al. 2015, NICE, arXiv:1410.8516, section 3.4.",
+    .options = options,
+    .option_count = sizeof options / sizeof *options,
+    .check = cf_location_scale_check,
+    .methods = &methods,
+};
