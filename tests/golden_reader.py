@@ -51,14 +51,33 @@ class Places:
     def read(self, arrays: dict[str, np.ndarray], prefix: str = "") -> np.ndarray:
         out = np.zeros(self.size)
         for key, places in self.places.items():
-            out[places.ravel()] = arrays[prefix + key].ravel()
+            inside = places.ravel() < self.size
+            out[places.ravel()[inside]] = arrays[prefix + key].ravel()[inside]
         return out
 
     def unread(self, arrays: dict[str, np.ndarray], prefix: str = "") -> np.ndarray:
         return np.zeros(0)
 
 
-Sources = dict[str, "Source | Places"]  # by parameter name within the layer
+@dataclass(frozen=True)
+class Sum:
+    """The sum of arrays: theirs are several terms where ours is one."""
+
+    terms: tuple[Places, ...]
+
+    def read(self, arrays: dict[str, np.ndarray], prefix: str = "") -> np.ndarray:
+        parts = [term.read(arrays, prefix) for term in self.terms]
+        if prefix:  # each has the gradient of the sum
+            for part in parts[1:]:
+                np.testing.assert_allclose(part, parts[0], rtol=1e-9, atol=1e-12)
+            return parts[0]
+        return sum(parts[1:], parts[0])
+
+    def unread(self, arrays: dict[str, np.ndarray], prefix: str = "") -> np.ndarray:
+        return np.zeros(0)
+
+
+Sources = dict[str, "Source | Places | Sum"]  # by parameter name within the layer
 
 SCALES: dict[str, dict[str, Any]] = {
     "exp": {"form": "exp"},
@@ -269,7 +288,140 @@ def logit_temperature(layer: dict[str, Any], at: str, case: Case) -> tuple[Any, 
     return cf.Sigmoid(temperature=layer["temperature"], epsilon=layer["eps"]), {}
 
 
+@dataclass(frozen=True)
+class Degrees:
+    """Their masked network's units, placed among ours: units of one degree, in their order, take
+    the first of ours of that degree, of which there are `each`; ours ascend by degree."""
+
+    rank: np.ndarray  # by feature
+    context: int
+    each: int
+
+    def hidden(self) -> int:
+        return self.each * (len(self.rank) - (self.context == 0))
+
+    def places(self, degrees: np.ndarray) -> np.ndarray:
+        seen: dict[int, int] = {}
+        places = []
+        for degree in map(int, degrees):
+            group = degree - (self.context == 0)
+            assert group >= 0 and seen.get(degree, 0) < self.each
+            places.append(group * self.each + seen.setdefault(degree, 0))
+            seen[degree] += 1
+        return np.array(places)
+
+    def features(self) -> np.ndarray:
+        """The column of each feature; that of the last rank lies beyond, and is never read."""
+        return self.context + self.rank
+
+    def outputs(self, parameters: int, order: list[int]) -> np.ndarray:
+        """Our row of each of their rows, [feature, raw number]."""
+        ours = np.argsort(order)
+        return (self.rank[:, None] * parameters + ours[None, :]).ravel()
+
+
+def placed(keys: dict[str, tuple[np.ndarray, np.ndarray]], rows: int, columns: int) -> Places:
+    """Matrices by key, with the place of each of their rows and columns; places beyond the last
+    column are of weights that are masked throughout."""
+    places = {}
+    for key, (row, column) in keys.items():
+        places[key] = np.where(column < columns, row[:, None] * columns + column, rows * columns)
+    return Places(rows * columns, places)
+
+
+def vector(key: str, size: int, rows: np.ndarray) -> Places:
+    return Places(size, {key: rows})
+
+
+def degrees_seen(mask: np.ndarray, degrees: np.ndarray) -> np.ndarray:
+    return (mask * degrees).max(1).astype(int)
+
+
+def masked_mlp(net: dict[str, Any], at: str, case: Case, d: Degrees, out: np.ndarray) -> Any:
+    context = np.arange(d.context)
+    columns, width = np.concatenate([d.features(), context]), d.context + len(d.rank) - 1
+    degrees = np.concatenate([d.rank + 1, 0 * context])
+    sources: Sources = {}
+    for k in range(net["n_linear"]):
+        theirs, ours = f"{at}/{net['prefix']}linear{k}", f"conditioner.linear{k}"
+        last = k == net["n_linear"] - 1
+        if last:
+            rows, size = out, len(out)
+        else:
+            degrees = degrees_seen(case.arrays[f"{theirs}/mask"], degrees)
+            rows, size = d.places(degrees), d.hidden()
+        sources[f"{ours}.weight"] = placed({f"{theirs}/weight": (rows, columns)}, size, width)
+        sources[f"{ours}.bias"] = vector(f"{theirs}/bias", size, rows)
+        columns, width = rows, size
+    hidden = (d.hidden(),) * (net["n_linear"] - 1)
+    return cf.MLP(hidden, activation=net["activation"]), sources
+
+
+def made(net: dict[str, Any], at: str, case: Case, d: Degrees, out: np.ndarray) -> Any:
+    if not net["residual"] or "preprocess" in net:
+        raise ValueError("no masked network is like this")
+    theirs, n, context = f"{at}/{net['prefix']}", d.hidden(), np.arange(d.context)
+    units = d.places(degrees_seen(case.arrays[f"{theirs}initial/mask"], d.rank + 1))
+    added = net["context_mode"] == "nflows"
+    separate = added and d.context > 0
+    width = len(d.rank) - 1 + (0 if separate else d.context)
+    initial = {f"{theirs}initial/weight": (units, d.features() - (d.context if separate else 0))}
+    biases = [vector(f"{theirs}initial/bias", n, units)]
+    sources: Sources = {}
+    if separate:
+        sources["conditioner.context.weight"] = placed(
+            {f"{theirs}context/weight": (units, context)}, n, d.context
+        )
+        sources["conditioner.context.bias"] = vector(f"{theirs}context/bias", n, units)
+    elif d.context > 0:
+        initial[f"{theirs}context/weight"] = (units, context)
+        biases.append(vector(f"{theirs}context/bias", n, units))
+    sources["conditioner.initial.weight"] = placed(initial, n, width)
+    sources["conditioner.initial.bias"] = Sum(tuple(biases))
+    for k in range(net["blocks"]):
+        for name, columns, size in (
+            ("linear0", units, n),
+            ("linear1", units, n),
+            ("context", context, d.context),
+        ):
+            key, ours = f"{theirs}block{k}/{name}", f"conditioner.block{k}.{name}"
+            if size > 0:
+                sources[f"{ours}.weight"] = placed({f"{key}/weight": (units, columns)}, n, size)
+                sources[f"{ours}.bias"] = vector(f"{key}/bias", n, units)
+    sources["conditioner.final.weight"] = placed(
+        {f"{theirs}final/weight": (out, units)}, len(out), n
+    )
+    sources["conditioner.final.bias"] = vector(f"{theirs}final/bias", len(out), out)
+    mode = "add" if added else "gate"
+    return cf.ResidualNet(n, blocks=net["blocks"], context=mode), sources
+
+
+def autoregressive(layer: dict[str, Any], at: str, case: Case) -> tuple[Any, Sources]:
+    univariate, parameters = layer["univariate"], layer["raw_per_feature"]
+    rank = np.array(layer["order"])
+    context = case.context_features if layer["use_context"] else 0
+    degrees = Degrees(rank, context, each=16)
+    affine = univariate["kind"] == "affine"
+    raw = univariate["raw_order"]
+    order = [raw.index(name) for name in ORDERS["affine"]] if affine else list(range(parameters))
+    net = masked_mlp if layer["net"]["kind"] == "mlp" else made
+    conditioner, sources = net(
+        layer["net"], at, case, degrees, degrees.outputs(parameters, order)
+    )
+    # One pass reads x or, where theirs reads its output, u. Theirs transforms x itself, or undoes it.
+    on_x = layer["mode"] == "parallel"
+    undoes = affine and univariate["x_to_u"] == "y = (x - shift)/scale"
+    spec = cf.Autoregressive(
+        order=[int(f) for f in np.argsort(rank)],
+        parallel="forward" if on_x != undoes else "inverse",
+        transform=cf.AffineTransform(scale_of(univariate)) if affine else spline(univariate),
+        conditioner=conditioner,
+    )
+    return (spec if undoes else cf.Inverse(spec)), sources
+
+
 LAYERS = {
+    "autoregressive": autoregressive,
     "elementwise": elementwise,
     "lu_linear": lu_linear,
     "householder_sequence": householder_sequence,

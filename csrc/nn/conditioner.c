@@ -24,8 +24,9 @@ static const cf_conditioner_methods *methods_of(const cf_conditioner *conditione
 }
 
 static cf_status bind_groups(cf_conditioner *c, cf_binding *binding, size_t groups) {
-    size_t first = c->context + (groups == 1 ? c->inputs : 0), each = c->outputs / groups;
-    CF_TRY(cf_groups_each(&c->input_groups, binding->pile, groups, first, 1));
+    size_t first = groups == 1 ? c->inputs : 0, each = c->outputs / groups;
+    CF_TRY(cf_groups_each(&c->input_groups, binding->pile, groups, c->context + first, 1));
+    CF_TRY(cf_groups_each(&c->feature_groups, binding->pile, groups, first, 1));
     return cf_groups_each(&c->output_groups, binding->pile, groups, each, each);
 }
 
@@ -53,6 +54,12 @@ cf_status cf_conditioner_bind(cf_conditioner *out, const cf_spec *spec, cf_bindi
     return status;
 }
 
+cf_value cf_conditioner_inputs(const cf_conditioner *conditioner, cf_builder *b, cf_value x,
+                               cf_value context) {
+    bool plain = conditioner->output_groups.count == 1;
+    return cf_concat(b, (cf_value[]){plain ? x : context, plain ? context : x}, 2);
+}
+
 cf_value cf_conditioner_emit(const cf_conditioner *conditioner, cf_builder *b, cf_value x,
                              cf_value context) {
     if (cf_builder_status(b) != CF_OK)
@@ -63,12 +70,10 @@ cf_value cf_conditioner_emit(const cf_conditioner *conditioner, cf_builder *b, c
     }
     if (conditioner->inputs == 0)
         x = CF_NO_VALUE;
-    bool plain = conditioner->output_groups.count == 1;
-    cf_value inputs = cf_concat(b, (cf_value[]){plain ? x : context, plain ? context : x}, 2);
     cf_emission emission = {.end = conditioner->output_groups.count};
     if (cf_alloc(&emission.seen, conditioner->dense_layers, sizeof *emission.seen) != CF_OK)
         return cf_builder_fail(b, CF_NO_MEMORY, "no memory for a network");
-    cf_value out = methods_of(conditioner)->emit(conditioner, b, &emission, inputs, context);
+    cf_value out = methods_of(conditioner)->emit(conditioner, b, &emission, x, context);
     cf_free(emission.seen);
     return out;
 }
@@ -78,6 +83,5 @@ cf_value cf_conditioner_emit_group(const cf_conditioner *conditioner, cf_builder
     cf_emission emission = {.first = group, .end = group + 1, .seen = seen};
     if (group > 0)
         context = CF_NO_VALUE;
-    return methods_of(conditioner)
-        ->emit(conditioner, b, &emission, group > 0 ? x : context, context);
+    return methods_of(conditioner)->emit(conditioner, b, &emission, x, context);
 }

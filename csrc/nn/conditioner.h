@@ -15,18 +15,18 @@ typedef struct {
     /* Declares the parameters and sets conditioner->state and dense_layers. The last layer starts
      * at zero if `zero_last`. */
     cf_status (*bind)(cf_conditioner *conditioner, cf_binding *binding, bool zero_last);
-    /* Emits the outputs of some groups; x are the inputs of these groups, the context among them,
-     * and context the context if group 0 is one. Either may be CF_NO_VALUE. */
+    /* Emits the outputs of some groups; x are the features that these groups see first, and context
+     * the context if group 0 is one. Either may be CF_NO_VALUE. */
     cf_value (*emit)(const cf_conditioner *conditioner, cf_builder *b, cf_emission *emission,
                      cf_value x, cf_value context);
 } cf_conditioner_methods;
 
 struct cf_conditioner {
     const cf_spec *spec;
-    size_t inputs, context, outputs; /* features */
-    cf_groups input_groups, output_groups;
-    void *state;         /* of its type, in the flow's pile */
-    size_t dense_layers; /* the network's */
+    size_t inputs, context, outputs;                       /* features */
+    cf_groups input_groups, feature_groups, output_groups; /* inputs: context and features */
+    void *state;                                           /* of its type, in the flow's pile */
+    size_t dense_layers;                                   /* the network's */
 };
 
 typedef struct {
@@ -48,6 +48,10 @@ cf_value cf_conditioner_emit(const cf_conditioner *conditioner, cf_builder *b, c
  * group 0 CF_NO_VALUE. `seen` has an entry for each dense layer, CF_NO_VALUE before group 0. */
 cf_value cf_conditioner_emit_group(const cf_conditioner *conditioner, cf_builder *b, cf_value *seen,
                                    size_t group, cf_value x, cf_value context);
+
+/* x and the context in the order of the first weight's columns. */
+cf_value cf_conditioner_inputs(const cf_conditioner *conditioner, cf_builder *b, cf_value x,
+                               cf_value context);
 
 /* The groups of `units` hidden units. */
 cf_status cf_conditioner_hidden(const cf_conditioner *conditioner, cf_binding *binding,

@@ -35,8 +35,7 @@ static cf_value emit(const cf_conditioner *conditioner, cf_builder *b, cf_emissi
     const mlp_state *state = conditioner->state;
     const char *activation = cf_spec_string(conditioner->spec, "activation");
     double dropout = cf_spec_real(conditioner->spec, "dropout");
-    cf_value h = x;
-    (void)context;
+    cf_value h = cf_conditioner_inputs(conditioner, b, x, context);
     for (size_t i = 0; i < state->layers; i++) {
         if (i > 0)
             h = cf_dropout(b, cf_activation(b, activation, h), dropout);

@@ -14,7 +14,8 @@ typedef struct {
 
 typedef struct {
     cf_dense initial, context, final;
-    bool gated; /* rather than added */
+    bool gated;    /* rather than added */
+    bool separate; /* from the features in the beginning too */
     double dropout;
     size_t blocks;
     block *block;
@@ -53,15 +54,17 @@ static cf_status bind(cf_conditioner *conditioner, cf_binding *binding, bool zer
     CF_TRY(cf_pile_take(binding->pile, &state, 1, sizeof *state));
     conditioner->state = state;
     state->gated = strcmp(cf_spec_string(conditioner->spec, "context"), "gate") == 0;
+    state->separate = !state->gated && conditioner->context > 0 && conditioner->inputs > 0;
     state->dropout = cf_spec_real(conditioner->spec, "dropout");
     state->blocks = (size_t)cf_spec_int(conditioner->spec, "blocks");
     CF_TRY(cf_pile_take(binding->pile, &state->block, state->blocks, sizeof *state->block));
     CF_TRY(cf_groups_each(&s.context, binding->pile, groups, conditioner->context, 0));
     CF_TRY(cf_conditioner_hidden(conditioner, binding,
                                  (size_t)cf_spec_int(conditioner->spec, "hidden"), &s.hidden));
-    CF_TRY(cf_dense_bind(&state->initial, binding, "initial", -1, conditioner->input_groups,
+    CF_TRY(cf_dense_bind(&state->initial, binding, "initial", -1,
+                         state->separate ? conditioner->feature_groups : conditioner->input_groups,
                          s.hidden, false, s.dense_layers));
-    if (!state->gated && conditioner->context > 0)
+    if (state->separate)
         CF_TRY(bind_context(&state->context, &s));
     for (size_t i = 0; i < state->blocks; i++)
         CF_TRY(bind_block(&state->block[i], &s, i));
@@ -91,8 +94,9 @@ static cf_value emit(const cf_conditioner *conditioner, cf_builder *b, cf_emissi
                      cf_value x, cf_value context) {
     const residual_state *state = conditioner->state;
     const char *activation = cf_spec_string(conditioner->spec, "activation");
-    cf_value h = cf_dense_emit(&state->initial, b, emission, x);
-    if (conditioner->context > 0 && !state->gated) {
+    cf_value inputs = state->separate ? x : cf_conditioner_inputs(conditioner, b, x, context);
+    cf_value h = cf_dense_emit(&state->initial, b, emission, inputs);
+    if (state->separate) {
         cf_value c = cf_dense_emit(&state->context, b, emission, context);
         h = cf_is_none(h) ? h : cf_add(b, h, cf_activation(b, activation, c));
     }
@@ -146,7 +150,7 @@ const cf_spec_type cf_residual_net_type = {
         "``h = initial([x, context])``; in each block\n"
         "``h = h + linear1(act(linear0(act(h)))) * sigmoid(context(c))``, with ``context='add'``\n"
         "``h = h + linear1(act(linear0(act(h)) + context(c)))`` and in the beginning\n"
-        "``h = initial([x, c]) + act(context(c))``; without these terms where there is no\n"
+        "``h = initial(x) + act(context(c))``; without these terms where there is no\n"
         "context; ``final(h)``. In an `Autoregressive` layer it is masked.\n\n"
         "References\n----------\n"
         "Durkan et al. 2019, Neural Spline Flows, arXiv:1906.04032, appendix B.1.",
