@@ -420,8 +420,53 @@ def autoregressive(layer: dict[str, Any], at: str, case: Case) -> tuple[Any, Sou
     return (spec if undoes else cf.Inverse(spec)), sources
 
 
+def batchnorm_eval(layer: dict[str, Any], at: str, case: Case) -> tuple[Any, Sources]:
+    spec = cf.BatchNorm(epsilon=layer["eps"], scale=cf.Scale("softplus", minimum=layer["eps"]))
+    names = {
+        "mean": "running_mean",
+        "variance": "running_var",
+        "shift": "bias",
+        "scale": "unconstrained_weight",
+    }
+    return spec, {ours: Source(f"{at}/{theirs}") for ours, theirs in names.items()}
+
+
+def transposed_triangle(key: str, n: int, upper: bool) -> Places:
+    """A strict triangle of their matrix, transposed."""
+    rows, columns = np.indices((n, n))
+    inside = rows < columns if upper else columns < rows
+    return Places(n * n, {key: np.where(inside, columns * n + rows, n * n)})
+
+
+def plu_right(layer: dict[str, Any], at: str, case: Case) -> tuple[Any, Sources]:
+    """u = U^T L^T P^T x."""
+    n = case.meta["features"]
+    spec = cf.Chain(
+        [
+            cf.Permutation(np.argmax(case.arrays[f"{at}/P"], axis=0)),
+            cf.Triangular(upper=True, unit=True),
+            cf.Triangular(signs=[int(s) for s in case.arrays[f"{at}/sign_S"]]),
+        ]
+    )
+    return cf.Inverse(spec), {
+        "layers.1.weight": transposed_triangle(f"{at}/L", n, upper=False),
+        "layers.2.weight": transposed_triangle(f"{at}/U", n, upper=True),
+        "layers.2.diagonal": Source(f"{at}/log_S"),
+    }
+
+
+def dense_right(layer: dict[str, Any], at: str, case: Case) -> tuple[Any, Sources]:
+    n = case.meta["features"]
+    places = np.arange(n * n).reshape(n, n).T
+    spec = cf.Inverse(cf.Linear("dense", bias=False))
+    return spec, {"weight": Places(n * n, {f"{at}/W": places})}
+
+
 LAYERS = {
     "autoregressive": autoregressive,
+    "batchnorm_eval": batchnorm_eval,
+    "plu_right": plu_right,
+    "dense_right": dense_right,
     "elementwise": elementwise,
     "lu_linear": lu_linear,
     "householder_sequence": householder_sequence,
@@ -435,16 +480,31 @@ LAYERS = {
 }
 
 
-def standard_normal() -> tuple[Any, Sources]:
+def standard_normal(base: dict[str, Any], case: Case) -> tuple[Any, Sources]:
     return cf.Normal(), {}
 
 
-def diag_normal() -> tuple[Any, Sources]:
+def diag_normal(base: dict[str, Any], case: Case) -> tuple[Any, Sources]:
     sources = {"base.loc": Source("base/loc"), "base.log_scale": Source("base/log_scale")}
     return cf.Normal(learned=True), sources
 
 
-BASES = {"standard_normal": standard_normal, "diag_normal": diag_normal}
+def mixture(base: dict[str, Any], case: Case) -> tuple[Any, Sources]:
+    count = case.arrays["base/logits"].size
+    names = ("logits", "loc", "log_scale")
+    return cf.Mixture(count), {f"base.{name}": Source(f"base/{name}") for name in names}
+
+
+def box_uniform(base: dict[str, Any], case: Case) -> tuple[Any, Sources]:
+    return cf.Uniform(base["lower"], base["upper"]), {}
+
+
+BASES = {
+    "standard_normal": standard_normal,
+    "diag_normal": diag_normal,
+    "gaussian_mixture_diag": mixture,
+    "box_uniform": box_uniform,
+}
 
 
 @dataclass
@@ -473,7 +533,8 @@ class Case:
             spec, found = LAYERS[layer["type"]](layer, f"layer{i}", self)
             layers.insert(0, spec)
             sources |= {f"layers.{count - 1 - i}.{name}": s for name, s in found.items()}
-        base, found = BASES[self.meta["base"]["type"]]()
+        described = self.meta["base"]
+        base, found = BASES[described["type"]](described, self)
         flow = cf.Flow(
             layers,
             features=self.meta["features"],
