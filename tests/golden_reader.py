@@ -405,10 +405,8 @@ def autoregressive(layer: dict[str, Any], at: str, case: Case) -> tuple[Any, Sou
     raw = univariate["raw_order"]
     order = [raw.index(name) for name in ORDERS["affine"]] if affine else list(range(parameters))
     net = masked_mlp if layer["net"]["kind"] == "mlp" else made
-    conditioner, sources = net(
-        layer["net"], at, case, degrees, degrees.outputs(parameters, order)
-    )
-    # One pass reads x or, where theirs reads its output, u. Theirs transforms x itself, or undoes it.
+    conditioner, sources = net(layer["net"], at, case, degrees, degrees.outputs(parameters, order))
+    # One pass reads x or, where theirs reads its output, u; theirs transforms x, or undoes it.
     on_x = layer["mode"] == "parallel"
     undoes = affine and univariate["x_to_u"] == "y = (x - shift)/scale"
     spec = cf.Autoregressive(
