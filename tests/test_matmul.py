@@ -18,6 +18,7 @@ import pytest
 from c_build import DTYPES, SIMD_LEVELS, program, shared_library, simd_levels
 
 SIZES = (0, 1, 2, 5, 6, 7, 15, 16, 17, 31, 64, 65, 100, 130)
+STAIR_SIZES = (0, 1, 2, 6, 7, 16, 17, 65, 130)  # of staircases
 LARGE = ((300, 200), (300, 449), (600, 140))  # weights so far apart that inputs are taken in passes
 LANES = (16, 32, 64, 128, 256)
 GUARD = 64  # numbers before and after every array that a kernel writes
@@ -36,6 +37,8 @@ class LinearArgs(ctypes.Structure):
         ("weight", ctypes.c_void_p),
         ("output_stride", ctypes.c_size_t),
         ("input_stride", ctypes.c_size_t),
+        ("begin", ctypes.c_void_p),
+        ("end", ctypes.c_void_p),
         ("bias", ctypes.c_void_p),
         ("x", ctypes.c_void_p),
         ("x_rows", ctypes.c_void_p),
@@ -61,7 +64,39 @@ class OuterSumArgs(ctypes.Structure):
         ("dw", ctypes.c_void_p),
         ("scratch", ctypes.c_void_p),
         ("accumulate", ctypes.c_bool),
+        ("staircase", ctypes.c_void_p),
     ]
+
+
+class StaircaseArgs(ctypes.Structure):
+    _fields_ = [
+        ("outputs", ctypes.c_size_t),
+        ("inputs", ctypes.c_size_t),
+        ("end", ctypes.c_void_p),
+        ("first", ctypes.c_void_p),
+    ]
+
+
+@dataclass(frozen=True)
+class Staircase:
+    """Ends by output, and by input the first output that reads it."""
+
+    end: np.ndarray
+    first: np.ndarray
+    inside: np.ndarray  # [outputs, inputs]
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator, outputs: int, inputs: int) -> Staircase:
+        end = np.sort(rng.integers(0, inputs + 1, outputs)).astype(np.uint32)
+        if outputs > 2 and rng.integers(2):  # steps of several outputs
+            end = end[np.arange(outputs) // 3 * 3]
+        inside = np.arange(inputs) < end[:, None]
+        first = np.searchsorted(end, np.arange(inputs), side="right").astype(np.uint32)
+        return cls(end, first, inside)
+
+    def args(self) -> StaircaseArgs:
+        outputs, inputs = self.inside.shape
+        return StaircaseArgs(outputs, inputs, self.end.ctypes.data, self.first.ctypes.data)
 
 
 @dataclass(frozen=True)
@@ -95,6 +130,8 @@ class Kernels:
             weight=case.weight.ctypes.data,
             output_stride=case.weight.strides[0] // self.dtype.itemsize,
             input_stride=case.weight.strides[1] // self.dtype.itemsize,
+            begin=None if case.begin is None else case.begin.ctypes.data,
+            end=None if case.end is None else case.end.ctypes.data,
             bias=None if case.bias is None else case.bias.ctypes.data,
             x=case.x.ctypes.data,
             x_rows=case.x_rows.ctypes.data,
@@ -137,6 +174,9 @@ class Kernels:
             scratch=scratch.array.ctypes.data,
             accumulate=case.accumulate,
         )
+        staircase = None if case.staircase is None else case.staircase.args()
+        if staircase is not None:
+            args.staircase = ctypes.addressof(staircase)
         self._call("outer_sum", args)
         scratch.checked()
         return dw.checked()
@@ -198,6 +238,10 @@ class Linear:
     integers: bool = False
     calls: list[tuple[int, int, Array]] | None = None
     seed: int = 0
+    stairs: bool = False  # limits by output: of the last inputs, or, by_output, of the first
+    padding: int = 0  # numbers between the rows of the weight
+    begin: Array | None = field(init=False, default=None)
+    end: Array | None = field(init=False, default=None)
     weight: Array = field(init=False)
     bias: Array | None = field(init=False)
     x: Array = field(init=False)
@@ -206,13 +250,34 @@ class Linear:
     def __post_init__(self) -> None:
         rng = np.random.default_rng([self.seed, self.outputs, self.inputs, self.lanes])
         self.weight = self._draw(rng, (self.outputs, self.inputs))
+        if self.stairs:
+            self._add_stairs(rng)
         if self.by_output:
             self.weight = np.ascontiguousarray(self.weight.T).T
+        if self.padding > 0:
+            self._pad()
         bias = self._draw(rng, (self.outputs,))
         self.bias = bias if self.biased else None
         values = self._draw(rng, (self.inputs, 1 if self.one_row else self.lanes))
         values = np.broadcast_to(values, (self.inputs, self.lanes))
         self.x, self.x_rows = rows_among_others(rng, values)
+
+    def _add_stairs(self, rng: np.random.Generator) -> None:
+        """Weights outside are NaN: nobody reads them."""
+        if self.by_output:
+            stairs = Staircase.draw(rng, self.inputs, self.outputs)
+            self.begin, inside = stairs.first, stairs.inside.T
+        else:
+            stairs = Staircase.draw(rng, self.outputs, self.inputs)
+            self.end, inside = stairs.end, stairs.inside
+        self.weight[~inside] = np.nan
+
+    def _pad(self) -> None:
+        rows = self.weight.T if self.by_output else self.weight
+        wide = np.full((len(rows), rows.shape[1] + self.padding), np.nan, self.dtype)
+        wide[:, : rows.shape[1]] = rows
+        narrow = wide[:, : rows.shape[1]]
+        self.weight = narrow.T if self.by_output else narrow
 
     def _draw(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
         if self.integers:
@@ -225,7 +290,8 @@ class Linear:
     def exact(self) -> tuple[Array, Array]:
         """The result more precisely, and the sum of absolute values that bounds its error."""
         precise = more_precise(self.dtype, self.integers)
-        w, x = self.weight.astype(precise), self.x[self.x_rows].astype(precise)
+        weight = np.nan_to_num(self.weight) if self.stairs else self.weight
+        w, x = weight.astype(precise), self.x[self.x_rows].astype(precise)
         bias = np.zeros(self.outputs) if self.bias is None else self.bias
         b = bias.astype(precise)[:, None]
         y = w @ x + b
@@ -243,6 +309,8 @@ class Outer:
     accumulate: bool
     slices: int = 1
     integers: bool = False
+    stairs: bool = False
+    staircase: Staircase | None = field(init=False, default=None)
     dw: Array = field(init=False)
     arena: Array = field(init=False)  # (slices, rows, lanes)
     dy_rows: Array = field(init=False)
@@ -253,6 +321,10 @@ class Outer:
         self.dw = self._draw(rng, (self.outputs, self.inputs))
         if not self.accumulate:
             self.dw[...] = np.nan
+        if self.stairs:
+            self.staircase = Staircase.draw(rng, self.outputs, self.inputs)
+            if self.accumulate:  # what earlier calls left
+                self.dw[~self.staircase.inside] = 0
         count = self.outputs + self.inputs
         self.place(rng, self._draw(rng, (self.slices, count, self.lanes)))
         for rows in self.dy_rows, self.x_rows:
@@ -277,7 +349,8 @@ class Outer:
         samples = self.arena.astype(precise).transpose(1, 0, 2).reshape(self.arena.shape[1], -1)
         dy, x = samples[self.dy_rows], samples[self.x_rows]
         dw = self.dw.astype(precise) if self.accumulate else precise(0)
-        return dw + dy @ x.T, np.abs(dw) + np.abs(dy) @ np.abs(x).T
+        inside = 1 if self.staircase is None else self.staircase.inside
+        return dw + dy @ x.T * inside, np.abs(dw) + np.abs(dy) @ np.abs(x).T * inside
 
 
 @pytest.fixture(
@@ -297,6 +370,11 @@ by_layout = pytest.mark.parametrize("by_output", [False, True], ids=["by input",
 def shapes() -> Iterator[tuple[int, int]]:
     yield from itertools.product(SIZES, SIZES)
     yield from LARGE
+
+
+def stair_shapes() -> Iterator[tuple[int, int]]:
+    yield from itertools.product(STAIR_SIZES, STAIR_SIZES)
+    yield LARGE[1]
 
 
 # -- cf_linear -- #
@@ -320,6 +398,58 @@ def test_linear_error(kernels: Kernels, lanes: int, by_output: bool) -> None:
         exact, absolute = case.exact()
         bound = kernels.gamma(inputs + (0 if kernels.fused else 1)) * absolute
         assert (np.abs(kernels.linear(case) - exact) <= bound).all()
+
+
+@pytest.mark.parametrize("lanes", [16, 32, 64])
+@by_layout
+def test_linear_reads_a_staircase_and_nothing_beyond(
+    kernels: Kernels, lanes: int, by_output: bool
+) -> None:
+    for (outputs, inputs), one_row in itertools.product(stair_shapes(), (False, True)):
+        case = Linear(
+            outputs,
+            inputs,
+            lanes,
+            kernels.dtype,
+            by_output,
+            integers=True,
+            stairs=True,
+            one_row=one_row,
+        )
+        np.testing.assert_array_equal(kernels.linear(case), case.exact()[0])
+
+
+@by_layout
+def test_a_staircase_is_the_chain_with_zeros(kernels: Kernels, by_output: bool) -> None:
+    """Bit for bit: leaving a product with 0 out does not change a sum."""
+    for outputs, inputs in stair_shapes():
+        case = Linear(outputs, inputs, 64, kernels.dtype, by_output, stairs=True)
+        sums = kernels.linear(case)
+        case.begin = case.end = None
+        case.weight = np.nan_to_num(case.weight)
+        if by_output:
+            case.weight = np.ascontiguousarray(case.weight.T).T
+        np.testing.assert_array_equal(sums, kernels.linear(case))
+
+
+@by_layout
+@pytest.mark.parametrize("one_row", [False, True])
+def test_linear_takes_rows_apart(kernels: Kernels, by_output: bool, one_row: bool) -> None:
+    for (outputs, inputs), stairs in itertools.product(stair_shapes(), (False, True)):
+        if 0 in (outputs, inputs):
+            continue
+        case = Linear(
+            outputs,
+            inputs,
+            16,
+            kernels.dtype,
+            by_output,
+            integers=True,
+            stairs=stairs,
+            one_row=one_row,
+            padding=5,
+        )
+        np.testing.assert_array_equal(kernels.linear(case), case.exact()[0])
 
 
 def rounded(exact: Fraction, dtype: np.dtype) -> float:
@@ -462,6 +592,20 @@ def test_outer_sum_finds_every_number(
     for outputs, inputs in itertools.product(SIZES, SIZES):
         case = Outer(outputs, inputs, lanes, kernels.dtype, accumulate, slices, integers=True)
         np.testing.assert_array_equal(kernels.outer_sum(case), case.exact()[0])
+
+
+@by_slices
+@pytest.mark.parametrize("accumulate", [False, True])
+def test_outer_sum_is_zero_outside_a_staircase(
+    kernels: Kernels, lanes: int, slices: int, accumulate: bool
+) -> None:
+    for outputs, inputs in itertools.product(STAIR_SIZES, STAIR_SIZES):
+        case = Outer(
+            outputs, inputs, lanes, kernels.dtype, accumulate, slices, integers=True, stairs=True
+        )
+        dw = kernels.outer_sum(case)
+        np.testing.assert_array_equal(dw, case.exact()[0])
+        assert case.staircase is not None and not dw[~case.staircase.inside].any()
 
 
 @by_slices

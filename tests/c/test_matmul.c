@@ -38,10 +38,28 @@ static uint32_t *backwards(size_t count) {
     return rows;
 }
 
+static double entry(const void *memory, size_t i, cf_dtype dtype) {
+    return dtype == CF_FLOAT32 ? ((const float *)memory)[i] : ((const double *)memory)[i];
+}
+
+/* Output o takes the first o inputs, as far as there are so many. */
+static cf_staircase new_stairs(size_t outputs, size_t inputs) {
+    uint32_t *end = allocate(outputs * sizeof *end), *first = allocate(inputs * sizeof *first);
+    for (size_t o = 0; o < outputs; o++)
+        end[o] = (uint32_t)(o < inputs ? o : inputs);
+    for (size_t k = 0; k < inputs; k++)
+        first[k] = (uint32_t)(k + 1 < outputs ? k + 1 : outputs);
+    return (cf_staircase){outputs, inputs, end, first};
+}
+
+static void free_stairs(cf_staircase stairs) {
+    free((void *)stairs.end);
+    free((void *)stairs.first);
+}
+
 static void check_all(const void *memory, size_t count, cf_dtype dtype, double expected) {
     for (size_t i = 0; i < count; i++)
-        CHECK((dtype == CF_FLOAT32 ? ((const float *)memory)[i] : ((const double *)memory)[i]) ==
-              expected);
+        CHECK(entry(memory, i, dtype) == expected);
 }
 
 static void test_linear(cf_simd_level level, cf_dtype dtype, size_t outputs, size_t inputs,
@@ -101,6 +119,71 @@ static void test_outer_sum(cf_simd_level level, cf_dtype dtype, size_t outputs, 
     free(x_rows);
 }
 
+/* Both uses of a staircase of ones: sums count what lies inside. */
+static void test_stairs(cf_simd_level level, cf_dtype dtype, size_t outputs, size_t inputs,
+                        size_t lanes) {
+    cf_staircase stairs = new_stairs(outputs, inputs);
+    void *weight = ones(outputs * inputs, dtype), *x = ones((outputs + inputs) * lanes, dtype);
+    void *y = allocate((outputs + inputs) * lanes * cf_dtype_size(dtype));
+    uint32_t *rows = backwards(outputs + inputs);
+    cf_linear_args args = {.outputs = outputs,
+                           .inputs = inputs,
+                           .lanes = lanes,
+                           .weight = weight,
+                           .output_stride = inputs,
+                           .input_stride = 1,
+                           .end = stairs.end,
+                           .x = x,
+                           .x_rows = rows,
+                           .y = y};
+    cf_linear[level][dtype](&args);
+    for (size_t i = 0; i < outputs * lanes; i++)
+        CHECK(entry(y, i, dtype) == (double)stairs.end[i / lanes]);
+    args.outputs = inputs;
+    args.inputs = outputs;
+    args.output_stride = 1;
+    args.input_stride = inputs;
+    args.end = NULL;
+    args.begin = stairs.first;
+    cf_linear[level][dtype](&args);
+    for (size_t i = 0; i < inputs * lanes; i++)
+        CHECK(entry(y, i, dtype) == (double)(outputs - stairs.first[i / lanes]));
+    free(weight);
+    free(x);
+    free(y);
+    free(rows);
+    free_stairs(stairs);
+}
+
+static void test_outer_stairs(cf_simd_level level, cf_dtype dtype, size_t outputs, size_t inputs,
+                              size_t lanes) {
+    cf_staircase stairs = new_stairs(outputs, inputs);
+    char *arena = ones((outputs + inputs) * lanes, dtype);
+    void *dw = ones(outputs * inputs, dtype);
+    void *scratch = allocate(cf_outer_sum_scratch(outputs, inputs, lanes, dtype));
+    uint32_t *dy_rows = backwards(outputs), *x_rows = backwards(inputs);
+    cf_outer_sum_args args = {.outputs = outputs,
+                              .inputs = inputs,
+                              .lanes = lanes,
+                              .slices = 1,
+                              .dy = arena,
+                              .x = arena + outputs * lanes * cf_dtype_size(dtype),
+                              .dy_rows = dy_rows,
+                              .x_rows = x_rows,
+                              .dw = dw,
+                              .scratch = scratch,
+                              .staircase = &stairs};
+    cf_outer_sum[level][dtype](&args);
+    for (size_t i = 0; i < outputs * inputs; i++)
+        CHECK(entry(dw, i, dtype) == (i % inputs < stairs.end[i / inputs] ? (double)lanes : 0.0));
+    free(arena);
+    free(dw);
+    free(scratch);
+    free(dy_rows);
+    free(x_rows);
+    free_stairs(stairs);
+}
+
 int main(int argc, char **argv) {
     CHECK(argc == 2);
     cf_simd_level level = (cf_simd_level)atoi(argv[1]);
@@ -109,11 +192,14 @@ int main(int argc, char **argv) {
             for (size_t o = 0; o < SIZES; o++)
                 for (size_t k = 0; k < SIZES; k++) {
                     test_linear(level, (cf_dtype)dtype, sizes[o], sizes[k], all_lanes[l]);
+                    test_stairs(level, (cf_dtype)dtype, sizes[o], sizes[k], all_lanes[l]);
+                    test_outer_stairs(level, (cf_dtype)dtype, sizes[o], sizes[k], all_lanes[l]);
                     for (size_t slices = 1; slices <= 3; slices++)
                         test_outer_sum(level, (cf_dtype)dtype, sizes[o], sizes[k], all_lanes[l],
                                        slices);
                 }
             test_linear(level, (cf_dtype)dtype, 300, 449, all_lanes[l]); /* in several passes */
+            test_stairs(level, (cf_dtype)dtype, 449, 300, all_lanes[l]);
         }
     return 0;
 }
