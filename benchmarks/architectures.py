@@ -83,3 +83,61 @@ class RealNVP:
             return weight, rng.uniform(-bound, bound, outer).astype(np.float32)
 
         return [[linear(*pair) for pair in pairwise(coupling.sizes)] for coupling in self.couplings]
+
+
+@dataclass(frozen=True)
+class Family:
+    """A flow of another kind, ReLU networks and a standard normal base; equal in size, not in
+    weights, over the libraries.
+
+    maf     affine autoregressive layers, the order reversed from one to the next
+    nsf     rational-quadratic spline couplings over alternating halves
+    nsf_ar  autoregressive layers of such splines, the order reversed from one to the next
+    """
+
+    kind: str
+    features: int
+    layers: int
+    hidden: tuple[int, ...]
+    bins: int = 8
+    bound: float = 3.0
+
+    def __str__(self) -> str:
+        widths = ", ".join(map(str, self.hidden))
+        return f"{self.kind} {self.layers} × ({widths}), {self.features} features"
+
+    @property
+    def raw(self) -> int:
+        """Outputs of the network for one feature: scale and shift, or bins and slopes."""
+        return 2 if self.kind == "maf" else 3 * self.bins - 1
+
+    @property
+    def masks(self) -> list[np.ndarray]:
+        """True where a feature is kept, by coupling, from data to base."""
+        first = np.arange(self.features) < (self.features + 1) // 2
+        return [first if i % 2 == 0 else ~first for i in range(self.layers)]
+
+    def _coupling_weights(self, kept: int) -> int:
+        sizes = (kept, *self.hidden, self.raw * (self.features - kept))
+        return sum(inner * outer for inner, outer in pairwise(sizes))
+
+    @property
+    def _masked_weights(self) -> int:
+        """Weights of one masked network that are not masked, hidden units spread evenly."""
+        degrees = [np.arange(1, self.features)]
+        for width in self.hidden:
+            steps = np.arange(1, width + 1) * (self.features - 1)
+            degrees.append(-(-steps // width))
+        degrees.append(np.repeat(np.arange(self.features), self.raw))
+        return sum(int((a <= b[:, None]).sum()) for a, b in pairwise(degrees))
+
+    @property
+    def forward_flops(self) -> int:
+        """Operations of the matrix products for one row that are not with a masked weight."""
+        if self.kind == "nsf":
+            return 2 * sum(self._coupling_weights(int(mask.sum())) for mask in self.masks)
+        return 2 * self.layers * self._masked_weights
+
+    @property
+    def training_flops(self) -> int:
+        return 3 * self.forward_flops

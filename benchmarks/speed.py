@@ -1,6 +1,7 @@
 """How fast cflows and its peers are, in one table from one run.
 
     python benchmarks/speed.py [--quick] [--peers NAMES] [--threads COUNTS] [--only WORKS]
+        [--families NAMES]
 
 See README.md beside this file for what is measured and what the columns mean.
 """
@@ -13,14 +14,14 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from statistics import median
 
 import jobs
 import processors
 import reference
-from architectures import RealNVP
+from architectures import Family, RealNVP
 from client import Worker, WorkerError
 from footprint import import_seconds, installed_bytes, with_dependencies
 from options import choices
@@ -70,6 +71,13 @@ QUICK = Scale(
     row_seconds=1,
     imports=2,
 )
+FAMILIES = {
+    "maf": tuple(Family("maf", features, 5, (128, 128)) for features in (6, 43)),
+    "nsf": tuple(Family("nsf", features, 10, (128, 128)) for features in (6, 43)),
+    "nsf_ar": tuple(Family("nsf_ar", features, 5, (128, 128)) for features in (6, 43)),
+}
+FAMILY_BATCHES = (512,)
+FAMILY_ROWS = 10_000  # peers sample some of them feature by feature
 MEMORY = CALLED = RealNVP(6, 8, (64, 64))
 CALLERS = 2
 
@@ -79,7 +87,7 @@ class Work:
     """One timed row of the table: `size` is the batch size of a step, the rows of the others."""
 
     task: str
-    architecture: RealNVP
+    architecture: RealNVP | Family
     size: int
 
     def __str__(self) -> str:
@@ -106,10 +114,11 @@ class Work:
         return self.architecture.forward_flops / seconds
 
 
-def works(scale: Scale, architecture: RealNVP, batches: Iterable[int], only: set[str]):
+def works(scale: Scale, architecture: RealNVP | Family, batches: Iterable[int], only: set[str]):
     """The rows of the table for one architecture."""
     every = [Work("train", architecture, batch) for batch in batches]
-    every += [Work(task, architecture, scale.rows) for task in ("log_prob", "sample")]
+    rows = min(scale.rows, FAMILY_ROWS) if isinstance(architecture, Family) else scale.rows
+    every += [Work(task, architecture, rows) for task in ("log_prob", "sample")]
     every += [Work("row", architecture, 1)]
     return [work for work in every if work.task in only]
 
@@ -149,7 +158,7 @@ class Run:
         except WorkerError as error:
             self.notes.append(f"{name}, {what}: {error}")
 
-    def time(self, architecture: RealNVP, rows: list[Work], threads: int) -> None:
+    def time(self, architecture: RealNVP | Family, rows: list[Work], threads: int) -> None:
         """All rows of one architecture, interleaved over the libraries."""
         with ExitStack() as stack:
             workers = {}
@@ -158,7 +167,8 @@ class Run:
                 with self.noting(name, f"build {architecture}"):
                     worker.call("build", architecture=architecture)
                     workers[name] = worker
-            if "loss" in self.only and threads == self.threads[0]:
+            same_weights = isinstance(architecture, RealNVP)
+            if same_weights and "loss" in self.only and threads == self.threads[0]:
                 self.compare_losses(architecture, workers)
             for work in rows:
                 self.time_row(work, workers, threads)
@@ -353,6 +363,15 @@ def counts(text: str) -> list[int]:
     return numbers
 
 
+def of_families(scale: Scale, families: Iterable[str]) -> Scale:
+    """The same with the architectures of these families."""
+    chosen = scale.architectures if "realnvp" in families else ()
+    for name, architectures in FAMILIES.items():
+        if name in families:
+            chosen += tuple((architecture, FAMILY_BATCHES) for architecture in architectures)
+    return replace(scale, architectures=chosen)
+
+
 def main() -> None:
     peers = [name for name in LIBRARIES if name != OURS]
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -377,11 +396,20 @@ def main() -> None:
         metavar="WORKS",
         help=f"of {', '.join(WORKS)} (default: all)",
     )
+    families = ("realnvp", *FAMILIES)
+    parser.add_argument(
+        "--families",
+        type=lambda text: choices(text, families),
+        default=families,
+        metavar="NAMES",
+        help=f"of {', '.join(families)} (default: all)",
+    )
     options = parser.parse_args()
     if options.peers is None:
         options.peers = [n for n in peers if not (options.quick and LIBRARIES[n].compiled)]
     libraries = [OURS, *(name for name in peers if name in options.peers)]
-    run = Run(libraries, options.threads, QUICK if options.quick else FULL, set(options.only))
+    scale = of_families(QUICK if options.quick else FULL, options.families)
+    run = Run(libraries, options.threads, scale, set(options.only))
     run()
     print(Report(run))
 

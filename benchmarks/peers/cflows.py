@@ -8,9 +8,42 @@ import time
 import cflows as cf
 import numpy as np
 
-from architectures import RealNVP
+from architectures import Family, RealNVP
 
 from .model import Fit, Model, Training
+
+
+def family(architecture: Family) -> list[cf.Layer]:
+    """The layers from base to data."""
+    spline = cf.Spline(architecture.bins, architecture.bound)
+    if architecture.kind == "nsf":
+        return [
+            cf.Coupling(mask=mask, transform=spline, hidden=architecture.hidden)
+            for mask in architecture.masks[::-1]
+        ]
+    return [
+        cf.Autoregressive(
+            order=("natural", "reverse")[i % 2],
+            transform="affine" if architecture.kind == "maf" else spline,
+            hidden=architecture.hidden,
+        )
+        for i in range(architecture.layers)
+    ]
+
+
+def couplings(architecture: RealNVP) -> list[cf.Layer]:
+    """The layers from data to base, turned round: see `CflowsModel`."""
+    return [
+        cf.Inverse(
+            cf.Coupling(
+                mask=coupling.mask(architecture.features),
+                transform="affine",
+                scale="softclip",
+                hidden=coupling.hidden,
+            )
+        )
+        for coupling in architecture.couplings
+    ]
 
 
 class CflowsModel(Model):
@@ -22,22 +55,13 @@ class CflowsModel(Model):
 
     chunks = (sys.maxsize,)
 
-    def __init__(self, architecture: RealNVP, *, threads: int, seed: int):
+    def __init__(self, architecture: RealNVP | Family, *, threads: int, seed: int):
         cf.set_num_threads(threads)
-        layers = [
-            cf.Inverse(
-                cf.Coupling(
-                    mask=coupling.mask(architecture.features),
-                    transform="affine",
-                    scale="softclip",
-                    hidden=coupling.hidden,
-                )
-            )
-            for coupling in architecture.couplings
-        ]
-        # Listed from base to data, where the architecture goes from data to base.
-        self.flow = cf.Flow(layers[::-1], features=architecture.features, seed=seed)
-        self._layers = len(layers)
+        if isinstance(architecture, Family):
+            layers = family(architecture)
+        else:  # the architecture goes from data to base
+            layers = couplings(architecture)[::-1]
+        self.flow = cf.Flow(layers, features=architecture.features, seed=seed)
         self._drawn = 0
 
     def set_weights(self, weights) -> None:

@@ -8,12 +8,20 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import optax
-from flowjax.bijections import AbstractBijection, Affine, Chain, Flip, Invert
+from flowjax.bijections import (
+    AbstractBijection,
+    Affine,
+    Chain,
+    Flip,
+    Invert,
+    RationalQuadraticSpline,
+)
 from flowjax.bijections import Coupling as CouplingBijection
 from flowjax.distributions import StandardNormal, Transformed
+from flowjax.flows import coupling_flow, masked_autoregressive_flow
 from paramax import Parameterize
 
-from architectures import LOG_SCALE_BOUND, Coupling, RealNVP
+from architectures import LOG_SCALE_BOUND, Coupling, Family, RealNVP
 
 from .model import Model, Training
 from .rows import interleaved
@@ -42,6 +50,21 @@ def coupling_bijections(coupling: Coupling, key: jax.Array) -> list[AbstractBije
     return [bijection] if coupling.kept[0] == 0 else [flip, bijection, flip]
 
 
+def family(architecture: Family, key: jax.Array) -> Transformed:
+    """The library's own flows, made for densities; features are reversed between layers."""
+    make = coupling_flow if architecture.kind == "nsf" else masked_autoregressive_flow
+    spline = RationalQuadraticSpline(knots=architecture.bins, interval=architecture.bound)
+    return make(
+        key,
+        base_dist=StandardNormal((architecture.features,)),
+        transformer=softclip_affine() if architecture.kind == "maf" else spline,
+        flow_layers=architecture.layers,
+        nn_width=architecture.hidden[0],
+        nn_depth=len(architecture.hidden),
+        invert=True,
+    )
+
+
 class FlowjaxModel(Model):
     """A chain of `Coupling`s, every function jitted.
 
@@ -51,17 +74,23 @@ class FlowjaxModel(Model):
     weights: they are new every time.
     """
 
-    def __init__(self, architecture: RealNVP, *, threads: int, seed: int):
+    def __init__(self, architecture: RealNVP | Family, *, threads: int, seed: int):
         # `threads` reaches XLA through the worker's affinity and environment.
-        self._couplings = architecture.couplings
-        keys = jr.split(jr.key(seed), len(self._couplings))
-        pieces = [coupling_bijections(*pair) for pair in zip(self._couplings, keys, strict=True)]
-        bijection = Invert(Chain([bijection for piece in pieces for bijection in piece]))
-        flow = Transformed(StandardNormal((architecture.features,)), bijection)
+        if isinstance(architecture, Family):
+            flow = family(architecture, jr.key(seed))
+        else:
+            flow = self._real_nvp(architecture, seed)
         self._weights, self._static = eqx.partition(flow, eqx.is_inexact_array)
         self._key = jr.key(seed + 1)
         self._score = jax.jit(lambda weights, x: self._flow(weights).log_prob(x))
         self._use(self._weights)
+
+    def _real_nvp(self, architecture: RealNVP, seed: int) -> Transformed:
+        self._couplings = architecture.couplings
+        keys = jr.split(jr.key(seed), len(self._couplings))
+        pieces = [coupling_bijections(*pair) for pair in zip(self._couplings, keys, strict=True)]
+        bijection = Invert(Chain([bijection for piece in pieces for bijection in piece]))
+        return Transformed(StandardNormal((architecture.features,)), bijection)
 
     def _flow(self, weights) -> Transformed:
         return eqx.combine(weights, self._static)

@@ -6,9 +6,17 @@ import torch
 from nflows.distributions import StandardNormal
 from nflows.flows import Flow
 from nflows.nn.nets import MLP
-from nflows.transforms import AffineCouplingTransform, CompositeTransform
+from nflows.transforms import (
+    AffineCouplingTransform,
+    CompositeTransform,
+    MaskedAffineAutoregressiveTransform,
+    MaskedPiecewiseRationalQuadraticAutoregressiveTransform,
+    PiecewiseRationalQuadraticCouplingTransform,
+    ReversePermutation,
+    Transform,
+)
 
-from architectures import LOG_SCALE_BOUND, RealNVP
+from architectures import LOG_SCALE_BOUND, Family, RealNVP
 
 from .torch_model import TorchModel
 
@@ -35,10 +43,45 @@ class SoftclipCoupling(AffineCouplingTransform):
         return torch.exp(raw / (1 + raw.abs() / LOG_SCALE_BOUND)), shift
 
 
+def family(architecture: Family) -> list[Transform]:
+    """Masked networks without residual blocks: one block is one more hidden layer."""
+    hidden = architecture.hidden
+    splines = {
+        "num_bins": architecture.bins,
+        "tails": "linear",
+        "tail_bound": architecture.bound,
+    }
+    if architecture.kind == "nsf":
+        return [
+            PiecewiseRationalQuadraticCouplingTransform(
+                torch.from_numpy(~mask).int(),
+                lambda inner, outer: Conditioner(inner, outer, hidden),
+                **splines,
+            )
+            for mask in architecture.masks
+        ]
+    masked = {"num_blocks": len(hidden) - 1, "use_residual_blocks": False}
+    layers: list[Transform] = []
+    for i in range(architecture.layers):
+        layers += [ReversePermutation(architecture.features)] if i > 0 else []
+        layers.append(
+            MaskedAffineAutoregressiveTransform(architecture.features, hidden[0], **masked)
+            if architecture.kind == "maf"
+            else MaskedPiecewiseRationalQuadraticAutoregressiveTransform(
+                architecture.features, hidden[0], **masked, **splines
+            )
+        )
+    return layers
+
+
 class NflowsModel(TorchModel):
     """Affine couplings with an MLP conditioner."""
 
-    def build(self, architecture: RealNVP) -> None:
+    def build(self, architecture: RealNVP | Family) -> None:
+        base = StandardNormal([architecture.features])
+        if isinstance(architecture, Family):
+            self.module = Flow(CompositeTransform(family(architecture)), base)
+            return
         self._couplings = [
             SoftclipCoupling(
                 torch.from_numpy(~coupling.mask(architecture.features)).int(),
@@ -46,7 +89,6 @@ class NflowsModel(TorchModel):
             )
             for coupling in architecture.couplings
         ]
-        base = StandardNormal([architecture.features])
         self.module = Flow(CompositeTransform(self._couplings), base)
 
     def density(self, x: torch.Tensor) -> torch.Tensor:

@@ -6,7 +6,7 @@ import normflows as nf
 import numpy as np
 import torch
 
-from architectures import LOG_SCALE_BOUND, Coupling, RealNVP
+from architectures import LOG_SCALE_BOUND, Coupling, Family, RealNVP
 
 from .rows import interleaved
 from .torch_model import TorchModel
@@ -40,7 +40,9 @@ def coupling_block(coupling: Coupling) -> nf.flows.Flow:
 class NormflowsModel(TorchModel):
     """`AffineCouplingBlock`s that split in halves, over a fixed standard normal."""
 
-    def build(self, architecture: RealNVP) -> None:
+    def build(self, architecture: RealNVP | Family) -> None:
+        if isinstance(architecture, Family):
+            raise NotImplementedError("its masked and spline flows have residual networks alone")
         self._blocks = [coupling_block(coupling) for coupling in architecture.couplings]
         base = nf.distributions.DiagGaussian(architecture.features, trainable=False)
         self.module = nf.NormalizingFlow(base, self._blocks[::-1])

@@ -2,14 +2,52 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import torch
 import zuko
 
-from architectures import RealNVP
+from architectures import Family, RealNVP
 
 from .rows import interleaved
 from .torch_model import TorchModel
+
+
+def family(architecture: Family) -> list[torch.nn.Module]:
+    """`zuko.flows.MAF` and `NSF`, and the latter's splines in couplings."""
+    bins = architecture.bins
+    options = {"hidden_features": architecture.hidden}
+    if architecture.kind != "maf":
+        options["univariate"] = partial(
+            zuko.transforms.MonotonicRQSTransform, bound=architecture.bound
+        )
+        options["shapes"] = [(bins,), (bins,), (bins - 1,)]
+    if architecture.kind == "nsf":
+        return [
+            zuko.flows.GeneralCouplingTransform(
+                architecture.features, mask=torch.from_numpy(mask), **options
+            )
+            for mask in architecture.masks
+        ]
+    order = torch.arange(architecture.features)
+    return [
+        zuko.flows.MaskedAutoregressiveTransform(
+            architecture.features, order=order.flip(0) if i % 2 else order, **options
+        )
+        for i in range(architecture.layers)
+    ]
+
+
+def couplings(architecture: RealNVP) -> list[torch.nn.Module]:
+    return [
+        zuko.flows.GeneralCouplingTransform(
+            architecture.features,
+            mask=torch.from_numpy(coupling.mask(architecture.features)),
+            hidden_features=coupling.hidden,
+        )
+        for coupling in architecture.couplings
+    ]
 
 
 class ZukoModel(TorchModel):
@@ -19,15 +57,9 @@ class ZukoModel(TorchModel):
     when it is evaluated, and making it again is a tenth of the time of a small step.
     """
 
-    def build(self, architecture: RealNVP) -> None:
-        transforms = [
-            zuko.flows.GeneralCouplingTransform(
-                architecture.features,
-                mask=torch.from_numpy(coupling.mask(architecture.features)),
-                hidden_features=coupling.hidden,
-            )
-            for coupling in architecture.couplings
-        ]
+    def build(self, architecture: RealNVP | Family) -> None:
+        is_family = isinstance(architecture, Family)
+        transforms = family(architecture) if is_family else couplings(architecture)
         base = zuko.flows.UnconditionalDistribution(
             zuko.distributions.DiagNormal,
             loc=torch.zeros(architecture.features),
