@@ -151,7 +151,9 @@ INSTANCES: dict[str, Instance] = {
     "maf-context": Instance(autoregressive(order="reverse"), features=5, context=2),
     "maf-one-feature": Instance(autoregressive(), features=1, volume=False),
     "maf-one-feature-context": Instance(autoregressive(), features=1, context=2),
-    "maf-few-units": Instance(autoregressive(order=[3, 0, 5, 1, 4, 2], hidden=(3, 40)), features=6),
+    "maf-few-units": Instance(
+        autoregressive(order=[3, 0, 5, 1, 4, 2], hidden=(3, 40), scale="tanh"), features=6
+    ),
     "maf-linear": Instance(autoregressive(hidden=()), context=2),
     "maf-additive": Instance(autoregressive(transform="additive"), volume=False),
     "maf-residual": Instance(

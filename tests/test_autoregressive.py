@@ -80,9 +80,12 @@ def rank_of(flow: cf.Flow) -> Array:
 
 def hidden_degrees(units: int, features: int, context: int) -> Array:
     """How many features a hidden unit may read: as many units of each number, ascending, from none,
-    or without a context from one."""
+    or without a context from one. Of units that do not go round, the first and the last have the
+    least and the largest number, a single one the largest."""
     least = 0 if context else 1
     kinds = features - least
+    if 1 < units < kinds:
+        return least + np.ceil(np.arange(units) * (kinds - 1) / (units - 1)).astype(int)
     return least + np.ceil((np.arange(units) + 1) * kinds / units).astype(int) - 1
 
 

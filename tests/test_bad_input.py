@@ -360,6 +360,7 @@ def uninitialised():
     public = [name for name in dir(flow) if not name.startswith("_")]
     arguments = {"sample": (1,), "sample_and_log_prob": (1,), "vjp": (X, X)}
     arguments |= dict.fromkeys(["freeze", "unfreeze"], ("*",)) | {"astype": ("float32",)}
+    arguments |= {"fit_target": (abs,), "importance_sample": (abs, 1)}
     for name in public:
         yield name, arguments.get(name, (X,))
 

@@ -19,6 +19,7 @@ from c_build import DTYPES, SIMD_LEVELS, program, shared_library, simd_levels
 
 SIZES = (0, 1, 2, 5, 6, 7, 15, 16, 17, 31, 64, 65, 100, 130)
 STAIR_SIZES = (0, 1, 2, 6, 7, 16, 17, 65, 130)  # of staircases
+STAIRS = ("random", "repeated", "diagonal", "jump", "none", "all")  # Staircase.draw
 LARGE = ((300, 200), (300, 449), (600, 140))  # weights so far apart that inputs are taken in passes
 LANES = (16, 32, 64, 128, 256)
 GUARD = 64  # numbers before and after every array that a kernel writes
@@ -86,10 +87,18 @@ class Staircase:
     inside: np.ndarray  # [outputs, inputs]
 
     @classmethod
-    def draw(cls, rng: np.random.Generator, outputs: int, inputs: int) -> Staircase:
-        end = np.sort(rng.integers(0, inputs + 1, outputs)).astype(np.uint32)
-        if outputs > 2 and rng.integers(2):  # steps of several outputs
-            end = end[np.arange(outputs) // 3 * 3]
+    def draw(cls, rng: np.random.Generator, form: str, outputs: int, inputs: int) -> Staircase:
+        """Steps anywhere, of three outputs, of one, or a single one; or no number, or all."""
+        o = np.arange(outputs)
+        anywhere = np.sort(rng.integers(0, inputs + 1, outputs))
+        end = {
+            "random": anywhere,
+            "repeated": anywhere[o // 3 * 3],
+            "diagonal": np.minimum(o, inputs),
+            "jump": np.where(2 * o < outputs, 0, inputs),
+            "none": np.zeros_like(o),
+            "all": np.full_like(o, inputs),
+        }[form].astype(np.uint32)
         inside = np.arange(inputs) < end[:, None]
         first = np.searchsorted(end, np.arange(inputs), side="right").astype(np.uint32)
         return cls(end, first, inside)
@@ -238,7 +247,8 @@ class Linear:
     integers: bool = False
     calls: list[tuple[int, int, Array]] | None = None
     seed: int = 0
-    stairs: bool = False  # limits by output: of the last inputs, or, by_output, of the first
+    stairs: str | None = None  # form of the staircase that the weight is
+    transposed: bool = False  # its limits are `begin` then, not `end`
     padding: int = 0  # numbers between the rows of the weight
     begin: Array | None = field(init=False, default=None)
     end: Array | None = field(init=False, default=None)
@@ -250,8 +260,8 @@ class Linear:
     def __post_init__(self) -> None:
         rng = np.random.default_rng([self.seed, self.outputs, self.inputs, self.lanes])
         self.weight = self._draw(rng, (self.outputs, self.inputs))
-        if self.stairs:
-            self._add_stairs(rng)
+        if self.stairs is not None:
+            self._add_stairs(rng, self.stairs)
         if self.by_output:
             self.weight = np.ascontiguousarray(self.weight.T).T
         if self.padding > 0:
@@ -262,15 +272,20 @@ class Linear:
         values = np.broadcast_to(values, (self.inputs, self.lanes))
         self.x, self.x_rows = rows_among_others(rng, values)
 
-    def _add_stairs(self, rng: np.random.Generator) -> None:
+    def _add_stairs(self, rng: np.random.Generator, form: str) -> None:
         """Weights outside are NaN: nobody reads them."""
-        if self.by_output:
-            stairs = Staircase.draw(rng, self.inputs, self.outputs)
+        if self.transposed:
+            stairs = Staircase.draw(rng, form, self.inputs, self.outputs)
             self.begin, inside = stairs.first, stairs.inside.T
         else:
-            stairs = Staircase.draw(rng, self.outputs, self.inputs)
+            stairs = Staircase.draw(rng, form, self.outputs, self.inputs)
             self.end, inside = stairs.end, stairs.inside
         self.weight[~inside] = np.nan
+
+    def fill(self) -> None:
+        """Zeros outside the staircase, and no limits any more."""
+        self.weight[np.isnan(self.weight)] = 0
+        self.begin = self.end = None
 
     def _pad(self) -> None:
         rows = self.weight.T if self.by_output else self.weight
@@ -290,7 +305,7 @@ class Linear:
     def exact(self) -> tuple[Array, Array]:
         """The result more precisely, and the sum of absolute values that bounds its error."""
         precise = more_precise(self.dtype, self.integers)
-        weight = np.nan_to_num(self.weight) if self.stairs else self.weight
+        weight = self.weight if self.stairs is None else np.nan_to_num(self.weight)
         w, x = weight.astype(precise), self.x[self.x_rows].astype(precise)
         bias = np.zeros(self.outputs) if self.bias is None else self.bias
         b = bias.astype(precise)[:, None]
@@ -309,7 +324,7 @@ class Outer:
     accumulate: bool
     slices: int = 1
     integers: bool = False
-    stairs: bool = False
+    stairs: str | None = None  # form of the staircase
     staircase: Staircase | None = field(init=False, default=None)
     dw: Array = field(init=False)
     arena: Array = field(init=False)  # (slices, rows, lanes)
@@ -321,8 +336,8 @@ class Outer:
         self.dw = self._draw(rng, (self.outputs, self.inputs))
         if not self.accumulate:
             self.dw[...] = np.nan
-        if self.stairs:
-            self.staircase = Staircase.draw(rng, self.outputs, self.inputs)
+        if self.stairs is not None:
+            self.staircase = Staircase.draw(rng, self.stairs, self.outputs, self.inputs)
             if self.accumulate:  # what earlier calls left
                 self.dw[~self.staircase.inside] = 0
         count = self.outputs + self.inputs
@@ -365,6 +380,7 @@ def kernels(request: pytest.FixtureRequest) -> Kernels:
 
 by_lanes = pytest.mark.parametrize("lanes", LANES)
 by_layout = pytest.mark.parametrize("by_output", [False, True], ids=["by input", "by output"])
+by_use = pytest.mark.parametrize("transposed", [False, True], ids=["end", "begin"])
 
 
 def shapes() -> Iterator[tuple[int, int]]:
@@ -400,55 +416,101 @@ def test_linear_error(kernels: Kernels, lanes: int, by_output: bool) -> None:
         assert (np.abs(kernels.linear(case) - exact) <= bound).all()
 
 
-@pytest.mark.parametrize("lanes", [16, 32, 64])
+@by_lanes
 @by_layout
+@by_use
 def test_linear_reads_a_staircase_and_nothing_beyond(
-    kernels: Kernels, lanes: int, by_output: bool
+    kernels: Kernels, lanes: int, by_output: bool, transposed: bool
 ) -> None:
-    for (outputs, inputs), one_row in itertools.product(stair_shapes(), (False, True)):
-        case = Linear(
-            outputs,
-            inputs,
-            lanes,
-            kernels.dtype,
-            by_output,
-            integers=True,
-            stairs=True,
-            one_row=one_row,
-        )
+    for (outputs, inputs), stairs in itertools.product(stair_shapes(), STAIRS):
+        options = {"integers": True, "stairs": stairs, "transposed": transposed}
+        case = Linear(outputs, inputs, lanes, kernels.dtype, by_output, **options)
         np.testing.assert_array_equal(kernels.linear(case), case.exact()[0])
 
 
 @by_layout
-def test_a_staircase_is_the_chain_with_zeros(kernels: Kernels, by_output: bool) -> None:
+@by_use
+@pytest.mark.parametrize("one_row", [False, True], ids=["rows", "one row"])
+def test_a_staircase_is_the_chain_with_zeros(
+    kernels: Kernels, by_output: bool, transposed: bool, one_row: bool
+) -> None:
     """Bit for bit: leaving a product with 0 out does not change a sum."""
-    for outputs, inputs in stair_shapes():
-        case = Linear(outputs, inputs, 64, kernels.dtype, by_output, stairs=True)
+    for (outputs, inputs), stairs in itertools.product(stair_shapes(), STAIRS):
+        options = {"stairs": stairs, "transposed": transposed, "one_row": one_row}
+        case = Linear(outputs, inputs, 64, kernels.dtype, by_output, **options)
         sums = kernels.linear(case)
-        case.begin = case.end = None
-        case.weight = np.nan_to_num(case.weight)
-        if by_output:
-            case.weight = np.ascontiguousarray(case.weight.T).T
+        case.fill()
         np.testing.assert_array_equal(sums, kernels.linear(case))
 
 
 @by_layout
-@pytest.mark.parametrize("one_row", [False, True])
-def test_linear_takes_rows_apart(kernels: Kernels, by_output: bool, one_row: bool) -> None:
-    for (outputs, inputs), stairs in itertools.product(stair_shapes(), (False, True)):
+def test_linear_between_two_limits(kernels: Kernels, by_output: bool) -> None:
+    """Both at once, which may leave no input to an output."""
+    rng = np.random.default_rng(0)
+    for outputs, inputs in stair_shapes():
+        case = Linear(outputs, inputs, 64, kernels.dtype, by_output, integers=True, stairs="all")
+        begin, end = np.sort(rng.integers(0, inputs + 1, (2, outputs)))
+        case.begin, case.end = np.sort(begin).astype(np.uint32), np.sort(end).astype(np.uint32)
+        k = np.arange(inputs)
+        case.weight[(k < case.begin[:, None]) | (k >= case.end[:, None])] = np.nan
+        np.testing.assert_array_equal(kernels.linear(case), case.exact()[0])
+
+
+@by_layout
+@by_use
+def test_a_staircase_does_not_depend_on_the_tile(
+    kernels: Kernels, by_output: bool, transposed: bool
+) -> None:
+    """Not on the number of lanes, nor on where an output lies, to the last bit."""
+    for (outputs, inputs), stairs in itertools.product(((31, 17), (130, 65), *LARGE), STAIRS[:4]):
+        options = {"stairs": stairs, "transposed": transposed}
+        case = Linear(outputs, inputs, 256, kernels.dtype, by_output, **options)
+        whole, samples = kernels.linear(case), case.x.copy()
+        for lanes in LANES:
+            case.lanes, case.x = lanes, aligned((samples.shape[0], lanes), kernels.dtype)
+            case.x[...] = samples[:, -lanes:]
+            np.testing.assert_array_equal(kernels.linear(case), whole[:, -lanes:])
+        assert case.bias is not None
+        weight, bias, begin, end = case.weight, case.bias, case.begin, case.end
+        for first in range(0, outputs, 11):
+            case.weight, case.bias, case.outputs = weight[first:], bias[first:], outputs - first
+            case.begin = None if begin is None else begin[first:]
+            case.end = None if end is None else end[first:]
+            np.testing.assert_array_equal(kernels.linear(case), whole[first:, -LANES[-1] :])
+
+
+@by_layout
+@by_use
+def test_what_follows_the_sums_of_a_staircase(
+    kernels: Kernels, by_output: bool, transposed: bool
+) -> None:
+    """The maximum with 0, the epilogue, and a bias that is not there."""
+    for (outputs, inputs), stairs in itertools.product(((7, 5), (130, 65), *LARGE), STAIRS):
+        options = {"integers": True, "stairs": stairs, "transposed": transposed}
+        for biased, relu in itertools.product((False, True), (False, True)):
+            case = Linear(
+                outputs, inputs, 32, kernels.dtype, by_output, biased, relu, calls=[], **options
+            )
+            y = kernels.linear(case)
+            np.testing.assert_array_equal(y, case.exact()[0])
+            assert case.calls is not None
+            assert sum(seen.size for *_, seen in case.calls) == y.size
+            for first, lane, seen in case.calls:
+                place = np.s_[first : first + seen.shape[0], lane : lane + seen.shape[1]]
+                np.testing.assert_array_equal(seen, y[place])
+
+
+@by_layout
+@pytest.mark.parametrize("lanes", [16, 64])
+@pytest.mark.parametrize("one_row", [False, True], ids=["rows", "one row"])
+def test_linear_takes_rows_apart(
+    kernels: Kernels, by_output: bool, lanes: int, one_row: bool
+) -> None:
+    for (outputs, inputs), stairs in itertools.product(stair_shapes(), (None, "random")):
         if 0 in (outputs, inputs):
             continue
-        case = Linear(
-            outputs,
-            inputs,
-            16,
-            kernels.dtype,
-            by_output,
-            integers=True,
-            stairs=stairs,
-            one_row=one_row,
-            padding=5,
-        )
+        options = {"stairs": stairs, "transposed": by_output, "one_row": one_row, "padding": 5}
+        case = Linear(outputs, inputs, lanes, kernels.dtype, by_output, integers=True, **options)
         np.testing.assert_array_equal(kernels.linear(case), case.exact()[0])
 
 
@@ -596,20 +658,6 @@ def test_outer_sum_finds_every_number(
 
 @by_slices
 @pytest.mark.parametrize("accumulate", [False, True])
-def test_outer_sum_is_zero_outside_a_staircase(
-    kernels: Kernels, lanes: int, slices: int, accumulate: bool
-) -> None:
-    for outputs, inputs in itertools.product(STAIR_SIZES, STAIR_SIZES):
-        case = Outer(
-            outputs, inputs, lanes, kernels.dtype, accumulate, slices, integers=True, stairs=True
-        )
-        dw = kernels.outer_sum(case)
-        np.testing.assert_array_equal(dw, case.exact()[0])
-        assert case.staircase is not None and not dw[~case.staircase.inside].any()
-
-
-@by_slices
-@pytest.mark.parametrize("accumulate", [False, True])
 def test_outer_sum_error(kernels: Kernels, lanes: int, slices: int, accumulate: bool) -> None:
     """The bound of sums in any order."""
     for outputs, inputs in itertools.product(SIZES, SIZES):
@@ -627,6 +675,59 @@ def test_outer_sum_is_deterministic(kernels: Kernels) -> None:
         rows = np.concatenate([case.dy_rows, case.x_rows])
         case.place(np.random.default_rng(1), case.arena[:, rows])
         np.testing.assert_array_equal(kernels.outer_sum(case), expected)
+
+
+@by_slices
+@pytest.mark.parametrize("accumulate", [False, True])
+def test_outer_sum_is_0_outside_a_staircase(
+    kernels: Kernels, lanes: int, slices: int, accumulate: bool
+) -> None:
+    for (outputs, inputs), stairs in itertools.product(stair_shapes(), STAIRS):
+        options = {"integers": True, "stairs": stairs}
+        case = Outer(outputs, inputs, lanes, kernels.dtype, accumulate, slices, **options)
+        dw = kernels.outer_sum(case)
+        np.testing.assert_array_equal(dw, case.exact()[0])
+        assert case.staircase is not None and not dw[~case.staircase.inside].any()
+
+
+@pytest.mark.parametrize("accumulate", [False, True])
+def test_outer_sum_inside_a_staircase_is_that_of_the_whole(
+    kernels: Kernels, accumulate: bool
+) -> None:
+    """To the last bit, so that the bound of its error is, too; and again onto its own result."""
+    for (outputs, inputs), stairs in itertools.product(stair_shapes(), STAIRS):
+        case = Outer(outputs, inputs, 64, kernels.dtype, accumulate, 2, stairs=stairs)
+        assert case.staircase is not None
+        inside, staircase = case.staircase.inside, case.staircase
+        for _ in range(2):
+            case.staircase = staircase
+            dw = kernels.outer_sum(case)
+            case.staircase = None
+            np.testing.assert_array_equal(dw[inside], kernels.outer_sum(case)[inside])
+            assert not dw[~inside].any()
+            case.accumulate, case.dw = True, dw
+
+
+@pytest.mark.parametrize("slices", [1, 3])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_outer_sum_of_what_is_not_finite_stays_inside(
+    kernels: Kernels, slices: int, value: float
+) -> None:
+    for (outputs, inputs), stairs in itertools.product(((7, 9), (40, 65), (130, 17)), STAIRS):
+        case = Outer(outputs, inputs, 32, kernels.dtype, False, slices, stairs=stairs)
+        assert case.staircase is not None
+        rows = np.concatenate([case.dy_rows, case.x_rows])
+        dw, inside = kernels.outer_sum(case), case.staircase.inside
+        for bad in (case.dy_rows[0], case.dy_rows[-1], case.x_rows[0], case.x_rows[-1]):
+            kept = case.arena[-1, bad].copy()
+            case.arena[-1, bad, 5] = value
+            touched = (case.dy_rows == bad)[:, None] | (case.x_rows == bad)
+            found = kernels.outer_sum(case)
+            assert not np.isfinite(found[touched & inside]).any()
+            np.testing.assert_array_equal(found[~touched], dw[~touched])
+            assert not found[~inside].any()
+            case.arena[-1, bad] = kept
+        assert np.isfinite(case.arena[:, rows]).all()
 
 
 # -- Memory -- #

@@ -20,8 +20,12 @@ cf_status cf_groups_spread(cf_groups *out, cf_pile *pile, size_t groups, size_t 
                            size_t units) {
     uint32_t *end;
     CF_TRY(new_groups(out, pile, groups, &end));
-    for (size_t g = first; g < groups; g++)
-        end[g] = (uint32_t)(units * (g - first + 1) / (groups - first));
+    size_t last = groups - first - 1;
+    /* Fewer units than groups: the first one goes to the first group, the last to the last. */
+    bool few = units > 1 && units <= last;
+    for (size_t i = 0; first + i < groups; i++)
+        end[first + i] =
+            (uint32_t)(few ? i * (units - 1) / last + 1 : units * (i + 1) / (last + 1));
     return CF_OK;
 }
 

@@ -17,7 +17,8 @@ typedef struct {
     const uint32_t *end; /* of `count` groups: units before end[g] are of the groups up to g */
 } cf_groups;
 
-/* Units spread evenly over the groups from `first` on, the last among them. */
+/* Units spread evenly over the groups from `first` on, that one and the last among them if there
+ * are two units; a single unit is of the last. */
 cf_status cf_groups_spread(cf_groups *out, cf_pile *pile, size_t groups, size_t first,
                            size_t units);
 
