@@ -444,19 +444,6 @@ def test_a_staircase_is_the_chain_with_zeros(
 
 
 @by_layout
-def test_linear_between_two_limits(kernels: Kernels, by_output: bool) -> None:
-    """Both at once, which may leave no input to an output."""
-    rng = np.random.default_rng(0)
-    for outputs, inputs in stair_shapes():
-        case = Linear(outputs, inputs, 64, kernels.dtype, by_output, integers=True, stairs="all")
-        begin, end = np.sort(rng.integers(0, inputs + 1, (2, outputs)))
-        case.begin, case.end = np.sort(begin).astype(np.uint32), np.sort(end).astype(np.uint32)
-        k = np.arange(inputs)
-        case.weight[(k < case.begin[:, None]) | (k >= case.end[:, None])] = np.nan
-        np.testing.assert_array_equal(kernels.linear(case), case.exact()[0])
-
-
-@by_layout
 @by_use
 def test_a_staircase_does_not_depend_on_the_tile(
     kernels: Kernels, by_output: bool, transposed: bool

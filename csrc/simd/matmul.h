@@ -32,14 +32,14 @@ typedef struct {
     size_t outputs, inputs, lanes;
     const void *weight;                 /* w(o, k) = weight[o * output_stride + k * input_stride] */
     size_t output_stride, input_stride; /* one of them is 1 */
-    const uint32_t *begin, *end;        /* by output, ascending: the inputs from begin to before */
-                                        /* end alone; or NULL, for all */
-    const void *bias;                   /* outputs reals, or NULL */
-    const void *x;                      /* base of the inputs */
-    const uint32_t *x_rows;             /* inputs row numbers */
-    void *y;                            /* outputs x lanes; overlaps no input */
-    bool relu;                          /* y = max(y, 0) */
-    cf_epilogue epilogue;               /* or NULL */
+    const uint32_t *begin, *end; /* by output, ascending: its inputs from `begin` on alone, or */
+                                 /* before `end` alone; one of them at most, or both NULL */
+    const void *bias;            /* outputs reals, or NULL */
+    const void *x;               /* base of the inputs */
+    const uint32_t *x_rows;      /* inputs row numbers */
+    void *y;                     /* outputs x lanes; overlaps no input */
+    bool relu;                   /* y = max(y, 0) */
+    cf_epilogue epilogue;        /* or NULL */
     const void *epilogue_context;
     bool one_row; /* every lane holds the same sample: the kernel may compute one and repeat it */
 } cf_linear_args;

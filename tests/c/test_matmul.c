@@ -119,6 +119,36 @@ static void test_outer_sum(cf_simd_level level, cf_dtype dtype, size_t outputs, 
     free(x_rows);
 }
 
+/* The left part of a wider matrix, whose last row ends where the part does. */
+static void test_rows_apart(cf_simd_level level, cf_dtype dtype, size_t outputs, size_t inputs,
+                            size_t lanes) {
+    size_t rows[2] = {outputs, inputs};
+    void *x = ones(inputs * lanes, dtype), *y = allocate(outputs * lanes * cf_dtype_size(dtype));
+    uint32_t *x_rows = backwards(inputs);
+    for (int by_output = 0; by_output < 2; by_output++) {
+        size_t width = rows[!by_output], step = width + 3, count = rows[by_output];
+        void *weight = ones(count > 0 ? (count - 1) * step + width : 0, dtype);
+        cf_linear_args args = {.outputs = outputs,
+                               .inputs = inputs,
+                               .lanes = lanes,
+                               .weight = weight,
+                               .output_stride = by_output ? 1 : step,
+                               .input_stride = by_output ? step : 1,
+                               .x = x,
+                               .x_rows = x_rows,
+                               .y = y};
+        for (int one_row = 0; one_row < 2; one_row++) {
+            args.one_row = one_row;
+            cf_linear[level][dtype](&args);
+            check_all(y, outputs * lanes, dtype, (double)inputs);
+        }
+        free(weight);
+    }
+    free(x);
+    free(y);
+    free(x_rows);
+}
+
 /* Both uses of a staircase of ones: sums count what lies inside. */
 static void test_stairs(cf_simd_level level, cf_dtype dtype, size_t outputs, size_t inputs,
                         size_t lanes) {
@@ -155,27 +185,34 @@ static void test_stairs(cf_simd_level level, cf_dtype dtype, size_t outputs, siz
     free_stairs(stairs);
 }
 
+/* Twice, the second time onto the result of the first. */
 static void test_outer_stairs(cf_simd_level level, cf_dtype dtype, size_t outputs, size_t inputs,
-                              size_t lanes) {
+                              size_t lanes, size_t slices) {
+    size_t slice = (outputs + inputs) * lanes, row_bytes = lanes * cf_dtype_size(dtype);
     cf_staircase stairs = new_stairs(outputs, inputs);
-    char *arena = ones((outputs + inputs) * lanes, dtype);
+    char *arena = ones(slice * slices, dtype);
     void *dw = ones(outputs * inputs, dtype);
     void *scratch = allocate(cf_outer_sum_scratch(outputs, inputs, lanes, dtype));
     uint32_t *dy_rows = backwards(outputs), *x_rows = backwards(inputs);
     cf_outer_sum_args args = {.outputs = outputs,
                               .inputs = inputs,
                               .lanes = lanes,
-                              .slices = 1,
+                              .slices = slices,
+                              .slice_bytes = slice * cf_dtype_size(dtype),
                               .dy = arena,
-                              .x = arena + outputs * lanes * cf_dtype_size(dtype),
+                              .x = arena + outputs * row_bytes,
                               .dy_rows = dy_rows,
                               .x_rows = x_rows,
                               .dw = dw,
                               .scratch = scratch,
                               .staircase = &stairs};
-    cf_outer_sum[level][dtype](&args);
-    for (size_t i = 0; i < outputs * inputs; i++)
-        CHECK(entry(dw, i, dtype) == (i % inputs < stairs.end[i / inputs] ? (double)lanes : 0.0));
+    for (size_t times = 1; times <= 2; times++) {
+        double inside = (double)(times * lanes * slices);
+        args.accumulate = times > 1;
+        cf_outer_sum[level][dtype](&args);
+        for (size_t i = 0; i < outputs * inputs; i++)
+            CHECK(entry(dw, i, dtype) == (i % inputs < stairs.end[i / inputs] ? inside : 0.0));
+    }
     free(arena);
     free(dw);
     free(scratch);
@@ -193,10 +230,13 @@ int main(int argc, char **argv) {
                 for (size_t k = 0; k < SIZES; k++) {
                     test_linear(level, (cf_dtype)dtype, sizes[o], sizes[k], all_lanes[l]);
                     test_stairs(level, (cf_dtype)dtype, sizes[o], sizes[k], all_lanes[l]);
-                    test_outer_stairs(level, (cf_dtype)dtype, sizes[o], sizes[k], all_lanes[l]);
-                    for (size_t slices = 1; slices <= 3; slices++)
+                    test_rows_apart(level, (cf_dtype)dtype, sizes[o], sizes[k], all_lanes[l]);
+                    for (size_t slices = 1; slices <= 3; slices++) {
                         test_outer_sum(level, (cf_dtype)dtype, sizes[o], sizes[k], all_lanes[l],
                                        slices);
+                        test_outer_stairs(level, (cf_dtype)dtype, sizes[o], sizes[k], all_lanes[l],
+                                          slices);
+                    }
                 }
             test_linear(level, (cf_dtype)dtype, 300, 449, all_lanes[l]); /* in several passes */
             test_stairs(level, (cf_dtype)dtype, 449, 300, all_lanes[l]);
