@@ -512,7 +512,7 @@ def test_what_is_written_into_masked_weights_is_not_read(
 @masked_cases
 def test_masked_weights_stay_0_through_a_fit(name: str, optimizer: cf.Adam | cf.AdamW) -> None:
     case = MASKED_CASES[name]
-    layer = cf.Autoregressive(case.order, "inverse", conditioner=case.net)
+    layer = cf.Autoregressive(case.order, case.parallel, conditioner=case.net)
     flow = cf.Flow([layer], case.features, case.context, seed=0)
     start = {name: array.copy() for name, array in flow.parameters.items()}
     x, context = case.rows(300)

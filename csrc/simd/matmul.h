@@ -4,7 +4,7 @@
  * of 16. Row k of an operand lies at base + rows[k] * lanes, so that views (masks, concatenations,
  * permutations) cost nothing. Outputs are contiguous rows. No kernel allocates. Results do not
  * depend on `lanes`, nor on where in a tile a sample lies: each output of cf_linear is a chain of
- * fused multiply-adds over the inputs in ascending order, starting from 0, then + bias.
+ * fused multiply-adds over the inputs in ascending order, starting from the bias.
  */
 #ifndef CF_SIMD_MATMUL_H
 #define CF_SIMD_MATMUL_H
