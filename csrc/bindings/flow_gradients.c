@@ -201,8 +201,7 @@ static double weighted_sum(const double *cotangents, const void *log_prob, cf_dt
                            size_t rows) {
     double sum = 0.0;
     for (size_t i = 0; i < rows; i++) {
-        double l =
-            dtype == CF_FLOAT32 ? ((const float *)log_prob)[i] : ((const double *)log_prob)[i];
+        double l = cf_number_at(log_prob, i, dtype);
         sum += cotangents[i] != 0.0 ? cotangents[i] * l : 0.0;
     }
     return sum;

@@ -4,10 +4,10 @@
 #include "bindings/arguments.h"
 #include "bindings/arrays.h"
 #include "bindings/flow.h"
+#include "bindings/one_method.h"
 #include "bindings/training_settings.h"
 #include "train/target.h"
 
-#include <stdatomic.h>
 #include <string.h>
 
 typedef struct {
@@ -82,18 +82,6 @@ static void trainer_dealloc(PyObject *object) {
     Py_CLEAR(self->flow);
     type->tp_free(object);
     Py_DECREF(type);
-}
-
-static bool enter(py_trainer *self) {
-    if (atomic_exchange(&self->busy, true)) {
-        PyErr_SetString(PyExc_RuntimeError, "the trainer is running");
-        return false;
-    }
-    if (self->trainer != NULL)
-        return true;
-    atomic_store(&self->busy, false);
-    PyErr_SetString(PyExc_RuntimeError, "the trainer is closed");
-    return false;
 }
 
 /* ---- the target ---- */
@@ -197,13 +185,13 @@ static PyObject *trainer_step(PyObject *object, PyObject *callable) {
     calling c = {.callable = callable, .contexts = self->contexts.array};
     cf_target_report report;
     bool stopped;
-    if (!enter(self))
+    if (!cf_py_enter_method(&self->busy, self->trainer))
         return NULL;
     c.flow = cf_py_flow_of(self->flow);
     c.saved = PyEval_SaveThread();
     cf_status status = cf_target_trainer_step(self->trainer, evaluate, &c, &report, &stopped);
     PyEval_RestoreThread(c.saved);
-    atomic_store(&self->busy, false);
+    cf_py_leave_method(&self->busy);
     if (stopped)
         return NULL;
     if (status != CF_OK)
@@ -215,10 +203,10 @@ static PyObject *trainer_step(PyObject *object, PyObject *callable) {
 static PyObject *trainer_close(PyObject *object, PyObject *unused) {
     py_trainer *self = (py_trainer *)object;
     (void)unused;
-    if (atomic_exchange(&self->busy, true))
-        return PyErr_Format(PyExc_RuntimeError, "the trainer is running");
+    if (!cf_py_enter_close(&self->busy))
+        return NULL;
     close_trainer(self);
-    atomic_store(&self->busy, false);
+    cf_py_leave_method(&self->busy);
     Py_RETURN_NONE;
 }
 

@@ -3,12 +3,11 @@
 #include "base/pool.h"
 #include "bindings/arguments.h"
 #include "bindings/flow.h"
+#include "bindings/one_method.h"
 #include "bindings/trainer_state.h"
 #include "bindings/training_settings.h"
 #include "bindings/training_rows.h"
 #include "train/trainer.h"
-
-#include <stdatomic.h>
 
 typedef struct {
     PyObject ob_base;
@@ -126,23 +125,6 @@ static void trainer_dealloc(PyObject *object) {
     Py_DECREF(type);
 }
 
-static void leave(py_trainer *self) {
-    atomic_store(&self->busy, false);
-}
-
-/* Begins a method: one at a time, and none once closed. */
-static bool enter(py_trainer *self) {
-    if (atomic_exchange(&self->busy, true)) {
-        PyErr_SetString(PyExc_RuntimeError, "the trainer is running");
-        return false;
-    }
-    if (self->trainer != NULL)
-        return true;
-    leave(self);
-    PyErr_SetString(PyExc_RuntimeError, "the trainer is closed");
-    return false;
-}
-
 /* ---- epochs ---- */
 
 static const char *const stop_names[] = {NULL, "epochs", "patience", "interrupted"};
@@ -204,22 +186,22 @@ static PyObject *trainer_epoch(PyObject *object, PyObject *callable) {
     py_trainer *self = (py_trainer *)object;
     polling p = {.callable = callable};
     cf_epoch_report report;
-    if (!enter(self))
+    if (!cf_py_enter_method(&self->busy, self->trainer))
         return NULL;
     p.saved = PyEval_SaveThread();
     cf_status status = cf_trainer_epoch(self->trainer, poll, &p, &report);
     PyEval_RestoreThread(p.saved);
-    leave(self);
+    cf_py_leave_method(&self->busy);
     return epoch_result(self, status, p.failed, &report);
 }
 
 static PyObject *trainer_stop(PyObject *object, PyObject *unused) {
     py_trainer *self = (py_trainer *)object;
     (void)unused;
-    if (!enter(self))
+    if (!cf_py_enter_method(&self->busy, self->trainer))
         return NULL;
     const char *name = stop_names[cf_trainer_stop(self->trainer)];
-    leave(self);
+    cf_py_leave_method(&self->busy);
     return Py_BuildValue("z", name);
 }
 
@@ -228,39 +210,39 @@ static PyObject *trainer_stop(PyObject *object, PyObject *unused) {
 static PyObject *trainer_state(PyObject *object, PyObject *unused) {
     py_trainer *self = (py_trainer *)object;
     (void)unused;
-    if (!enter(self))
+    if (!cf_py_enter_method(&self->busy, self->trainer))
         return NULL;
     PyObject *dict = cf_py_trainer_state(self->trainer);
-    leave(self);
+    cf_py_leave_method(&self->busy);
     return dict;
 }
 
 static PyObject *trainer_load_state(PyObject *object, PyObject *dict) {
     py_trainer *self = (py_trainer *)object;
-    if (!enter(self))
+    if (!cf_py_enter_method(&self->busy, self->trainer))
         return NULL;
     bool done = cf_py_trainer_load(self->state, self->trainer, dict);
-    leave(self);
+    cf_py_leave_method(&self->busy);
     return done ? Py_NewRef(Py_None) : NULL;
 }
 
 static PyObject *trainer_restore_best(PyObject *object, PyObject *unused) {
     py_trainer *self = (py_trainer *)object;
     (void)unused;
-    if (!enter(self))
+    if (!cf_py_enter_method(&self->busy, self->trainer))
         return NULL;
     cf_trainer_restore_best(self->trainer);
-    leave(self);
+    cf_py_leave_method(&self->busy);
     Py_RETURN_NONE;
 }
 
 static PyObject *trainer_close(PyObject *object, PyObject *unused) {
     py_trainer *self = (py_trainer *)object;
     (void)unused;
-    if (atomic_exchange(&self->busy, true))
-        return PyErr_Format(PyExc_RuntimeError, "the trainer is running");
+    if (!cf_py_enter_close(&self->busy))
+        return NULL;
     close_trainer(self);
-    leave(self);
+    cf_py_leave_method(&self->busy);
     Py_RETURN_NONE;
 }
 

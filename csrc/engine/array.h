@@ -32,6 +32,14 @@ typedef struct {
     size_t repeat;                        /* rows i to i + repeat - 1 are the same data row; 0: 1 */
 } cf_array;
 
+/* Contiguous rows of `columns` float64 numbers. */
+static inline cf_array cf_double_rows(const double *data, size_t columns) {
+    return (cf_array){.data = data,
+                      .element = CF_DOUBLE,
+                      .row_stride = (ptrdiff_t)(columns * sizeof *data),
+                      .feature_stride = sizeof *data};
+}
+
 /* Makes the array begin `rows` rows later; one row for all stays. */
 static inline void cf_array_skip(cf_array *array, size_t rows) {
     if (array->index != NULL)

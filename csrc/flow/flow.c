@@ -72,14 +72,6 @@ static void set_parameter(cf_flow *flow, size_t index, double value) {
         ((double *)flow->parameters)[index] = value;
 }
 
-static double number_at(const cf_flow *flow, const void *slab, size_t index) {
-    return flow->dtype == CF_FLOAT32 ? ((const float *)slab)[index] : ((const double *)slab)[index];
-}
-
-static double get_parameter(const cf_flow *flow, size_t index) {
-    return number_at(flow, flow->parameters, index);
-}
-
 /* Number i of tensor `number` as it starts. */
 static double starting_value(const cf_flow *flow, const cf_tensor *tensor, size_t number,
                              size_t i) {
@@ -166,8 +158,7 @@ static cf_status copy_numbers(cf_flow *to, const cf_flow *from) {
     CF_TRY(cf_alloc(&numbers, elements, cf_dtype_size(from->dtype)));
     cf_status status = cf_flow_read(from, numbers, to->buffers);
     for (size_t i = 0; i < elements && status == CF_OK; i++)
-        set_parameter(to, i,
-                      from->dtype == CF_FLOAT32 ? ((float *)numbers)[i] : ((double *)numbers)[i]);
+        set_parameter(to, i, cf_number_at(numbers, i, from->dtype));
     cf_free(numbers);
     return status;
 }
@@ -436,7 +427,7 @@ static bool is_unset(const cf_flow *flow) {
         const cf_tensor *tensor = &table->tensors[k];
         any |= tensor->of_data;
         for (size_t i = 0; tensor->of_data && i < tensor->size; i++)
-            if (get_parameter(flow, tensor->offset + i) != tensor->constant)
+            if (cf_number_at(flow->parameters, tensor->offset + i, flow->dtype) != tensor->constant)
                 return false;
     }
     return any;
@@ -465,7 +456,8 @@ void cf_flow_mix_statistics(cf_flow *flow) {
         const cf_tensor *tensor = &table->tensors[k];
         for (size_t i = tensor->offset; tensor->share > 0.0 && i < tensor->offset + tensor->size;
              i++) {
-            double old = get_parameter(flow, i), newest = number_at(flow, flow->gradients, i);
+            double old = cf_number_at(flow->parameters, i, flow->dtype);
+            double newest = cf_number_at(flow->gradients, i, flow->dtype);
             set_parameter(flow, i, old + tensor->share * (newest - old));
         }
     }

@@ -1,5 +1,6 @@
 /* ActNorm: a learned scale and shift that start where the data that reach the layer have mean 0 and
  * standard deviation 1 behind it (Kingma and Dhariwal 2018). */
+#include "layers/affine.h"
 #include "layers/layer.h"
 #include "layers/moments.h"
 #include "ops/ops.h"
@@ -20,52 +21,45 @@ static cf_status bind(cf_layer *layer, cf_binding *binding) {
     return cf_bind_statistic(binding, "log_scale", layer->features, trained, &state->log_scale);
 }
 
-/* The logarithm of the standard deviation of x, and its mean. */
-static cf_value log_deviation(cf_builder *b, cf_value x, cf_value *mean) {
+/* Sets log_scale and shift so that what comes out of this direction has mean 0 and standard
+ * deviation 1, and makes the parameters start there. */
+static void start(const actnorm_state *state, cf_builder *b, cf_value x, bool inverse,
+                  cf_value *log_scale, cf_value *shift) {
     cf_moments m = cf_moments_of(b, x);
-    *mean = m.mean;
-    return cf_scale(b, cf_log(b, cf_scale(b, m.variance, 1.0, LEAST_VARIANCE)), 0.5, 0.0);
+    cf_value variance = cf_scale(b, m.variance, 1.0, LEAST_VARIANCE);
+    *log_scale = cf_scale(b, cf_log(b, variance), 0.5, 0.0);
+    *shift = m.mean;
+    if (!inverse) {
+        *log_scale = cf_scale(b, *log_scale, -1.0, 0.0);
+        *shift = cf_scale(b, cf_multiply(b, m.mean, cf_exp(b, *log_scale)), -1.0, 0.0);
+    }
+    cf_output_gradient(b, state->shift, *shift);
+    cf_output_gradient(b, state->log_scale, *log_scale);
 }
 
-static void start_at(const actnorm_state *state, cf_builder *b, cf_value shift,
-                     cf_value log_scale) {
-    cf_output_gradient(b, state->shift, shift);
-    cf_output_gradient(b, state->log_scale, log_scale);
+static cf_value apply(const cf_layer *layer, cf_builder *b, cf_value x, bool inverse,
+                      cf_value *log_det) {
+    const actnorm_state *state = layer->state;
+    cf_value log_scale, shift;
+    if (cf_builder_mode(b) == CF_STARTING) {
+        start(state, b, x, inverse, &log_scale, &shift);
+    } else {
+        log_scale = cf_parameter(b, state->log_scale, layer->features);
+        shift = cf_parameter(b, state->shift, layer->features);
+    }
+    return cf_shared_affine(b, x, log_scale, shift, inverse, log_det);
 }
 
 static cf_value forward(const cf_layer *layer, cf_builder *b, cf_value u, cf_value context,
                         cf_value *log_det) {
-    const actnorm_state *state = layer->state;
-    cf_value shift, log_scale;
     (void)context;
-    if (cf_builder_mode(b) == CF_STARTING) {
-        cf_value mean;
-        log_scale = cf_scale(b, log_deviation(b, u, &mean), -1.0, 0.0);
-        shift = cf_scale(b, cf_multiply(b, mean, cf_exp(b, log_scale)), -1.0, 0.0);
-        start_at(state, b, shift, log_scale);
-    } else {
-        shift = cf_parameter(b, state->shift, layer->features);
-        log_scale = cf_parameter(b, state->log_scale, layer->features);
-    }
-    *log_det = cf_sum_features(b, log_scale);
-    return cf_add(b, cf_multiply(b, u, cf_exp(b, log_scale)), shift);
+    return apply(layer, b, u, false, log_det);
 }
 
 static cf_value inverse(const cf_layer *layer, cf_builder *b, cf_value x, cf_value context,
                         cf_value *log_det) {
-    const actnorm_state *state = layer->state;
-    cf_value shift, log_scale;
     (void)context;
-    if (cf_builder_mode(b) == CF_STARTING) {
-        log_scale = log_deviation(b, x, &shift);
-        start_at(state, b, shift, log_scale);
-    } else {
-        shift = cf_parameter(b, state->shift, layer->features);
-        log_scale = cf_parameter(b, state->log_scale, layer->features);
-    }
-    cf_value less = cf_scale(b, log_scale, -1.0, 0.0);
-    *log_det = cf_sum_features(b, less);
-    return cf_multiply(b, cf_subtract(b, x, shift), cf_exp(b, less));
+    return apply(layer, b, x, true, log_det);
 }
 
 static const cf_layer_methods methods = {bind, forward, inverse};

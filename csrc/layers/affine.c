@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "base/memory.h"
+#include "layers/affine.h"
 #include "layers/layer.h"
 #include "ops/ops.h"
 
@@ -60,6 +61,25 @@ static cf_status bind(cf_layer *layer, cf_binding *binding) {
     return status;
 }
 
+cf_value cf_shared_affine(cf_builder *b, cf_value x, cf_value log_scale, cf_value shift,
+                          bool inverse, cf_value *log_det) {
+    if (inverse) {
+        cf_value less = cf_scale(b, log_scale, -1.0, 0.0);
+        *log_det = cf_sum_features(b, less);
+        return cf_multiply(b, cf_subtract(b, x, shift), cf_exp(b, less));
+    }
+    *log_det = cf_sum_features(b, log_scale);
+    return cf_add(b, cf_multiply(b, x, cf_exp(b, log_scale)), shift);
+}
+
+static cf_value apply_learned(const cf_layer *layer, cf_builder *b, cf_value x, bool inverse,
+                              cf_value *log_det) {
+    const affine_state *state = layer->state;
+    cf_value log_scale = cf_parameter(b, state->log_scale, layer->features);
+    cf_value shift = cf_parameter(b, state->shift, layer->features);
+    return cf_shared_affine(b, x, log_scale, shift, inverse, log_det);
+}
+
 static cf_value forward(const cf_layer *layer, cf_builder *b, cf_value u, cf_value context,
                         cf_value *log_det) {
     const affine_state *state = layer->state;
@@ -68,10 +88,7 @@ static cf_value forward(const cf_layer *layer, cf_builder *b, cf_value u, cf_val
         *log_det = cf_fixed_affine_log_det(b, state->buffers, layer->features);
         return cf_fixed_affine(b, u, state->buffers, false);
     }
-    cf_value log_scale = cf_parameter(b, state->log_scale, layer->features);
-    *log_det = cf_sum_features(b, log_scale);
-    return cf_add(b, cf_multiply(b, u, cf_exp(b, log_scale)),
-                  cf_parameter(b, state->shift, layer->features));
+    return apply_learned(layer, b, u, false, log_det);
 }
 
 static cf_value inverse(const cf_layer *layer, cf_builder *b, cf_value x, cf_value context,
@@ -83,10 +100,7 @@ static cf_value inverse(const cf_layer *layer, cf_builder *b, cf_value x, cf_val
             cf_scale(b, cf_fixed_affine_log_det(b, state->buffers, layer->features), -1.0, 0.0);
         return cf_fixed_affine(b, x, state->buffers, true);
     }
-    cf_value less = cf_scale(b, cf_parameter(b, state->log_scale, layer->features), -1.0, 0.0);
-    *log_det = cf_sum_features(b, less);
-    return cf_multiply(b, cf_subtract(b, x, cf_parameter(b, state->shift, layer->features)),
-                       cf_exp(b, less));
+    return apply_learned(layer, b, x, true, log_det);
 }
 
 static cf_status check(const cf_spec *spec) {

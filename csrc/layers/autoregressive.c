@@ -12,21 +12,17 @@
 typedef struct {
     cf_conditioned conditioned;
     bool parallel_forward;
-    size_t raw_count;    /* a feature */
-    int64_t *order;      /* by rank: the feature */
-    int64_t *rank;       /* by feature */
-    int64_t *raw_places; /* by raw number as transforms have it: where the network gives it */
+    size_t raw_count;     /* a feature */
+    cf_permutation order; /* indices: by rank, the feature; inverse: by feature, the rank */
+    int64_t *raw_places;  /* by raw number as transforms have it: where the network gives it */
 } autoregressive_state;
 
 static cf_status bind_order(cf_layer *layer, cf_binding *binding, autoregressive_state *state) {
     size_t n = layer->features;
-    CF_TRY(cf_pile_take(binding->pile, &state->order, n, sizeof(int64_t)));
-    CF_TRY(cf_pile_take(binding->pile, &state->rank, n, sizeof(int64_t)));
+    CF_TRY(cf_permutation_bind(&state->order, layer, binding, "order"));
     CF_TRY(cf_pile_take(binding->pile, &state->raw_places, n * state->raw_count, sizeof(int64_t)));
-    CF_TRY(cf_permutation_read(state->order, layer, binding, "order"));
     for (size_t r = 0; r < n; r++) {
-        size_t feature = (size_t)state->order[r];
-        state->rank[feature] = (int64_t)r;
+        size_t feature = (size_t)state->order.indices[r];
         for (size_t p = 0; p < state->raw_count; p++)
             state->raw_places[p * n + feature] = (int64_t)(r * state->raw_count + p);
     }
@@ -58,7 +54,7 @@ static cf_value apply_parallel(const cf_layer *layer, cf_builder *b, cf_value x,
                                bool inverse, cf_value *log_det) {
     const autoregressive_state *state = layer->state;
     size_t n = layer->features;
-    cf_value before = cf_select(b, x, state->order, n - 1);
+    cf_value before = cf_select(b, x, state->order.indices, n - 1);
     cf_value raw = cf_conditioner_emit(&state->conditioned.conditioner[0], b, before, context);
     raw = cf_select(b, raw, state->raw_places, n * state->raw_count);
     return transform(state, b, x, raw, inverse, log_det);
@@ -78,7 +74,7 @@ static void apply_ranks(const cf_layer *layer, cf_builder *b, const ranks *of, c
     for (size_t r = 0; r < layer->features && cf_builder_status(b) == CF_OK; r++) {
         cf_value last = r > 0 ? of->y[r - 1] : CF_NO_VALUE;
         cf_value raw = cf_conditioner_emit_group(conditioner, b, of->seen, r, last, context);
-        cf_value own = cf_slice(b, x, (size_t)state->order[r], 1);
+        cf_value own = cf_slice(b, x, (size_t)state->order.indices[r], 1);
         of->y[r] = transform(state, b, own, raw, inverse, &of->log_det[r]);
     }
 }
@@ -95,7 +91,7 @@ static cf_value apply_sequential(const cf_layer *layer, cf_builder *b, cf_value 
     of.log_det = of.y + n;
     of.seen = of.log_det + n;
     apply_ranks(layer, b, &of, x, context, inverse);
-    cf_value y = cf_select(b, cf_concat(b, of.y, n), state->rank, n);
+    cf_value y = cf_select(b, cf_concat(b, of.y, n), state->order.inverse, n);
     cf_value log_dets = cf_concat(b, of.log_det, n);
     *log_det = cf_is_none(log_dets) ? log_dets : cf_sum_features(b, log_dets);
     cf_free(of.y);

@@ -15,19 +15,8 @@ typedef struct {
     size_t weight, bias;
     size_t diagonal, vectors; /* of LU and QR; of QR */
     const cf_spec *scale;
-    int64_t *order, *rank; /* of LU: the permutation and its inverse */
+    cf_permutation permutation; /* of LU */
 } linear_state;
-
-static cf_status bind_permutation(cf_layer *layer, cf_binding *binding) {
-    linear_state *state = layer->state;
-    size_t n = layer->features;
-    CF_TRY(cf_pile_take(binding->pile, &state->order, n, sizeof(int64_t)));
-    CF_TRY(cf_pile_take(binding->pile, &state->rank, n, sizeof(int64_t)));
-    CF_TRY(cf_permutation_read(state->order, layer, binding, "permutation"));
-    for (size_t i = 0; i < n; i++)
-        state->rank[state->order[i]] = (int64_t)i;
-    return CF_OK;
-}
 
 /* Triangular factors lie in `weight`, with the diagonal of U in `diagonal`. */
 static cf_status bind_factors(cf_layer *layer, cf_binding *binding) {
@@ -41,7 +30,7 @@ static cf_status bind_factors(cf_layer *layer, cf_binding *binding) {
     CF_TRY(cf_bind_parameter_constant(binding, "diagonal", n, cf_scale_raw_of_one(scale),
                                       &state->diagonal));
     if (state->form == FORM_LU)
-        return bind_permutation(layer, binding);
+        return cf_permutation_bind(&state->permutation, layer, binding, "permutation");
     return cf_bind_parameter(binding, "vectors", 2, (size_t[]){n, n}, 1.0, &state->vectors);
 }
 
@@ -82,7 +71,7 @@ static cf_value multiply_factors(const cf_layer *layer, cf_builder *b, cf_value 
     u = cf_matmul(b, upper, CF_NO_VALUE, u, n);
     if (state->form == FORM_QR)
         return cf_reflect(b, cf_parameter(b, state->vectors, n * n), n, u, false);
-    return cf_select(b, cf_matmul(b, lower, CF_NO_VALUE, u, n), state->order, n);
+    return cf_select(b, cf_matmul(b, lower, CF_NO_VALUE, u, n), state->permutation.indices, n);
 }
 
 static cf_value divide_factors(const cf_layer *layer, cf_builder *b, cf_value x,
@@ -95,7 +84,8 @@ static cf_value divide_factors(const cf_layer *layer, cf_builder *b, cf_value x,
     if (state->form == FORM_QR)
         x = cf_reflect(b, cf_parameter(b, state->vectors, n * n), n, x, true);
     else
-        x = cf_solve_triangular(b, lower, cf_select(b, x, state->rank, n), false, false);
+        x = cf_solve_triangular(b, lower, cf_select(b, x, state->permutation.inverse, n), false,
+                                false);
     return cf_solve_triangular(b, upper, x, true, false);
 }
 

@@ -8,10 +8,6 @@
 #include "base/philox.h"
 #include "ops/ops.h"
 
-typedef struct {
-    int64_t *indices, *inverse;
-} permutation_state;
-
 int cf_permutation_sign(const int64_t *indices, size_t n, unsigned char *seen) {
     int sign = 1;
     memset(seen, 0, n);
@@ -54,7 +50,7 @@ cf_status cf_permutation_check(const cf_spec *spec, const char *name) {
     return status;
 }
 
-cf_status cf_permutation_read(int64_t *indices, cf_layer *layer, cf_binding *binding,
+static cf_status read_indices(int64_t *indices, cf_layer *layer, cf_binding *binding,
                               const char *name) {
     const cf_setting *option = cf_spec_get(layer->spec, name);
     size_t n = layer->features;
@@ -75,26 +71,33 @@ cf_status cf_permutation_read(int64_t *indices, cf_layer *layer, cf_binding *bin
     return cf_layer_resolve(layer, binding, name, &chosen);
 }
 
+cf_status cf_permutation_bind(cf_permutation *out, cf_layer *layer, cf_binding *binding,
+                              const char *name) {
+    size_t n = layer->features;
+    CF_TRY(cf_pile_take(binding->pile, &out->indices, n, sizeof(int64_t)));
+    CF_TRY(cf_pile_take(binding->pile, &out->inverse, n, sizeof(int64_t)));
+    CF_TRY(read_indices(out->indices, layer, binding, name));
+    for (size_t i = 0; i < n; i++)
+        out->inverse[out->indices[i]] = (int64_t)i;
+    return CF_OK;
+}
+
 static cf_status check(const cf_spec *spec) {
     return cf_permutation_check(spec, "indices");
 }
 
 static cf_status bind(cf_layer *layer, cf_binding *binding) {
-    permutation_state *state;
+    cf_permutation *state;
     CF_TRY(cf_pile_take(binding->pile, &state, 1, sizeof *state));
-    CF_TRY(cf_pile_take(binding->pile, &state->indices, layer->features, sizeof(int64_t)));
-    CF_TRY(cf_pile_take(binding->pile, &state->inverse, layer->features, sizeof(int64_t)));
     layer->state = state;
-    CF_TRY(cf_permutation_read(state->indices, layer, binding, "indices"));
-    for (size_t i = 0; i < layer->features; i++)
-        state->inverse[state->indices[i]] = (int64_t)i;
+    CF_TRY(cf_permutation_bind(state, layer, binding, "indices"));
     binding->layers++;
     return CF_OK;
 }
 
 static cf_value forward(const cf_layer *layer, cf_builder *b, cf_value u, cf_value context,
                         cf_value *log_det) {
-    const permutation_state *state = layer->state;
+    const cf_permutation *state = layer->state;
     (void)context;
     (void)log_det;
     return cf_select(b, u, state->indices, layer->features);
@@ -102,7 +105,7 @@ static cf_value forward(const cf_layer *layer, cf_builder *b, cf_value u, cf_val
 
 static cf_value inverse(const cf_layer *layer, cf_builder *b, cf_value x, cf_value context,
                         cf_value *log_det) {
-    const permutation_state *state = layer->state;
+    const cf_permutation *state = layer->state;
     (void)context;
     (void)log_det;
     return cf_select(b, x, state->inverse, layer->features);

@@ -10,9 +10,14 @@ int cf_permutation_sign(const int64_t *indices, size_t n, unsigned char *seen);
 /* Fails if the option `name`, where it is a list, does not hold every index from 0 on once. */
 cf_status cf_permutation_check(const cf_spec *spec, const char *name);
 
-/* Reads the option `name`: "natural", "reverse", "random" or a list, into an index a feature.
- * layer->spec has the list from then on. */
-cf_status cf_permutation_read(int64_t *indices, cf_layer *layer, cf_binding *binding,
+typedef struct {
+    int64_t *indices; /* one a feature */
+    int64_t *inverse; /* inverse[indices[i]] = i */
+} cf_permutation;
+
+/* Reads the option `name`: "natural", "reverse", "random" or a list of all indices. layer->spec has
+ * the list from then on. The arrays lie in the flow's pile. */
+cf_status cf_permutation_bind(cf_permutation *out, cf_layer *layer, cf_binding *binding,
                               const char *name);
 
 #endif

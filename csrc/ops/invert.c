@@ -9,13 +9,6 @@
 #define CF_BODY "ops/invert.c"
 #include "simd/instantiate.h"
 
-static size_t order_of(size_t size) {
-    size_t n = 0;
-    while (n * n < size)
-        n++;
-    return n;
-}
-
 /* The transpose of a shared matrix of n rows: a view. */
 static cf_value transpose(cf_builder *b, cf_value matrix, size_t n) {
     int64_t *indices;
@@ -31,7 +24,7 @@ static cf_value transpose(cf_builder *b, cf_value matrix, size_t n) {
 /* d log|det W| / dW = W^-T. */
 static void invert_rule(cf_builder *b, const cf_node *node, cf_value out, cf_value dout,
                         const bool *needed, cf_value *dx) {
-    size_t size = node->operand_size[0], n = order_of(size);
+    size_t size = node->operand_size[0], n = cf_order_of_square(size);
     (void)needed;
     cf_value slope = transpose(b, cf_slice(b, out, 0, size), n);
     dx[0] = cf_multiply(b, cf_contiguous(b, slope), cf_slice(b, dout, size, 1));
@@ -47,7 +40,7 @@ cf_value cf_invert(cf_builder *b, cf_value matrix, cf_value *log_abs_det) {
     *log_abs_det = CF_NO_VALUE;
     if (cf_builder_status(b) != CF_OK)
         return CF_NO_VALUE;
-    size_t size = cf_value_size(b, matrix), n = order_of(size);
+    size_t size = cf_value_size(b, matrix), n = cf_order_of_square(size);
     if (n * n != size)
         return cf_builder_fail(b, CF_INVALID, "a square matrix of %zu numbers", size);
     matrix = cf_contiguous(b, matrix);
@@ -94,11 +87,9 @@ static void CF_FN(eliminate)(real *a, size_t n, size_t k) {
 
 /* A singular matrix gives log|det| = -inf and an inverse that is not finite. */
 static void CF_FN(invert)(const cf_call *call) {
-    size_t size = call->step->node->operand_size[0], n = 0;
+    size_t size = call->step->node->operand_size[0], n = cf_order_of_square(size);
     real *a = call->out, *rows = a + size + 1;
     double log_abs_det = 0.0;
-    while (n * n < size)
-        n++;
     memcpy(a, cf_operand_base(call, 0), size * sizeof *a);
     for (size_t k = 0; k < n; k++) {
         size_t row = CF_FN(largest_in_column)(a, n, k);

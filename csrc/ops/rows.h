@@ -22,6 +22,14 @@
     }
 #endif
 
+/* n of a matrix of n^2 numbers; if there is none, the next whose square is larger. */
+static inline size_t cf_order_of_square(size_t size) {
+    size_t n = 0;
+    while (n * n < size)
+        n++;
+    return n;
+}
+
 #endif
 
 #else

@@ -24,17 +24,10 @@ static const cf_op triangle_op = {
     .gradient = triangle_rule,
 };
 
-static size_t rows_of_square(size_t size) {
-    size_t n = 0;
-    while (n * n < size)
-        n++;
-    return n;
-}
-
 cf_value cf_triangle(cf_builder *b, cf_value matrix, cf_value diagonal, double number, bool upper) {
     if (cf_builder_status(b) != CF_OK)
         return CF_NO_VALUE;
-    size_t size = cf_value_size(b, matrix), n = rows_of_square(size);
+    size_t size = cf_value_size(b, matrix), n = cf_order_of_square(size);
     bool given = !cf_is_none(diagonal);
     if (n * n != size || (given && cf_value_size(b, diagonal) != n))
         return cf_builder_fail(b, CF_INVALID, "a triangle of %zu numbers", size);
@@ -64,13 +57,11 @@ cf_value cf_diagonal(cf_builder *b, cf_value matrix, size_t n) {
 
 static void CF_FN(triangle)(const cf_call *call) {
     const cf_step *step = call->step;
-    size_t n = 0, size = step->out_size;
+    size_t n = cf_order_of_square(step->out_size);
     bool upper = step->node->attributes.integer[0] != 0, given = step->node->operands > 1;
     const real *matrix = cf_operand_base(call, 0);
     const real *diagonal = given ? cf_operand_base(call, 1) : NULL;
     real number = (real)step->node->attributes.number[0], *out = call->out;
-    while (n * n < size)
-        n++;
     for (size_t i = 0; i < n; i++)
         for (size_t j = 0; j < n; j++) {
             bool inside = upper ? i < j : j < i;

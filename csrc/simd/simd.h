@@ -41,6 +41,11 @@ static inline size_t cf_dtype_size(cf_dtype dtype) {
     return dtype == CF_FLOAT32 ? sizeof(float) : sizeof(double);
 }
 
+/* Number i of an array of that dtype. */
+static inline double cf_number_at(const void *numbers, size_t i, cf_dtype dtype) {
+    return dtype == CF_FLOAT32 ? (double)((const float *)numbers)[i] : ((const double *)numbers)[i];
+}
+
 /* A table of the versions of `name` that simd/instantiate.h made. */
 #ifdef CF_SIMD_X86
 #define CF_VERSIONS(name)                                                                          \

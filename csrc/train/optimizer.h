@@ -44,6 +44,11 @@ bool cf_all_finite(const void *values, size_t n, cf_dtype dtype);
 /* The Euclidean norm of the trainable gradients; added up in an order fixed by the slab alone. */
 double cf_gradient_norm(cf_optimizer_state *state, const void *gradients, int threads);
 
+/* What shortens gradients of that norm to `clip`; 0 stands for no limit. */
+static inline double cf_clip_factor(double norm, double clip) {
+    return clip > 0.0 && norm > clip ? clip / norm : 1.0;
+}
+
 /* One step: number `step`, from 1; the gradients are multiplied by `factor` (clipping) first. */
 void cf_optimizer_step(const cf_optimizer *optimizer, cf_optimizer_state *state, uint64_t step,
                        double learning_rate, double factor, const void *gradients, void *parameters,

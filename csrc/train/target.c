@@ -141,17 +141,12 @@ static void judge(const cf_target_trainer *t, cf_target_report *report) {
     report->effective_sample_size = weights * weights / squares;
 }
 
-static double log_prob_at(const cf_target_trainer *t, size_t i) {
-    return t->optimizer.dtype == CF_FLOAT32 ? ((float *)t->log_prob)[i]
-                                            : ((double *)t->log_prob)[i];
-}
-
 /* Cotangents of the loss, the mean of log q(x) - log p(x). */
 static void fill_cotangents(cf_target_trainer *t) {
     size_t rows = (size_t)t->options.batch_size, features = cf_flow_features(t->flow);
     double share = 1.0 / (double)rows;
     for (size_t i = 0; i < rows; i++) {
-        t->log_density[i] -= log_prob_at(t, i);
+        t->log_density[i] -= cf_number_at(t->log_prob, i, t->optimizer.dtype);
         t->cotangent[i] = share;
     }
     for (size_t i = 0; i < rows * features; i++)
@@ -159,14 +154,9 @@ static void fill_cotangents(cf_target_trainer *t) {
 }
 
 static cf_status differentiate(cf_target_trainer *t) {
-    ptrdiff_t number = sizeof(double), features = (ptrdiff_t)cf_flow_features(t->flow);
     cf_flow_call call = new_call(t);
-    call.dvalue = (cf_array){.data = t->gradient,
-                             .element = CF_DOUBLE,
-                             .row_stride = features * number,
-                             .feature_stride = number};
-    call.dlog_det = (cf_array){
-        .data = t->cotangent, .element = CF_DOUBLE, .row_stride = number, .feature_stride = number};
+    call.dvalue = cf_double_rows(t->gradient, cf_flow_features(t->flow));
+    call.dlog_det = cf_double_rows(t->cotangent, 1);
     call.want_gradients = true;
     return cf_flow_sample_vjp_held(t->flow, &call);
 }
@@ -185,14 +175,14 @@ static cf_status skip(cf_target_trainer *t, cf_target_report *report) {
 static cf_status update(cf_target_trainer *t, cf_target_report *report) {
     const void *gradients = cf_flow_gradients(t->flow);
     double norm = cf_gradient_norm(&t->optimizer, gradients, t->options.threads);
-    double clip = t->options.clip_norm, rate = t->options.optimizer.learning_rate;
+    double rate = t->options.optimizer.learning_rate;
     if (!isfinite(report->elbo) || !isfinite(norm))
         return skip(t, report);
     t->skipped_in_a_row = 0;
     rate *= cf_schedule_factor(&t->options.schedule, &t->plateau, t->steps, t->options.steps);
     t->steps++;
     cf_optimizer_step(&t->options.optimizer, &t->optimizer, t->steps, rate,
-                      clip > 0.0 && norm > clip ? clip / norm : 1.0, gradients,
+                      cf_clip_factor(norm, t->options.clip_norm), gradients,
                       cf_flow_parameters(t->flow), t->options.threads);
     return CF_OK;
 }

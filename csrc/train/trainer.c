@@ -180,11 +180,6 @@ void cf_trainer_restore_best(cf_trainer *t) {
         put_best(t);
 }
 
-static double log_prob_at(const cf_trainer *t, size_t i) {
-    return t->optimizer.dtype == CF_FLOAT32 ? ((float *)t->log_prob)[i]
-                                            : ((double *)t->log_prob)[i];
-}
-
 /* The array's rows from `first` on, in the order of `index`. */
 static cf_array rows_of(cf_array array, const int64_t *index) {
     array.index = index;
@@ -218,10 +213,7 @@ static cf_status batch_loss(cf_trainer *t, size_t first, size_t rows, double *lo
                          .threads = t->options.threads,
                          .x = rows_of(t->train.x, t->batch),
                          .context = rows_of(t->train.context, t->batch),
-                         .dlog_det = {.data = t->cotangents,
-                                      .element = CF_DOUBLE,
-                                      .row_stride = sizeof(double),
-                                      .feature_stride = sizeof(double)},
+                         .dlog_det = cf_double_rows(t->cotangents, 1),
                          .log_det = {t->log_prob, 1},
                          .seed = t->options.seed,
                          .first_row = t->progress.rows_drawn,
@@ -232,7 +224,7 @@ static cf_status batch_loss(cf_trainer *t, size_t first, size_t rows, double *lo
     *loss = 0.0;
     for (size_t i = 0; i < rows; i++)
         if (t->cotangents[i] != 0.0)
-            *loss += t->cotangents[i] * log_prob_at(t, i);
+            *loss += t->cotangents[i] * cf_number_at(t->log_prob, i, t->optimizer.dtype);
     return CF_OK;
 }
 
@@ -270,8 +262,7 @@ static cf_status train_batch(cf_trainer *t, size_t first, size_t rows, double *l
         return diverged(t, p->epoch + 1);
     }
     p->skipped_in_a_row = 0;
-    double clip = t->options.clip_norm;
-    double factor = clip > 0.0 && norm > clip ? clip / norm : 1.0;
+    double factor = cf_clip_factor(norm, t->options.clip_norm);
     double rate = learning_rate(t);
     p->step++;
     cf_optimizer_step(&t->options.optimizer, &t->optimizer, p->step, rate, factor, gradients,
@@ -336,7 +327,7 @@ static cf_status score(cf_trainer *t, size_t first, size_t rows, double *sum, do
     CF_TRY(cf_flow_log_prob_held(t->flow, &call));
     for (size_t i = 0; i < rows; i++) {
         double w = data->weights != NULL ? data->weights[first + i] : 1.0;
-        *sum -= w > 0.0 ? w * log_prob_at(t, i) : 0.0;
+        *sum -= w > 0.0 ? w * cf_number_at(t->log_prob, i, t->optimizer.dtype) : 0.0;
         *total += w;
     }
     return CF_OK;

@@ -41,3 +41,9 @@ def gradient_limit(clip_norm: Any) -> float:
 def drawn_seed() -> int:
     """63 bits of the operating system's entropy."""
     return int.from_bytes(os.urandom(8), "little") >> 1
+
+
+def check_callback(callback: Any) -> None:
+    """TypeError unless it is None or can be called."""
+    if callback is not None and not callable(callback):
+        raise TypeError(f"callback must be callable, got {callback!r}")

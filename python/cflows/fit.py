@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _core
-from .arguments import drawn_seed, gradient_limit, integer
+from .arguments import check_callback, drawn_seed, gradient_limit, integer
 from .history import EpochReport, History
-from .optim import Adam, Constant, Cosine, Optimizer, Plateau, Schedule
+from .optim import Constant, Cosine, Optimizer, Plateau, Schedule, checked_optimizer
 from .progress import Progress, new_progress
 from .training_rows import TrainingRows, fingerprint, read_rows, read_validation
 
@@ -161,14 +161,11 @@ def fit(
     if rows.x.ndim != 2:
         raise ValueError(f"x must have shape (n, {self.features}), got {rows.x.shape}")
     rows, held_out = read_validation(rows, validation, seed, self.context_features)
-    optimizer = Adam() if optimizer is None else optimizer
-    if not isinstance(optimizer, Optimizer):
-        raise TypeError(f"optimizer must be an Adam, AdamW or SGD, got {optimizer!r}")
+    optimizer = checked_optimizer(optimizer)
     schedule = _schedule(schedule)
     if patience is not None and held_out is None:
         raise ValueError("patience needs validation")
-    if callback is not None and not callable(callback):
-        raise TypeError(f"callback must be callable, got {callback!r}")
+    check_callback(callback)
     if batch_size is None:
         batch_size = max(1, min(256, len(rows)))  # no rows: for the core to tell
     numbers: dict[str, Any] = {

@@ -287,3 +287,12 @@ class Plateau(_Settings):
 
 
 Schedule = Constant | Cosine | Plateau
+
+
+def checked_optimizer(optimizer: object) -> Optimizer:
+    """Adam for None; TypeError for what is no optimizer."""
+    if optimizer is None:
+        return Adam()
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(f"optimizer must be an Adam, AdamW or SGD, got {optimizer!r}")
+    return optimizer

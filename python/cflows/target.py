@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from . import _core
-from .arguments import drawn_seed, gradient_limit, integer
-from .optim import Adam, Constant, Cosine, Optimizer
+from .arguments import check_callback, drawn_seed, gradient_limit, integer
+from .optim import Constant, Cosine, Optimizer, checked_optimizer
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -191,11 +191,8 @@ def fit_target(
     """
     if not callable(target):
         raise TypeError(f"target must be callable, got {target!r}")
-    if callback is not None and not callable(callback):
-        raise TypeError(f"callback must be callable, got {callback!r}")
-    optimizer = Adam() if optimizer is None else optimizer
-    if not isinstance(optimizer, Optimizer):
-        raise TypeError(f"optimizer must be an Adam, AdamW or SGD, got {optimizer!r}")
+    check_callback(callback)
+    optimizer = checked_optimizer(optimizer)
     steps = integer("steps", steps, 1)
     batch_size = integer("batch_size", batch_size, 1)
     trainer = _core.TargetTrainer(
