@@ -100,3 +100,35 @@ def test_bad_probability() -> None:
             cf.MLP((4,), dropout=p)
         with pytest.raises(ValueError, match="dropout must be at least 0 and less than 1"):
             cf.ResidualNet(4, dropout=p)
+
+
+@pytest.mark.parametrize("net", NETS)
+def test_targets_are_sampled_and_differentiated_with_the_same_mask(net: str) -> None:
+    """One step of gradient descent against differences of the ELBO, random numbers the same."""
+
+    def step(flow: cf.Flow, rate: float) -> float:
+        history = flow.fit_target(
+            lambda x: (-0.5 * np.sum((x - 1) ** 2, 1), 1 - x),
+            steps=1,
+            batch_size=130,
+            optimizer=cf.SGD(rate),
+            clip_norm=None,
+            seed=0,
+        )
+        return float(history.elbo[0])
+
+    rate = 1e-3
+    stepped, start = flow_of(net, 0.4), flow_of(net, 0.4).parameters
+    assert step(stepped, rate) != pytest.approx(step(flow_of(net, 0.0), rate), rel=1e-6)
+    rng = np.random.default_rng(2)
+    for name in start:
+        gradient = (start[name] - stepped.parameters[name]) / rate
+        direction = rng.normal(size=gradient.shape)
+        losses = []
+        for size in (1e-5, -1e-5):
+            moved = flow_of(net, 0.4)
+            moved.parameters[name][...] += size * direction
+            losses.append(-step(moved, 1e-12))
+        expected = float(np.sum(gradient * direction))
+        difference = (losses[0] - losses[1]) / 2e-5
+        assert difference == pytest.approx(expected, rel=1e-5, abs=1e-7), name

@@ -356,6 +356,7 @@ static cf_status run(cf_flow *flow, const cf_flow_call *call, const cf_objective
 /* The objective that the wanted results of a call make of a map. */
 static cf_objective objective_of(cf_map map, const cf_flow_call *call) {
     return (cf_objective){.map = map,
+                          .mode = call->mode,
                           .value = call->value.data != NULL,
                           .log_det = call->log_det.data != NULL,
                           .jitter = call->jitter != NULL};
@@ -368,7 +369,6 @@ static cf_objective vjp_objective_of(cf_map map, const cf_flow_call *call) {
     objective.dx = call->dx.data != NULL;
     objective.dcontext = call->dcontext.data != NULL;
     objective.gradients = call->want_gradients;
-    objective.mode = call->mode;
     return objective;
 }
 

@@ -64,7 +64,7 @@ typedef struct {
     cf_result log_det;        /* one number a row: log_det, or log_prob */
     cf_result dx, dcontext;   /* cotangents of the inputs */
     uint64_t seed, first_row; /* of sampling */
-    cf_mode mode;             /* of vector-Jacobian products */
+    cf_mode mode;             /* what the program is for */
     const double *jitter;     /* by feature, or NULL */
     bool want_gradients;      /* the parameters' too: into cf_flow_gradients, or `gradients` */
     void *gradients;          /* NULL: the flow's own slab */
