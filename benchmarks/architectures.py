@@ -141,3 +141,44 @@ class Family:
     @property
     def training_flops(self) -> int:
         return 3 * self.forward_flops
+
+
+@dataclass(frozen=True)
+class DensityFlow:
+    """A flow as the paper of its kind fits it to tables, a standard normal at its base.
+
+    maf     affine autoregressive layers, the order reversed from one to the next, masked networks
+            of two hidden layers, batch normalisation after each layer;
+            Papamakarios et al. 2017, https://arxiv.org/abs/1705.07057
+    nsf     before each coupling and at the end a random permutation and a linear layer W = L U;
+            couplings over every other feature with rational-quadratic splines and residual
+            networks; Durkan et al. 2019, https://arxiv.org/abs/1906.04032
+    nsf_ar  the same with autoregressive layers, masked residual networks, in place of couplings
+
+    Every library builds it so that a layer computes what it does on the way from data to base.
+    """
+
+    kind: str
+    features: int
+    layers: int
+    width: int
+    blocks: int = 2
+    bins: int = 8
+    bound: float = 3.0
+    dropout: float = 0.0
+
+    def __str__(self) -> str:
+        if self.kind == "maf":
+            return f"{self.layers} × ({self.width}, {self.width}), batch norm"
+        dropout = f", dropout {self.dropout:g}" if self.dropout else ""
+        return f"{self.layers} × {self.blocks} blocks of {self.width}, {self.bins} bins{dropout}"
+
+    @property
+    def hidden(self) -> tuple[int, ...]:
+        """Of the plain networks of `maf`."""
+        return (self.width, self.width)
+
+    @property
+    def masks(self) -> list[np.ndarray]:
+        """True where a feature is kept, by coupling, from data to base."""
+        return [np.arange(self.features) % 2 == 1 - i % 2 for i in range(self.layers)]

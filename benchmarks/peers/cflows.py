@@ -8,7 +8,7 @@ import time
 import cflows as cf
 import numpy as np
 
-from architectures import Family, RealNVP
+from architectures import DensityFlow, Family, RealNVP
 
 from .model import Fit, Model, Training
 
@@ -46,6 +46,38 @@ def couplings(architecture: RealNVP) -> list[cf.Layer]:
     ]
 
 
+def density_flow(architecture: DensityFlow) -> list[cf.Layer]:
+    """The layers from data to base.
+
+    `Inverse` turns them round, so that they do from data to base what those of the others do.
+    """
+    if architecture.kind == "maf":
+        return autoregressive_layers(architecture)
+    net = cf.ResidualNet(
+        architecture.width, blocks=architecture.blocks, dropout=architecture.dropout
+    )
+    spline = cf.Spline(architecture.bins, architecture.bound)
+    layers: list[cf.Layer] = []
+    for mask in architecture.masks:
+        layer = (
+            cf.Coupling(mask=mask, transform=spline, conditioner=net)
+            if architecture.kind == "nsf"
+            else cf.Autoregressive(parallel="forward", transform=spline, conditioner=net)
+        )
+        layers += [cf.Inverse(cf.Linear("lu")), cf.Inverse(layer)]
+    return [*layers, cf.Inverse(cf.Linear("lu"))]
+
+
+def autoregressive_layers(architecture: DensityFlow) -> list[cf.Layer]:
+    """MAF from data to base: batch normalisation behind each autoregressive layer."""
+    layers: list[cf.Layer] = []
+    for i in range(architecture.layers):
+        order = ("natural", "reverse")[i % 2]
+        layer = cf.Autoregressive(order, parallel="forward", hidden=architecture.hidden)
+        layers += [cf.Inverse(layer), cf.BatchNorm()]
+    return layers
+
+
 class CflowsModel(Model):
     """Couplings turned round by `Inverse`: the other libraries write u_b = x_b · exp(s) + t.
 
@@ -55,10 +87,12 @@ class CflowsModel(Model):
 
     chunks = (sys.maxsize,)
 
-    def __init__(self, architecture: RealNVP | Family, *, threads: int, seed: int):
+    def __init__(self, architecture: RealNVP | Family | DensityFlow, *, threads: int, seed: int):
         cf.set_num_threads(threads)
         if isinstance(architecture, Family):
             layers = family(architecture)
+        elif isinstance(architecture, DensityFlow):
+            layers = density_flow(architecture)[::-1]
         else:  # the architecture goes from data to base
             layers = couplings(architecture)[::-1]
         self.flow = cf.Flow(layers, features=architecture.features, seed=seed)

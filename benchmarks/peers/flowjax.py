@@ -21,7 +21,7 @@ from flowjax.distributions import StandardNormal, Transformed
 from flowjax.flows import coupling_flow, masked_autoregressive_flow
 from paramax import Parameterize
 
-from architectures import LOG_SCALE_BOUND, Coupling, Family, RealNVP
+from architectures import LOG_SCALE_BOUND, Coupling, DensityFlow, Family, RealNVP
 
 from .model import Model, Training
 from .rows import interleaved
@@ -74,7 +74,9 @@ class FlowjaxModel(Model):
     weights: they are new every time.
     """
 
-    def __init__(self, architecture: RealNVP | Family, *, threads: int, seed: int):
+    def __init__(self, architecture: RealNVP | Family | DensityFlow, *, threads: int, seed: int):
+        if isinstance(architecture, DensityFlow):
+            raise NotImplementedError("the density comparison builds its RealNVP alone")
         # `threads` reaches XLA through the worker's affinity and environment.
         if isinstance(architecture, Family):
             flow = family(architecture, jr.key(seed))

@@ -5,20 +5,28 @@ from __future__ import annotations
 import torch
 from nflows.distributions import StandardNormal
 from nflows.flows import Flow
-from nflows.nn.nets import MLP
+from nflows.nn.nets import MLP, ResidualNet
 from nflows.transforms import (
     AffineCouplingTransform,
+    BatchNorm,
     CompositeTransform,
+    LULinear,
     MaskedAffineAutoregressiveTransform,
     MaskedPiecewiseRationalQuadraticAutoregressiveTransform,
     PiecewiseRationalQuadraticCouplingTransform,
+    RandomPermutation,
     ReversePermutation,
     Transform,
 )
 
-from architectures import LOG_SCALE_BOUND, Family, RealNVP
+from architectures import LOG_SCALE_BOUND, DensityFlow, Family, RealNVP
 
 from .torch_model import TorchModel
+
+
+def softclip(raw: torch.Tensor) -> torch.Tensor:
+    """The log scale that all libraries are given."""
+    return raw / (1 + raw.abs() / LOG_SCALE_BOUND)
 
 
 class Conditioner(MLP):
@@ -40,23 +48,35 @@ class SoftclipCoupling(AffineCouplingTransform):
 
     def _scale_and_shift(self, transform_params):
         shift, raw = transform_params.chunk(2, dim=1)
-        return torch.exp(raw / (1 + raw.abs() / LOG_SCALE_BOUND)), shift
+        return torch.exp(softclip(raw)), shift
+
+
+class SoftclipAutoregressive(MaskedAffineAutoregressiveTransform):
+    """`MaskedAffineAutoregressiveTransform` with that scale; its own is softplus(a) + 0.001."""
+
+    def _elementwise_forward(self, inputs, autoregressive_params):
+        raw, shift = self._unconstrained_scale_and_shift(autoregressive_params)
+        log_scale = softclip(raw)
+        return inputs * torch.exp(log_scale) + shift, log_scale.sum(dim=1)
+
+
+def splines(architecture: Family | DensityFlow) -> dict:
+    return {
+        "num_bins": architecture.bins,
+        "tails": "linear",
+        "tail_bound": architecture.bound,
+    }
 
 
 def family(architecture: Family) -> list[Transform]:
     """Masked networks without residual blocks: one block is one more hidden layer."""
     hidden = architecture.hidden
-    splines = {
-        "num_bins": architecture.bins,
-        "tails": "linear",
-        "tail_bound": architecture.bound,
-    }
     if architecture.kind == "nsf":
         return [
             PiecewiseRationalQuadraticCouplingTransform(
                 torch.from_numpy(~mask).int(),
                 lambda inner, outer: Conditioner(inner, outer, hidden),
-                **splines,
+                **splines(architecture),
             )
             for mask in architecture.masks
         ]
@@ -68,19 +88,57 @@ def family(architecture: Family) -> list[Transform]:
             MaskedAffineAutoregressiveTransform(architecture.features, hidden[0], **masked)
             if architecture.kind == "maf"
             else MaskedPiecewiseRationalQuadraticAutoregressiveTransform(
-                architecture.features, hidden[0], **masked, **splines
+                architecture.features, hidden[0], **masked, **splines(architecture)
             )
         )
     return layers
 
 
+def autoregressive_layers(architecture: DensityFlow) -> list[Transform]:
+    """MAF: one block without residuals is one more hidden layer."""
+    layers: list[Transform] = []
+    for i in range(architecture.layers):
+        layers += [ReversePermutation(architecture.features)] if i > 0 else []
+        layers.append(
+            SoftclipAutoregressive(
+                architecture.features, architecture.width, num_blocks=1, use_residual_blocks=False
+            )
+        )
+        layers.append(BatchNorm(architecture.features))
+    return layers
+
+
+def density_flow(architecture: DensityFlow) -> list[Transform]:
+    """As the authors of neural spline flows put it together, who wrote the library."""
+    if architecture.kind == "maf":
+        return autoregressive_layers(architecture)
+    features, width = architecture.features, architecture.width
+    net = {"num_blocks": architecture.blocks, "dropout_probability": architecture.dropout}
+    layers: list[Transform] = []
+    for mask in architecture.masks:
+        layers += [RandomPermutation(features), LULinear(features)]
+        layers.append(
+            PiecewiseRationalQuadraticCouplingTransform(
+                torch.from_numpy(~mask).int(),
+                lambda inner, outer: ResidualNet(inner, outer, width, **net),
+                **splines(architecture),
+            )
+            if architecture.kind == "nsf"
+            else MaskedPiecewiseRationalQuadraticAutoregressiveTransform(
+                features, width, **net, **splines(architecture)
+            )
+        )
+    return [*layers, RandomPermutation(features), LULinear(features)]
+
+
 class NflowsModel(TorchModel):
     """Affine couplings with an MLP conditioner."""
 
-    def build(self, architecture: RealNVP | Family) -> None:
+    def build(self, architecture: RealNVP | Family | DensityFlow) -> None:
         base = StandardNormal([architecture.features])
-        if isinstance(architecture, Family):
-            self.module = Flow(CompositeTransform(family(architecture)), base)
+        if not isinstance(architecture, RealNVP):
+            make = family if isinstance(architecture, Family) else density_flow
+            self.module = Flow(CompositeTransform(make(architecture)), base)
             return
         self._couplings = [
             SoftclipCoupling(

@@ -6,7 +6,7 @@ import normflows as nf
 import numpy as np
 import torch
 
-from architectures import LOG_SCALE_BOUND, Coupling, Family, RealNVP
+from architectures import LOG_SCALE_BOUND, Coupling, DensityFlow, Family, RealNVP
 
 from .rows import interleaved
 from .torch_model import TorchModel
@@ -40,9 +40,11 @@ def coupling_block(coupling: Coupling) -> nf.flows.Flow:
 class NormflowsModel(TorchModel):
     """`AffineCouplingBlock`s that split in halves, over a fixed standard normal."""
 
-    def build(self, architecture: RealNVP | Family) -> None:
+    def build(self, architecture: RealNVP | Family | DensityFlow) -> None:
         if isinstance(architecture, Family):
             raise NotImplementedError("its masked and spline flows have residual networks alone")
+        if isinstance(architecture, DensityFlow):
+            raise NotImplementedError("the density comparison builds its RealNVP alone")
         self._blocks = [coupling_block(coupling) for coupling in architecture.couplings]
         base = nf.distributions.DiagGaussian(architecture.features, trainable=False)
         self.module = nf.NormalizingFlow(base, self._blocks[::-1])

@@ -71,6 +71,14 @@ class TorchModel(Model):
         with self._inference():
             return self._draw(n)
 
+    def score(self, x: np.ndarray, chunk: int = 10000) -> np.ndarray:
+        """In evaluation mode: without dropout, with the running statistics of batch norm."""
+        self.module.eval()
+        try:
+            return super().score(x, chunk)
+        finally:
+            self.module.train()
+
     def start_training(self, training: Training) -> None:
         self._training, self._step = training, 0
         self._parameters = [p for p in self.module.parameters() if p.requires_grad]

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 import zuko
 
-from architectures import Family, RealNVP
+from architectures import DensityFlow, Family, RealNVP
 
 from .rows import interleaved
 from .torch_model import TorchModel
@@ -50,16 +50,118 @@ def couplings(architecture: RealNVP) -> list[torch.nn.Module]:
     ]
 
 
+class BatchNormTransform(torch.distributions.Transform):
+    """Batch normalisation of a flow, which the library doesn't have: the statistics of the batch
+    in training, running ones elsewhere."""
+
+    domain = codomain = torch.distributions.constraints.real_vector
+    bijective = True
+
+    def __init__(self, norm: torch.nn.BatchNorm1d):
+        super().__init__()
+        self.norm = norm
+
+    def call_and_ladj(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        norm = self.norm
+        variance = x.var(0, unbiased=False) if norm.training else norm.running_var
+        ladj = norm.weight.abs().log() - 0.5 * (variance + norm.eps).log()
+        return norm(x), ladj.sum().expand(len(x))
+
+
+class BatchNorm(zuko.lazy.LazyTransform):
+    def __init__(self, features: int):
+        super().__init__()
+        self.norm = torch.nn.BatchNorm1d(features)
+
+    def forward(self, c: torch.Tensor | None = None) -> BatchNormTransform:
+        return BatchNormTransform(self.norm)
+
+
+def autoregressive_layers(architecture: DensityFlow) -> list[torch.nn.Module]:
+    """MAF: `zuko.flows.MAF` with batch normalisation behind each layer."""
+    order = torch.arange(architecture.features)
+    layers: list[torch.nn.Module] = []
+    for i in range(architecture.layers):
+        turned = order.flip(0) if i % 2 else order
+        layer = zuko.flows.MaskedAutoregressiveTransform(
+            architecture.features, order=turned, hidden_features=architecture.hidden
+        )
+        layers += [layer, BatchNorm(architecture.features)]
+    return layers
+
+
+def linear(features: int) -> list[torch.nn.Module]:
+    """A random permutation, L U, a shift."""
+    lazy, transforms = zuko.flows.UnconditionalTransform, zuko.transforms
+    return [
+        lazy(transforms.PermutationTransform, torch.randperm(features), buffer=True),
+        lazy(transforms.LULinearTransform, torch.eye(features)),
+        lazy(transforms.AdditiveTransform, torch.zeros(features)),
+    ]
+
+
+def residual_net(inner: int, outer: int, architecture: DensityFlow) -> torch.nn.Module:
+    """Pre-activation blocks; the library has residuals in masked networks only."""
+    width = architecture.width
+
+    def block() -> torch.nn.Module:
+        relu, dropout = torch.nn.ReLU(), torch.nn.Dropout(architecture.dropout)
+        into, out = torch.nn.Linear(width, width), torch.nn.Linear(width, width)
+        return zuko.nn.Residual(relu, into, torch.nn.ReLU(), dropout, out)
+
+    blocks = [block() for _ in range(architecture.blocks)]
+    return torch.nn.Sequential(
+        torch.nn.Linear(inner, width), *blocks, torch.nn.Linear(width, outer)
+    )
+
+
+def density_flow(architecture: DensityFlow) -> list[torch.nn.Module]:
+    """The library's spline layers, with its linear ones between them.
+
+    A masked network with residuals has a block for each hidden layer that it is asked for, with
+    one activation a block: x + linear(relu(linear(x))).
+    """
+    if architecture.kind == "maf":
+        return autoregressive_layers(architecture)
+    features, bins = architecture.features, architecture.bins
+    spline = {
+        "univariate": partial(zuko.transforms.MonotonicRQSTransform, bound=architecture.bound),
+        "shapes": [(bins,), (bins,), (bins - 1,)],
+    }
+    layers: list[torch.nn.Module] = []
+    for mask in architecture.masks:
+        layers += linear(features)
+        if architecture.kind == "nsf":
+            layer = zuko.flows.GeneralCouplingTransform(
+                features, mask=torch.from_numpy(mask), **spline
+            )
+            outer = layer.total * int((~mask).sum())
+            layer.hyper = residual_net(int(mask.sum()), outer, architecture)
+        else:
+            layer = zuko.flows.MaskedAutoregressiveTransform(
+                features,
+                **spline,
+                hidden_features=[architecture.width] * architecture.blocks,
+                residual=True,
+                activation=lambda: torch.nn.Sequential(
+                    torch.nn.ReLU(), torch.nn.Dropout(architecture.dropout)
+                ),
+            )
+        layers.append(layer)
+    return [*layers, *linear(features)]
+
+
 class ZukoModel(TorchModel):
     """`zuko.flows.RealNVP`'s transforms, which clip the log scale softly, with masks by halves.
 
     The distribution is made once and not for every batch: an unconditional flow reads its weights
-    when it is evaluated, and making it again is a tenth of the time of a small step.
+    when it is evaluated, and making it again is a tenth of the time of a small step. One with
+    linear layers is made again, for these read their weights when they are made.
     """
 
-    def build(self, architecture: RealNVP | Family) -> None:
-        is_family = isinstance(architecture, Family)
-        transforms = family(architecture) if is_family else couplings(architecture)
+    def build(self, architecture: RealNVP | Family | DensityFlow) -> None:
+        make = {RealNVP: couplings, Family: family, DensityFlow: density_flow}[type(architecture)]
+        transforms = make(architecture)
         base = zuko.flows.UnconditionalDistribution(
             zuko.distributions.DiagNormal,
             loc=torch.zeros(architecture.features),
@@ -67,13 +169,13 @@ class ZukoModel(TorchModel):
             buffer=True,
         )
         self.module = zuko.flows.Flow(transforms, base)
-        self._distribution = self.module()
+        self._made = None if isinstance(architecture, DensityFlow) else self.module()
 
     def density(self, x: torch.Tensor) -> torch.Tensor:
-        return self._distribution.log_prob(x)
+        return (self._made or self.module()).log_prob(x)
 
     def draw(self, n: int) -> torch.Tensor:
-        return self._distribution.sample((n,))
+        return (self._made or self.module()).sample((n,))
 
     def linears(self) -> list[list[torch.nn.Module]]:
         return [list(t.hyper)[::2] for t in self.module.transform.transforms]
