@@ -27,6 +27,7 @@ class Instance:
     base: Callable[[], Any] = cf.Normal
     volume: bool = True
     smooth: bool = True  # no kinks: differences converge everywhere
+    step: float = 2e-3  # of differences: shorter where slopes bend at knots that they may straddle
 
 
 def coupling(**options: Any) -> Callable[[], list[Any]]:
@@ -67,6 +68,15 @@ def real_nvp() -> list[Any]:
         cf.Coupling("alternating", swap=True, **SMALL),
         cf.Affine(shift=[1.0, -2.0, 0.5, 3.0], scale=[2.0, 0.5, -1.5, 1.0]),
     ]
+
+
+def mixed() -> cf.MixedTransform:
+    """A spline of lengths, one of angles (of two features), an affine map; not too steep for the
+    tolerances of float32."""
+    gentle = {"minimum_bin": 0.05, "minimum_slope": 0.1}
+    angles = cf.Spline(5, bound=5.0, tails="circular", **gentle)
+    transforms = [cf.Spline(4, **gentle), angles, cf.AffineTransform("tanh")]
+    return cf.MixedTransform(transforms, [1, 0, 1, 2])
 
 
 MASK = [True, False, False, True, False]
@@ -115,7 +125,28 @@ INSTANCES: dict[str, Instance] = {
         coupling(transform=cf.Spline(bins=5, bound=4.0, form="softclip"))
     ),
     "coupling-spline-circular": Instance(
-        coupling(transform=cf.Spline(bins=4, bound=7.0, tails="circular"))
+        coupling(transform=cf.Spline(bins=6, bound=5.0, tails="circular"))
+    ),
+    "coupling-mixed": Instance(coupling(mask="alternating", transform=mixed()), step=2e-4),
+    "coupling-mixed-context": Instance(coupling(mask=[0, 1], transform=mixed()), context=2),
+    "maf-mixed": Instance(autoregressive(transform=mixed(), order="random")),
+    "iaf-mixed-residual-context": Instance(
+        masked(
+            lambda: cf.ResidualNet(9, activation="tanh", context="add"),
+            transform=mixed(),
+            parallel="forward",
+        ),
+        context=2,
+        step=2e-4,
+    ),
+    "elementwise-mixed": Instance(lambda: [cf.Elementwise(mixed())]),
+    "circular-shift": Instance(
+        lambda: [
+            cf.Affine(scale=0.4),
+            cf.Coupling(**SMALL, scale="sigmoid"),
+            cf.CircularShift(0.4, low=-30.0, high=40.0, learned=True),
+            cf.CircularShift(0.7, low=-30.0, high=40.0),
+        ]
     ),
     "coupling-spline-free": Instance(
         coupling(transform=cf.Spline(bins=3, box=[-1.0, 2.0], tails="free")), context=2

@@ -17,9 +17,9 @@ typedef struct {
     int64_t *raw_places;  /* by raw number as transforms have it: where the network gives it */
 } autoregressive_state;
 
-static cf_status bind_order(cf_layer *layer, cf_binding *binding, autoregressive_state *state) {
+static cf_status bind_places(const cf_layer *layer, cf_binding *binding,
+                             autoregressive_state *state) {
     size_t n = layer->features;
-    CF_TRY(cf_permutation_bind(&state->order, layer, binding, "order"));
     CF_TRY(cf_pile_take(binding->pile, &state->raw_places, n * state->raw_count, sizeof(int64_t)));
     for (size_t r = 0; r < n; r++) {
         size_t feature = (size_t)state->order.indices[r];
@@ -33,20 +33,23 @@ static cf_status bind(cf_layer *layer, cf_binding *binding) {
     autoregressive_state *state;
     CF_TRY(cf_pile_take(binding->pile, &state, 1, sizeof *state));
     layer->state = state;
+    cf_features all, before;
     state->parallel_forward = strcmp(cf_spec_string(layer->spec, "parallel"), "forward") == 0;
-    CF_TRY(cf_conditioned_bind(&state->conditioned, layer, binding, layer->features - 1,
-                               layer->features, layer->features));
+    CF_TRY(cf_permutation_bind(&state->order, layer, binding, "order"));
+    before = (cf_features){layer->features - 1, state->order.indices};
+    CF_TRY(cf_every_feature(&all, layer, binding));
+    CF_TRY(cf_conditioned_bind(&state->conditioned, layer, binding, before, all, layer->features));
     const cf_spec *transform = state->conditioned.transform;
     state->raw_count = cf_transform_methods_of(transform)->raw_count(transform);
-    CF_TRY(bind_order(layer, binding, state));
+    CF_TRY(bind_places(layer, binding, state));
     binding->layers++;
     return CF_OK;
 }
 
 static cf_value transform(const autoregressive_state *state, cf_builder *b, cf_value x,
-                          cf_value raw, bool inverse, cf_value *log_det) {
+                          cf_value raw, const int64_t *features, bool inverse, cf_value *log_det) {
     const cf_spec *spec = state->conditioned.transform;
-    return cf_transform_methods_of(spec)->apply(spec, b, x, raw, inverse, log_det);
+    return cf_transform_methods_of(spec)->apply(spec, b, x, raw, features, inverse, log_det);
 }
 
 /* The network reads the features x themselves. */
@@ -57,7 +60,7 @@ static cf_value apply_parallel(const cf_layer *layer, cf_builder *b, cf_value x,
     cf_value before = cf_select(b, x, state->order.indices, n - 1);
     cf_value raw = cf_conditioner_emit(&state->conditioned.conditioner[0], b, before, context);
     raw = cf_select(b, raw, state->raw_places, n * state->raw_count);
-    return transform(state, b, x, raw, inverse, log_det);
+    return transform(state, b, x, raw, state->conditioned.moved.feature, inverse, log_det);
 }
 
 typedef struct {
@@ -74,8 +77,9 @@ static void apply_ranks(const cf_layer *layer, cf_builder *b, const ranks *of, c
     for (size_t r = 0; r < layer->features && cf_builder_status(b) == CF_OK; r++) {
         cf_value last = r > 0 ? of->y[r - 1] : CF_NO_VALUE;
         cf_value raw = cf_conditioner_emit_group(conditioner, b, of->seen, r, last, context);
-        cf_value own = cf_slice(b, x, (size_t)state->order.indices[r], 1);
-        of->y[r] = transform(state, b, own, raw, inverse, &of->log_det[r]);
+        const int64_t *feature = &state->order.indices[r];
+        cf_value own = cf_slice(b, x, (size_t)*feature, 1);
+        of->y[r] = transform(state, b, own, raw, feature, inverse, &of->log_det[r]);
     }
 }
 

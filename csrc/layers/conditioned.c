@@ -6,12 +6,15 @@
 #include "ops/ops.h"
 
 static cf_status bind_two(cf_conditioned *given, const cf_layer *layer, cf_binding *binding,
-                          const cf_setting *pair, size_t inputs, size_t features) {
+                          const cf_setting *pair, size_t inputs) {
     const char *names[2] = {"scale_conditioner", "shift_conditioner"};
     given->conditioners = 2;
     for (size_t i = 0; i < 2; i++)
         CF_TRY(cf_conditioner_bind(&given->conditioner[i], pair->specs[i], binding, names[i],
-                                   (cf_conditioner_sizes){inputs, layer->context, features, 1},
+                                   (cf_conditioner_sizes){.inputs = inputs,
+                                                          .context = layer->context,
+                                                          .outputs = given->moved.count,
+                                                          .groups = 1},
                                    true));
     return CF_OK;
 }
@@ -39,24 +42,62 @@ static cf_status conditioner_spec(const cf_spec *layer, cf_spec **out) {
     return CF_OK;
 }
 
+cf_status cf_every_feature(cf_features *out, const cf_layer *layer, cf_binding *binding) {
+    int64_t *list;
+    CF_TRY(cf_pile_take(binding->pile, &list, layer->features, sizeof *list));
+    for (size_t f = 0; f < layer->features; f++)
+        list[f] = (int64_t)f;
+    *out = (cf_features){layer->features, list};
+    return CF_OK;
+}
+
+/* The periods of the features that a conditioner reads; NULL if none has one. */
+static cf_status find_periods(const cf_spec *transform, cf_binding *binding, cf_features inputs,
+                              const double **out) {
+    double (*period)(const cf_spec *, int64_t) = cf_transform_methods_of(transform)->period;
+    double *periods;
+    bool any = false;
+    *out = NULL;
+    if (period == NULL)
+        return CF_OK;
+    CF_TRY(cf_pile_take(binding->pile, &periods, inputs.count, sizeof *periods));
+    for (size_t i = 0; i < inputs.count; i++) {
+        periods[i] = period(transform, inputs.feature[i]);
+        any |= periods[i] > 0.0;
+    }
+    *out = any ? periods : NULL;
+    return CF_OK;
+}
+
+static cf_status bind_one(cf_conditioned *given, const cf_layer *layer, cf_binding *binding,
+                          cf_features inputs, size_t groups) {
+    const cf_spec *transform = given->transform;
+    cf_conditioner_sizes sizes = {
+        .inputs = inputs.count, .context = layer->context, .groups = groups};
+    cf_spec *conditioner;
+    if (!cf_size_mul(cf_transform_methods_of(transform)->raw_count(transform), given->moved.count,
+                     &sizes.outputs))
+        return cf_fail(CF_INVALID, "%s: too many raw numbers", cf_spec_type_of(layer->spec)->name);
+    CF_TRY(find_periods(transform, binding, inputs, &sizes.periods));
+    CF_TRY(conditioner_spec(layer->spec, &conditioner));
+    CF_TRY(cf_binding_keep(binding, conditioner));
+    return cf_conditioner_bind(&given->conditioner[0], conditioner, binding, "conditioner", sizes,
+                               true);
+}
+
 cf_status cf_conditioned_bind(cf_conditioned *out, cf_layer *layer, cf_binding *binding,
-                              size_t inputs, size_t features, size_t groups) {
+                              cf_features inputs, cf_features moved, size_t groups) {
     const cf_setting *option = cf_spec_get(layer->spec, "conditioner");
-    cf_spec *transform, *conditioner;
-    size_t outputs;
-    *out = (cf_conditioned){.conditioners = 1};
+    cf_spec *transform;
+    *out = (cf_conditioned){.moved = moved, .conditioners = 1};
     CF_TRY(cf_transform_spec(layer->spec, &transform));
     CF_TRY(cf_binding_keep(binding, transform));
     out->transform = transform;
+    if (cf_transform_methods_of(transform)->check_features != NULL)
+        CF_TRY(cf_transform_methods_of(transform)->check_features(transform, layer->features));
     if (option->kind == CF_OPTION_SPECS)
-        return bind_two(out, layer, binding, option, inputs, features);
-    if (!cf_size_mul(cf_transform_methods_of(transform)->raw_count(transform), features, &outputs))
-        return cf_fail(CF_INVALID, "%s: too many raw numbers", cf_spec_type_of(layer->spec)->name);
-    CF_TRY(conditioner_spec(layer->spec, &conditioner));
-    CF_TRY(cf_binding_keep(binding, conditioner));
-    return cf_conditioner_bind(&out->conditioner[0], conditioner, binding, "conditioner",
-                               (cf_conditioner_sizes){inputs, layer->context, outputs, groups},
-                               true);
+        return bind_two(out, layer, binding, option, inputs.count);
+    return bind_one(out, layer, binding, inputs, groups);
 }
 
 cf_value cf_conditioned_apply(const cf_conditioned *given, cf_builder *b, cf_value u, cf_value x,
@@ -65,7 +106,8 @@ cf_value cf_conditioned_apply(const cf_conditioned *given, cf_builder *b, cf_val
     for (size_t i = 0; i < given->conditioners; i++)
         raw[i] = cf_conditioner_emit(&given->conditioner[i], b, x, context);
     return cf_transform_methods_of(given->transform)
-        ->apply(given->transform, b, u, cf_concat(b, raw, 2), inverse, log_det);
+        ->apply(given->transform, b, u, cf_concat(b, raw, 2), given->moved.feature, inverse,
+                log_det);
 }
 
 /* The name of the transform: 'affine' in short, or that of a spec's type. */

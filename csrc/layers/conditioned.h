@@ -8,19 +8,29 @@
 #include "nn/conditioner.h"
 #include "nn/dense.h"
 
+/* Features of a layer, by number. */
+typedef struct {
+    size_t count;
+    const int64_t *feature;
+} cf_features;
+
 typedef struct {
     const cf_spec *transform;
+    cf_features moved;   /* transformed */
     size_t conditioners; /* 2: one for scale and one for shift of an affine transform */
     cf_conditioner conditioner[2];
 } cf_conditioned;
 
-/* Reads the options below; `features` are transformed, and `inputs` features, beside the context,
- * go into the conditioner. With groups > 1 it is masked, and gives all raw numbers of one feature
- * after the other. */
-cf_status cf_conditioned_bind(cf_conditioned *out, cf_layer *layer, cf_binding *binding,
-                              size_t inputs, size_t features, size_t groups);
+/* All features of the layer, listed in the flow's pile. */
+cf_status cf_every_feature(cf_features *out, const cf_layer *layer, cf_binding *binding);
 
-/* The features u transformed, or inverted; x goes into the conditioner. */
+/* Reads the options below; the features `moved` are transformed, and `inputs`, beside the context,
+ * go into the conditioner. Both lists are kept by reference. With groups > 1 it is masked, and
+ * gives all raw numbers of one feature after the other. */
+cf_status cf_conditioned_bind(cf_conditioned *out, cf_layer *layer, cf_binding *binding,
+                              cf_features inputs, cf_features moved, size_t groups);
+
+/* The moved features u transformed, or inverted; x, the inputs, goes into the conditioner. */
 cf_value cf_conditioned_apply(const cf_conditioned *given, cf_builder *b, cf_value u, cf_value x,
                               cf_value context, bool inverse, cf_value *log_det);
 

@@ -19,8 +19,9 @@ static cf_status bind(cf_layer *layer, cf_binding *binding) {
         return cf_fail(CF_INVALID, "Coupling: the mask keeps all %zu features and transforms none",
                        layer->features);
     binding->layers++;
-    return cf_conditioned_bind(&state->conditioned, layer, binding, state->mask.kept_count,
-                               state->mask.moved_count, 1);
+    cf_features kept = {state->mask.kept_count, state->mask.kept};
+    cf_features moved = {state->mask.moved_count, state->mask.moved};
+    return cf_conditioned_bind(&state->conditioned, layer, binding, kept, moved, 1);
 }
 
 static cf_value apply(const cf_layer *layer, cf_builder *b, cf_value x, cf_value context,

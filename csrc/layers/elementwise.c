@@ -4,9 +4,11 @@
 
 static cf_status bind(cf_layer *layer, cf_binding *binding) {
     cf_conditioned *state;
+    cf_features all;
     CF_TRY(cf_pile_take(binding->pile, &state, 1, sizeof *state));
     layer->state = state;
-    return cf_conditioned_bind(state, layer, binding, 0, layer->features, 1);
+    CF_TRY(cf_every_feature(&all, layer, binding));
+    return cf_conditioned_bind(state, layer, binding, (cf_features){0}, all, 1);
 }
 
 static cf_value forward(const cf_layer *layer, cf_builder *b, cf_value u, cf_value context,

@@ -60,6 +60,6 @@ extern const cf_spec_type cf_coupling_type, cf_autoregressive_type, cf_actnorm_t
     cf_batchnorm_type, cf_permutation_type, cf_affine_type, cf_inverse_type, cf_chain_type,
     cf_elementwise_type, cf_triangular_type, cf_householder_type, cf_partial_type, cf_exp_type,
     cf_log_type, cf_sigmoid_type, cf_logit_type, cf_tanh_type, cf_softplus_type, cf_sinh_type,
-    cf_arcsinh_type, cf_power_type;
+    cf_arcsinh_type, cf_power_type, cf_circular_shift_type;
 
 #endif

@@ -32,10 +32,12 @@ const cf_spec_type *const cf_spec_types[] = {
     &cf_sinh_type,
     &cf_arcsinh_type,
     &cf_power_type,
+    &cf_circular_shift_type,
     /* transforms and scales */
     &cf_affine_transform_type,
     &cf_additive_transform_type,
     &cf_spline_type,
+    &cf_mixed_transform_type,
     &cf_scale_type,
     /* conditioners */
     &cf_mlp_type,

@@ -35,10 +35,17 @@ static size_t raw_count(const cf_spec *spec) {
     return cf_spline_raw_count(&spline);
 }
 
-static cf_value apply(const cf_spec *spec, cf_builder *b, cf_value u, cf_value raw, bool inverse,
-                      cf_value *log_det) {
+static cf_value apply(const cf_spec *spec, cf_builder *b, cf_value u, cf_value raw,
+                      const int64_t *features, bool inverse, cf_value *log_det) {
     cf_spline spline = read(spec);
+    (void)features;
     return cf_spline_map(b, &spline, u, raw, inverse, log_det);
+}
+
+static double period(const cf_spec *spec, int64_t feature) {
+    cf_spline spline = read(spec);
+    (void)feature;
+    return spline.tails == CF_TAILS_CIRCULAR ? spline.high - spline.low : 0.0;
 }
 
 static cf_status check_box(const cf_spec *spec) {
@@ -75,7 +82,8 @@ static cf_status check(const cf_spec *spec) {
     return CF_OK;
 }
 
-static const cf_transform_methods methods = {raw_count, apply};
+static const cf_transform_methods methods = {
+    .raw_count = raw_count, .apply = apply, .period = period};
 
 static const cf_option options[] = {
     {.name = "bins",
@@ -96,7 +104,8 @@ static const cf_option options[] = {
      .choices = tails,
      .doc =
          "``'linear'``: slope 1 at both ends, the identity beyond; ``'circular'``: one slope for "
-         "both ends, for angles; ``'free'``: a slope an end, with which the map goes on."},
+         "both ends, which are one point: networks read such a feature as its cosine and sine; "
+         "``'free'``: a slope an end, with which the map goes on."},
     {.name = "form",
      .kinds = CF_OPTION_STRING,
      .fallback = CF_DEFAULT_STRING("softmax"),

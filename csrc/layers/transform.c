@@ -53,13 +53,15 @@ static size_t one_number(const cf_spec *transform) {
 }
 
 static cf_value apply_additive(const cf_spec *transform, cf_builder *b, cf_value u, cf_value raw,
-                               bool inverse, cf_value *log_det) {
+                               const int64_t *features, bool inverse, cf_value *log_det) {
     (void)transform;
+    (void)features;
     *log_det = CF_NO_VALUE;
     return inverse ? cf_subtract(b, u, raw) : cf_add(b, u, raw);
 }
 
-static const cf_transform_methods additive_methods = {one_number, apply_additive};
+static const cf_transform_methods additive_methods = {.raw_count = one_number,
+                                                      .apply = apply_additive};
 
 const cf_spec_type cf_additive_transform_type = {
     .name = "AdditiveTransform",
@@ -76,10 +78,11 @@ static size_t two_numbers(const cf_spec *transform) {
 }
 
 static cf_value apply_affine(const cf_spec *transform, cf_builder *b, cf_value u, cf_value raw,
-                             bool inverse, cf_value *log_det) {
-    size_t features = cf_value_size(b, u);
-    cf_value scale = cf_slice(b, raw, 0, features), shift = cf_slice(b, raw, features, features);
+                             const int64_t *features, bool inverse, cf_value *log_det) {
+    size_t n = cf_value_size(b, u);
+    cf_value scale = cf_slice(b, raw, 0, n), shift = cf_slice(b, raw, n, n);
     cf_spec *form;
+    (void)features;
     *log_det = CF_NO_VALUE;
     if (cf_builder_status(b) != CF_OK)
         return CF_NO_VALUE;
@@ -90,7 +93,8 @@ static cf_value apply_affine(const cf_spec *transform, cf_builder *b, cf_value u
     return out;
 }
 
-static const cf_transform_methods affine_methods = {two_numbers, apply_affine};
+static const cf_transform_methods affine_methods = {.raw_count = two_numbers,
+                                                    .apply = apply_affine};
 
 static const cf_option affine_options[] = {
     {.name = "scale",

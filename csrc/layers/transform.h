@@ -12,9 +12,14 @@
 typedef struct {
     size_t (*raw_count)(const cf_spec *transform); /* a feature */
     /* x of u, or u of x if `inverse`; *log_det is the sum of the logarithms of the derivatives, or
-     * CF_NO_VALUE for 0. */
+     * CF_NO_VALUE for 0. features[i] is the number, in the layer, of feature i of u. */
     cf_value (*apply)(const cf_spec *transform, cf_builder *b, cf_value u, cf_value raw,
-                      bool inverse, cf_value *log_det);
+                      const int64_t *features, bool inverse, cf_value *log_det);
+    /* The period of a feature of the layer whose two ends are one point, 0 of others; NULL: of
+     * all. */
+    double (*period)(const cf_spec *transform, int64_t feature);
+    /* Fails unless the transform is for layers of so many features; NULL: it is for all. */
+    cf_status (*check_features)(const cf_spec *transform, size_t features);
 } cf_transform_methods;
 
 static inline const cf_transform_methods *cf_transform_methods_of(const cf_spec *transform) {
@@ -30,6 +35,7 @@ cf_status cf_transform_check(const cf_spec *layer);
 /* The names that options called "transform" take, ending in NULL. */
 extern const char *const cf_transform_names[];
 
-extern const cf_spec_type cf_additive_transform_type, cf_affine_transform_type, cf_spline_type;
+extern const cf_spec_type cf_additive_transform_type, cf_affine_transform_type, cf_spline_type,
+    cf_mixed_transform_type;
 
 #endif

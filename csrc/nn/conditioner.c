@@ -23,10 +23,27 @@ static const cf_conditioner_methods *methods_of(const cf_conditioner *conditione
     return cf_spec_type_of(conditioner->spec)->methods;
 }
 
+/* Columns of a feature in the network's first weight. */
+static size_t width(const cf_conditioner *c, size_t feature) {
+    return c->periods != NULL && c->periods[feature] > 0.0 ? 2 : 1;
+}
+
+/* `first` numbers of group 0, then the features' columns: in its group each, or all in group 0. */
+static cf_status bind_inputs(cf_groups *out, const cf_conditioner *c, cf_binding *binding,
+                             size_t groups, size_t first) {
+    uint32_t *end;
+    CF_TRY(cf_pile_take(binding->pile, &end, groups, sizeof *end));
+    end[0] = (uint32_t)(groups == 1 ? first + c->inputs : first);
+    for (size_t g = 1; g < groups; g++)
+        end[g] = end[g - 1] + (uint32_t)width(c, g - 1);
+    *out = (cf_groups){groups, end};
+    return CF_OK;
+}
+
 static cf_status bind_groups(cf_conditioner *c, cf_binding *binding, size_t groups) {
-    size_t first = groups == 1 ? c->inputs : 0, each = c->outputs / groups;
-    CF_TRY(cf_groups_each(&c->input_groups, binding->pile, groups, c->context + first, 1));
-    CF_TRY(cf_groups_each(&c->feature_groups, binding->pile, groups, first, 1));
+    size_t each = c->outputs / groups;
+    CF_TRY(bind_inputs(&c->input_groups, c, binding, groups, c->context));
+    CF_TRY(bind_inputs(&c->feature_groups, c, binding, groups, 0));
     return cf_groups_each(&c->output_groups, binding->pile, groups, each, each);
 }
 
@@ -41,9 +58,14 @@ cf_status cf_conditioner_hidden(const cf_conditioner *conditioner, cf_binding *b
 cf_status cf_conditioner_bind(cf_conditioner *out, const cf_spec *spec, cf_binding *binding,
                               const char *name, cf_conditioner_sizes sizes, bool zero_last) {
     size_t mark;
-    *out = (cf_conditioner){
-        .spec = spec, .inputs = sizes.inputs, .context = sizes.context, .outputs = sizes.outputs};
-    if (sizes.inputs + sizes.context > INT32_MAX || sizes.outputs > INT32_MAX)
+    *out = (cf_conditioner){.spec = spec,
+                            .features = sizes.inputs,
+                            .periods = sizes.periods,
+                            .context = sizes.context,
+                            .outputs = sizes.outputs};
+    for (size_t f = 0; f < sizes.inputs; f++)
+        out->inputs += width(out, f);
+    if (out->inputs + sizes.context > INT32_MAX || sizes.outputs > INT32_MAX)
         return cf_fail(CF_INVALID, "%s: more than %d inputs or outputs",
                        cf_spec_type_of(spec)->name, INT32_MAX);
     CF_TRY(bind_groups(out, binding, sizes.groups));
@@ -52,6 +74,23 @@ cf_status cf_conditioner_bind(cf_conditioner *out, const cf_spec *spec, cf_bindi
                                         : methods_of(out)->bind(out, binding, zero_last);
     cf_binding_leave(binding, mark);
     return status;
+}
+
+/* Features [first, …) as the network reads them. */
+static cf_value as_inputs(const cf_conditioner *c, cf_builder *b, cf_value x, size_t first) {
+    cf_value all = CF_NO_VALUE;
+    if (c->periods == NULL || cf_is_none(x) || cf_builder_status(b) != CF_OK)
+        return x;
+    for (size_t i = 0, n = cf_value_size(b, x); i < n; i++) {
+        cf_value feature = cf_slice(b, x, i, 1), sine = CF_NO_VALUE;
+        if (width(c, first + i) == 2) {
+            double turns = 1.0 / c->periods[first + i];
+            sine = cf_cosine(b, feature, turns, -0.25);
+            feature = cf_cosine(b, feature, turns, 0.0);
+        }
+        all = cf_concat(b, (cf_value[]){all, feature, sine}, 3);
+    }
+    return all;
 }
 
 cf_value cf_conditioner_inputs(const cf_conditioner *conditioner, cf_builder *b, cf_value x,
@@ -68,8 +107,7 @@ cf_value cf_conditioner_emit(const cf_conditioner *conditioner, cf_builder *b, c
         const constant_state *state = conditioner->state;
         return cf_parameter(b, state->offset, conditioner->outputs);
     }
-    if (conditioner->inputs == 0)
-        x = CF_NO_VALUE;
+    x = conditioner->inputs == 0 ? CF_NO_VALUE : as_inputs(conditioner, b, x, 0);
     cf_emission emission = {.end = conditioner->output_groups.count};
     if (cf_alloc(&emission.seen, conditioner->dense_layers, sizeof *emission.seen) != CF_OK)
         return cf_builder_fail(b, CF_NO_MEMORY, "no memory for a network");
@@ -81,7 +119,9 @@ cf_value cf_conditioner_emit(const cf_conditioner *conditioner, cf_builder *b, c
 cf_value cf_conditioner_emit_group(const cf_conditioner *conditioner, cf_builder *b, cf_value *seen,
                                    size_t group, cf_value x, cf_value context) {
     cf_emission emission = {.first = group, .end = group + 1, .seen = seen};
-    if (group > 0)
+    if (group > 0) {
+        x = as_inputs(conditioner, b, x, group - 1);
         context = CF_NO_VALUE;
+    }
     return methods_of(conditioner)->emit(conditioner, b, &emission, x, context);
 }

@@ -23,20 +23,24 @@ typedef struct {
 
 struct cf_conditioner {
     const cf_spec *spec;
-    size_t inputs, context, outputs;                       /* features */
+    size_t features;                                       /* that it reads beside the context */
+    const double *periods;                                 /* by feature, 0: none; or NULL */
+    size_t inputs, context, outputs;                       /* numbers; inputs: of the features */
     cf_groups input_groups, feature_groups, output_groups; /* inputs: context and features */
     void *state;                                           /* of its type, in the flow's pile */
     size_t dense_layers;                                   /* the network's */
 };
 
 typedef struct {
-    size_t inputs, context, outputs;
-    size_t groups; /* of outputs, of one size: inputs + 1, or 1 for a plain network */
+    size_t inputs, context, outputs; /* features */
+    size_t groups;         /* of outputs, of one size: inputs + 1, or 1 for a plain network */
+    const double *periods; /* by input, 0 where there is none; NULL: none has one. Kept */
 } cf_conditioner_sizes;
 
 /* Binds `spec` to its sizes under the name `name`. With no input at all (inputs = context = 0) the
  * outputs are learned constants, one parameter `name`.constant. The columns of the first weight
- * are a plain network's features, then its context; a masked one's context, then its features. */
+ * are a plain network's features, then its context; a masked one's context, then its features. A
+ * feature with a period is two columns, the cosine and the sine of 2 pi feature / period. */
 cf_status cf_conditioner_bind(cf_conditioner *out, const cf_spec *spec, cf_binding *binding,
                               const char *name, cf_conditioner_sizes sizes, bool zero_last);
 

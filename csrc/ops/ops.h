@@ -133,6 +133,10 @@ cf_value cf_log(cf_builder *b, cf_value x);
 cf_value cf_log1p(cf_builder *b, cf_value x);
 cf_value cf_expm1(cf_builder *b, cf_value x);
 cf_value cf_asinh(cf_builder *b, cf_value x);
+/* cos(2 pi (turns x + phase)); a phase of -1/4 makes it the sine. */
+cf_value cf_cosine(cf_builder *b, cf_value x, double turns, double phase);
+/* x less whole periods of high - low, within [low, high]; what is there stays. */
+cf_value cf_wrap(cf_builder *b, cf_value x, double low, double high);
 cf_value cf_relu(cf_builder *b, cf_value x);
 /* dy where y > 0, else 0. */
 cf_value cf_relu_gradient(cf_builder *b, cf_value y, cf_value dy);

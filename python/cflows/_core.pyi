@@ -269,6 +269,24 @@ class Power(Layer):
     def exponent(self) -> float: ...
 
 @final
+class CircularShift(Layer):
+    def __new__(
+        cls,
+        shift: float = 0.0,
+        low: float = -3.141592653589793,
+        high: float = 3.141592653589793,
+        learned: bool = False,
+    ) -> Self: ...
+    @property
+    def shift(self) -> float: ...
+    @property
+    def low(self) -> float: ...
+    @property
+    def high(self) -> float: ...
+    @property
+    def learned(self) -> bool: ...
+
+@final
 class AffineTransform(Transform):
     def __new__(cls, scale: str | Scale = "softclip") -> Self: ...
     @property
@@ -307,6 +325,14 @@ class Spline(Transform):
     def minimum_slope(self) -> float: ...
     @property
     def factor(self) -> float: ...
+
+@final
+class MixedTransform(Transform):
+    def __new__(cls, transforms: Sequence[Transform], which: _Ints) -> Self: ...
+    @property
+    def transforms(self) -> tuple[Transform, ...]: ...
+    @property
+    def which(self) -> tuple[int, ...]: ...
 
 @final
 class Scale(Spec):

@@ -1,0 +1,99 @@
+/* CircularShift: features turned round a circle (Rezende et al. 2020, section 2.1.1). */
+#include <math.h>
+
+#include "base/memory.h"
+#include "layers/layer.h"
+#include "ops/ops.h"
+
+typedef struct {
+    size_t shift; /* parameter, if learned */
+} shift_state;
+
+static bool is_learned(const cf_layer *layer) {
+    return cf_spec_int(layer->spec, "learned") != 0;
+}
+
+static cf_status bind(cf_layer *layer, cf_binding *binding) {
+    shift_state *state;
+    CF_TRY(cf_pile_take(binding->pile, &state, 1, sizeof *state));
+    layer->state = state;
+    if (!is_learned(layer))
+        return CF_OK;
+    return cf_bind_parameter_constant(binding, "shift", layer->features,
+                                      cf_spec_real(layer->spec, "shift"), &state->shift);
+}
+
+static cf_value apply(const cf_layer *layer, cf_builder *b, cf_value x, double sign) {
+    const shift_state *state = layer->state;
+    cf_value moved;
+    if (is_learned(layer)) {
+        cf_value shift = cf_parameter(b, state->shift, layer->features);
+        moved = sign > 0.0 ? cf_add(b, x, shift) : cf_subtract(b, x, shift);
+    } else {
+        moved = cf_scale(b, x, 1.0, sign * cf_spec_real(layer->spec, "shift"));
+    }
+    return cf_wrap(b, moved, cf_spec_real(layer->spec, "low"), cf_spec_real(layer->spec, "high"));
+}
+
+static cf_value forward(const cf_layer *layer, cf_builder *b, cf_value u, cf_value context,
+                        cf_value *log_det) {
+    (void)context;
+    (void)log_det;
+    return apply(layer, b, u, 1.0);
+}
+
+static cf_value inverse(const cf_layer *layer, cf_builder *b, cf_value x, cf_value context,
+                        cf_value *log_det) {
+    (void)context;
+    (void)log_det;
+    return apply(layer, b, x, -1.0);
+}
+
+static cf_status check(const cf_spec *spec) {
+    double low = cf_spec_real(spec, "low"), high = cf_spec_real(spec, "high");
+    if (!(low < high && isfinite(high - low)))
+        return cf_fail(CF_INVALID,
+                       "CircularShift: low must be below high, both finite, got %g and %g", low,
+                       high);
+    if (!isfinite(cf_spec_real(spec, "shift")))
+        return cf_fail(CF_INVALID, "CircularShift: shift must be finite, got %g",
+                       cf_spec_real(spec, "shift"));
+    return CF_OK;
+}
+
+static const cf_layer_methods methods = {bind, forward, inverse};
+
+static const cf_option options[] = {
+    {.name = "shift",
+     .kinds = CF_OPTION_REAL,
+     .fallback = CF_DEFAULT_REAL(0.0),
+     .doc = "By how much features are turned, forward."},
+    {.name = "low",
+     .kinds = CF_OPTION_REAL,
+     .fallback = CF_DEFAULT_REAL(-3.141592653589793),
+     .doc = "Where the circle begins."},
+    {.name = "high",
+     .kinds = CF_OPTION_REAL,
+     .fallback = CF_DEFAULT_REAL(3.141592653589793),
+     .doc = "Where it ends: the same point."},
+    {.name = "learned",
+     .kinds = CF_OPTION_BOOL,
+     .fallback = CF_DEFAULT_BOOL(0),
+     .doc = "Whether every feature's shift is a parameter, which starts at `shift`."},
+};
+
+const cf_spec_type cf_circular_shift_type = {
+    .name = "CircularShift",
+    .role = "layer",
+    .doc = "Features turned round a circle: angles.\n\n"
+           "``x = low + (u + shift - low) mod (high - low)``, ``log_det = 0``. Either direction "
+           "takes any number,\n"
+           "and leaves out whole turns: with ``shift=0``, the last layer of a flow of angles.\n\n"
+           "References\n----------\n"
+           "Rezende et al. 2020, Normalizing flows on tori and spheres, arXiv:2002.02428, "
+           "section 2.1.1.",
+    .options = options,
+    .option_count = sizeof options / sizeof *options,
+    .check = check,
+    .methods = &methods,
+};

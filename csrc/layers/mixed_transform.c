@@ -1,0 +1,152 @@
+/* A transform of its own for each feature: splines of angles beside those of lengths, say. */
+#include "layers/transform.h"
+
+#include "base/memory.h"
+#include "ops/ops.h"
+
+static size_t count_of(const cf_spec *mixed) {
+    return cf_spec_get(mixed, "transforms")->count;
+}
+
+static const cf_spec *part(const cf_spec *mixed, size_t i) {
+    return cf_spec_get(mixed, "transforms")->specs[i];
+}
+
+static size_t which(const cf_spec *mixed, int64_t feature) {
+    return (size_t)cf_spec_get(mixed, "which")->integers[feature];
+}
+
+/* The most that any of them has: the others leave the rest unread. */
+static size_t raw_count(const cf_spec *mixed) {
+    size_t most = 0;
+    for (size_t i = 0; i < count_of(mixed); i++) {
+        size_t count = cf_transform_methods_of(part(mixed, i))->raw_count(part(mixed, i));
+        most = count > most ? count : most;
+    }
+    return most;
+}
+
+static double period(const cf_spec *mixed, int64_t feature) {
+    const cf_spec *own = part(mixed, which(mixed, feature));
+    const cf_transform_methods *methods = cf_transform_methods_of(own);
+    return methods->period != NULL ? methods->period(own, feature) : 0.0;
+}
+
+/* Lists for as many features as are transformed. */
+typedef struct {
+    int64_t *place;   /* of the features of one transform, among all */
+    int64_t *feature; /* their numbers in the layer */
+    int64_t *raw;     /* places of their raw numbers */
+    int64_t *back;    /* by feature: its place when those of all transforms stand in a row */
+} lists;
+
+/* The features that transform i has, and their raw numbers; returns how many there are. */
+static size_t list_part(const cf_spec *mixed, size_t i, const int64_t *features, size_t n,
+                        lists *of) {
+    size_t count = 0, numbers = cf_transform_methods_of(part(mixed, i))->raw_count(part(mixed, i));
+    for (size_t f = 0; f < n; f++) {
+        if (which(mixed, features[f]) != i)
+            continue;
+        of->place[count] = (int64_t)f;
+        of->feature[count++] = features[f];
+    }
+    for (size_t p = 0; p < numbers; p++)
+        for (size_t k = 0; k < count; k++)
+            of->raw[p * count + k] = (int64_t)(p * n) + of->place[k];
+    return count;
+}
+
+static cf_value apply_parts(const cf_spec *mixed, cf_builder *b, cf_value u, cf_value raw,
+                            const int64_t *features, bool inverse, cf_value *log_det, lists *of) {
+    cf_value all = CF_NO_VALUE;
+    size_t n = cf_value_size(b, u), done = 0;
+    for (size_t i = 0; i < count_of(mixed) && cf_builder_status(b) == CF_OK; i++) {
+        const cf_spec *own = part(mixed, i);
+        size_t count = list_part(mixed, i, features, n, of);
+        if (count == 0)
+            continue;
+        cf_value own_u = cf_select(b, u, of->place, count), own_log_det;
+        cf_value own_raw =
+            cf_select(b, raw, of->raw, count * cf_transform_methods_of(own)->raw_count(own));
+        cf_value x = cf_transform_methods_of(own)->apply(own, b, own_u, own_raw, of->feature,
+                                                         inverse, &own_log_det);
+        for (size_t k = 0; k < count; k++)
+            of->back[of->place[k]] = (int64_t)done++;
+        all = cf_concat(b, (cf_value[]){all, x}, 2);
+        *log_det = cf_add_optional(b, *log_det, own_log_det);
+    }
+    return cf_select(b, all, of->back, n);
+}
+
+static cf_value apply(const cf_spec *mixed, cf_builder *b, cf_value u, cf_value raw,
+                      const int64_t *features, bool inverse, cf_value *log_det) {
+    lists of;
+    *log_det = CF_NO_VALUE;
+    if (cf_builder_status(b) != CF_OK)
+        return CF_NO_VALUE;
+    size_t n = cf_value_size(b, u);
+    if (cf_alloc(&of.place, n, (3 + raw_count(mixed)) * sizeof *of.place) != CF_OK)
+        return cf_builder_fail(b, CF_NO_MEMORY, "no memory for a transform");
+    of.feature = of.place + n;
+    of.back = of.feature + n;
+    of.raw = of.back + n;
+    cf_value x = apply_parts(mixed, b, u, raw, features, inverse, log_det, &of);
+    cf_free(of.place);
+    return x;
+}
+
+static cf_status check_features(const cf_spec *mixed, size_t features) {
+    size_t count = cf_spec_get(mixed, "which")->count;
+    if (count != features)
+        return cf_fail(CF_INVALID,
+                       "MixedTransform: which has %zu numbers, the layer has %zu features", count,
+                       features);
+    return CF_OK;
+}
+
+static cf_status check(const cf_spec *mixed) {
+    const cf_setting *numbers = cf_spec_get(mixed, "which");
+    size_t count = count_of(mixed);
+    if (count < 1 || count > 64)
+        return cf_fail(CF_INVALID, "MixedTransform: from 1 to 64 transforms, got %zu", count);
+    for (size_t i = 0; i < count; i++)
+        if (cf_spec_type_of(part(mixed, i)) == &cf_mixed_transform_type)
+            return cf_fail(CF_INVALID, "MixedTransform: a transform must not be mixed itself");
+    for (size_t f = 0; f < numbers->count; f++)
+        if (numbers->integers[f] < 0 || (uint64_t)numbers->integers[f] >= count)
+            return cf_fail(
+                CF_INVALID,
+                "MixedTransform: which must number the %zu transforms from 0, got %lld at %zu",
+                count, (long long)numbers->integers[f], f);
+    return CF_OK;
+}
+
+static const cf_transform_methods methods = {
+    .raw_count = raw_count, .apply = apply, .period = period, .check_features = check_features};
+
+static const cf_option options[] = {
+    {.name = "transforms",
+     .kinds = CF_OPTION_SPECS,
+     .fallback = CF_REQUIRED,
+     .spec_role = "transform",
+     .doc = "The transforms."},
+    {.name = "which",
+     .kinds = CF_OPTION_INTS,
+     .fallback = CF_REQUIRED,
+     .doc = "The number, from 0, of each feature's transform: of all features of the layer, those "
+            "that a coupling keeps too."},
+};
+
+const cf_spec_type cf_mixed_transform_type = {
+    .name = "MixedTransform",
+    .role = "transform",
+    .doc = "A transform of its own for each feature.\n\n"
+           "Circular splines for angles beside splines with linear tails for lengths, say. "
+           "Every feature has\n"
+           "as many raw numbers as the transform that has most; what one does not read has "
+           "gradient 0.",
+    .options = options,
+    .option_count = sizeof options / sizeof *options,
+    .check = check,
+    .methods = &methods,
+};
