@@ -56,7 +56,12 @@ class Places:
         return out
 
     def unread(self, arrays: dict[str, np.ndarray], prefix: str = "") -> np.ndarray:
-        return np.zeros(0)
+        return np.concatenate(
+            [
+                arrays[prefix + key].ravel()[places.ravel() >= self.size]
+                for key, places in self.places.items()
+            ]
+        )
 
 
 @dataclass(frozen=True)
@@ -77,7 +82,37 @@ class Sum:
         return np.zeros(0)
 
 
-Sources = dict[str, "Source | Places | Sum"]  # by parameter name within the layer
+@dataclass(frozen=True)
+class Periodic:
+    """A first weight that reads cosine and sine of each feature, where theirs reads one mixture of
+    the two: ours[:, (2 j, 2 j + 1)] = weight[:, j] mixture[j, (1, 0)]."""
+
+    weight: Places  # [rows, features]
+    features: int
+    mixture: str  # key of [features, (sine, cosine)]
+
+    def _parts(self, arrays: dict[str, np.ndarray], prefix: str) -> tuple[np.ndarray, np.ndarray]:
+        weight = self.weight.read(arrays, prefix).reshape(-1, self.features)
+        return weight, arrays[prefix + self.mixture][: self.features, ::-1]
+
+    def read(self, arrays: dict[str, np.ndarray], prefix: str = "") -> np.ndarray:
+        weight, mixture = self._parts(arrays, prefix)
+        return weight[:, :, None] * mixture
+
+    def gradients(
+        self, ours: np.ndarray, arrays: dict[str, np.ndarray]
+    ) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Our gradient carried on to their weight and mixture, by the product rule, and theirs."""
+        weight, mixture = self._parts(arrays, "")
+        ours = ours.reshape(-1, self.features, 2)
+        carried = (ours * mixture).sum(axis=2), (ours * weight[:, :, None]).sum(axis=0)
+        return list(zip(carried, self._parts(arrays, "grad/"), strict=True))
+
+    def unread(self, arrays: dict[str, np.ndarray], prefix: str = "") -> np.ndarray:
+        return arrays[prefix + self.mixture][self.features :].ravel()
+
+
+Sources = dict[str, "Source | Places | Sum | Periodic"]  # by parameter name within the layer
 
 SCALES: dict[str, dict[str, Any]] = {
     "exp": {"form": "exp"},
@@ -87,6 +122,9 @@ SCALES: dict[str, dict[str, Any]] = {
     "softplus_eps": {"form": "softplus", "minimum": 1e-3},
     "softplus_eps_clamp3": {"form": "softplus", "minimum": 1e-3, "maximum": 3.0},
 }
+
+
+TAILS = {"linear": "linear", "circular": "circular", "none": "free"}
 
 
 def scale_of(univariate: dict[str, Any], **options: Any) -> cf.Scale:
@@ -106,12 +144,22 @@ def spline(univariate: dict[str, Any]) -> cf.Spline:
         raise ValueError("no spline has two least bins")
     return cf.Spline(
         univariate["bins"],
-        tails={"linear": "linear", "circular": "circular", "none": "free"}[univariate["tails"]],
+        tails=TAILS[univariate["tails"] if isinstance(univariate["tails"], str) else "circular"],
         minimum_bin=univariate["min_width"],
         minimum_slope=univariate["min_derivative"],
         factor=univariate["width_height_prescale"],
         **({"box": [0.0, bound]} if univariate["tails"] == "none" else {"bound": bound}),
     )
+
+
+def transform_of(univariate: dict[str, Any]) -> cf.Transform:
+    """What is applied to a feature, as theirs goes from x to u."""
+    if univariate["kind"] == "affine":
+        return cf.AffineTransform(scale_of(univariate))
+    if univariate["kind"] == "circular_shift_rqs":
+        bound = univariate["bound"]
+        return cf.TurnedTransform(spline(univariate), bound, -bound, bound)
+    return spline(univariate)
 
 
 def dense(
@@ -315,9 +363,10 @@ class Degrees:
         return self.context + self.rank
 
     def outputs(self, parameters: int, order: list[int]) -> np.ndarray:
-        """Our row of each of their rows, [feature, raw number]."""
-        ours = np.argsort(order)
-        return (self.rank[:, None] * parameters + ours[None, :]).ravel()
+        """Our row of each of their rows, [feature, raw number]; beyond ours if order lacks it."""
+        rows = np.full((len(self.rank), parameters), len(self.rank) * len(order))
+        rows[:, order] = self.rank[:, None] * len(order) + np.arange(len(order))
+        return rows.ravel()
 
 
 def placed(keys: dict[str, tuple[np.ndarray, np.ndarray]], rows: int, columns: int) -> Places:
@@ -337,7 +386,9 @@ def degrees_seen(mask: np.ndarray, degrees: np.ndarray) -> np.ndarray:
     return (mask * degrees).max(1).astype(int)
 
 
-def masked_mlp(net: dict[str, Any], at: str, case: Case, d: Degrees, out: np.ndarray) -> Any:
+def masked_mlp(
+    net: dict[str, Any], at: str, case: Case, d: Degrees, out: np.ndarray, outputs: int
+) -> Any:
     context = np.arange(d.context)
     columns, width = np.concatenate([d.features(), context]), d.context + len(d.rank) - 1
     degrees = np.concatenate([d.rank + 1, 0 * context])
@@ -346,7 +397,7 @@ def masked_mlp(net: dict[str, Any], at: str, case: Case, d: Degrees, out: np.nda
         theirs, ours = f"{at}/{net['prefix']}linear{k}", f"conditioner.linear{k}"
         last = k == net["n_linear"] - 1
         if last:
-            rows, size = out, len(out)
+            rows, size = out, outputs
         else:
             degrees = degrees_seen(case.arrays[f"{theirs}/mask"], degrees)
             rows, size = d.places(degrees), d.hidden()
@@ -357,8 +408,10 @@ def masked_mlp(net: dict[str, Any], at: str, case: Case, d: Degrees, out: np.nda
     return cf.MLP(hidden, activation=net["activation"]), sources
 
 
-def made(net: dict[str, Any], at: str, case: Case, d: Degrees, out: np.ndarray) -> Any:
-    if not net["residual"] or "preprocess" in net:
+def made(
+    net: dict[str, Any], at: str, case: Case, d: Degrees, out: np.ndarray, outputs: int
+) -> Any:
+    if not net["residual"]:
         raise ValueError("no masked network is like this")
     theirs, n, context = f"{at}/{net['prefix']}", d.hidden(), np.arange(d.context)
     units = d.places(degrees_seen(case.arrays[f"{theirs}initial/mask"], d.rank + 1))
@@ -376,7 +429,10 @@ def made(net: dict[str, Any], at: str, case: Case, d: Degrees, out: np.ndarray) 
     elif d.context > 0:
         initial[f"{theirs}context/weight"] = (units, context)
         biases.append(vector(f"{theirs}context/bias", n, units))
-    sources["conditioner.initial.weight"] = placed(initial, n, width)
+    weight = placed(initial, n, width)
+    sources["conditioner.initial.weight"] = weight
+    if "preprocess" in net:
+        sources["conditioner.initial.weight"] = Periodic(weight, width, f"{at}/preproc/weights")
     sources["conditioner.initial.bias"] = Sum(tuple(biases))
     for k in range(net["blocks"]):
         for name, columns, size in (
@@ -389,30 +445,35 @@ def made(net: dict[str, Any], at: str, case: Case, d: Degrees, out: np.ndarray) 
                 sources[f"{ours}.weight"] = placed({f"{key}/weight": (units, columns)}, n, size)
                 sources[f"{ours}.bias"] = vector(f"{key}/bias", n, units)
     sources["conditioner.final.weight"] = placed(
-        {f"{theirs}final/weight": (out, units)}, len(out), n
+        {f"{theirs}final/weight": (out, units)}, outputs, n
     )
-    sources["conditioner.final.bias"] = vector(f"{theirs}final/bias", len(out), out)
+    sources["conditioner.final.bias"] = vector(f"{theirs}final/bias", outputs, out)
     mode = "add" if added else "gate"
     return cf.ResidualNet(n, blocks=net["blocks"], context=mode), sources
 
 
 def autoregressive(layer: dict[str, Any], at: str, case: Case) -> tuple[Any, Sources]:
     univariate, parameters = layer["univariate"], layer["raw_per_feature"]
-    rank = np.array(layer["order"])
+    natural = isinstance(layer["order"], str)  # the masks are those of the natural order
+    rank = np.arange(case.meta["features"]) if natural else np.array(layer["order"])
     context = case.context_features if layer["use_context"] else 0
     degrees = Degrees(rank, context, each=16)
     affine = univariate["kind"] == "affine"
-    raw = univariate["raw_order"]
-    order = [raw.index(name) for name in ORDERS["affine"]] if affine else list(range(parameters))
+    raw, circular = univariate["raw_order"], isinstance(univariate.get("tails"), list)
+    # Their circular splines do not read the slope at the last knot, which is the first.
+    order = list(range(parameters - circular))
+    if affine:
+        order = [raw.index(name) for name in ORDERS["affine"]]
     net = masked_mlp if layer["net"]["kind"] == "mlp" else made
-    conditioner, sources = net(layer["net"], at, case, degrees, degrees.outputs(parameters, order))
+    rows = degrees.outputs(parameters, order)
+    conditioner, sources = net(layer["net"], at, case, degrees, rows, len(rank) * len(order))
     # One pass reads x or, where theirs reads its output, u; theirs transforms x, or undoes it.
     on_x = layer["mode"] == "parallel"
     undoes = affine and univariate["x_to_u"] == "y = (x - shift)/scale"
     spec = cf.Autoregressive(
         order=[int(f) for f in np.argsort(rank)],
         parallel="forward" if on_x != undoes else "inverse",
-        transform=cf.AffineTransform(scale_of(univariate)) if affine else spline(univariate),
+        transform=transform_of(univariate),
         conditioner=conditioner,
     )
     return (spec if undoes else cf.Inverse(spec)), sources

@@ -140,6 +140,14 @@ INSTANCES: dict[str, Instance] = {
         step=2e-4,
     ),
     "elementwise-mixed": Instance(lambda: [cf.Elementwise(mixed())]),
+    "elementwise-turned": Instance(
+        lambda: [
+            cf.Arcsinh(),
+            cf.Elementwise(cf.TurnedTransform(cf.Spline(4, bound=np.pi))),
+            cf.Elementwise(cf.TurnedTransform(cf.Spline(4, bound=np.pi), shift=0.5)),
+        ],
+        step=2e-4,
+    ),
     "circular-shift": Instance(
         lambda: [
             cf.Affine(scale=0.4),

@@ -38,6 +38,7 @@ const cf_spec_type *const cf_spec_types[] = {
     &cf_additive_transform_type,
     &cf_spline_type,
     &cf_mixed_transform_type,
+    &cf_turned_transform_type,
     &cf_scale_type,
     /* conditioners */
     &cf_mlp_type,

@@ -335,6 +335,24 @@ class MixedTransform(Transform):
     def which(self) -> tuple[int, ...]: ...
 
 @final
+class TurnedTransform(Transform):
+    def __new__(
+        cls,
+        transform: Transform,
+        shift: float = 3.141592653589793,
+        low: float = -3.141592653589793,
+        high: float = 3.141592653589793,
+    ) -> Self: ...
+    @property
+    def transform(self) -> Transform: ...
+    @property
+    def shift(self) -> float: ...
+    @property
+    def low(self) -> float: ...
+    @property
+    def high(self) -> float: ...
+
+@final
 class Scale(Spec):
     def __new__(
         cls,

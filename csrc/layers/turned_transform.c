@@ -1,0 +1,88 @@
+/* A transform of features that are turned round a circle before. */
+#include <math.h>
+
+#include "layers/transform.h"
+#include "ops/ops.h"
+
+static const cf_spec *inner(const cf_spec *turned) {
+    return cf_spec_spec(turned, "transform");
+}
+
+static size_t raw_count(const cf_spec *turned) {
+    return cf_transform_methods_of(inner(turned))->raw_count(inner(turned));
+}
+
+static cf_value turn(const cf_spec *turned, cf_builder *b, cf_value x, double sign) {
+    cf_value moved = cf_scale(b, x, 1.0, sign * cf_spec_real(turned, "shift"));
+    return cf_wrap(b, moved, cf_spec_real(turned, "low"), cf_spec_real(turned, "high"));
+}
+
+static cf_value apply(const cf_spec *turned, cf_builder *b, cf_value u, cf_value raw,
+                      const int64_t *features, bool inverse, cf_value *log_det) {
+    const cf_spec *own = inner(turned);
+    if (!inverse)
+        u = turn(turned, b, u, 1.0);
+    cf_value x = cf_transform_methods_of(own)->apply(own, b, u, raw, features, inverse, log_det);
+    return inverse ? turn(turned, b, x, -1.0) : x;
+}
+
+static cf_status check_features(const cf_spec *turned, size_t features) {
+    const cf_transform_methods *methods = cf_transform_methods_of(inner(turned));
+    return methods->check_features != NULL ? methods->check_features(inner(turned), features)
+                                           : CF_OK;
+}
+
+static cf_status check(const cf_spec *turned) {
+    double low = cf_spec_real(turned, "low"), high = cf_spec_real(turned, "high");
+    if (!(low < high && isfinite(high - low)))
+        return cf_fail(CF_INVALID,
+                       "TurnedTransform: low must be below high, both finite, got %g and %g", low,
+                       high);
+    if (!isfinite(cf_spec_real(turned, "shift")))
+        return cf_fail(CF_INVALID, "TurnedTransform: shift must be finite, got %g",
+                       cf_spec_real(turned, "shift"));
+    return CF_OK;
+}
+
+/* No period: networks read the features as they are. */
+static const cf_transform_methods methods = {
+    .raw_count = raw_count, .apply = apply, .check_features = check_features};
+
+static const cf_option options[] = {
+    {.name = "transform",
+     .kinds = CF_OPTION_SPEC,
+     .fallback = CF_REQUIRED,
+     .spec_role = "transform",
+     .doc = "What follows the turn; it should map the interval to itself."},
+    {.name = "shift",
+     .kinds = CF_OPTION_REAL,
+     .fallback = CF_DEFAULT_REAL(3.141592653589793),
+     .doc = "The turn."},
+    {.name = "low",
+     .kinds = CF_OPTION_REAL,
+     .fallback = CF_DEFAULT_REAL(-3.141592653589793),
+     .doc = "Where the circle begins."},
+    {.name = "high",
+     .kinds = CF_OPTION_REAL,
+     .fallback = CF_DEFAULT_REAL(3.141592653589793),
+     .doc = "Where it ends: the same point."},
+};
+
+const cf_spec_type cf_turned_transform_type = {
+    .name = "TurnedTransform",
+    .role = "transform",
+    .doc = "A transform of features turned round a circle before it.\n\n"
+           "``x = transform(low + (u + shift - low) mod (high - low))``. Splines with linear tails "
+           "keep their\n"
+           "ends fixed with slope 1; half a turn between two of them lets every point of a circle "
+           "move (so zuko's\n"
+           "neural circular spline flow). Networks read such features as they are; with circular "
+           "splines and\n"
+           "`CircularShift` layers they read cosine and sine.\n\n"
+           "References\n----------\n"
+           "Rezende et al. 2020, Normalizing flows on tori and spheres, arXiv:2002.02428.",
+    .options = options,
+    .option_count = sizeof options / sizeof *options,
+    .check = check,
+    .methods = &methods,
+};
