@@ -16,6 +16,8 @@ typedef struct {
     cf_value (*log_prob)(const cf_base *base, cf_builder *b, cf_value u, cf_value context);
     /* Random u; `stream` is the first of the CF_BASE_STREAMS random streams it may use. */
     cf_value (*sample)(const cf_base *base, cf_builder *b, uint32_t stream, cf_value context);
+    /* Whether the density is 0 somewhere; NULL: nowhere. */
+    bool (*limited)(const cf_base *base);
 } cf_base_methods;
 
 struct cf_base {
@@ -30,6 +32,10 @@ cf_status cf_base_bind(cf_base *out, cf_spec *spec, cf_binding *binding, size_t 
 
 static inline const cf_base_methods *cf_base_methods_of(const cf_base *base) {
     return cf_spec_type_of(base->spec)->methods;
+}
+
+static inline bool cf_base_is_limited(const cf_base *base) {
+    return cf_base_methods_of(base)->limited != NULL && cf_base_methods_of(base)->limited(base);
 }
 
 extern const cf_spec_type cf_normal_type, cf_laplace_type, cf_logistic_type, cf_student_t_type,

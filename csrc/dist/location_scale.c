@@ -49,7 +49,9 @@ cf_status cf_location_scale_bind(cf_location_scale *out, cf_base *base, cf_bindi
                        name_of(base->spec));
     if (out->conditional)
         return cf_conditioner_bind(&out->conditioner, conditioner, binding, "conditioner",
-                                   (cf_conditioner_sizes){0, base->context, 2 * base->features, 1},
+                                   (cf_conditioner_sizes){.context = base->context,
+                                                          .outputs = 2 * base->features,
+                                                          .groups = 1},
                                    true);
     out->standard = !out->learned && cf_spec_get(base->spec, "loc")->kind == CF_NONE &&
                     cf_spec_get(base->spec, "scale")->kind == CF_NONE;

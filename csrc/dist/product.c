@@ -96,7 +96,15 @@ static cf_status check(const cf_spec *spec) {
     return CF_OK;
 }
 
-static const cf_base_methods methods = {bind, log_prob, sample};
+static bool limited(const cf_base *base) {
+    const product_state *state = base->state;
+    bool any = false;
+    for (size_t i = 0; i < state->count; i++)
+        any |= cf_base_is_limited(&state->base[i]);
+    return any;
+}
+
+static const cf_base_methods methods = {bind, log_prob, sample, limited};
 
 static const cf_option options[] = {
     {.name = "bases",

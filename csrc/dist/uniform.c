@@ -63,7 +63,12 @@ static cf_value sample(const cf_base *base, cf_builder *b, uint32_t stream, cf_v
                            false);
 }
 
-static const cf_base_methods methods = {bind, log_prob, sample};
+static bool limited(const cf_base *base) {
+    (void)base;
+    return true;
+}
+
+static const cf_base_methods methods = {bind, log_prob, sample, limited};
 
 static const cf_option options[] = {
     {.name = "low",

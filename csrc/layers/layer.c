@@ -38,6 +38,13 @@ cf_status cf_layer_resolve_children(cf_layer *layer, cf_binding *binding, const 
     return cf_layer_resolve(layer, binding, name, &setting);
 }
 
+bool cf_layer_is_limited(const cf_layer *layer) {
+    bool limited = methods_of(layer)->limited;
+    for (size_t i = 0; i < layer->children && !limited; i++)
+        limited = cf_layer_is_limited(&layer->child[i]);
+    return limited;
+}
+
 cf_value cf_layer_forward(const cf_layer *layer, cf_builder *b, cf_value u, cf_value context,
                           cf_value *log_det) {
     *log_det = CF_NO_VALUE;

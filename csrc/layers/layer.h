@@ -24,6 +24,7 @@ typedef struct {
                         cf_value *log_det);
     cf_value (*inverse)(const cf_layer *layer, cf_builder *b, cf_value x, cf_value context,
                         cf_value *log_det);
+    bool limited; /* either direction is NaN or infinite at some finite numbers */
 } cf_layer_methods;
 
 struct cf_layer {
@@ -51,6 +52,9 @@ cf_value cf_layer_forward(const cf_layer *layer, cf_builder *b, cf_value u, cf_v
                           cf_value *log_det);
 cf_value cf_layer_inverse(const cf_layer *layer, cf_builder *b, cf_value x, cf_value context,
                           cf_value *log_det);
+
+/* Whether it or a layer within it is limited: data may lie outside of its domain. */
+bool cf_layer_is_limited(const cf_layer *layer);
 
 /* Whether `layer` is a fixed Affine whose shift and scale the user left open; *offset is that of
  * its buffers, shift first. */

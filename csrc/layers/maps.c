@@ -36,8 +36,8 @@ static cf_value exp_inverse(const cf_layer *layer, cf_builder *b, cf_value x, cf
     return u;
 }
 
-static const cf_layer_methods exp_methods = {bind_nothing, exp_forward, exp_inverse};
-static const cf_layer_methods log_methods = {bind_nothing, exp_inverse, exp_forward};
+static const cf_layer_methods exp_methods = {bind_nothing, exp_forward, exp_inverse, true};
+static const cf_layer_methods log_methods = {bind_nothing, exp_inverse, exp_forward, true};
 
 const cf_spec_type cf_exp_type = {
     .name = "Exp",
@@ -111,8 +111,10 @@ static cf_status check_sigmoid(const cf_spec *spec) {
     return CF_OK;
 }
 
-static const cf_layer_methods sigmoid_methods = {bind_nothing, sigmoid_forward, sigmoid_inverse};
-static const cf_layer_methods logit_methods = {bind_nothing, sigmoid_inverse, sigmoid_forward};
+static const cf_layer_methods sigmoid_methods = {bind_nothing, sigmoid_forward, sigmoid_inverse,
+                                                 true};
+static const cf_layer_methods logit_methods = {bind_nothing, sigmoid_inverse, sigmoid_forward,
+                                               true};
 
 static const cf_option sigmoid_options[] = {
     {.name = "low",
@@ -179,7 +181,7 @@ static cf_value tanh_inverse(const cf_layer *layer, cf_builder *b, cf_value x, c
     return cf_scale(b, cf_subtract(b, above, below), 0.5, 0.0);
 }
 
-static const cf_layer_methods tanh_methods = {bind_nothing, tanh_forward, tanh_inverse};
+static const cf_layer_methods tanh_methods = {bind_nothing, tanh_forward, tanh_inverse, true};
 
 const cf_spec_type cf_tanh_type = {
     .name = "Tanh",
@@ -208,7 +210,8 @@ static cf_value softplus_inverse(const cf_layer *layer, cf_builder *b, cf_value 
     return cf_add(b, x, log_slope);
 }
 
-static const cf_layer_methods softplus_methods = {bind_nothing, softplus_forward, softplus_inverse};
+static const cf_layer_methods softplus_methods = {bind_nothing, softplus_forward, softplus_inverse,
+                                                  true};
 
 const cf_spec_type cf_softplus_type = {
     .name = "Softplus",
@@ -290,7 +293,7 @@ static cf_status check_power(const cf_spec *spec) {
     return CF_OK;
 }
 
-static const cf_layer_methods power_methods = {bind_nothing, power_forward, power_inverse};
+static const cf_layer_methods power_methods = {bind_nothing, power_forward, power_inverse, true};
 
 static const cf_option power_options[] = {
     {.name = "exponent",

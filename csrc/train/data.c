@@ -118,8 +118,12 @@ double cf_data_mean_weight(const cf_data *data) {
     return sum / (double)data->rows;
 }
 
-static double weight_of(const cf_data *data, size_t i) {
+double cf_data_weight(const cf_data *data, size_t i) {
     return data->weights != NULL ? data->weights[i] : 1.0;
+}
+
+long long cf_data_row_number(const cf_data *data, size_t i) {
+    return row_number(&data->x, i);
 }
 
 /* Mean and standard deviation of the noise on a column: uniform on [0, jitter). */
@@ -138,12 +142,12 @@ static void moments(const cf_data *data, size_t features, const double *jitter, 
                     double *deviation, double *largest) {
     size_t pivot = 0;
     double total = 0.0, unit = cf_data_mean_weight(data);
-    while (weight_of(data, pivot) == 0.0)
+    while (cf_data_weight(data, pivot) == 0.0)
         pivot++;
     memset(mean, 0, features * sizeof *mean);
     memset(deviation, 0, features * sizeof *deviation);
     for (size_t i = pivot; i < data->rows; i++) {
-        double w = weight_of(data, i) / unit;
+        double w = cf_data_weight(data, i) / unit;
         total += w;
         for (size_t f = 0; w > 0.0 && f < features; f++) {
             double d = element(&data->x, i, f) - element(&data->x, pivot, f);
@@ -154,7 +158,7 @@ static void moments(const cf_data *data, size_t features, const double *jitter, 
     for (size_t f = 0; f < features; f++)
         mean[f] /= total;
     for (size_t i = pivot; i < data->rows; i++) {
-        double w = weight_of(data, i) / unit;
+        double w = cf_data_weight(data, i) / unit;
         for (size_t f = 0; w > 0.0 && f < features; f++) {
             double d = element(&data->x, i, f) - element(&data->x, pivot, f) - mean[f];
             d = largest[f] > 0.0 ? d / largest[f] : 0.0;

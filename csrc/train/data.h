@@ -30,6 +30,10 @@ cf_status cf_check_total_weight(double sum, const char *what);
  * deviation 1 for a column without spread). */
 cf_status cf_data_standardize(cf_flow *flow, const cf_data *data, const double *jitter);
 
+/* The weight of row i, and its number in the caller's array. */
+double cf_data_weight(const cf_data *data, size_t i);
+long long cf_data_row_number(const cf_data *data, size_t i);
+
 /* The weights' mean. */
 double cf_data_mean_weight(const cf_data *data);
 

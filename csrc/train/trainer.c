@@ -200,7 +200,7 @@ static void fill_batch(cf_trainer *t, size_t first, size_t rows) {
     double share = 1.0 / ((double)rows * t->mean_weight);
     for (size_t i = 0; i < rows; i++) {
         int64_t position = t->order[first + i];
-        double w = t->train.weights != NULL ? t->train.weights[position] : 1.0;
+        double w = cf_data_weight(&t->train, (size_t)position);
         t->batch[i] = index != NULL ? index[position] : position;
         t->cotangents[i] = -w * share;
     }
@@ -310,10 +310,8 @@ static cf_status run_batches(cf_trainer *t, watch *w) {
     return CF_OK;
 }
 
-/* Adds the validation rows [first, first + rows) to the sums of w l and of w. Jitter, if any, is
- * the same in every epoch. */
-static cf_status score(cf_trainer *t, size_t first, size_t rows, double *sum, double *total) {
-    const cf_data *data = &t->validation;
+/* The log_prob of the rows [first, first + rows) of `data` into t->log_prob. */
+static cf_status log_prob_of(cf_trainer *t, const cf_data *data, size_t first, size_t rows) {
     cf_flow_call call = {.rows = rows,
                          .threads = t->options.threads,
                          .x = data->x,
@@ -324,9 +322,34 @@ static cf_status score(cf_trainer *t, size_t first, size_t rows, double *sum, do
                          .jitter = t->jitter};
     cf_array_skip(&call.x, first);
     cf_array_skip(&call.context, first);
-    CF_TRY(cf_flow_log_prob_held(t->flow, &call));
+    return cf_flow_log_prob_held(t->flow, &call);
+}
+
+/* Fails if a row with a weight lies where the flow has no density. */
+static cf_status check_domain(cf_trainer *t, const cf_data *data, const char *what) {
+    for (size_t first = 0; first < data->rows; first += SCORED_AT_ONCE) {
+        size_t rows = data->rows - first < SCORED_AT_ONCE ? data->rows - first : SCORED_AT_ONCE;
+        CF_TRY(log_prob_of(t, data, first, rows));
+        for (size_t i = 0; i < rows; i++) {
+            double found = cf_number_at(t->log_prob, i, t->optimizer.dtype);
+            if (isfinite(found) || cf_data_weight(data, first + i) == 0.0)
+                continue;
+            return cf_fail(CF_INVALID,
+                           "%s: row %lld has log_prob %g: it lies outside the domain of a layer or "
+                           "of the base",
+                           what, cf_data_row_number(data, first + i), found);
+        }
+    }
+    return CF_OK;
+}
+
+/* Adds the validation rows [first, first + rows) to the sums of w l and of w. Jitter, if any, is
+ * the same in every epoch. */
+static cf_status score(cf_trainer *t, size_t first, size_t rows, double *sum, double *total) {
+    const cf_data *data = &t->validation;
+    CF_TRY(log_prob_of(t, data, first, rows));
     for (size_t i = 0; i < rows; i++) {
-        double w = data->weights != NULL ? data->weights[first + i] : 1.0;
+        double w = cf_data_weight(data, first + i);
         *sum -= w > 0.0 ? w * cf_number_at(t->log_prob, i, t->optimizer.dtype) : 0.0;
         *total += w;
     }
@@ -385,12 +408,25 @@ static cf_status check_end(cf_trainer *t) {
     return sound ? CF_OK : diverged(t, p->epoch);
 }
 
-/* Sets what the data decide before the first step. */
-static cf_status start(cf_trainer *t) {
+/* Fails, with everything as it was, if there are data that the flow cannot have. */
+static cf_status check_domains(cf_trainer *t) {
+    bool limited =
+        cf_layer_is_limited(cf_flow_chain(t->flow)) || cf_base_is_limited(cf_flow_base(t->flow));
+    if (!limited)
+        return CF_OK;
+    cf_status status = check_domain(t, &t->train, "training data");
+    if (status == CF_OK)
+        status = check_domain(t, &t->validation, "validation data");
+    if (status != CF_OK)
+        put_best(t);
+    return status;
+}
+
+/* Parameters that start at statistics of the first rows of the epoch. */
+static cf_status start_parameters(cf_trainer *t) {
     const int64_t *index = t->train.x.index;
     size_t rows = t->train.rows < STARTED_FROM ? t->train.rows : STARTED_FROM;
     int64_t *first;
-    CF_TRY(cf_data_standardize(t->flow, &t->train, t->jitter));
     CF_TRY(cf_alloc(&first, rows, sizeof *first));
     for (size_t i = 0; i < rows; i++)
         first[i] = index != NULL ? index[t->order[i]] : t->order[i];
@@ -403,6 +439,13 @@ static cf_status start(cf_trainer *t) {
     cf_status status = cf_flow_start_held(t->flow, &call);
     cf_free(first);
     return status;
+}
+
+/* Sets what the data decide before the first step. */
+static cf_status start(cf_trainer *t) {
+    CF_TRY(cf_data_standardize(t->flow, &t->train, t->jitter));
+    CF_TRY(check_domains(t));
+    return start_parameters(t);
 }
 
 cf_status cf_trainer_epoch(cf_trainer *t, cf_poll poll, void *context, cf_epoch_report *report) {
