@@ -65,8 +65,12 @@ static const cf_option layers_option = {
 static const cf_option base_option = {
     .name = "base", .kinds = CF_OPTION_SPEC | CF_OPTIONAL, .spec_role = "base"};
 
-bool cf_py_flow_build(cf_py_flow *self, PyObject *layers, PyObject *base, size_t features,
-                      size_t context, cf_dtype dtype, uint64_t seed, size_t most_parameters) {
+/* The spec of an option of one; NULL for none. */
+static cf_spec *one_spec(const cf_py_setting *given) {
+    return given->setting.kind == CF_NONE ? NULL : given->setting.specs[0];
+}
+
+bool cf_py_flow_build(cf_py_flow *self, PyObject *layers, PyObject *base, cf_flow_parts parts) {
     cf_py_setting layer_list = {0}, base_spec = {0};
     cf_flow *flow = NULL;
     if (self->flow != NULL) {
@@ -76,11 +80,10 @@ bool cf_py_flow_build(cf_py_flow *self, PyObject *layers, PyObject *base, size_t
     bool read = cf_py_setting_from(self->state, "Flow", &layers_option, layers, &layer_list) &&
                 cf_py_setting_from(self->state, "Flow", &base_option, base, &base_spec);
     if (read) {
-        const cf_setting *given = &base_spec.setting;
-        cf_status status =
-            cf_flow_new_within(&flow, layer_list.setting.specs, layer_list.setting.count,
-                               given->kind == CF_NONE ? NULL : given->specs[0], features, context,
-                               dtype, seed, most_parameters);
+        parts.layers = layer_list.setting.specs;
+        parts.layer_count = layer_list.setting.count;
+        parts.base = one_spec(&base_spec);
+        cf_status status = cf_flow_new(&flow, &parts);
         if (status != CF_OK)
             cf_py_fail(self->state, status);
     }
@@ -103,18 +106,20 @@ static int flow_init(PyObject *self, PyObject *args, PyObject *keywords) {
     static char *names[] = {"layers", "features", "context_features", "base", "dtype",
                             "seed",   NULL};
     PyObject *layers, *features, *context = NULL, *base = Py_None, *type = NULL, *seed = NULL;
-    uint64_t feature_count, context_count = 0, seed_value;
-    cf_dtype dtype = CF_FLOAT32;
+    uint64_t feature_count, context_count = 0;
+    cf_flow_parts parts = {.dtype = CF_FLOAT32};
     bool done = PyArg_ParseTupleAndKeywords(args, keywords, "OO|OOOO:Flow", names, &layers,
                                             &features, &context, &base, &type, &seed) &&
                 cf_py_count(features, "features", NPY_MAX_INTP, &feature_count) &&
                 (context == NULL ||
                  cf_py_count(context, "context_features", NPY_MAX_INTP, &context_count)) &&
-                (type == NULL || cf_py_dtype(type, &dtype)) &&
-                cf_py_seed(((cf_py_flow *)self)->state, seed, &seed_value) &&
-                cf_py_flow_build((cf_py_flow *)self, layers, base, (size_t)feature_count,
-                                 (size_t)context_count, dtype, seed_value, INT32_MAX);
-    return done ? 0 : -1;
+                (type == NULL || cf_py_dtype(type, &parts.dtype)) &&
+                cf_py_seed(((cf_py_flow *)self)->state, seed, &parts.seed);
+    if (!done)
+        return -1;
+    parts.features = (size_t)feature_count;
+    parts.context = (size_t)context_count;
+    return cf_py_flow_build((cf_py_flow *)self, layers, base, parts) ? 0 : -1;
 }
 
 /* The views refer to the capsule, not to self: what a collector could free is in the attributes of

@@ -205,16 +205,19 @@ static bool build(cf_py_flow *self, PyObject *state) {
                                         "context_features", "dtype", "seed"};
     enum { LAYERS, BASE, FEATURES, CONTEXT, DTYPE, SEED, ENTRIES };
     PyObject *given[ENTRIES];
-    uint64_t features, context, seed;
-    cf_dtype dtype;
+    uint64_t features, context;
+    cf_flow_parts parts = {.most_parameters = given_elements(state)};
     for (size_t i = 0; i < ENTRIES; i++)
         if ((given[i] = entry(state, names[i], NULL)) == NULL)
             return false;
-    return cf_py_count(given[FEATURES], names[FEATURES], NPY_MAX_INTP, &features) &&
-           cf_py_count(given[CONTEXT], names[CONTEXT], NPY_MAX_INTP, &context) &&
-           cf_py_dtype(given[DTYPE], &dtype) && cf_py_seed(self->state, given[SEED], &seed) &&
-           cf_py_flow_build(self, given[LAYERS], given[BASE], (size_t)features, (size_t)context,
-                            dtype, seed, given_elements(state));
+    if (!cf_py_count(given[FEATURES], names[FEATURES], NPY_MAX_INTP, &features) ||
+        !cf_py_count(given[CONTEXT], names[CONTEXT], NPY_MAX_INTP, &context) ||
+        !cf_py_dtype(given[DTYPE], &parts.dtype) ||
+        !cf_py_seed(self->state, given[SEED], &parts.seed))
+        return false;
+    parts.features = (size_t)features;
+    parts.context = (size_t)context;
+    return cf_py_flow_build(self, given[LAYERS], given[BASE], parts);
 }
 
 static bool freeze_all(PyObject *self, PyObject *names) {

@@ -103,33 +103,25 @@ static cf_status allocate_slabs(cf_flow *flow) {
     return CF_OK;
 }
 
-static cf_status build(cf_flow *flow, cf_spec *const *layers, size_t layer_count, cf_spec *base) {
-    CF_TRY(bind_layers(flow, layers, layer_count));
-    CF_TRY(bind_base(flow, base));
+static cf_status build(cf_flow *flow, const cf_flow_parts *parts) {
+    CF_TRY(bind_layers(flow, parts->layers, parts->layer_count));
+    CF_TRY(bind_base(flow, parts->base));
     return allocate_slabs(flow);
 }
 
-cf_status cf_flow_new(cf_flow **out, cf_spec *const *layers, size_t layer_count, cf_spec *base,
-                      size_t features, size_t context, cf_dtype dtype, uint64_t seed) {
-    return cf_flow_new_within(out, layers, layer_count, base, features, context, dtype, seed,
-                              INT32_MAX);
-}
-
-cf_status cf_flow_new_within(cf_flow **out, cf_spec *const *layers, size_t layer_count,
-                             cf_spec *base, size_t features, size_t context, cf_dtype dtype,
-                             uint64_t seed, size_t most_parameters) {
+cf_status cf_flow_new(cf_flow **out, const cf_flow_parts *parts) {
     cf_flow *flow;
     *out = NULL;
-    CF_TRY(check_sizes(features, context));
+    CF_TRY(check_sizes(parts->features, parts->context));
     CF_TRY(cf_alloc(&flow, 1, sizeof *flow));
-    flow->features = features;
-    flow->context = context;
-    flow->dtype = dtype;
+    flow->features = parts->features;
+    flow->context = parts->context;
+    flow->dtype = parts->dtype;
     flow->binding.pile = &flow->pile;
-    flow->binding.seed = seed;
-    flow->binding.parameters.most = most_parameters;
+    flow->binding.seed = parts->seed;
+    flow->binding.parameters.most = parts->most_parameters > 0 ? parts->most_parameters : INT32_MAX;
     flow->binding.buffers.most = INT32_MAX;
-    cf_status status = build(flow, layers, layer_count, base);
+    cf_status status = build(flow, parts);
     if (status != CF_OK)
         cf_flow_free(flow);
     else
@@ -165,8 +157,14 @@ static cf_status copy_numbers(cf_flow *to, const cf_flow *from) {
 
 cf_status cf_flow_copy(cf_flow **out, const cf_flow *flow, cf_dtype dtype) {
     const cf_setting *layers = cf_spec_get(flow->chain.spec, "layers");
-    CF_TRY(cf_flow_new(out, layers->specs, layers->count, flow->base.spec, flow->features,
-                       flow->context, dtype, flow->binding.seed));
+    cf_flow_parts parts = {.layers = layers->specs,
+                           .layer_count = layers->count,
+                           .base = flow->base.spec,
+                           .features = flow->features,
+                           .context = flow->context,
+                           .dtype = dtype,
+                           .seed = flow->binding.seed};
+    CF_TRY(cf_flow_new(out, &parts));
     for (size_t i = 0; i < flow->binding.parameters.count; i++)
         (*out)->binding.parameters.tensors[i].frozen = flow->binding.parameters.tensors[i].frozen;
     cf_status status = copy_numbers(*out, flow);

@@ -13,17 +13,22 @@
 
 typedef struct cf_flow cf_flow;
 
-/* A new flow of `features` features and `context` context features (0: none), with freshly drawn
- * weights of the given seed. `layers` are base to data; base NULL is the standard normal. Specs are
- * retained. */
-cf_status cf_flow_new(cf_flow **out, cf_spec *const *layers, size_t layer_count, cf_spec *base,
-                      size_t features, size_t context, cf_dtype dtype, uint64_t seed);
+/* What a flow is made of. Members that are left out are 0 or NULL. */
+typedef struct {
+    cf_spec *const *layers; /* base to data */
+    size_t layer_count;
+    cf_spec *base; /* NULL: the standard normal */
+    size_t features;
+    size_t context; /* context features; 0: none */
+    cf_dtype dtype;
+    uint64_t seed; /* of the weights, which are freshly drawn, and of random permutations */
+    /* For descriptions that are not trusted: a slab of more elements is CF_INVALID, before there is
+     * room for it. 0: no such limit. */
+    size_t most_parameters;
+} cf_flow_parts;
 
-/* The same, but CF_INVALID, before there is room for them, if the slab would have more elements
- * than `most_parameters`: for descriptions that are not trusted. */
-cf_status cf_flow_new_within(cf_flow **out, cf_spec *const *layers, size_t layer_count,
-                             cf_spec *base, size_t features, size_t context, cf_dtype dtype,
-                             uint64_t seed, size_t most_parameters);
+/* A new flow; it retains the specs. */
+cf_status cf_flow_new(cf_flow **out, const cf_flow_parts *parts);
 void cf_flow_free(cf_flow *flow);
 
 /* The same flow with copies of its parameters and buffers, in the given dtype. CF_BUSY while they
