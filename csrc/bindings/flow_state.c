@@ -149,9 +149,10 @@ static PyObject *state_of(cf_py_flow *self) {
         attributes = PyDict_New();
     /* N gives the references away, and fails where one is NULL. */
     PyObject *result = Py_BuildValue(
-        "{sN sN sn sn ss sK sO sO sN sN}", "layers",
+        "{sN sN sN sn sn ss sK sO sO sN sN}", "layers",
         cf_py_setting_value(state, cf_spec_get(cf_flow_chain(flow)->spec, "layers")), "base",
-        cf_py_spec_wrap(state, cf_flow_base(flow)->spec), "features",
+        cf_py_spec_wrap(state, cf_flow_base(flow)->spec), "embedding",
+        cf_py_spec_wrap(state, cf_flow_embedding(flow)), "features",
         (Py_ssize_t)cf_flow_features(flow), "context_features", (Py_ssize_t)cf_flow_context(flow),
         "dtype", cf_flow_dtype(flow) == CF_FLOAT32 ? "float32" : "float64", "seed",
         (unsigned long long)cf_flow_seed(flow), "parameters", PyTuple_GET_ITEM(numbers, 0),
@@ -201,9 +202,9 @@ static size_t given_elements(PyObject *state) {
 }
 
 static bool build(cf_py_flow *self, PyObject *state) {
-    static const char *const names[] = {"layers",           "base",  "features",
+    static const char *const names[] = {"layers",           "base",  "embedding", "features",
                                         "context_features", "dtype", "seed"};
-    enum { LAYERS, BASE, FEATURES, CONTEXT, DTYPE, SEED, ENTRIES };
+    enum { LAYERS, BASE, EMBEDDING, FEATURES, CONTEXT, DTYPE, SEED, ENTRIES };
     PyObject *given[ENTRIES];
     uint64_t features, context;
     cf_flow_parts parts = {.most_parameters = given_elements(state)};
@@ -217,7 +218,7 @@ static bool build(cf_py_flow *self, PyObject *state) {
         return false;
     parts.features = (size_t)features;
     parts.context = (size_t)context;
-    return cf_py_flow_build(self, given[LAYERS], given[BASE], parts);
+    return cf_py_flow_build(self, given[LAYERS], given[BASE], given[EMBEDDING], parts);
 }
 
 static bool freeze_all(PyObject *self, PyObject *names) {

@@ -17,7 +17,8 @@ typedef struct cf_flow cf_flow;
 typedef struct {
     cf_spec *const *layers; /* base to data */
     size_t layer_count;
-    cf_spec *base; /* NULL: the standard normal */
+    cf_spec *base;      /* NULL: the standard normal */
+    cf_spec *embedding; /* NULL: layers and base see the context as it is */
     size_t features;
     size_t context; /* context features; 0: none */
     cf_dtype dtype;
@@ -36,11 +37,12 @@ void cf_flow_free(cf_flow *flow);
 cf_status cf_flow_copy(cf_flow **out, const cf_flow *flow, cf_dtype dtype);
 
 size_t cf_flow_features(const cf_flow *flow);
-size_t cf_flow_context(const cf_flow *flow);
+size_t cf_flow_context(const cf_flow *flow); /* before any embedding */
 cf_dtype cf_flow_dtype(const cf_flow *flow);
 uint64_t cf_flow_seed(const cf_flow *flow);
 const cf_layer *cf_flow_chain(const cf_flow *flow);
 const cf_base *cf_flow_base(const cf_flow *flow);
+cf_spec *cf_flow_embedding(const cf_flow *flow); /* NULL if there is none */
 
 /* The tables of named tensors, and the memory that they describe. */
 const cf_slab_table *cf_flow_parameter_table(const cf_flow *flow);

@@ -30,6 +30,7 @@ from ._core import (
     Cotangents,
     Coupling,
     Elementwise,
+    Embedding,
     Exp,
     FullNormal,
     Householder,
@@ -123,6 +124,7 @@ __all__ = [
     "Conditioner",
     "MLP",
     "ResidualNet",
+    "Embedding",
     "Scale",
     "Spec",
     # bases

@@ -189,6 +189,9 @@ static void test_bad_specs(void) {
     parts.features = 3;
     parts.base = spec;
     CHECK(cf_flow_new(&flow, &parts) == CF_TYPE && flow == NULL);
+    parts.base = NULL;
+    parts.embedding = spec;
+    CHECK(cf_flow_new(&flow, &parts) == CF_TYPE && flow == NULL);
     cf_spec_free(spec);
 }
 
