@@ -25,6 +25,7 @@ class Instance:
     features: int = 4
     context: int = 0
     base: Callable[[], Any] = cf.Normal
+    embedding: cf.Embedding | None = None
     volume: bool = True
     smooth: bool = True  # no kinks: differences converge everywhere
     step: float = 2e-3  # of differences: shorter where slopes bend at knots that they may straddle
@@ -186,6 +187,24 @@ INSTANCES: dict[str, Instance] = {
             "mixture": lambda: cf.Mixture(3, conditioner=SMALL_NET),
         }.items()
     },
+    "embedding": Instance(coupling(), context=5, embedding=cf.Embedding(3, SMALL_NET)),
+    "embedding-base": Instance(
+        coupling(transform="additive"),
+        context=3,
+        base=lambda: cf.Normal(conditioner=SMALL_NET),
+        embedding=cf.Embedding(4, SMALL_NET),
+        volume=False,
+    ),
+    "embedding-linear": Instance(
+        autoregressive(), features=3, context=6, embedding=cf.Embedding(1, cf.MLP(()))
+    ),
+    "embedding-residual": Instance(
+        coupling(transform="spline"),
+        context=4,
+        base=lambda: cf.Mixture(2, conditioner=SMALL_NET),
+        embedding=cf.Embedding(2, cf.ResidualNet(5, activation="silu")),
+    ),
+    "embedding-default": Instance(coupling(), context=2, embedding=cf.Embedding(2), smooth=False),
     "maf": Instance(autoregressive()),
     "maf-context": Instance(autoregressive(order="reverse"), features=5, context=2),
     "maf-one-feature": Instance(autoregressive(), features=1, volume=False),
@@ -323,6 +342,7 @@ def build(name: str, dtype: str = "float64", seed: int = 1) -> cf.Flow:
         instance.layers(),
         features=instance.features,
         context_features=instance.context,
+        embedding=instance.embedding,
         base=instance.base(),
         dtype="float64",
         seed=seed,

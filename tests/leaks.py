@@ -66,10 +66,13 @@ CALLS = {
         pickle.loads(pickle.dumps(cf.Permutation([1, 0]))),
     ),
     "flow": lambda: cf.Flow([cf.Coupling(hidden=(4,))], 3, base=cf.Normal(learned=True)),
+    "embedding": lambda: cf.Flow([cf.Coupling()], 3, 4, cf.Embedding(2)).embedding,
     "wrong flow": lambda: (
         fails(cf.Flow, [cf.Coupling(), cf.Permutation([0])], 2),
         fails(cf.Flow, [cf.Coupling(), cf.MLP()], 2),
         fails(cf.Flow, [], 2, base=3),
+        fails(cf.Flow, [], 2, embedding=cf.Embedding(2)),
+        fails(cf.Flow, [], 2, 1, 3),
         fails(cf.Flow, [], 2, dtype="int8"),
         fails(flow.__init__, [], 2),
         fails(cf.Flow.__new__(cf.Flow).log_prob, x),

@@ -58,6 +58,7 @@ def contents(flow: Any) -> tuple[Any, ...]:
     return (
         [layer.spec for layer in flow.layers],
         flow.base,
+        flow.embedding,
         (flow.features, flow.context_features, flow.dtype, flow.seed, flow.frozen),
         {name: (a.dtype, a.shape, np.asarray(a).tobytes()) for name, a in arrays.items()},
     )

@@ -26,6 +26,8 @@ SPECS = [
     cf.MLP((5,), output_activation="tanh", output_multiplier=-0.5),
     cf.ResidualNet(hidden=7, blocks=0),
     cf.Scale("softplus", minimum=1e-3, maximum=3.0, reciprocal=True),
+    cf.Embedding(3),
+    cf.Embedding(8, cf.MLP((4,))),
     cf.Normal(),
     cf.Normal([0.0, 1.0], [1.0, np.pi], learned=True),
 ]
@@ -83,7 +85,7 @@ def test_specs_cannot_be_changed(spec):
 def test_roles_are_classes():
     for spec in SPECS:
         roles = {"layer": cf.Layer, "conditioner": cf.Conditioner, "base": cf.Base}
-        assert isinstance(spec, roles.get(spec.role, cf.Scale))
+        assert isinstance(spec, roles.get(spec.role, (cf.Scale, cf.Embedding)))
         assert isinstance(spec, cf.Spec)
         assert spec.type == type(spec).__name__
         assert type(spec).__module__ == "cflows"

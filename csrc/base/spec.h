@@ -52,7 +52,7 @@ enum { CF_OPTIONAL = 1 << 16 };
 
 typedef struct cf_spec_type {
     const char *name; /* as in Python: "Coupling" */
-    const char *role; /* "layer", "transform", "scale", "conditioner", "base" */
+    const char *role; /* "layer", "transform", "scale", "conditioner", "embedding", "base" */
     const char *doc;
     const cf_option *options;
     size_t option_count;

@@ -59,33 +59,43 @@ bool cf_py_flow_adopt(cf_py_flow *self, cf_flow *flow) {
     return done;
 }
 
-/* The arguments `layers` and `base` are read as options of specs are. */
+/* The arguments that are specs are read as options of specs are. */
 static const cf_option layers_option = {
     .name = "layers", .kinds = CF_OPTION_SPECS, .spec_role = "layer"};
 static const cf_option base_option = {
     .name = "base", .kinds = CF_OPTION_SPEC | CF_OPTIONAL, .spec_role = "base"};
+static const cf_option embedding_option = {
+    .name = "embedding", .kinds = CF_OPTION_SPEC | CF_OPTIONAL, .spec_role = "embedding"};
 
-bool cf_py_flow_build(cf_py_flow *self, PyObject *layers, PyObject *base, size_t features,
-                      size_t context, cf_dtype dtype, uint64_t seed, size_t most_parameters) {
-    cf_py_setting layer_list = {0}, base_spec = {0};
+/* The spec of an option of one; NULL for none. */
+static cf_spec *one_spec(const cf_py_setting *given) {
+    return given->setting.kind == CF_NONE ? NULL : given->setting.specs[0];
+}
+
+bool cf_py_flow_build(cf_py_flow *self, PyObject *layers, PyObject *base, PyObject *embedding,
+                      cf_flow_parts parts) {
+    const cf_module_state *state = self->state;
+    cf_py_setting layer_list = {0}, base_spec = {0}, embedding_spec = {0};
     cf_flow *flow = NULL;
     if (self->flow != NULL) {
         PyErr_SetString(PyExc_RuntimeError, "the flow is initialised already");
         return false;
     }
-    bool read = cf_py_setting_from(self->state, "Flow", &layers_option, layers, &layer_list) &&
-                cf_py_setting_from(self->state, "Flow", &base_option, base, &base_spec);
+    bool read = cf_py_setting_from(state, "Flow", &layers_option, layers, &layer_list) &&
+                cf_py_setting_from(state, "Flow", &base_option, base, &base_spec) &&
+                cf_py_setting_from(state, "Flow", &embedding_option, embedding, &embedding_spec);
     if (read) {
-        const cf_setting *given = &base_spec.setting;
-        cf_status status =
-            cf_flow_new_within(&flow, layer_list.setting.specs, layer_list.setting.count,
-                               given->kind == CF_NONE ? NULL : given->specs[0], features, context,
-                               dtype, seed, most_parameters);
+        parts.layers = layer_list.setting.specs;
+        parts.layer_count = layer_list.setting.count;
+        parts.base = one_spec(&base_spec);
+        parts.embedding = one_spec(&embedding_spec);
+        cf_status status = cf_flow_new(&flow, &parts);
         if (status != CF_OK)
-            cf_py_fail(self->state, status);
+            cf_py_fail(state, status);
     }
     cf_py_setting_release(&layer_list);
     cf_py_setting_release(&base_spec);
+    cf_py_setting_release(&embedding_spec);
     return flow != NULL && cf_py_flow_adopt(self, flow);
 }
 
@@ -100,21 +110,24 @@ static PyObject *flow_new(PyTypeObject *type, PyObject *args, PyObject *keywords
 }
 
 static int flow_init(PyObject *self, PyObject *args, PyObject *keywords) {
-    static char *names[] = {"layers", "features", "context_features", "base", "dtype",
+    static char *names[] = {"layers", "features", "context_features", "embedding", "base", "dtype",
                             "seed",   NULL};
-    PyObject *layers, *features, *context = NULL, *base = Py_None, *type = NULL, *seed = NULL;
-    uint64_t feature_count, context_count = 0, seed_value;
-    cf_dtype dtype = CF_FLOAT32;
-    bool done = PyArg_ParseTupleAndKeywords(args, keywords, "OO|OOOO:Flow", names, &layers,
-                                            &features, &context, &base, &type, &seed) &&
+    PyObject *layers, *features, *context = NULL, *embedding = Py_None, *base = Py_None;
+    PyObject *type = NULL, *seed = NULL;
+    uint64_t feature_count, context_count = 0;
+    cf_flow_parts parts = {.dtype = CF_FLOAT32};
+    bool done = PyArg_ParseTupleAndKeywords(args, keywords, "OO|OOOOO:Flow", names, &layers,
+                                            &features, &context, &embedding, &base, &type, &seed) &&
                 cf_py_count(features, "features", NPY_MAX_INTP, &feature_count) &&
                 (context == NULL ||
                  cf_py_count(context, "context_features", NPY_MAX_INTP, &context_count)) &&
-                (type == NULL || cf_py_dtype(type, &dtype)) &&
-                cf_py_seed(((cf_py_flow *)self)->state, seed, &seed_value) &&
-                cf_py_flow_build((cf_py_flow *)self, layers, base, (size_t)feature_count,
-                                 (size_t)context_count, dtype, seed_value, INT32_MAX);
-    return done ? 0 : -1;
+                (type == NULL || cf_py_dtype(type, &parts.dtype)) &&
+                cf_py_seed(((cf_py_flow *)self)->state, seed, &parts.seed);
+    if (!done)
+        return -1;
+    parts.features = (size_t)feature_count;
+    parts.context = (size_t)context_count;
+    return cf_py_flow_build((cf_py_flow *)self, layers, base, embedding, parts) ? 0 : -1;
 }
 
 /* The views refer to the capsule, not to self: what a collector could free is in the attributes of
@@ -168,6 +181,13 @@ static PyObject *get_base(PyObject *self, void *closure) {
                         : cf_py_spec_wrap(((cf_py_flow *)self)->state, cf_flow_base(flow)->spec);
 }
 
+static PyObject *get_embedding(PyObject *self, void *closure) {
+    (void)closure;
+    const cf_flow *flow = cf_py_flow_of(self);
+    return flow == NULL ? NULL
+                        : cf_py_spec_wrap(((cf_py_flow *)self)->state, cf_flow_embedding(flow));
+}
+
 static PyObject *get_features(PyObject *self, void *closure) {
     (void)closure;
     const cf_flow *flow = cf_py_flow_of(self);
@@ -212,8 +232,10 @@ static PyGetSetDef getset[] = {
     {"frozen", cf_py_flow_frozen, NULL, "The names of the frozen parameters, a tuple.", NULL},
     {"layers", get_layers, NULL, "The bound layers, base to data, a tuple.", NULL},
     {"base", get_base, NULL, "The base distribution.", NULL},
+    {"embedding", get_embedding, NULL, "The `Embedding` of the context, or None.", NULL},
     {"features", get_features, NULL, "The number of features.", NULL},
-    {"context_features", get_context_features, NULL, "The number of context features.", NULL},
+    {"context_features", get_context_features, NULL,
+     "The number of context features, before any embedding.", NULL},
     {"dtype", get_dtype, NULL, "The dtype of parameters and results.", NULL},
     {"seed", get_seed, NULL, "The seed of the starting weights and random permutations.", NULL},
     {"n_parameters", get_n_parameters, NULL, "The number of parameters, frozen ones too.", NULL},

@@ -25,9 +25,9 @@ bool cf_py_flow_adopt(cf_py_flow *self, cf_flow *flow);
 /* Forgets the flow, as if it had never been built. */
 void cf_py_flow_drop(cf_py_flow *self);
 
-/* Builds a flow of Python specs and adopts it. `base` may be None. ValueError if the slab would
- * have more than `most_parameters` elements. */
-bool cf_py_flow_build(cf_py_flow *self, PyObject *layers, PyObject *base, size_t features,
-                      size_t context, cf_dtype dtype, uint64_t seed, size_t most_parameters);
+/* Builds a flow of Python specs, `base` and `embedding` may be None, and of `parts` for the rest,
+ * and adopts it. */
+bool cf_py_flow_build(cf_py_flow *self, PyObject *layers, PyObject *base, PyObject *embedding,
+                      cf_flow_parts parts);
 
 #endif

@@ -149,9 +149,10 @@ static PyObject *state_of(cf_py_flow *self) {
         attributes = PyDict_New();
     /* N gives the references away, and fails where one is NULL. */
     PyObject *result = Py_BuildValue(
-        "{sN sN sn sn ss sK sO sO sN sN}", "layers",
+        "{sN sN sN sn sn ss sK sO sO sN sN}", "layers",
         cf_py_setting_value(state, cf_spec_get(cf_flow_chain(flow)->spec, "layers")), "base",
-        cf_py_spec_wrap(state, cf_flow_base(flow)->spec), "features",
+        cf_py_spec_wrap(state, cf_flow_base(flow)->spec), "embedding",
+        cf_py_spec_wrap(state, cf_flow_embedding(flow)), "features",
         (Py_ssize_t)cf_flow_features(flow), "context_features", (Py_ssize_t)cf_flow_context(flow),
         "dtype", cf_flow_dtype(flow) == CF_FLOAT32 ? "float32" : "float64", "seed",
         (unsigned long long)cf_flow_seed(flow), "parameters", PyTuple_GET_ITEM(numbers, 0),
@@ -201,20 +202,23 @@ static size_t given_elements(PyObject *state) {
 }
 
 static bool build(cf_py_flow *self, PyObject *state) {
-    static const char *const names[] = {"layers",           "base",  "features",
+    static const char *const names[] = {"layers",           "base",  "embedding", "features",
                                         "context_features", "dtype", "seed"};
-    enum { LAYERS, BASE, FEATURES, CONTEXT, DTYPE, SEED, ENTRIES };
+    enum { LAYERS, BASE, EMBEDDING, FEATURES, CONTEXT, DTYPE, SEED, ENTRIES };
     PyObject *given[ENTRIES];
-    uint64_t features, context, seed;
-    cf_dtype dtype;
+    uint64_t features, context;
+    cf_flow_parts parts = {.most_parameters = given_elements(state)};
     for (size_t i = 0; i < ENTRIES; i++)
         if ((given[i] = entry(state, names[i], NULL)) == NULL)
             return false;
-    return cf_py_count(given[FEATURES], names[FEATURES], NPY_MAX_INTP, &features) &&
-           cf_py_count(given[CONTEXT], names[CONTEXT], NPY_MAX_INTP, &context) &&
-           cf_py_dtype(given[DTYPE], &dtype) && cf_py_seed(self->state, given[SEED], &seed) &&
-           cf_py_flow_build(self, given[LAYERS], given[BASE], (size_t)features, (size_t)context,
-                            dtype, seed, given_elements(state));
+    if (!cf_py_count(given[FEATURES], names[FEATURES], NPY_MAX_INTP, &features) ||
+        !cf_py_count(given[CONTEXT], names[CONTEXT], NPY_MAX_INTP, &context) ||
+        !cf_py_dtype(given[DTYPE], &parts.dtype) ||
+        !cf_py_seed(self->state, given[SEED], &parts.seed))
+        return false;
+    parts.features = (size_t)features;
+    parts.context = (size_t)context;
+    return cf_py_flow_build(self, given[LAYERS], given[BASE], given[EMBEDDING], parts);
 }
 
 static bool freeze_all(PyObject *self, PyObject *names) {

@@ -44,6 +44,8 @@ static PyObject *new_object(PyTypeObject *class, cf_spec *spec) {
 }
 
 PyObject *cf_py_spec_wrap(const cf_module_state *state, cf_spec *spec) {
+    if (spec == NULL)
+        return Py_NewRef(Py_None);
     return new_object(class_of(state, cf_spec_type_of(spec)), cf_spec_retain(spec));
 }
 
@@ -198,8 +200,8 @@ static PyObject *spec_reduce(PyObject *self, PyObject *unused) {
 
 static PyGetSetDef spec_getset[] = {
     {"type", get_type, NULL, "The name of the class, as model files spell it.", NULL},
-    {"role", get_role, NULL, "What it is: 'layer', 'transform', 'scale', 'conditioner' or 'base'.",
-     NULL},
+    {"role", get_role, NULL,
+     "What it is: 'layer', 'transform', 'scale', 'conditioner', 'embedding' or 'base'.", NULL},
     {"options", get_options, NULL, "All options and their values, a new dict.", NULL},
     {0},
 };

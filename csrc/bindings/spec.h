@@ -11,7 +11,7 @@ bool cf_py_add_specs(PyObject *module);
 /* The spec that `object` holds, borrowed; NULL, without an exception, if it is none. */
 cf_spec *cf_py_spec_get(const cf_module_state *state, PyObject *object);
 
-/* A Python object that holds `spec`. */
+/* A Python object that holds `spec`; None for NULL. */
 PyObject *cf_py_spec_wrap(const cf_module_state *state, cf_spec *spec);
 
 /* Whether two specs are of one type and have the same values. */

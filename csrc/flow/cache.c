@@ -40,10 +40,10 @@ static cf_cached *find(const cf_cache *cache, const cf_objective *objective) {
     return NULL;
 }
 
-static cf_status build(const cf_objective *objective, const cf_layer *chain, const cf_base *base,
+static cf_status build(const cf_objective *objective, const cf_flow_body *body,
                        const cf_slab_table *parameters, cf_cached **out) {
     CF_TRY(cf_alloc(out, 1, sizeof **out));
-    cf_status status = cf_objective_program(&(*out)->program, objective, chain, base, parameters);
+    cf_status status = cf_objective_program(&(*out)->program, objective, body, parameters);
     (*out)->objective = *objective;
     (*out)->holders = 1;
     if (status != CF_OK)
@@ -73,11 +73,11 @@ static void add(cf_cache *cache, cf_cached *entry) {
     cf_unlock();
 }
 
-cf_status cf_cache_take(cf_cache *cache, const cf_objective *objective, const cf_layer *chain,
-                        const cf_base *base, const cf_slab_table *parameters, cf_cached **out) {
+cf_status cf_cache_take(cf_cache *cache, const cf_objective *objective, const cf_flow_body *body,
+                        const cf_slab_table *parameters, cf_cached **out) {
     while ((*out = hold(cache, objective)) == NULL) {
         cf_cached *built;
-        CF_TRY(build(objective, chain, base, parameters, &built));
+        CF_TRY(build(objective, body, parameters, &built));
         add(cache, built);
     }
     return CF_OK;

@@ -15,8 +15,8 @@ typedef struct {
 void cf_cache_free(cf_cache *cache);
 
 /* What cf_cache_take gave must be given back. */
-cf_status cf_cache_take(cf_cache *cache, const cf_objective *objective, const cf_layer *chain,
-                        const cf_base *base, const cf_slab_table *parameters, cf_cached **out);
+cf_status cf_cache_take(cf_cache *cache, const cf_objective *objective, const cf_flow_body *body,
+                        const cf_slab_table *parameters, cf_cached **out);
 void cf_cache_give(cf_cached *entry);
 
 const cf_program *cf_cached_program(const cf_cached *entry);

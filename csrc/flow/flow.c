@@ -11,9 +11,8 @@
 struct cf_flow {
     cf_pile pile;
     cf_binding binding;
-    cf_layer chain;
-    cf_base base;
-    size_t features, context;
+    cf_flow_body body;
+    size_t features;
     cf_dtype dtype;
     void *parameters, *gradients;
     double *buffers;
@@ -36,6 +35,22 @@ static cf_status check_sizes(size_t features, size_t context) {
     return CF_OK;
 }
 
+static cf_status check_role(const cf_spec *spec, const char *role, const char *wanted) {
+    const cf_spec_type *type = cf_spec_type_of(spec);
+    if (strcmp(type->role, role) != 0)
+        return cf_fail(CF_TYPE, "%s must be %s, got %s, which is a %s", role, wanted, type->name,
+                       type->role);
+    return CF_OK;
+}
+
+static cf_status bind_embedding(cf_flow *flow, cf_spec *spec, size_t context) {
+    if (spec != NULL) {
+        CF_TRY(cf_binding_keep(&flow->binding, cf_spec_retain(spec)));
+        CF_TRY(check_role(spec, "embedding", "an Embedding"));
+    }
+    return cf_embedding_bind(&flow->body.embedding, spec, &flow->binding, context);
+}
+
 /* A new spec of `type`, kept by the flow; *out is finished unless a further option is to be set. */
 static cf_status new_kept_spec(cf_flow *flow, const cf_spec_type *type, cf_spec **out) {
     CF_TRY(cf_spec_new(out, type));
@@ -46,7 +61,8 @@ static cf_status bind_layers(cf_flow *flow, cf_spec *const *layers, size_t count
     cf_spec *chain;
     CF_TRY(new_kept_spec(flow, &cf_chain_type, &chain));
     CF_TRY(cf_spec_set_specs(chain, "layers", layers, count));
-    return cf_layer_bind(&flow->chain, chain, &flow->binding, flow->features, flow->context);
+    return cf_layer_bind(&flow->body.chain, chain, &flow->binding, flow->features,
+                         flow->body.embedding.features);
 }
 
 static cf_status bind_base(cf_flow *flow, cf_spec *spec) {
@@ -55,12 +71,10 @@ static cf_status bind_base(cf_flow *flow, cf_spec *spec) {
         CF_TRY(new_kept_spec(flow, &cf_normal_type, &spec));
     else
         CF_TRY(cf_binding_keep(&flow->binding, cf_spec_retain(spec)));
-    if (strcmp(cf_spec_type_of(spec)->role, "base") != 0)
-        return cf_fail(CF_TYPE, "base must be a base distribution, got %s, which is a %s",
-                       cf_spec_type_of(spec)->name, cf_spec_type_of(spec)->role);
+    CF_TRY(check_role(spec, "base", "a base distribution"));
     CF_TRY(cf_binding_enter(&flow->binding, "base", -1, &mark));
-    cf_status status =
-        cf_base_bind(&flow->base, spec, &flow->binding, flow->features, flow->context);
+    cf_status status = cf_base_bind(&flow->body.base, spec, &flow->binding, flow->features,
+                                    flow->body.embedding.features);
     cf_binding_leave(&flow->binding, mark);
     return status;
 }
@@ -103,33 +117,25 @@ static cf_status allocate_slabs(cf_flow *flow) {
     return CF_OK;
 }
 
-static cf_status build(cf_flow *flow, cf_spec *const *layers, size_t layer_count, cf_spec *base) {
-    CF_TRY(bind_layers(flow, layers, layer_count));
-    CF_TRY(bind_base(flow, base));
+static cf_status build(cf_flow *flow, const cf_flow_parts *parts) {
+    CF_TRY(bind_embedding(flow, parts->embedding, parts->context));
+    CF_TRY(bind_layers(flow, parts->layers, parts->layer_count));
+    CF_TRY(bind_base(flow, parts->base));
     return allocate_slabs(flow);
 }
 
-cf_status cf_flow_new(cf_flow **out, cf_spec *const *layers, size_t layer_count, cf_spec *base,
-                      size_t features, size_t context, cf_dtype dtype, uint64_t seed) {
-    return cf_flow_new_within(out, layers, layer_count, base, features, context, dtype, seed,
-                              INT32_MAX);
-}
-
-cf_status cf_flow_new_within(cf_flow **out, cf_spec *const *layers, size_t layer_count,
-                             cf_spec *base, size_t features, size_t context, cf_dtype dtype,
-                             uint64_t seed, size_t most_parameters) {
+cf_status cf_flow_new(cf_flow **out, const cf_flow_parts *parts) {
     cf_flow *flow;
     *out = NULL;
-    CF_TRY(check_sizes(features, context));
+    CF_TRY(check_sizes(parts->features, parts->context));
     CF_TRY(cf_alloc(&flow, 1, sizeof *flow));
-    flow->features = features;
-    flow->context = context;
-    flow->dtype = dtype;
+    flow->features = parts->features;
+    flow->dtype = parts->dtype;
     flow->binding.pile = &flow->pile;
-    flow->binding.seed = seed;
-    flow->binding.parameters.most = most_parameters;
+    flow->binding.seed = parts->seed;
+    flow->binding.parameters.most = parts->most_parameters > 0 ? parts->most_parameters : INT32_MAX;
     flow->binding.buffers.most = INT32_MAX;
-    cf_status status = build(flow, layers, layer_count, base);
+    cf_status status = build(flow, parts);
     if (status != CF_OK)
         cf_flow_free(flow);
     else
@@ -164,9 +170,16 @@ static cf_status copy_numbers(cf_flow *to, const cf_flow *from) {
 }
 
 cf_status cf_flow_copy(cf_flow **out, const cf_flow *flow, cf_dtype dtype) {
-    const cf_setting *layers = cf_spec_get(flow->chain.spec, "layers");
-    CF_TRY(cf_flow_new(out, layers->specs, layers->count, flow->base.spec, flow->features,
-                       flow->context, dtype, flow->binding.seed));
+    const cf_setting *layers = cf_spec_get(flow->body.chain.spec, "layers");
+    cf_flow_parts parts = {.layers = layers->specs,
+                           .layer_count = layers->count,
+                           .base = flow->body.base.spec,
+                           .embedding = flow->body.embedding.spec,
+                           .features = flow->features,
+                           .context = flow->body.embedding.context,
+                           .dtype = dtype,
+                           .seed = flow->binding.seed};
+    CF_TRY(cf_flow_new(out, &parts));
     for (size_t i = 0; i < flow->binding.parameters.count; i++)
         (*out)->binding.parameters.tensors[i].frozen = flow->binding.parameters.tensors[i].frozen;
     cf_status status = copy_numbers(*out, flow);
@@ -195,7 +208,7 @@ size_t cf_flow_features(const cf_flow *flow) {
 }
 
 size_t cf_flow_context(const cf_flow *flow) {
-    return flow->context;
+    return flow->body.embedding.context;
 }
 
 cf_dtype cf_flow_dtype(const cf_flow *flow) {
@@ -207,11 +220,15 @@ uint64_t cf_flow_seed(const cf_flow *flow) {
 }
 
 const cf_layer *cf_flow_chain(const cf_flow *flow) {
-    return &flow->chain;
+    return &flow->body.chain;
 }
 
 const cf_base *cf_flow_base(const cf_flow *flow) {
-    return &flow->base;
+    return &flow->body.base;
+}
+
+cf_spec *cf_flow_embedding(const cf_flow *flow) {
+    return flow->body.embedding.spec;
 }
 
 const cf_slab_table *cf_flow_parameter_table(const cf_flow *flow) {
@@ -346,8 +363,7 @@ static cf_status run(cf_flow *flow, const cf_flow_call *call, const cf_objective
     args.output[CF_OUT_LOG_DET] = call->log_det;
     args.output[CF_OUT_DX] = call->dx;
     args.output[CF_OUT_DCONTEXT] = call->dcontext;
-    CF_TRY(cf_cache_take(&flow->cache, objective, &flow->chain, &flow->base,
-                         &flow->binding.parameters, &entry));
+    CF_TRY(cf_cache_take(&flow->cache, objective, &flow->body, &flow->binding.parameters, &entry));
     cf_status status = cf_run(cf_cached_program(entry), &args);
     cf_cache_give(entry);
     return status;

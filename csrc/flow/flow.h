@@ -13,17 +13,23 @@
 
 typedef struct cf_flow cf_flow;
 
-/* A new flow of `features` features and `context` context features (0: none), with freshly drawn
- * weights of the given seed. `layers` are base to data; base NULL is the standard normal. Specs are
- * retained. */
-cf_status cf_flow_new(cf_flow **out, cf_spec *const *layers, size_t layer_count, cf_spec *base,
-                      size_t features, size_t context, cf_dtype dtype, uint64_t seed);
+/* What a flow is made of. Members that are left out are 0 or NULL. */
+typedef struct {
+    cf_spec *const *layers; /* base to data */
+    size_t layer_count;
+    cf_spec *base;      /* NULL: the standard normal */
+    cf_spec *embedding; /* NULL: layers and base see the context as it is */
+    size_t features;
+    size_t context; /* context features; 0: none */
+    cf_dtype dtype;
+    uint64_t seed; /* of the weights, which are freshly drawn, and of random permutations */
+    /* For descriptions that are not trusted: a slab of more elements is CF_INVALID, before there is
+     * room for it. 0: no such limit. */
+    size_t most_parameters;
+} cf_flow_parts;
 
-/* The same, but CF_INVALID, before there is room for them, if the slab would have more elements
- * than `most_parameters`: for descriptions that are not trusted. */
-cf_status cf_flow_new_within(cf_flow **out, cf_spec *const *layers, size_t layer_count,
-                             cf_spec *base, size_t features, size_t context, cf_dtype dtype,
-                             uint64_t seed, size_t most_parameters);
+/* A new flow; it retains the specs. */
+cf_status cf_flow_new(cf_flow **out, const cf_flow_parts *parts);
 void cf_flow_free(cf_flow *flow);
 
 /* The same flow with copies of its parameters and buffers, in the given dtype. CF_BUSY while they
@@ -31,11 +37,12 @@ void cf_flow_free(cf_flow *flow);
 cf_status cf_flow_copy(cf_flow **out, const cf_flow *flow, cf_dtype dtype);
 
 size_t cf_flow_features(const cf_flow *flow);
-size_t cf_flow_context(const cf_flow *flow);
+size_t cf_flow_context(const cf_flow *flow); /* before any embedding */
 cf_dtype cf_flow_dtype(const cf_flow *flow);
 uint64_t cf_flow_seed(const cf_flow *flow);
 const cf_layer *cf_flow_chain(const cf_flow *flow);
 const cf_base *cf_flow_base(const cf_flow *flow);
+cf_spec *cf_flow_embedding(const cf_flow *flow); /* NULL if there is none */
 
 /* The tables of named tensors, and the memory that they describe. */
 const cf_slab_table *cf_flow_parameter_table(const cf_flow *flow);

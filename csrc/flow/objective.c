@@ -7,37 +7,42 @@
 typedef struct {
     cf_builder *b;
     const cf_objective *objective;
-    const cf_layer *chain;
-    const cf_base *base;
+    const cf_flow_body *body;
     const cf_slab_table *parameters;
-    cf_value input, context;
+    cf_value input, context; /* of the caller */
+    cf_value seen;           /* of the context, by layers and base */
     cf_value value, log_det; /* results; of log_prob and sample, log_det is the log-density */
 } composer;
 
 static cf_value take_input(composer *c) {
     cf_builder *b = c->b;
-    size_t features = c->chain->features;
+    const cf_base *base = &c->body->base;
+    size_t features = base->features;
     if (c->objective->map == CF_MAP_SAMPLE)
-        return cf_base_methods_of(c->base)->sample(c->base, b, CF_STREAM_PROGRAM, c->context);
+        return cf_base_methods_of(base)->sample(base, b, CF_STREAM_PROGRAM, c->seen);
     if (c->objective->jitter)
         return cf_jittered_input(b, CF_IN_X, cf_random_uniform_rows(b, features, CF_STREAM_JITTER));
     return cf_input(b, CF_IN_X, features, CF_PAD_REPEAT);
 }
 
 static void emit_map(composer *c) {
-    const cf_base_methods *base = cf_base_methods_of(c->base);
+    const cf_embedding *embedding = &c->body->embedding;
+    const cf_layer *chain = &c->body->chain;
+    const cf_base *base = &c->body->base;
+    const cf_base_methods *methods = cf_base_methods_of(base);
     cf_map map = c->objective->map;
-    if (c->chain->context > 0)
-        c->context = cf_input(c->b, CF_IN_CONTEXT, c->chain->context, CF_PAD_REPEAT);
+    if (embedding->context > 0)
+        c->context = cf_input(c->b, CF_IN_CONTEXT, embedding->context, CF_PAD_REPEAT);
+    c->seen = cf_embedding_emit(embedding, c->b, c->context);
     c->input = take_input(c);
     c->value = map == CF_MAP_FORWARD || map == CF_MAP_SAMPLE
-                   ? cf_layer_forward(c->chain, c->b, c->input, c->context, &c->log_det)
-                   : cf_layer_inverse(c->chain, c->b, c->input, c->context, &c->log_det);
+                   ? cf_layer_forward(chain, c->b, c->input, c->seen, &c->log_det)
+                   : cf_layer_inverse(chain, c->b, c->input, c->seen, &c->log_det);
     if (map == CF_MAP_LOG_PROB)
         c->log_det =
-            cf_add_optional(c->b, base->log_prob(c->base, c->b, c->value, c->context), c->log_det);
+            cf_add_optional(c->b, methods->log_prob(base, c->b, c->value, c->seen), c->log_det);
     if (map == CF_MAP_SAMPLE) {
-        cf_value density = base->log_prob(c->base, c->b, c->input, c->context);
+        cf_value density = methods->log_prob(base, c->b, c->input, c->seen);
         c->log_det = cf_is_none(c->log_det) ? density : cf_subtract(c->b, density, c->log_det);
     }
 }
@@ -102,8 +107,9 @@ static void output_gradients(composer *c, const cf_value *gradient, const size_t
 static cf_status emit_cotangents(composer *c) {
     const cf_objective *o = c->objective;
     cf_builder *b = c->b;
+    size_t features = c->body->base.features;
     cf_value outputs[2] = {c->value, c->log_det}, cotangents[2];
-    cotangents[0] = take_cotangent(c, o->dvalue, CF_IN_DVALUE, c->chain->features);
+    cotangents[0] = take_cotangent(c, o->dvalue, CF_IN_DVALUE, features);
     cotangents[1] = o->score ? cf_constant(b, CF_ROW, 1, 1.0)
                              : take_cotangent(c, o->dlog_det, CF_IN_DLOG_DET, 1);
     size_t room = count_trainable(c) > 0 ? cf_builder_nodes(b) : 0;
@@ -122,9 +128,9 @@ static cf_status emit_cotangents(composer *c) {
     cf_gradient(b, 2, outputs, cotangents, inputs + count, wrt, gradient);
     output_gradients(c, gradient + inputs, tensor, count);
     if (o->dx || o->score)
-        cf_output(b, CF_OUT_DX, as_row(b, gradient[0], c->chain->features));
+        cf_output(b, CF_OUT_DX, as_row(b, gradient[0], features));
     if (o->dcontext)
-        cf_output(b, CF_OUT_DCONTEXT, as_row(b, gradient[1], c->chain->context));
+        cf_output(b, CF_OUT_DCONTEXT, as_row(b, gradient[1], c->body->embedding.context));
     cf_free(wrt);
     return cf_builder_status(b);
 }
@@ -145,9 +151,8 @@ static cf_status compose(composer *c, cf_program **out) {
 }
 
 cf_status cf_objective_program(cf_program **out, const cf_objective *objective,
-                               const cf_layer *chain, const cf_base *base,
-                               const cf_slab_table *parameters) {
-    composer c = {.objective = objective, .chain = chain, .base = base, .parameters = parameters};
+                               const cf_flow_body *body, const cf_slab_table *parameters) {
+    composer c = {.objective = objective, .body = body, .parameters = parameters};
     CF_TRY(cf_builder_new(&c.b, objective->mode));
     cf_status status = compose(&c, out);
     cf_builder_free(c.b);

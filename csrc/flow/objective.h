@@ -5,6 +5,7 @@
 #include "dist/base.h"
 #include "engine/plan.h"
 #include "layers/layer.h"
+#include "nn/embedding.h"
 
 /* Slots of the caller's arrays. */
 enum { CF_IN_X, CF_IN_CONTEXT, CF_IN_DVALUE, CF_IN_DLOG_DET };
@@ -23,8 +24,14 @@ typedef struct {
     bool jitter;
 } cf_objective;
 
+/* The bound parts of a flow. */
+typedef struct {
+    cf_embedding embedding;
+    cf_layer chain;
+    cf_base base;
+} cf_flow_body;
+
 cf_status cf_objective_program(cf_program **out, const cf_objective *objective,
-                               const cf_layer *chain, const cf_base *base,
-                               const cf_slab_table *parameters);
+                               const cf_flow_body *body, const cf_slab_table *parameters);
 
 #endif

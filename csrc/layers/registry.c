@@ -6,7 +6,7 @@
 #include "layers/layer.h"
 #include "layers/scale.h"
 #include "layers/transform.h"
-#include "nn/conditioner.h"
+#include "nn/embedding.h"
 
 const cf_spec_type *const cf_spec_types[] = {
     /* layers */
@@ -40,9 +40,10 @@ const cf_spec_type *const cf_spec_types[] = {
     &cf_mixed_transform_type,
     &cf_turned_transform_type,
     &cf_scale_type,
-    /* conditioners */
+    /* conditioners, and what embeds the context */
     &cf_mlp_type,
     &cf_residual_net_type,
+    &cf_embedding_type,
     /* bases */
     &cf_normal_type,
     &cf_full_normal_type,

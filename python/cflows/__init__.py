@@ -30,6 +30,7 @@ from ._core import (
     Cotangents,
     Coupling,
     Elementwise,
+    Embedding,
     Exp,
     FullNormal,
     Householder,
@@ -125,6 +126,7 @@ __all__ = [
     "Conditioner",
     "MLP",
     "ResidualNet",
+    "Embedding",
     "Scale",
     "Spec",
     # bases

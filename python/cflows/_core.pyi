@@ -419,6 +419,14 @@ class ResidualNet(Conditioner):
     def dropout(self) -> float: ...
 
 @final
+class Embedding(Spec):
+    def __new__(cls, features: int, network: Conditioner | None = None) -> Self: ...
+    @property
+    def features(self) -> int: ...
+    @property
+    def network(self) -> Conditioner | None: ...
+
+@final
 class Normal(Base):
     def __new__(
         cls,
@@ -568,6 +576,7 @@ class Flow:
         layers: Sequence[Layer],
         features: int,
         context_features: int = 0,
+        embedding: Embedding | None = None,
         base: Base | None = None,
         dtype: DTypeLike = "float32",
         seed: int | None = None,
@@ -631,6 +640,8 @@ class Flow:
     def layers(self) -> tuple[BoundLayer, ...]: ...
     @property
     def base(self) -> Base: ...
+    @property
+    def embedding(self) -> Embedding | None: ...
     @property
     def features(self) -> int: ...
     @property

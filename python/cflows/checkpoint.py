@@ -125,6 +125,7 @@ def architecture(flow: Flow) -> Terms:
         "context_features": flow.context_features,
         "dtype": str(flow.dtype),
         "base": repr(flow.base),
+        "embedding": None if flow.embedding is None else repr(flow.embedding),
         **layers,
         "frozen": list(flow.frozen),
     }

@@ -23,6 +23,9 @@ class Flow(_core.Flow):
         The number of columns of the data.
     context_features : int, default 0
         The number of columns of what the flow is conditioned on; 0 is none.
+    embedding : Embedding, optional
+        A network between the context and the layers and base, learned with them; they are bound
+        to its features. None: they see the context as it is.
     base : Base, optional
         The distribution of ``u``; None is the standard normal.
     dtype : {'float32', 'float64'}, default 'float32'
@@ -34,9 +37,10 @@ class Flow(_core.Flow):
     Raises
     ------
     ValueError
-        If a size is out of range, or a layer does not fit the number of features.
+        If a size is out of range, a layer does not fit the number of features, or there is an
+        embedding and no context.
     TypeError
-        If a layer is no layer, or the base no base distribution.
+        If a layer is no layer, the base no base distribution, or the embedding none.
 
     See Also
     --------

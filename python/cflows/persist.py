@@ -7,7 +7,8 @@ A model is a safetensors file. Its tensors are the parameters under their own na
 ``format``          ``"cflows"``
 ``format_version``  `FORMAT_VERSION`
 ``version``         of the library that wrote it
-``architecture``    JSON: sizes, dtype, seed, base and layers by type and options, frozen names
+``architecture``    JSON: sizes, dtype, seed, base, layers and, if there is one, embedding by type
+                    and options, frozen names
 ``checksum``        SHA-256 of all tensors and of the other metadata
 ==================  ============================================================================
 """
@@ -82,6 +83,8 @@ def save(flow: Flow, path: str | os.PathLike[str]) -> None:
         "layers": _described(tuple(layer.spec for layer in flow.layers), "layers", tensors),
         "frozen": list(flow.frozen),
     }
+    if flow.embedding is not None:
+        architecture["embedding"] = _described(flow.embedding, "embedding", tensors)
     text = json.dumps(architecture, separators=(",", ":"), allow_nan=False)
     parse(text)  # what cannot be read is not written
     metadata = {
@@ -193,7 +196,7 @@ def _check_sum(tensors: Tensors, metadata: dict[str, str]) -> None:
 def _built(architecture: Any, tensors: Tensors) -> Flow:
     sizes = {"features": int, "context_features": int, "dtype": str, "seed": int}
     parts = {"base": dict, "layers": list, "frozen": list}
-    _check_members(architecture, sizes | parts)
+    _check_members(architecture, sizes | parts, {"embedding": dict})
     size = sum(array.nbytes for array in tensors.values())
     permutations = _taken(tensors, "permutations.")
     buffers = _taken(tensors, "buffers.")
@@ -201,12 +204,15 @@ def _built(architecture: Any, tensors: Tensors) -> Flow:
     state = {
         **{name: architecture[name] for name in sizes},
         "base": _spec(architecture["base"], permutations),
+        "embedding": None,
         "layers": tuple(_spec(layer, permutations) for layer in architecture["layers"]),
         "frozen": tuple(architecture["frozen"]),
         "parameters": tensors,
         "buffers": buffers,
         "attributes": {},
     }
+    if "embedding" in architecture:
+        state["embedding"] = _spec(architecture["embedding"], permutations)
     if permutations:
         raise ValueError(f"no layer has the tensor {next(iter(permutations))[:80]!r}")
     if state["features"] > max(size, _FREE_FEATURES):
@@ -217,11 +223,14 @@ def _built(architecture: Any, tensors: Tensors) -> Flow:
     return flow
 
 
-def _check_members(value: Any, types: Mapping[str, type]) -> None:
-    if not isinstance(value, dict) or value.keys() != types.keys():
+def _check_members(
+    value: Any, types: Mapping[str, type], optional: Mapping[str, type] | None = None
+) -> None:
+    optional = optional or {}
+    if not isinstance(value, dict) or value.keys() - optional.keys() != types.keys():
         raise ValueError(f"the architecture must have {', '.join(types)}")
-    for name, wanted in types.items():
-        if type(value[name]) is not wanted:  # bool is an int to isinstance
+    for name, wanted in {**types, **optional}.items():
+        if name in value and type(value[name]) is not wanted:  # bool is an int to isinstance
             raise ValueError(f"{name} must be of type {wanted.__name__}")
 
 

@@ -32,7 +32,11 @@ def describe(flow: _core.Flow) -> str:
     """
     sizes = {name: array.size for name, array in flow.parameters.items()}
     shape = f"(n, {flow.features})"
-    rows = [("base", f"   u {shape}", _count(sizes, "base."), repr(flow.base))]
+    rows = []
+    if flow.embedding is not None:
+        seen = f"     (n, {flow.embedding.features})"
+        rows.append(("embedding", seen, _count(sizes, "embedding."), repr(flow.embedding)))
+    rows.append(("base", f"   u {shape}", _count(sizes, "base."), repr(flow.base)))
     last = len(flow.layers) - 1
     for i, layer in enumerate(flow.layers):
         name = f"layers.{i}"

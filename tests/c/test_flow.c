@@ -42,7 +42,8 @@ static cf_flow *new_flow(void) {
     layers[4] = new_spec("Affine");
     for (int i = 0; i < 5; i++)
         CHECK_OK(cf_spec_finish(layers[i]));
-    CHECK_OK(cf_flow_new(&flow, layers, 5, NULL, FEATURES, 0, CF_FLOAT32, 1));
+    cf_flow_parts parts = {.layers = layers, .layer_count = 5, .features = FEATURES, .seed = 1};
+    CHECK_OK(cf_flow_new(&flow, &parts));
     for (int i = 0; i < 5; i++)
         cf_spec_free(layers[i]);
     return flow;
@@ -140,7 +141,9 @@ static void test_layer_from_outside(void) {
     double x[3 * FEATURES], back[3 * FEATURES], forward[3], inverse[3], dx[3 * FEATURES];
     CHECK_OK(cf_spec_new(&layers[0], &type));
     layers[1] = new_spec("Permutation");
-    CHECK_OK(cf_flow_new(&flow, layers, 2, NULL, FEATURES, 0, CF_FLOAT64, 1));
+    cf_flow_parts parts = {
+        .layers = layers, .layer_count = 2, .features = FEATURES, .dtype = CF_FLOAT64};
+    CHECK_OK(cf_flow_new(&flow, &parts));
     cf_flow_call call = {.rows = 3,
                          .threads = 1,
                          .x = rows_of(u, FEATURES),
@@ -181,8 +184,14 @@ static void test_bad_specs(void) {
     CHECK(strstr(cf_message(), "repeated") != NULL);
     CHECK_OK(cf_spec_set_ints(spec, "indices", (int64_t[]){0, 2, 1}, 3));
     CHECK_OK(cf_spec_finish(spec));
-    CHECK(cf_flow_new(&flow, &spec, 1, NULL, 2, 0, CF_FLOAT32, 0) == CF_INVALID && flow == NULL);
-    CHECK(cf_flow_new(&flow, &spec, 1, spec, 3, 0, CF_FLOAT32, 0) == CF_TYPE && flow == NULL);
+    cf_flow_parts parts = {.layers = &spec, .layer_count = 1, .features = 2};
+    CHECK(cf_flow_new(&flow, &parts) == CF_INVALID && flow == NULL);
+    parts.features = 3;
+    parts.base = spec;
+    CHECK(cf_flow_new(&flow, &parts) == CF_TYPE && flow == NULL);
+    parts.base = NULL;
+    parts.embedding = spec;
+    CHECK(cf_flow_new(&flow, &parts) == CF_TYPE && flow == NULL);
     cf_spec_free(spec);
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from .._core import Autoregressive, Base, BatchNorm, Layer, Linear, Scale, Spline
+from .._core import Autoregressive, Base, BatchNorm, Embedding, Layer, Linear, Scale, Spline
 from ..flow import Flow
 from .shared import build, network, sizes
 
@@ -21,6 +21,7 @@ def maf(
     hidden: Sequence[int] = (100, 100),
     batch_norm: bool = True,
     context: int = 0,
+    embedding: Embedding | None = None,
     activation: str = "relu",
     scale: str | Scale = "softclip",
     base: Base | None = None,
@@ -44,6 +45,8 @@ def maf(
         A `BatchNorm` after each autoregressive layer.
     context : int, default 0
         The number of context features.
+    embedding : Embedding, optional
+        A network that the context passes through first, learned with the flow.
     activation : str, default 'relu'
     scale : str or Scale, default 'softclip'
         How raw outputs become scales, as of `Autoregressive`; the paper's own is ``'exp'``.
@@ -86,7 +89,7 @@ def maf(
             Autoregressive(ORDERS[i % 2], hidden=hidden, activation=activation, scale=scale)
         )
         chain += [BatchNorm()] if batch_norm else []
-    return build(chain, features, context, base, standardize, dtype, seed)
+    return build(chain, features, context, embedding, base, standardize, dtype, seed)
 
 
 def iaf(
@@ -94,6 +97,7 @@ def iaf(
     layers: int = 5,
     hidden: Sequence[int] = (100, 100),
     context: int = 0,
+    embedding: Embedding | None = None,
     activation: str = "relu",
     scale: str | Scale = "softclip",
     base: Base | None = None,
@@ -115,6 +119,8 @@ def iaf(
         The hidden widths of each network.
     context : int, default 0
         The number of context features.
+    embedding : Embedding, optional
+        A network that the context passes through first, learned with the flow.
     activation : str, default 'relu'
     scale : str or Scale, default 'softclip'
         How raw outputs become scales, as of `Autoregressive`; the paper's own is a sigmoid that
@@ -158,7 +164,7 @@ def iaf(
         )
         for i in range(layers)
     ]
-    return build(chain, features, context, base, standardize, dtype, seed)
+    return build(chain, features, context, embedding, base, standardize, dtype, seed)
 
 
 def nsf_ar(
@@ -170,6 +176,7 @@ def nsf_ar(
     bound: float = 3.0,
     dropout: float = 0.0,
     context: int = 0,
+    embedding: Embedding | None = None,
     activation: str = "relu",
     base: Base | None = None,
     standardize: bool = True,
@@ -201,6 +208,8 @@ def nsf_ar(
         The probability, in training, of an activation to be left out; up to 0.2 in the paper.
     context : int, default 0
         The number of context features.
+    embedding : Embedding, optional
+        A network that the context passes through first, learned with the flow.
     activation : str, default 'relu'
     base : Base, optional
         None is the standard normal.
@@ -240,4 +249,4 @@ def nsf_ar(
         ),
         Linear("lu"),
     ]
-    return build(step * layers, features, context, base, standardize, dtype, seed)
+    return build(step * layers, features, context, embedding, base, standardize, dtype, seed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from .._core import ActNorm, Affine, Base, Coupling, Layer, Linear, Scale, Spline
+from .._core import ActNorm, Affine, Base, Coupling, Embedding, Layer, Linear, Scale, Spline
 from ..flow import Flow
 from .shared import build, network, sizes
 
@@ -18,6 +18,7 @@ def nice(
     layers: int = 4,
     hidden: Sequence[int] = (256, 256),
     context: int = 0,
+    embedding: Embedding | None = None,
     activation: str = "relu",
     base: Base | None = None,
     standardize: bool = True,
@@ -40,6 +41,8 @@ def nice(
         The hidden widths of each coupling's perceptron; the paper's, for images, are five of 1000.
     context : int, default 0
         The number of context features.
+    embedding : Embedding, optional
+        A network that the context passes through first, learned with the flow.
     activation : str, default 'relu'
         The perceptrons' activation, as of `Coupling`.
     base : Base, optional
@@ -86,7 +89,7 @@ def nice(
         for i in range(layers)
     ]
     chain.append(Affine(learned=True))
-    return build(chain, features, context, base, standardize, dtype, seed)
+    return build(chain, features, context, embedding, base, standardize, dtype, seed)
 
 
 def nsf(
@@ -98,6 +101,7 @@ def nsf(
     bound: float = 3.0,
     dropout: float = 0.0,
     context: int = 0,
+    embedding: Embedding | None = None,
     activation: str = "relu",
     base: Base | None = None,
     standardize: bool = True,
@@ -129,6 +133,8 @@ def nsf(
         The probability, in training, of an activation to be left out; up to 0.2 in the paper.
     context : int, default 0
         The number of context features.
+    embedding : Embedding, optional
+        A network that the context passes through first, learned with the flow.
     activation : str, default 'relu'
     base : Base, optional
         None is the standard normal.
@@ -169,7 +175,7 @@ def nsf(
         ),
         Linear("lu"),
     ]
-    return build(step * layers, features, context, base, standardize, dtype, seed)
+    return build(step * layers, features, context, embedding, base, standardize, dtype, seed)
 
 
 def glow1d(
@@ -177,6 +183,7 @@ def glow1d(
     layers: int = 8,
     hidden: Sequence[int] = (64, 64),
     context: int = 0,
+    embedding: Embedding | None = None,
     activation: str = "relu",
     scale: str | Scale = "softclip",
     base: Base | None = None,
@@ -200,6 +207,8 @@ def glow1d(
         The hidden widths of each coupling's perceptron.
     context : int, default 0
         The number of context features.
+    embedding : Embedding, optional
+        A network that the context passes through first, learned with the flow.
     activation : str, default 'relu'
     scale : str or Scale, default 'softclip'
         How raw outputs become scales, as of `Coupling`; Glow's own is
@@ -240,4 +249,4 @@ def glow1d(
         Linear("lu"),
         ActNorm(),
     ]
-    return build(step * layers, features, context, base, standardize, dtype, seed)
+    return build(step * layers, features, context, embedding, base, standardize, dtype, seed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
-from .._core import Base, Coupling, Layer, Permutation, Scale
+from .._core import Base, Coupling, Embedding, Layer, Permutation, Scale
 from ..flow import Flow
 from .shared import build, sizes
 
@@ -18,6 +18,7 @@ def realnvp(
     layers: int = 8,
     hidden: Sequence[int] = (64, 64),
     context: int = 0,
+    embedding: Embedding | None = None,
     activation: str = "relu",
     scale: str | Scale = "softclip",
     standardize: bool = True,
@@ -41,6 +42,8 @@ def realnvp(
         The hidden widths of each coupling's perceptron.
     context : int, default 0
         The number of context features.
+    embedding : Embedding, optional
+        A network that the context passes through first, learned with the flow.
     activation : str, default 'relu'
         The perceptrons' activation, as of `Coupling`.
     scale : str or Scale, default 'softclip'
@@ -98,4 +101,4 @@ def realnvp(
                 scale=scale,
             )
         )
-    return build(chain, features, context, base, standardize, dtype, seed)
+    return build(chain, features, context, embedding, base, standardize, dtype, seed)

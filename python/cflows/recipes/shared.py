@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from .._core import MLP, Affine, Base, Conditioner, Layer, ResidualNet
+from .._core import MLP, Affine, Base, Conditioner, Embedding, Layer, ResidualNet
 from ..arguments import integer
 from ..flow import Flow
 
@@ -17,6 +17,7 @@ def build(
     chain: Sequence[Layer],
     features: int,
     context: int,
+    embedding: Embedding | None,
     base: Base | None,
     standardize: bool,
     dtype: DTypeLike,
@@ -24,7 +25,15 @@ def build(
 ) -> Flow:
     """The flow of a chain, with an `Affine` beside the data that ``fit`` sets."""
     layers = [*chain, Affine()] if standardize else list(chain)
-    return Flow(layers, features, context_features=context, base=base, dtype=dtype, seed=seed)
+    return Flow(
+        layers,
+        features,
+        context_features=context,
+        embedding=embedding,
+        base=base,
+        dtype=dtype,
+        seed=seed,
+    )
 
 
 def sizes(features: int, layers: int, context: int) -> tuple[int, int, int]:
