@@ -117,8 +117,9 @@ def fit(
     Raises
     ------
     ValueError
-        If there are no rows, a number is NaN or infinite (the message tells the row) or an argument
-        is out of range, or the checkpoint is of another fit.
+        If there are no rows, a number is NaN, infinite or outside the domain of a layer or the base
+        (the message tells the row), an argument is out of range, or the checkpoint is of another
+        fit.
     TypeError
         If an argument is of the wrong kind.
     OSError
