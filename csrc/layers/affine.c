@@ -13,11 +13,14 @@ typedef struct {
     size_t buffers;          /* shift and scale, if fixed */
 } affine_state;
 
-bool cf_affine_is_open(const cf_layer *layer, size_t *offset) {
+bool cf_affine_is_open(const cf_layer *layer, size_t feature, size_t *offset) {
     if (cf_spec_type_of(layer->spec) != &cf_affine_type)
         return false;
     const affine_state *state = layer->state;
+    const cf_setting *chosen = cf_spec_get(layer->spec, "standardize");
     *offset = state->buffers;
+    if (chosen->kind != CF_NONE)
+        return chosen->integers[feature] != 0;
     return !state->learned && cf_spec_get(layer->spec, "shift")->kind == CF_NONE &&
            cf_spec_get(layer->spec, "scale")->kind == CF_NONE;
 }
@@ -50,10 +53,14 @@ static cf_status bind_values(cf_layer *layer, cf_binding *binding, double *value
 }
 
 static cf_status bind(cf_layer *layer, cf_binding *binding) {
+    const cf_setting *chosen = cf_spec_get(layer->spec, "standardize");
     affine_state *state;
     double *values;
     CF_TRY(cf_pile_take(binding->pile, &state, 1, sizeof *state));
     layer->state = state;
+    if (chosen->kind != CF_NONE && chosen->count != layer->features)
+        return cf_fail(CF_INVALID, "Affine: standardize has %zu entries, the flow has %zu features",
+                       chosen->count, layer->features);
     state->learned = cf_spec_int(layer->spec, "learned") != 0;
     CF_TRY(cf_alloc(&values, 2 * layer->features, sizeof *values));
     cf_status status = bind_values(layer, binding, values);
@@ -106,6 +113,8 @@ static cf_value inverse(const cf_layer *layer, cf_builder *b, cf_value x, cf_val
 static cf_status check(const cf_spec *spec) {
     const cf_setting *shift = cf_spec_get(spec, "shift"), *scale = cf_spec_get(spec, "scale");
     bool learned = cf_spec_int(spec, "learned") != 0;
+    if (learned && cf_spec_get(spec, "standardize")->kind != CF_NONE)
+        return cf_fail(CF_INVALID, "Affine: a learned scale and shift are not set from data");
     for (size_t i = 0; shift->kind != CF_NONE && i < shift->count; i++)
         if (!isfinite(shift->reals[i]))
             return cf_fail(CF_INVALID, "Affine: shift must be finite, got %g at %zu",
@@ -137,6 +146,12 @@ static const cf_option options[] = {
      .fallback = CF_DEFAULT_BOOL(0),
      .doc = "Whether shift and log(scale) are parameters that start at these values (scale "
             "positive)."},
+    {.name = "standardize",
+     .kinds = CF_OPTION_BOOLS | CF_OPTIONAL,
+     .fallback = CF_DEFAULT_NONE,
+     .doc =
+         "Whether ``fit`` sets shift and scale, by feature, if they are 0 and 1; None: of all if "
+         "neither is given, of none otherwise."},
 };
 
 const cf_spec_type cf_affine_type = {

@@ -56,9 +56,9 @@ cf_value cf_layer_inverse(const cf_layer *layer, cf_builder *b, cf_value x, cf_v
 /* Whether it or a layer within it is limited: data may lie outside of its domain. */
 bool cf_layer_is_limited(const cf_layer *layer);
 
-/* Whether `layer` is a fixed Affine whose shift and scale the user left open; *offset is that of
- * its buffers, shift first. */
-bool cf_affine_is_open(const cf_layer *layer, size_t *offset);
+/* Whether `layer` is a fixed Affine whose shift and scale of `feature` are for data to set; *offset
+ * is that of its buffers, shift first. */
+bool cf_affine_is_open(const cf_layer *layer, size_t feature, size_t *offset);
 
 extern const cf_spec_type cf_coupling_type, cf_autoregressive_type, cf_actnorm_type, cf_linear_type,
     cf_batchnorm_type, cf_permutation_type, cf_affine_type, cf_inverse_type, cf_chain_type,

@@ -173,29 +173,43 @@ static void moments(const cf_data *data, size_t features, const double *jitter, 
     }
 }
 
-/* Where the open Affine next to the data keeps shift and scale; NULL if there is none, or it has
- * been set. */
-static double *find_open_affine(cf_flow *flow) {
+/* The layer beside the data. */
+static const cf_layer *last_layer(const cf_flow *flow) {
     const cf_layer *layer = cf_flow_chain(flow);
-    size_t features = cf_flow_features(flow), offset;
     while (cf_spec_type_of(layer->spec) == &cf_chain_type && layer->children > 0)
         layer = &layer->child[layer->children - 1];
-    if (!cf_affine_is_open(layer, &offset))
-        return NULL;
-    double *values = cf_flow_buffers(flow) + offset;
-    for (size_t f = 0; f < features; f++)
+    return layer;
+}
+
+/* Where the Affine next to the data keeps shift and scale; NULL if there is none, or none of a
+ * feature that is open, or they have been set. */
+static double *find_open_affine(cf_flow *flow) {
+    const cf_layer *layer = last_layer(flow);
+    size_t features = cf_flow_features(flow), offset;
+    double *values = NULL;
+    for (size_t f = 0; f < features; f++) {
+        if (!cf_affine_is_open(layer, f, &offset))
+            continue;
+        values = cf_flow_buffers(flow) + offset;
         if (values[f] != 0.0 || values[features + f] != 1.0)
             return NULL;
+    }
     return values;
 }
 
 cf_status cf_data_standardize(cf_flow *flow, const cf_data *data, const double *jitter) {
-    double *values = find_open_affine(flow), *largest;
-    size_t features = cf_flow_features(flow);
+    double *values = find_open_affine(flow), *mean, *deviation;
+    size_t features = cf_flow_features(flow), offset;
     if (values == NULL)
         return CF_OK;
-    CF_TRY(cf_alloc(&largest, features, sizeof *largest));
-    moments(data, features, jitter, values, values + features, largest);
-    cf_free(largest);
+    CF_TRY(cf_alloc(&mean, features, 3 * sizeof *mean));
+    deviation = mean + features;
+    moments(data, features, jitter, mean, deviation, deviation + features);
+    for (size_t f = 0; f < features; f++)
+        if (cf_affine_is_open(last_layer(flow), f, &offset)) {
+            values[f] = mean[f];
+            values[features + f] = deviation[f];
+        }
+    cf_free(mean);
     return CF_OK;
 }

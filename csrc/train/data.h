@@ -24,8 +24,8 @@ cf_status cf_data_split(size_t rows, double fraction, uint64_t seed, int64_t **t
 /* CF_INVALID unless weights of this sum can be divided by it. */
 cf_status cf_check_total_weight(double sum, const char *what);
 
-/* If the flow ends, at the data, with a fixed Affine (which may be the last of a last Chain) whose
- * shift and scale the user left open and no fit has set yet, sets it to the weighted mean and
+/* If the flow ends, at the data, with a fixed Affine (which may be the last of a last Chain) some
+ * of whose shifts and scales are open and no fit has set yet, sets these to the weighted mean and
  * standard deviation of the data with their noise on [0, jitter), by feature, if any (standard
  * deviation 1 for a column without spread). */
 cf_status cf_data_standardize(cf_flow *flow, const cf_data *data, const double *jitter);

@@ -67,10 +67,11 @@ from ._core import (
     simd_level,
 )
 from .check import Audit, audit, jacobian
+from .columns import Column, circular, interval, positive, real
 from .flow import Flow
 from .history import EpochReport, History
 from .optim import SGD, Adam, AdamW, Constant, Cosine, Plateau
-from .recipes import glow1d, iaf, maf, nice, nsf, nsf_ar, realnvp
+from .recipes import glow1d, iaf, maf, ncsf, nice, nsf, nsf_ar, realnvp
 from .target import Importance, TargetHistory, TargetReport
 
 if TYPE_CHECKING:
@@ -90,6 +91,13 @@ __all__ = [
     "maf",
     "iaf",
     "nsf_ar",
+    "ncsf",
+    # what columns hold
+    "Column",
+    "real",
+    "positive",
+    "interval",
+    "circular",
     # layers
     "Layer",
     "Coupling",

@@ -135,6 +135,7 @@ class Affine(Layer):
         shift: float | _Floats | None = None,
         scale: float | _Floats | None = None,
         learned: bool = False,
+        standardize: _Bools | None = None,
     ) -> Self: ...
     @property
     def shift(self) -> float | tuple[float, ...] | None: ...
@@ -142,6 +143,8 @@ class Affine(Layer):
     def scale(self) -> float | tuple[float, ...] | None: ...
     @property
     def learned(self) -> bool: ...
+    @property
+    def standardize(self) -> tuple[bool, ...] | None: ...
 
 @final
 class Linear(Layer):

@@ -1,7 +1,7 @@
 """Flows of well-known architectures in one line."""
 
-from .autoregressive import iaf, maf, nsf_ar
+from .autoregressive import iaf, maf, ncsf, nsf_ar
 from .coupling import glow1d, nice, nsf
 from .realnvp import realnvp
 
-__all__ = ["glow1d", "iaf", "maf", "nice", "nsf", "nsf_ar", "realnvp"]
+__all__ = ["glow1d", "iaf", "maf", "ncsf", "nice", "nsf", "nsf_ar", "realnvp"]

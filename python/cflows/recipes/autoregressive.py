@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from .._core import Autoregressive, Base, BatchNorm, Embedding, Layer, Linear, Scale, Spline
+from .._core import Autoregressive, Base, BatchNorm, Embedding, Layer, Scale
+from ..arguments import integer
+from ..columns import Column, checked, circular, places
 from ..flow import Flow
-from .shared import build, network, sizes
+from .shared import build, column_mixing, column_spline, network, sizes, without_angles
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
@@ -25,6 +28,7 @@ def maf(
     activation: str = "relu",
     scale: str | Scale = "softclip",
     base: Base | None = None,
+    columns: Sequence[Column] | None = None,
     standardize: bool = True,
     dtype: DTypeLike = "float32",
     seed: int | None = None,
@@ -52,6 +56,8 @@ def maf(
         How raw outputs become scales, as of `Autoregressive`; the paper's own is ``'exp'``.
     base : Base, optional
         None is the standard normal.
+    columns : sequence of Column, optional
+        What each column holds, `real`, `positive` or `interval`; None is `real` for all.
     standardize : bool, default True
         End with an `Affine` that ``fit`` sets to the mean and standard deviation of the data.
     dtype : {'float32', 'float64'}, default 'float32'
@@ -83,13 +89,14 @@ def maf(
     ['Autoregressive', 'BatchNorm', 'Autoregressive', 'BatchNorm', 'Affine']
     """
     features, layers, context = sizes(features, layers, context)
+    without_angles("maf", columns, features)
     chain: list[Layer] = []
     for i in range(layers):
         chain.append(
             Autoregressive(ORDERS[i % 2], hidden=hidden, activation=activation, scale=scale)
         )
         chain += [BatchNorm()] if batch_norm else []
-    return build(chain, features, context, embedding, base, standardize, dtype, seed)
+    return build(chain, features, context, embedding, base, columns, standardize, dtype, seed)
 
 
 def iaf(
@@ -101,6 +108,7 @@ def iaf(
     activation: str = "relu",
     scale: str | Scale = "softclip",
     base: Base | None = None,
+    columns: Sequence[Column] | None = None,
     standardize: bool = True,
     dtype: DTypeLike = "float32",
     seed: int | None = None,
@@ -127,6 +135,8 @@ def iaf(
         starts near 1, ``cf.Scale('sigmoid', offset=2)``.
     base : Base, optional
         None is the standard normal.
+    columns : sequence of Column, optional
+        What each column holds, `real`, `positive` or `interval`; None is `real` for all.
     standardize : bool, default True
         End with an `Affine` that ``fit`` sets to the mean and standard deviation of the data.
     dtype : {'float32', 'float64'}, default 'float32'
@@ -158,13 +168,14 @@ def iaf(
     ['forward', 'forward']
     """
     features, layers, context = sizes(features, layers, context)
+    without_angles("iaf", columns, features)
     chain: list[Layer] = [
         Autoregressive(
             ORDERS[i % 2], parallel="forward", hidden=hidden, activation=activation, scale=scale
         )
         for i in range(layers)
     ]
-    return build(chain, features, context, embedding, base, standardize, dtype, seed)
+    return build(chain, features, context, embedding, base, columns, standardize, dtype, seed)
 
 
 def nsf_ar(
@@ -179,6 +190,7 @@ def nsf_ar(
     embedding: Embedding | None = None,
     activation: str = "relu",
     base: Base | None = None,
+    columns: Sequence[Column] | None = None,
     standardize: bool = True,
     dtype: DTypeLike = "float32",
     seed: int | None = None,
@@ -187,7 +199,8 @@ def nsf_ar(
 
     Each step is, from the base to the data, an `Autoregressive` layer whose transform is a
     `Spline` with linear tails outside ``[-bound, bound]``, and a `Linear` layer ``W = P L U`` with
-    a random permutation.
+    a random permutation. Circular columns have circular splines and, instead of the linear layer, a
+    learned `CircularShift`; then the orders take turns.
 
     Parameters
     ----------
@@ -212,7 +225,10 @@ def nsf_ar(
         A network that the context passes through first, learned with the flow.
     activation : str, default 'relu'
     base : Base, optional
-        None is the standard normal.
+        None is the standard normal, and uniform for circular columns.
+    columns : sequence of Column, optional
+        What each column holds: `real`, `positive`, `interval` or `circular`; None is `real` for
+        all.
     standardize : bool, default True
         End with an `Affine` that ``fit`` sets to the mean and standard deviation of the data.
     dtype : {'float32', 'float64'}, default 'float32'
@@ -242,11 +258,107 @@ def nsf_ar(
     ['Autoregressive', 'Linear', 'Autoregressive', 'Linear', 'Affine']
     """
     features, layers, context = sizes(features, layers, context)
-    step: list[Layer] = [
-        Autoregressive(
-            transform=Spline(bins, bound),
-            conditioner=network(hidden, blocks, activation, dropout),
-        ),
-        Linear("lu"),
-    ]
-    return build(step * layers, features, context, embedding, base, standardize, dtype, seed)
+    kinds = checked(columns, features)
+    spline = column_spline(kinds, bins, bound)
+    conditioner = network(hidden, blocks, activation, dropout)
+    angles = bool(places(kinds, "circular"))
+    chain: list[Layer] = []
+    for i in range(layers):
+        order = ORDERS[i % 2] if angles else "natural"
+        chain.append(Autoregressive(order, transform=spline, conditioner=conditioner))
+        chain += column_mixing(kinds)
+    return build(chain, features, context, embedding, base, columns, standardize, dtype, seed)
+
+
+def ncsf(
+    features: int,
+    layers: int = 5,
+    hidden: int | Sequence[int] = 128,
+    blocks: int = 2,
+    bins: int = 8,
+    bound: float = 3.0,
+    dropout: float = 0.0,
+    context: int = 0,
+    embedding: Embedding | None = None,
+    activation: str = "relu",
+    base: Base | None = None,
+    columns: Sequence[Column] | None = None,
+    standardize: bool = True,
+    dtype: DTypeLike = "float32",
+    seed: int | None = None,
+) -> Flow:
+    """A neural circular spline flow: `nsf_ar` on angles, in ``[-pi, pi]`` unless told otherwise.
+
+    Parameters
+    ----------
+    features : int
+        The number of columns of the data.
+    layers : int, default 5
+        The number of steps.
+    hidden : int or sequence of int, default 128
+        As of `nsf_ar`.
+    blocks : int, default 2
+        As of `nsf_ar`.
+    bins : int, default 8
+        Of each spline.
+    bound : float, default 3
+        The splines of columns that are not circular act on ``[-bound, bound]``.
+    dropout : float, default 0
+        The probability, in training, of an activation to be left out.
+    context : int, default 0
+        The number of context features.
+    embedding : Embedding, optional
+        A network that the context passes through first, learned with the flow.
+    activation : str, default 'relu'
+    base : Base, optional
+        None is uniform for circular columns, and normal for others.
+    columns : sequence of Column, optional
+        What each column holds; None is ``circular(2 * pi, low=-pi)`` for all.
+    standardize : bool, default True
+        End with an `Affine` that ``fit`` sets to the mean and standard deviation of the `real`
+        columns.
+    dtype : {'float32', 'float64'}, default 'float32'
+    seed : int, optional
+        Of the starting weights and permutations.
+
+    Returns
+    -------
+    Flow
+
+    Raises
+    ------
+    ValueError
+        If a size is out of range or a name unknown.
+    TypeError
+        If an argument is of the wrong kind.
+
+    References
+    ----------
+    Rezende et al. 2020, Normalizing flows on tori and spheres, arXiv:2002.02428, section 2.1.3.
+
+    Examples
+    --------
+    >>> import cflows as cf
+    >>> flow = cf.ncsf(features=2, layers=2, hidden=16, seed=0)
+    >>> [layer.type for layer in flow.layers[:2]]
+    ['Autoregressive', 'CircularShift']
+    """
+    if columns is None:
+        columns = [circular(2 * math.pi, low=-math.pi)] * integer("features", features, 1)
+    return nsf_ar(
+        features,
+        layers,
+        hidden,
+        blocks,
+        bins,
+        bound,
+        dropout,
+        context,
+        embedding,
+        activation,
+        base,
+        columns,
+        standardize,
+        dtype,
+        seed,
+    )

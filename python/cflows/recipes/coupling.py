@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from .._core import ActNorm, Affine, Base, Coupling, Embedding, Layer, Linear, Scale, Spline
+from .._core import ActNorm, Affine, Base, Coupling, Embedding, Layer, Linear, Scale
+from ..columns import Column, checked, places
 from ..flow import Flow
-from .shared import build, network, sizes
+from .shared import build, column_mixing, column_spline, network, sizes, without_angles
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
@@ -21,6 +22,7 @@ def nice(
     embedding: Embedding | None = None,
     activation: str = "relu",
     base: Base | None = None,
+    columns: Sequence[Column] | None = None,
     standardize: bool = True,
     dtype: DTypeLike = "float32",
     seed: int | None = None,
@@ -47,6 +49,8 @@ def nice(
         The perceptrons' activation, as of `Coupling`.
     base : Base, optional
         None is the standard normal.
+    columns : sequence of Column, optional
+        What each column holds, `real`, `positive` or `interval`; None is `real` for all.
     standardize : bool, default True
         End with an `Affine` that ``fit`` sets to the mean and standard deviation of the data.
     dtype : {'float32', 'float64'}, default 'float32'
@@ -78,6 +82,7 @@ def nice(
     ['Coupling', 'Coupling', 'Affine', 'Affine']
     """
     features, layers, context = sizes(features, layers, context)
+    without_angles("nice", columns, features)
     chain: list[Layer] = [
         Coupling(
             "alternating",
@@ -89,7 +94,7 @@ def nice(
         for i in range(layers)
     ]
     chain.append(Affine(learned=True))
-    return build(chain, features, context, embedding, base, standardize, dtype, seed)
+    return build(chain, features, context, embedding, base, columns, standardize, dtype, seed)
 
 
 def nsf(
@@ -104,6 +109,7 @@ def nsf(
     embedding: Embedding | None = None,
     activation: str = "relu",
     base: Base | None = None,
+    columns: Sequence[Column] | None = None,
     standardize: bool = True,
     dtype: DTypeLike = "float32",
     seed: int | None = None,
@@ -112,7 +118,8 @@ def nsf(
 
     Each step is, from the base to the data, a coupling whose transform is a `Spline` with linear
     tails outside ``[-bound, bound]``, conditioned on the first half of the features, and a
-    `Linear` layer ``W = P L U`` with a random permutation.
+    `Linear` layer ``W = P L U`` with a random permutation. Circular columns have circular splines
+    and, instead of the linear layer, a learned `CircularShift`; then the halves take turns.
 
     Parameters
     ----------
@@ -137,7 +144,10 @@ def nsf(
         A network that the context passes through first, learned with the flow.
     activation : str, default 'relu'
     base : Base, optional
-        None is the standard normal.
+        None is the standard normal, and uniform for circular columns.
+    columns : sequence of Column, optional
+        What each column holds: `real`, `positive`, `interval` or `circular`; None is `real` for
+        all.
     standardize : bool, default True
         End with an `Affine` that ``fit`` sets to the mean and standard deviation of the data.
     dtype : {'float32', 'float64'}, default 'float32'
@@ -158,6 +168,7 @@ def nsf(
     References
     ----------
     Durkan et al. 2019, Neural spline flows, arXiv:1906.04032, sections 3.1 and 5.1, appendix B.1.
+    Rezende et al. 2020, Normalizing flows on tori and spheres, arXiv:2002.02428 (circular columns).
 
     Examples
     --------
@@ -167,15 +178,18 @@ def nsf(
     ['Coupling', 'Linear', 'Coupling', 'Linear', 'Affine']
     """
     features, layers, context = sizes(features, layers, context)
-    step: list[Layer] = [
-        Coupling(
-            "half",
-            transform=Spline(bins, bound),
-            conditioner=network(hidden, blocks, activation, dropout),
-        ),
-        Linear("lu"),
-    ]
-    return build(step * layers, features, context, embedding, base, standardize, dtype, seed)
+    kinds = checked(columns, features)
+    spline = column_spline(kinds, bins, bound)
+    conditioner = network(hidden, blocks, activation, dropout)
+    # Angles are not permuted: there the masks take turns.
+    angles = bool(places(kinds, "circular"))
+    chain: list[Layer] = []
+    for i in range(layers):
+        mask = "alternating" if angles and i % 4 >= 2 else "half"
+        swap = angles and i % 2 == 1
+        chain.append(Coupling(mask, swap, transform=spline, conditioner=conditioner))
+        chain += column_mixing(kinds)
+    return build(chain, features, context, embedding, base, columns, standardize, dtype, seed)
 
 
 def glow1d(
@@ -187,6 +201,7 @@ def glow1d(
     activation: str = "relu",
     scale: str | Scale = "softclip",
     base: Base | None = None,
+    columns: Sequence[Column] | None = None,
     standardize: bool = True,
     dtype: DTypeLike = "float32",
     seed: int | None = None,
@@ -215,6 +230,8 @@ def glow1d(
         ``cf.Scale('sigmoid', offset=2)``.
     base : Base, optional
         None is the standard normal.
+    columns : sequence of Column, optional
+        What each column holds, `real`, `positive` or `interval`; None is `real` for all.
     standardize : bool, default True
         End with an `Affine` that ``fit`` sets to the mean and standard deviation of the data.
     dtype : {'float32', 'float64'}, default 'float32'
@@ -244,9 +261,11 @@ def glow1d(
     ['Coupling', 'Linear', 'ActNorm', 'Affine']
     """
     features, layers, context = sizes(features, layers, context)
+    without_angles("glow1d", columns, features)
     step: list[Layer] = [
         Coupling("half", hidden=hidden, activation=activation, scale=scale),
         Linear("lu"),
         ActNorm(),
     ]
-    return build(step * layers, features, context, embedding, base, standardize, dtype, seed)
+    chain = step * layers
+    return build(chain, features, context, embedding, base, columns, standardize, dtype, seed)

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 from .._core import Base, Coupling, Embedding, Layer, Permutation, Scale
+from ..columns import Column
 from ..flow import Flow
-from .shared import build, sizes
+from .shared import build, sizes, without_angles
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
@@ -24,6 +25,7 @@ def realnvp(
     standardize: bool = True,
     permute: Literal[False, "reverse", "random"] = False,
     base: Base | None = None,
+    columns: Sequence[Column] | None = None,
     dtype: DTypeLike = "float32",
     seed: int | None = None,
 ) -> Flow:
@@ -54,6 +56,8 @@ def realnvp(
         A `Permutation` between couplings.
     base : Base, optional
         None is the standard normal.
+    columns : sequence of Column, optional
+        What each column holds, `real`, `positive` or `interval`; None is `real` for all.
     dtype : {'float32', 'float64'}, default 'float32'
     seed : int, optional
         Of the starting weights and random permutations.
@@ -82,6 +86,7 @@ def realnvp(
     ['Coupling', 'Permutation', 'Coupling']
     """
     features, layers, context = sizes(features, layers, context)
+    without_angles("realnvp", columns, features)
     if permute is not False and permute not in ("reverse", "random"):
         raise ValueError(f"permute must be False, 'reverse' or 'random', got {permute!r}")
     between = [] if permute is False else [Permutation(permute)]
@@ -101,4 +106,4 @@ def realnvp(
                 scale=scale,
             )
         )
-    return build(chain, features, context, embedding, base, standardize, dtype, seed)
+    return build(chain, features, context, embedding, base, columns, standardize, dtype, seed)

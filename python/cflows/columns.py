@@ -1,0 +1,124 @@
+"""What the columns of a table hold, for recipes: any number, positive ones, an interval, angles."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .arguments import real as number
+
+__all__ = ["Column", "circular", "interval", "positive", "real"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """What one column holds; `real`, `positive`, `interval` and `circular` make them.
+
+    Attributes
+    ----------
+    kind : {'real', 'positive', 'interval', 'circular'}
+    low, high : float
+        The ends: of all numbers that the column may hold or, of a circle, one point.
+    """
+
+    kind: str
+    low: float
+    high: float
+
+    def __repr__(self) -> str:
+        if self.kind in ("real", "positive"):
+            return self.kind
+        if self.kind == "interval":
+            return f"interval({self.low!r}, {self.high!r})"
+        start = f", low={self.low!r}" if self.low else ""
+        return f"circular({self.high - self.low!r}{start})"
+
+
+real = Column("real", -math.inf, math.inf)
+"""Any number."""
+
+positive = Column("positive", 0.0, math.inf)
+"""Numbers above 0: a flow of logarithms, ``x = exp(u)``."""
+
+
+def interval(low: float, high: float) -> Column:
+    """Numbers between two ends: a flow of logits, ``x = low + (high - low) / (1 + exp(-u))``.
+
+    Parameters
+    ----------
+    low, high : float
+        The ends, in the column's units. The column must not hold them themselves.
+
+    Returns
+    -------
+    Column
+
+    Raises
+    ------
+    ValueError
+        If they are not finite, or not in order.
+
+    Examples
+    --------
+    >>> import cflows as cf
+    >>> flow = cf.realnvp(2, columns=[cf.real, cf.interval(0, 100)], seed=0)
+    >>> x = flow.sample(1000, seed=0)
+    >>> bool((x[:, 1] > 0).all() and (x[:, 1] < 100).all())
+    True
+    """
+    low, high = number("low", low), number("high", high)
+    if not (low < high and math.isfinite(high - low)):
+        raise ValueError(f"low must be below high, both finite, got {low} and {high}")
+    return Column("interval", low, high)
+
+
+def circular(period: float, low: float = 0.0) -> Column:
+    """Numbers that begin again: angles, hours of the day.
+
+    Parameters
+    ----------
+    period : float
+        After which they begin again, in the column's units.
+    low : float, default 0
+        Samples are from here to ``low + period``. Data may be any numbers.
+
+    Returns
+    -------
+    Column
+
+    Raises
+    ------
+    ValueError
+        If the period is not positive, or a number is not finite.
+
+    Examples
+    --------
+    >>> import cflows as cf
+    >>> flow = cf.nsf(2, layers=2, hidden=16, columns=[cf.real, cf.circular(24)], seed=0)
+    >>> late, early = flow.log_prob([[0.0, 25.0], [0.0, 1.0]])
+    >>> bool(abs(late - early) < 1e-4)
+    True
+    """
+    period, low = number("period", period), number("low", low)
+    if not (period > 0.0 and math.isfinite(low + period)):
+        raise ValueError(f"period must be positive and finite, got {period} from {low}")
+    return Column("circular", low, low + period)
+
+
+def checked(columns: Sequence[Column] | None, features: int) -> list[Column]:
+    """One a feature; None is `real` for all."""
+    if columns is None:
+        return [real] * features
+    columns = list(columns)
+    for i, column in enumerate(columns):
+        if not isinstance(column, Column):
+            raise TypeError(f"columns must hold real, positive, … of cflows, got {column!r} at {i}")
+    if len(columns) != features:
+        raise ValueError(f"columns must have {features} entries, got {len(columns)}")
+    return columns
+
+
+def places(columns: Sequence[Column], *kinds: str) -> list[int]:
+    """The numbers of the columns of these kinds."""
+    return [i for i, column in enumerate(columns) if column.kind in kinds]
