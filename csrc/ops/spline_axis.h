@@ -55,8 +55,10 @@ static inline void cf_spline_emit_gradient(cf_builder *b, const cf_op *op, const
 
 #undef spline_call
 #undef spline_axis
+#undef spline_step
 #define spline_call CF_FN(cf_spline_call)
 #define spline_axis CF_FN(cf_spline_axis)
+#define spline_step CF_FN(cf_spline_step)
 
 /* What all features have in common. */
 typedef struct {
@@ -72,6 +74,12 @@ typedef struct {
 typedef struct {
     vreal share[CF_MOST_BINS], scale;
 } spline_axis;
+
+/* The way from the nearer knot of a bin to a point in it, as a share of the bin's size. */
+typedef struct {
+    vmask far; /* where the nearer knot is that at the end */
+    vreal size;
+} spline_step;
 
 static inline spline_call CF_FN(spline_open)(const cf_call *call) {
     const cf_attributes *at = &call->step->node->attributes;
@@ -193,6 +201,25 @@ CF_INLINE void CF_FN(spline_pull_sizes)(const spline_call *s, const spline_axis 
         mean = v_fma(axis->share[k] * axis->scale, size[k], mean);
     for (int k = 0; k < s->bins; k++)
         CF_FN(spline_pull_share)(s, axis, f, first, k, lane, size[k] - mean);
+}
+
+/* A share of a bin, from 0 to 1 whatever the rounding. */
+CF_INLINE vreal CF_FN(spline_unit)(vreal share) {
+    return v_min(v_set1(1), v_max(v_set1(0), share));
+}
+
+/* Knots so close that rounding makes them one are held apart. */
+CF_INLINE spline_step CF_FN(spline_step_of)(vreal start, vreal end, vreal value) {
+    vreal up = value - start, down = end - value, size = v_max(v_set1((real)1e-30), end - start);
+    vmask far = v_lt(down, up);
+    return (spline_step){far, CF_FN(spline_unit)(v_select(far, down, up) / size)};
+}
+
+/* The place of a step in another unit. Reckoned from the nearer knot, a curve goes through its
+ * knots and rises, whatever the rounding. */
+CF_INLINE vreal CF_FN(spline_from_nearer)(vmask far, vreal start, vreal end, vreal share) {
+    vreal way = share * (end - start);
+    return v_select(far, end - way, start + way);
 }
 
 CF_INLINE vmask CF_FN(spline_is_outside)(const spline_call *s, vreal value) {
