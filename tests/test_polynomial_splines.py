@@ -50,14 +50,14 @@ def cumulated(sizes: Array) -> Array:
 
 
 def linear(raw: Array, bins: int, tails: str) -> Curve:
-    """Müller et al. 2019, equation 8: the cumulated masses and, in between, straight lines."""
+    """Müller et al. 2019, section 4.1: the cumulated masses and, in between, straight lines."""
     mass = shares(raw)
     places, values = np.linspace(LOW, HIGH, bins + 1), cumulated(mass)
     return Curve(places, values, np.stack([values[:-1], mass * bins], axis=1))
 
 
 def quadratic(raw: Array, bins: int, tails: str) -> Curve:
-    """Müller et al. 2019, equations 10 to 12: densities at the knots, divided by their integral by
+    """Müller et al. 2019, section 4.2: densities at the knots, divided by their integral by
     the trapezoidal rule."""
     width, e = shares(raw[:bins]), np.exp(raw[bins:] - raw[bins:].max(initial=0.0))
 
@@ -79,7 +79,7 @@ def quadratic(raw: Array, bins: int, tails: str) -> Curve:
 
 
 def cubic(raw: Array, bins: int, tails: str) -> Curve:
-    """Durkan et al. 2019, equations 8 to 11, with the slopes of Steffen 1990."""
+    """Durkan et al. 2019, with the slopes of Steffen 1990: a cubic in powers a bin."""
     width, height = SPAN * shares(raw[:bins]), SPAN * shares(raw[bins : 2 * bins])
     s = height / width
     p = (s[:-1] * width[1:] + s[1:] * width[:-1]) / (width[:-1] + width[1:])
@@ -187,8 +187,7 @@ def test_raw_numbers_of_any_size(kind: Kind, dtype: str) -> None:
         assert all(np.isfinite(g).all() for g in pulled.parameters.values())
         if direction == "forward":
             assert np.diff(out[between], axis=0).min() >= -20 * eps
-            # Knots are rounded, and the curve is steep: a place is uncertain by eps, its value by
-            # eps times the slope, which is largest beside the place.
+            # A knot's place is rounded, so that values beside it are uncertain by eps times slope.
             assert np.all(
                 np.abs(out[between] - value) <= 100 * eps * (1 + steepest(kind, raw, bins))
             )
@@ -268,15 +267,10 @@ def test_beyond_the_ends(kind: Kind) -> None:
     np.testing.assert_allclose(log_det_back, -log_det, rtol=0, atol=1e-14)
 
 
-@pytest.mark.parametrize("direction", ["forward", "inverse"])
-@pytest.mark.parametrize("bins", [1, 2, 5])
-@ALL
-def test_gradients_within_and_beyond(kind: Kind, bins: int, direction: str) -> None:
-    """With respect to points and all raw numbers, by differences."""
-    rng = np.random.default_rng(4)
-    flow = kind.flow(rng.normal(size=(kind.numbers(bins), 2)), bins)
-    inside = rng.uniform(LOW, HIGH, size=(12, 2))
-    at = np.concatenate([inside, [[LOW - 1.7, HIGH + 2.3], [0.1, HIGH + 0.4]]])
+def assert_gradients(
+    flow: cf.Flow, at: Array, direction: str, rng: np.random.Generator, tolerance: float = 1e-7
+) -> None:
+    """Those with respect to points and all raw numbers are what differences say."""
     value, log_det = rng.normal(size=at.shape), rng.normal(size=len(at))
     ours = flow.vjp(at, value, log_det, direction=direction)
     apply = flow.forward if direction == "forward" else flow.inverse
@@ -288,7 +282,28 @@ def test_gradients_within_and_beyond(kind: Kind, bins: int, direction: str) -> N
     (name,) = flow.parameters
     for found, array in ((ours.x, at), (ours.parameters[name], flow.parameters[name])):
         truth = gradient(f, array, 2e-4)
-        assert np.linalg.norm(found - truth) <= 1e-7 * np.linalg.norm(truth) + 1e-10
+        assert np.linalg.norm(found - truth) <= tolerance * np.linalg.norm(truth) + 1e-10
+
+
+@pytest.mark.parametrize("direction", ["forward", "inverse"])
+@pytest.mark.parametrize("bins", [1, 2, 5])
+@ALL
+def test_gradients_within_and_beyond(kind: Kind, bins: int, direction: str) -> None:
+    rng = np.random.default_rng(4)
+    flow = kind.flow(rng.normal(size=(kind.numbers(bins), 2)), bins)
+    inside = rng.uniform(LOW, HIGH, size=(12, 2))
+    at = np.concatenate([inside, [[LOW - 1.7, HIGH + 2.3], [0.1, HIGH + 0.4]]])
+    assert_gradients(flow, at, direction, rng)
+
+
+@pytest.mark.parametrize("direction", ["forward", "inverse"])
+@ALL
+def test_gradients_for_raw_numbers_of_any_size(kind: Kind, direction: str) -> None:
+    """Slopes of 1e3 and bins of 1e-3 cost the differences some digits."""
+    raw, rng = extreme(kind, 8, 30), np.random.default_rng(5)
+    flow = kind.flow(raw, 8)
+    at = rng.uniform(LOW, HIGH, size=(4, 30))
+    assert_gradients(flow, at, direction, rng, tolerance=1e-6)
 
 
 @pytest.mark.parametrize("direction", ["forward", "inverse"])
@@ -336,9 +351,27 @@ def test_flat_cubics_come_back(dtype: str) -> None:
         assert np.abs(flow.forward(back)[0] - x).max() <= 20 * eps
 
 
+@pytest.mark.parametrize("direction", ["forward", "inverse"])
+@ALL
+def test_bins_that_rounding_makes_empty(kind: Kind, direction: str) -> None:
+    """Far from zero, float32 cannot tell the knots of the least bins apart."""
+    low, options = 1e4, {} if kind.curve is linear else {"tails": kind.tails}
+    spline = kind.spec(8, box=[low, low + 1], minimum_bin=1e-7, **options)
+    flow = cf.Flow([cf.Elementwise(spline)], features=50, dtype="float32", seed=0)
+    flow.parameters["layers.0.conditioner.constant"][...] = extreme(kind, 8, 50).ravel()
+    u = np.linspace(low - 0.1, low + 1.1, 200).astype("float32")
+    rows = np.repeat(u[:, None], 50, axis=1)
+    out, log_det = getattr(flow, direction)(rows)
+    assert np.isfinite(out).all() and np.isfinite(log_det).all()
+    between = out[(u >= low) & (u <= low + 1)]
+    assert between.min() >= low and between.max() <= low + 1
+    pulled = flow.vjp(rows, np.ones(rows.shape), np.ones(len(rows)), direction=direction)
+    assert np.isfinite(pulled.x).all()
+    assert all(np.isfinite(g).all() for g in pulled.parameters.values())
+
+
 def test_zero_raw_numbers_are_the_identity() -> None:
-    """Where all bins and densities are alike, the curve is straight; a cubic's ends have slope 1
-    for a sigmoid of 1 / 3."""
+    """Where all bins and densities are alike, the line is straight."""
     u = np.linspace(LOW, HIGH, 101)[:, None]
     for name in ("linear", "quadratic", "quadratic-free"):
         kind = KINDS[name]

@@ -67,10 +67,9 @@ const cf_spec_type cf_linear_spline_type = {
     .role = "transform",
     .doc =
         "Monotone piecewise-linear spline.\n\n"
-        "The bins are of one width. Their heights are ``p = minimum_bin + (1 - bins * minimum_bin) "
-        "*\n"
-        "softmax(factor * raw)`` of the interval ``[low, high]``, and in bin k the derivative is "
-        "``bins * p_k``:\n"
+        "The bins are of one width. Their heights are, of the interval ``[low, high]``,\n"
+        "``p = minimum_bin + (1 - bins * minimum_bin) * softmax(factor * raw)``. In bin k the "
+        "derivative is ``bins * p_k``:\n"
         "``x = low + (high - low) (p_0 + ... + p_{k-1} + z p_k)``, ``z = bins (u - low) / (high - "
         "low) - k``.\n"
         "Beyond the interval it is the identity. The derivative jumps at every knot, the ends "
