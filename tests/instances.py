@@ -160,6 +160,15 @@ INSTANCES: dict[str, Instance] = {
     "coupling-spline-free": Instance(
         coupling(transform=cf.Spline(bins=3, box=[-1.0, 2.0], tails="free")), context=2
     ),
+    "coupling-linear-spline": Instance(coupling(transform=cf.LinearSpline(6, bound=4.0))),
+    "coupling-quadratic-spline": Instance(coupling(transform=cf.QuadraticSpline(5, bound=4.0))),
+    "coupling-quadratic-spline-free": Instance(
+        coupling(transform=cf.QuadraticSpline(3, box=[-1.0, 2.0], tails="free")), context=2
+    ),
+    "coupling-cubic-spline": Instance(coupling(transform=cf.CubicSpline(5, bound=4.0)), context=2),
+    "coupling-cubic-spline-free": Instance(
+        coupling(transform=cf.CubicSpline(4, tails="free")), features=5
+    ),
     "coupling-affine-transform": Instance(coupling(transform=cf.AffineTransform("tanh"))),
     **{
         f"base-{name}": Instance(coupling(), base=base, smooth=name != "laplace")
@@ -224,6 +233,7 @@ INSTANCES: dict[str, Instance] = {
         masked(lambda: cf.ResidualNet(9, activation="tanh", context="add")), context=2
     ),
     "maf-spline": Instance(autoregressive(transform="spline"), features=3),
+    "maf-cubic-spline": Instance(autoregressive(transform=cf.CubicSpline(4)), features=3),
     "iaf": Instance(autoregressive(parallel="forward", order="random"), features=5),
     "iaf-context": Instance(autoregressive(parallel="forward", scale="sigmoid"), context=2),
     "iaf-spline-context": Instance(
@@ -246,6 +256,17 @@ INSTANCES: dict[str, Instance] = {
     ),
     "elementwise-spline-one-feature": Instance(
         lambda: [cf.Elementwise("spline", **SMALL)], features=1, context=2
+    ),
+    "elementwise-linear-spline-context": Instance(
+        lambda: [cf.Elementwise(cf.LinearSpline(4, factor=0.5), **SMALL)], context=2
+    ),
+    "elementwise-quadratic-spline": Instance(lambda: [cf.Elementwise(cf.QuadraticSpline())]),
+    "elementwise-quadratic-spline-one-feature": Instance(
+        lambda: [cf.Elementwise(cf.QuadraticSpline(6), **SMALL)], features=1, context=2
+    ),
+    "elementwise-cubic-spline": Instance(lambda: [cf.Elementwise(cf.CubicSpline())]),
+    "elementwise-cubic-spline-one-feature": Instance(
+        lambda: [cf.Elementwise(cf.CubicSpline(3, tails="free"), **SMALL)], features=1, context=1
     ),
     "exp": Instance(lambda: [cf.Exp()]),
     "log": Instance(lambda: [cf.Softplus(), cf.Log()]),

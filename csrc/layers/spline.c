@@ -1,9 +1,7 @@
 /* The rational-quadratic spline as a transform. */
-#include "ops/spline.h"
-
-#include <math.h>
 #include <string.h>
 
+#include "layers/spline_options.h"
 #include "layers/transform.h"
 
 static const char *const tails[] = {"linear", "circular", "free", NULL};
@@ -17,17 +15,10 @@ static int place_of(const char *const *names, const char *name) {
 }
 
 static cf_spline read(const cf_spec *spec) {
-    const cf_setting *box = cf_spec_get(spec, "box");
-    double bound = cf_spec_real(spec, "bound");
-    bool boxed = box->kind != CF_NONE;
-    return (cf_spline){.bins = (int)cf_spec_int(spec, "bins"),
-                       .tails = (cf_tails)place_of(tails, cf_spec_string(spec, "tails")),
-                       .form = (cf_spline_form)place_of(forms, cf_spec_string(spec, "form")),
-                       .low = boxed ? box->reals[0] : -bound,
-                       .high = boxed ? box->reals[1] : bound,
-                       .least_bin = cf_spec_real(spec, "minimum_bin"),
-                       .least_slope = cf_spec_real(spec, "minimum_slope"),
-                       .factor = cf_spec_real(spec, "factor")};
+    cf_spline spline = cf_spline_read(spec);
+    spline.tails = (cf_tails)place_of(tails, cf_spec_string(spec, "tails"));
+    spline.form = (cf_spline_form)place_of(forms, cf_spec_string(spec, "form"));
+    return spline;
 }
 
 static size_t raw_count(const cf_spec *spec) {
@@ -48,56 +39,11 @@ static double period(const cf_spec *spec, int64_t feature) {
     return spline.tails == CF_TAILS_CIRCULAR ? spline.high - spline.low : 0.0;
 }
 
-static cf_status check_box(const cf_spec *spec) {
-    const cf_setting *box = cf_spec_get(spec, "box");
-    double bound = cf_spec_real(spec, "bound");
-    if (!(bound > 0.0 && isfinite(bound)))
-        return cf_fail(CF_INVALID, "Spline: bound must be positive and finite, got %g", bound);
-    if (box->kind == CF_NONE)
-        return CF_OK;
-    if (cf_spec_get(spec, "bound")->given)
-        return cf_fail(CF_INVALID, "Spline: give bound or box, not both");
-    if (box->count != 2 || !(box->reals[0] < box->reals[1]) || !isfinite(box->reals[0]) ||
-        !isfinite(box->reals[1]))
-        return cf_fail(CF_INVALID, "Spline: box must be two finite numbers, the lower first");
-    return CF_OK;
-}
-
-static cf_status check(const cf_spec *spec) {
-    int64_t bins = cf_spec_int(spec, "bins");
-    double bin = cf_spec_real(spec, "minimum_bin"), slope = cf_spec_real(spec, "minimum_slope");
-    double factor = cf_spec_real(spec, "factor");
-    CF_TRY(check_box(spec));
-    if (bins < 1 || bins > CF_MOST_BINS)
-        return cf_fail(CF_INVALID, "Spline: bins must be from 1 to %d, got %lld", CF_MOST_BINS,
-                       (long long)bins);
-    if (!(bin > 0.0 && bin * (double)bins < 1.0))
-        return cf_fail(CF_INVALID,
-                       "Spline: minimum_bin must be positive and below 1 / bins = %g, got %g",
-                       1.0 / (double)bins, bin);
-    if (!(slope > 0.0 && slope < 1.0))
-        return cf_fail(CF_INVALID, "Spline: minimum_slope must be between 0 and 1, got %g", slope);
-    if (!(factor > 0.0 && isfinite(factor)))
-        return cf_fail(CF_INVALID, "Spline: factor must be positive and finite, got %g", factor);
-    return CF_OK;
-}
-
 static const cf_transform_methods methods = {
     .raw_count = raw_count, .apply = apply, .period = period};
 
 static const cf_option options[] = {
-    {.name = "bins",
-     .kinds = CF_OPTION_INT,
-     .fallback = CF_DEFAULT_INT(8),
-     .doc = "Pieces of the spline, from 1 to 128."},
-    {.name = "bound",
-     .kinds = CF_OPTION_REAL,
-     .fallback = CF_DEFAULT_REAL(3.0),
-     .doc = "The spline maps [-bound, bound] to itself."},
-    {.name = "box",
-     .kinds = CF_OPTION_REALS | CF_OPTIONAL,
-     .fallback = CF_DEFAULT_NONE,
-     .doc = "The interval (low, high) instead of [-bound, bound]."},
+    CF_SPLINE_PLACE_OPTIONS,
     {.name = "tails",
      .kinds = CF_OPTION_STRING,
      .fallback = CF_DEFAULT_STRING("linear"),
@@ -111,18 +57,10 @@ static const cf_option options[] = {
      .fallback = CF_DEFAULT_STRING("softmax"),
      .choices = forms,
      .doc = "How raw numbers become bins and slopes, see above."},
-    {.name = "minimum_bin",
-     .kinds = CF_OPTION_REAL,
-     .fallback = CF_DEFAULT_REAL(1e-3),
-     .doc = "Of ``'softmax'``: the least width and height, as a share of the interval."},
-    {.name = "minimum_slope",
-     .kinds = CF_OPTION_REAL,
-     .fallback = CF_DEFAULT_REAL(1e-3),
-     .doc = "The least slope at a knot."},
-    {.name = "factor",
-     .kinds = CF_OPTION_REAL,
-     .fallback = CF_DEFAULT_REAL(1.0),
-     .doc = "On raw widths and heights; nflows takes 1 / sqrt(hidden width)."},
+    CF_SPLINE_MINIMUM_BIN(
+        "Of ``'softmax'``: the least width and height, as a share of the interval."),
+    CF_SPLINE_MINIMUM_SLOPE("The least slope at a knot."),
+    CF_SPLINE_FACTOR("On raw widths and heights; nflows takes 1 / sqrt(hidden width)."),
 };
 
 const cf_spec_type cf_spline_type = {
@@ -147,6 +85,6 @@ const cf_spec_type cf_spline_type = {
         "Rezende et al. 2020, Normalizing flows on tori and spheres, arXiv:2002.02428 (circular).",
     .options = options,
     .option_count = sizeof options / sizeof *options,
-    .check = check,
+    .check = cf_spline_check,
     .methods = &methods,
 };

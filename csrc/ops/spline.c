@@ -4,16 +4,10 @@
  *
  * Everything is done in one sweep over a tile: the knots of a feature live in registers and on the
  * stack only. Bins are wider than nothing and slopes above zero whatever the raw numbers are, and
- * what lies outside the knots is clamped before the formula is applied: no branch, no NaN.
- *
- * integer[0]: inverse; [1]: bins; [2]: tails; [3]: form. number[0], [1]: where the knots begin and
- * end; [2]: least bin; [3]: least slope; [4]: factor on raw widths and heights. */
+ * what lies outside the knots is clamped before the formula is applied: no branch, no NaN. */
 #ifndef CF_FN
 
-#include <math.h>
-
-#include "ops/rows.h"
-#include "ops/spline.h"
+#include "ops/spline_axis.h"
 
 #define CF_BODY "ops/spline.c"
 #include "simd/instantiate.h"
@@ -34,14 +28,9 @@ static const cf_op spline_gradient_op = {
 
 static void spline_rule(cf_builder *b, const cf_node *node, cf_value out, cf_value dout,
                         const bool *needed, cf_value *dx) {
-    size_t features = node->operand_size[0], raw = node->operand_size[1];
-    cf_value operands[3] = {node->operand[0], node->operand[1], dout};
     (void)out;
     (void)needed;
-    cf_value both =
-        cf_emit(b, &spline_gradient_op, CF_ROW, features + raw, 3, operands, &node->attributes);
-    dx[0] = cf_slice(b, both, 0, features);
-    dx[1] = cf_slice(b, both, features, raw);
+    cf_spline_emit_gradient(b, &spline_gradient_op, node, dout, dx);
 }
 
 static const cf_op spline_op = {
@@ -52,52 +41,20 @@ static const cf_op spline_op = {
 
 cf_value cf_spline_map(cf_builder *b, const cf_spline *spline, cf_value x, cf_value raw,
                        bool inverse, cf_value *log_det) {
-    *log_det = CF_NO_VALUE;
-    if (cf_builder_status(b) != CF_OK)
-        return CF_NO_VALUE;
-    size_t features = cf_value_size(b, x), numbers = cf_value_size(b, raw);
-    if (numbers != features * cf_spline_raw_count(spline))
-        return cf_builder_fail(b, CF_INVALID, "spline: %zu features with %zu raw numbers, not %zu",
-                               features, numbers, features * cf_spline_raw_count(spline));
-    cf_value operands[2] = {x, cf_broadcast(b, raw)};
-    cf_attributes attributes = {.integer = {inverse, spline->bins, spline->tails, spline->form},
-                                .number = {spline->low, spline->high, spline->least_bin,
-                                           spline->least_slope, spline->factor}};
-    cf_value out = cf_emit(b, &spline_op, CF_ROW, features + 1, 2, operands, &attributes);
-    *log_det = cf_slice(b, out, features, 1);
-    return cf_slice(b, out, 0, features);
+    return cf_spline_emit(b, &spline_op, spline, cf_spline_raw_count(spline), x, raw, inverse,
+                          log_det);
 }
 
 #else
 
-#include "ops/rows.h"
-#include "simd/math.h"
+#include "ops/spline_axis.h"
 
-#undef spline_call
-#undef spline_axis
 #undef spline_bin
 #undef spline_point
 #undef spline_cotangent
-#define spline_call CF_FN(cf_spline_call)
-#define spline_axis CF_FN(cf_spline_axis)
 #define spline_bin CF_FN(cf_spline_bin)
 #define spline_point CF_FN(cf_spline_point)
 #define spline_cotangent CF_FN(cf_spline_cotangent)
-
-/* What all features have in common. */
-typedef struct {
-    const cf_call *call;
-    bool inverse;
-    int bins, tails, form;
-    size_t features;
-    real low, high, least_slope, factor, clip; /* clip: 1 / bound of a soft clip */
-    real span, least, rest; /* a bin is span (least + rest * its share of the softmax) wide */
-} spline_call;
-
-/* The shares of the bins along one axis: numerators and 1 / their sum. */
-typedef struct {
-    vreal share[CF_MOST_BINS], scale;
-} spline_axis;
 
 /* The bin in which each lane's point lies: its knots and the raw slopes at them. */
 typedef struct {
@@ -113,78 +70,6 @@ typedef struct {
     vreal a;                   /* the numerator of y, over the height */
     vreal d;                   /* the numerator of the derivative, over the square of the mean */
 } spline_point;
-
-static spline_call CF_FN(spline_open)(const cf_call *call) {
-    const cf_attributes *at = &call->step->node->attributes;
-    spline_call s = {.call = call,
-                     .inverse = at->integer[0] != 0,
-                     .bins = (int)at->integer[1],
-                     .tails = (int)at->integer[2],
-                     .form = (int)at->integer[3],
-                     .features = call->step->operand[0].size,
-                     .low = (real)at->number[0],
-                     .high = (real)at->number[1],
-                     .least_slope = (real)at->number[3],
-                     .factor = (real)at->number[4],
-                     .span = (real)(at->number[1] - at->number[0]),
-                     .rest = 1};
-    if (s.form == CF_SPLINE_SOFTMAX) {
-        s.least = (real)at->number[2];
-        s.rest = (real)(1.0 - (double)s.bins * at->number[2]);
-    } else {
-        s.clip = (real)(-1.0 / log(at->number[3]));
-    }
-    return s;
-}
-
-/* Raw number p of feature f. */
-CF_INLINE vreal CF_FN(spline_raw)(const spline_call *s, size_t f, int p, size_t lane) {
-    return v_load(cf_row(s->call, 1, (size_t)p * s->features + f) + lane);
-}
-
-CF_INLINE vreal CF_FN(spline_clip)(vreal raw, real inverse_bound) {
-    return raw / v_fma(v_abs(raw), v_set1(inverse_bound), v_set1(1));
-}
-
-/* The exponent of a bin's share. */
-CF_INLINE vreal CF_FN(spline_exponent)(const spline_call *s, vreal raw) {
-    raw = raw * v_set1(s->factor);
-    return s->form == CF_SPLINE_SOFTMAX ? raw : CF_FN(spline_clip)(raw, 2 * s->clip);
-}
-
-CF_INLINE vreal CF_FN(spline_exponent_slope)(const spline_call *s, vreal raw) {
-    vreal factor = v_set1(s->factor);
-    if (s->form == CF_SPLINE_SOFTMAX)
-        return factor;
-    vreal d = v_fma(v_abs(raw * factor), v_set1(2 * s->clip), v_set1(1));
-    return factor / (d * d);
-}
-
-/* The shares along the axis whose raw numbers begin at `first`. */
-CF_INLINE void CF_FN(spline_shares)(const spline_call *s, size_t f, int first, size_t lane,
-                                    spline_axis *axis) {
-    vreal most = CF_FN(spline_exponent)(s, CF_FN(spline_raw)(s, f, first, lane));
-    axis->share[0] = most;
-    for (int k = 1; k < s->bins; k++) {
-        axis->share[k] = CF_FN(spline_exponent)(s, CF_FN(spline_raw)(s, f, first + k, lane));
-        most = v_max(axis->share[k], most);
-    }
-    vreal sum = v_set1(0);
-    for (int k = 0; k < s->bins; k++) {
-        axis->share[k] = v_exp(axis->share[k] - most);
-        sum = sum + axis->share[k];
-    }
-    axis->scale = v_set1(1) / sum;
-}
-
-/* The knot that ends bin k, which begins at `knot`. */
-CF_INLINE vreal CF_FN(spline_next)(const spline_call *s, const spline_axis *axis, int k,
-                                   vreal knot) {
-    if (k == s->bins - 1)
-        return v_set1(s->high);
-    vreal share = v_fma(axis->share[k] * axis->scale, v_set1(s->rest), v_set1(s->least));
-    return v_fma(share, v_set1(s->span), knot);
-}
 
 /* Where the raw slope of a knot lies among the slopes, or -1 if it is not raw. */
 CF_INLINE int CF_FN(spline_slope_place)(const spline_call *s, int knot) {
@@ -291,30 +176,10 @@ CF_INLINE vreal CF_FN(spline_derivative)(const spline_point *p) {
     return r * r * p->d;
 }
 
-CF_INLINE vreal CF_FN(spline_clamp)(const spline_call *s, vreal value) {
-    return v_max(v_set1(s->low), v_min(v_set1(s->high), value));
-}
-
-/* y, or x if inverted, and *derivative, that of the map just applied. Beyond the ends the map goes
- * on as the identity or, with free tails, with the slope that it has there. */
-CF_INLINE vreal CF_FN(spline_value)(const spline_call *s, const spline_bin *bin,
-                                    const spline_point *p, vreal value, vreal *derivative) {
-    vmask below = v_lt(value, v_set1(s->low)), above = v_lt(v_set1(s->high), value);
-    vreal one = v_set1(1), slope = CF_FN(spline_derivative)(p);
-    vreal inside =
-        s->inverse ? v_fma(p->z, p->width, bin->x0) : v_fma(p->height, p->a / p->q, bin->y0);
-    vreal outside = value, end_slope = one;
-    if (s->tails == CF_TAILS_FREE) {
-        vreal end = v_select(below, v_set1(s->low), v_set1(s->high));
-        end_slope = v_select(below, p->slope0, p->slope1);
-        vreal beyond = value - end;
-        outside = s->inverse ? end + beyond / end_slope : v_fma(beyond, end_slope, end);
-    }
-    vmask out = v_or(below, above);
-    slope = v_select(out, end_slope, slope);
-    *derivative = s->inverse ? one / slope : slope;
-    /* Rounding may carry a point over an end, beyond which another map goes on. */
-    return v_select(out, outside, CF_FN(spline_clamp)(s, inside));
+/* y, or x if inverted, of a point within the bin. */
+CF_INLINE vreal CF_FN(spline_inside)(const spline_call *s, const spline_bin *bin,
+                                     const spline_point *p) {
+    return s->inverse ? v_fma(p->z, p->width, bin->x0) : v_fma(p->height, p->a / p->q, bin->y0);
 }
 
 static void CF_FN(spline)(const cf_call *call) {
@@ -330,7 +195,10 @@ static void CF_FN(spline)(const cf_call *call) {
             CF_FN(spline_shares)(&s, f, s.bins, lane, &heights);
             spline_bin bin = CF_FN(spline_find)(&s, &widths, &heights, f, lane, within);
             spline_point point = CF_FN(spline_place)(&s, &bin, within);
-            vreal y = CF_FN(spline_value)(&s, &bin, &point, value, &derivative);
+            vreal inside = CF_FN(spline_inside)(&s, &bin, &point);
+            vreal slope = CF_FN(spline_derivative)(&point);
+            vreal y = CF_FN(spline_value)(&s, value, inside, slope, point.slope0, point.slope1,
+                                          &derivative);
             v_store(out + f * call->lanes + lane, y);
             sum = sum + v_log(derivative);
         }
@@ -384,17 +252,7 @@ CF_INLINE spline_cotangent CF_FN(spline_pull_outside)(const spline_call *s, cons
                                                       vreal *dx) {
     vreal zero = v_set1(0);
     spline_cotangent c = {zero, zero, zero, zero, zero, zero, zero};
-    *dx = dout;
-    if (s->tails != CF_TAILS_FREE)
-        return c;
-    vmask below = v_lt(value, v_set1(s->low));
-    vreal slope = v_select(below, p->slope0, p->slope1);
-    vreal beyond = value - v_select(below, v_set1(s->low), v_set1(s->high));
-    *dx = s->inverse ? dout / slope : dout * slope;
-    vreal dslope =
-        s->inverse ? -v_fma(*dx, beyond / slope, dlog / slope) : v_fma(dout, beyond, dlog / slope);
-    c.slope0 = v_select(below, dslope, zero);
-    c.slope1 = v_select(below, zero, dslope);
+    *dx = CF_FN(spline_pull_tail)(s, p->slope0, p->slope1, value, dout, dlog, &c.slope0, &c.slope1);
     return c;
 }
 
@@ -408,35 +266,6 @@ CF_INLINE spline_cotangent CF_FN(spline_choose)(vmask out, const spline_cotangen
     c.slope0 = v_select(out, outside->slope0, inside->slope0);
     c.slope1 = v_select(out, outside->slope1, inside->slope1);
     return c;
-}
-
-/* Where the cotangent of raw number p of feature f goes. */
-CF_INLINE real *CF_FN(spline_draw)(const spline_call *s, size_t f, int p, size_t lane) {
-    size_t row = s->features + (size_t)p * s->features + f;
-    return (real *)s->call->out + row * s->call->lanes + lane;
-}
-
-/* The cotangent of bin k's width: all bins before a knot move it. */
-CF_INLINE vreal CF_FN(spline_bin_cotangent)(int k, vreal index, vreal both, vreal d1) {
-    vreal at = v_set1((real)k);
-    return v_select(v_lt(at, index), both, v_select(v_eq(at, index), d1, v_set1(0)));
-}
-
-/* Through the softmax of one axis: d0 and d1 are the cotangents of the knots about the bin. That
- * of the last knot, which does not move, is the same for all bins and cancels. */
-CF_INLINE void CF_FN(spline_pull_axis)(const spline_call *s, const spline_axis *axis, size_t f,
-                                       int first, size_t lane, vreal index, vreal d0, vreal d1) {
-    vreal both = d0 + d1, mean = v_set1(0);
-    for (int k = 0; k < s->bins; k++)
-        mean = v_fma(axis->share[k] * axis->scale, CF_FN(spline_bin_cotangent)(k, index, both, d1),
-                     mean);
-    for (int k = 0; k < s->bins; k++) {
-        vreal d = CF_FN(spline_bin_cotangent)(k, index, both, d1) - mean;
-        vreal share = axis->share[k] * axis->scale;
-        vreal slope = CF_FN(spline_exponent_slope)(s, CF_FN(spline_raw)(s, f, first + k, lane));
-        v_store(CF_FN(spline_draw)(s, f, first + k, lane),
-                share * d * v_set1(s->span * s->rest) * slope);
-    }
 }
 
 /* To the raw slopes: each belongs to the bin that it begins and to the one that it ends. */
@@ -464,7 +293,7 @@ static void CF_FN(spline_gradient)(const cf_call *call) {
             vreal value = v_load(cf_row(call, 0, f) + lane);
             vreal dout = v_load(cf_row(call, 2, f) + lane), dx_inside, dx_outside;
             vreal within = CF_FN(spline_clamp)(&s, value);
-            vmask out = v_or(v_lt(value, v_set1(s.low)), v_lt(v_set1(s.high), value));
+            vmask out = CF_FN(spline_is_outside)(&s, value);
             spline_axis widths, heights;
             CF_FN(spline_shares)(&s, f, 0, lane, &widths);
             CF_FN(spline_shares)(&s, f, s.bins, lane, &heights);

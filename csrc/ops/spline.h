@@ -1,4 +1,5 @@
-/* Monotone rational-quadratic splines (Durkan et al. 2019, arXiv:1906.04032). */
+/* Monotone splines: rational-quadratic (Durkan et al. 2019, arXiv:1906.04032), linear and quadratic
+ * (Müller et al. 2019, arXiv:1808.03856) and cubic (Durkan et al. 2019, arXiv:1906.02145). */
 #ifndef CF_OPS_SPLINE_H
 #define CF_OPS_SPLINE_H
 
@@ -29,12 +30,27 @@ typedef struct {
     double least_bin, least_slope, factor;
 } cf_spline;
 
-/* Raw numbers a feature: widths, heights, slopes. */
+/* Raw numbers a feature: widths, heights, slopes; of a linear spline, heights; of a quadratic one,
+ * widths and densities at the knots (with linear tails, at the inner knots alone); of a cubic one,
+ * widths, heights and two slopes, at the ends. */
 size_t cf_spline_raw_count(const cf_spline *spline);
+size_t cf_linear_spline_raw_count(const cf_spline *spline);
+size_t cf_quadratic_spline_raw_count(const cf_spline *spline);
+size_t cf_cubic_spline_raw_count(const cf_spline *spline);
 
 /* y of x with log_det = sum of log(dy/dx), or x of y; number p of feature f is at p features(x) + f
  * of raw. */
 cf_value cf_spline_map(cf_builder *b, const cf_spline *spline, cf_value x, cf_value raw,
                        bool inverse, cf_value *log_det);
+
+/* The same by the others, of form CF_SPLINE_SOFTMAX and with tails that are linear or, unless the
+ * spline is, free. The slopes of linear and cubic splines at the ends are not 1: with linear tails
+ * the derivative jumps there. */
+cf_value cf_linear_spline_map(cf_builder *b, const cf_spline *spline, cf_value x, cf_value raw,
+                              bool inverse, cf_value *log_det);
+cf_value cf_quadratic_spline_map(cf_builder *b, const cf_spline *spline, cf_value x, cf_value raw,
+                                 bool inverse, cf_value *log_det);
+cf_value cf_cubic_spline_map(cf_builder *b, const cf_spline *spline, cf_value x, cf_value raw,
+                             bool inverse, cf_value *log_det);
 
 #endif

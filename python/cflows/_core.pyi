@@ -330,6 +330,81 @@ class Spline(Transform):
     def factor(self) -> float: ...
 
 @final
+class LinearSpline(Transform):
+    def __new__(
+        cls,
+        bins: int = 8,
+        bound: float = 3.0,
+        box: _Floats | None = None,
+        minimum_bin: float = 0.001,
+        factor: float = 1.0,
+    ) -> Self: ...
+    @property
+    def bins(self) -> int: ...
+    @property
+    def bound(self) -> float: ...
+    @property
+    def box(self) -> tuple[float, ...] | None: ...
+    @property
+    def minimum_bin(self) -> float: ...
+    @property
+    def factor(self) -> float: ...
+
+@final
+class QuadraticSpline(Transform):
+    def __new__(
+        cls,
+        bins: int = 8,
+        bound: float = 3.0,
+        box: _Floats | None = None,
+        tails: str = "linear",
+        minimum_bin: float = 0.001,
+        minimum_slope: float = 0.001,
+        factor: float = 1.0,
+    ) -> Self: ...
+    @property
+    def bins(self) -> int: ...
+    @property
+    def bound(self) -> float: ...
+    @property
+    def box(self) -> tuple[float, ...] | None: ...
+    @property
+    def tails(self) -> str: ...
+    @property
+    def minimum_bin(self) -> float: ...
+    @property
+    def minimum_slope(self) -> float: ...
+    @property
+    def factor(self) -> float: ...
+
+@final
+class CubicSpline(Transform):
+    def __new__(
+        cls,
+        bins: int = 8,
+        bound: float = 3.0,
+        box: _Floats | None = None,
+        tails: str = "linear",
+        minimum_bin: float = 0.001,
+        minimum_slope: float = 0.001,
+        factor: float = 1.0,
+    ) -> Self: ...
+    @property
+    def bins(self) -> int: ...
+    @property
+    def bound(self) -> float: ...
+    @property
+    def box(self) -> tuple[float, ...] | None: ...
+    @property
+    def tails(self) -> str: ...
+    @property
+    def minimum_bin(self) -> float: ...
+    @property
+    def minimum_slope(self) -> float: ...
+    @property
+    def factor(self) -> float: ...
+
+@final
 class MixedTransform(Transform):
     def __new__(cls, transforms: Sequence[Transform], which: _Ints) -> Self: ...
     @property

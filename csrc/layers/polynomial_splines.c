@@ -1,0 +1,157 @@
+/* Linear, quadratic and cubic splines as transforms. */
+#include <string.h>
+
+#include "layers/spline_options.h"
+#include "layers/transform.h"
+
+static const char *const tails[] = {"linear", "free", NULL};
+
+static cf_spline read(const cf_spec *spec) {
+    cf_spline spline = cf_spline_read(spec);
+    spline.tails =
+        strcmp(cf_spec_string(spec, "tails"), "free") == 0 ? CF_TAILS_FREE : CF_TAILS_LINEAR;
+    return spline;
+}
+
+static size_t linear_raw_count(const cf_spec *spec) {
+    cf_spline spline = cf_spline_read(spec);
+    return cf_linear_spline_raw_count(&spline);
+}
+
+static cf_value apply_linear(const cf_spec *spec, cf_builder *b, cf_value u, cf_value raw,
+                             const int64_t *features, bool inverse, cf_value *log_det) {
+    (void)features;
+    cf_spline spline = cf_spline_read(spec);
+    return cf_linear_spline_map(b, &spline, u, raw, inverse, log_det);
+}
+
+static size_t quadratic_raw_count(const cf_spec *spec) {
+    cf_spline spline = read(spec);
+    return cf_quadratic_spline_raw_count(&spline);
+}
+
+static cf_value apply_quadratic(const cf_spec *spec, cf_builder *b, cf_value u, cf_value raw,
+                                const int64_t *features, bool inverse, cf_value *log_det) {
+    (void)features;
+    cf_spline spline = read(spec);
+    return cf_quadratic_spline_map(b, &spline, u, raw, inverse, log_det);
+}
+
+static size_t cubic_raw_count(const cf_spec *spec) {
+    cf_spline spline = read(spec);
+    return cf_cubic_spline_raw_count(&spline);
+}
+
+static cf_value apply_cubic(const cf_spec *spec, cf_builder *b, cf_value u, cf_value raw,
+                            const int64_t *features, bool inverse, cf_value *log_det) {
+    (void)features;
+    cf_spline spline = read(spec);
+    return cf_cubic_spline_map(b, &spline, u, raw, inverse, log_det);
+}
+
+static const cf_transform_methods linear_methods = {.raw_count = linear_raw_count,
+                                                    .apply = apply_linear};
+static const cf_transform_methods quadratic_methods = {.raw_count = quadratic_raw_count,
+                                                       .apply = apply_quadratic};
+static const cf_transform_methods cubic_methods = {.raw_count = cubic_raw_count,
+                                                   .apply = apply_cubic};
+
+static const cf_option linear_options[] = {
+    CF_SPLINE_PLACE_OPTIONS,
+    CF_SPLINE_MINIMUM_BIN("The least height of a bin, as a share of the interval."),
+    CF_SPLINE_FACTOR("On raw numbers."),
+};
+
+const cf_spec_type cf_linear_spline_type = {
+    .name = "LinearSpline",
+    .role = "transform",
+    .doc =
+        "Monotone piecewise-linear spline.\n\n"
+        "The bins are of one width. Their heights are, of the interval ``[low, high]``,\n"
+        "``p = minimum_bin + (1 - bins * minimum_bin) * softmax(factor * raw)``. In bin k the "
+        "derivative is ``bins * p_k``:\n"
+        "``x = low + (high - low) (p_0 + ... + p_{k-1} + z p_k)``, ``z = bins (u - low) / (high - "
+        "low) - k``.\n"
+        "Beyond the interval it is the identity. The derivative jumps at every knot, the ends "
+        "among them.\n\n"
+        "References\n----------\n"
+        "Müller et al. 2019, Neural importance sampling, arXiv:1808.03856, section 4.1.",
+    .options = linear_options,
+    .option_count = sizeof linear_options / sizeof *linear_options,
+    .check = cf_spline_check,
+    .methods = &linear_methods,
+};
+
+static const cf_option quadratic_options[] = {
+    CF_SPLINE_PLACE_OPTIONS,
+    {.name = "tails",
+     .kinds = CF_OPTION_STRING,
+     .fallback = CF_DEFAULT_STRING("linear"),
+     .choices = tails,
+     .doc = "``'linear'``: density 1 at both ends, the identity beyond; ``'free'``: a density an "
+            "end, with which the map goes on."},
+    CF_SPLINE_MINIMUM_BIN("The least width of a bin, as a share of the interval."),
+    CF_SPLINE_MINIMUM_SLOPE("The least density at a knot."),
+    CF_SPLINE_FACTOR("On raw numbers."),
+};
+
+const cf_spec_type cf_quadratic_spline_type = {
+    .name = "QuadraticSpline",
+    .role = "transform",
+    .doc = "Monotone piecewise-quadratic spline.\n\n"
+           "Its derivative, the density, goes in straight lines through the ``v_k`` at the knots "
+           "``X_k``: at\n"
+           "``z = (u - X_k) / w_k``, with the width ``w_k = X_{k+1} - X_k``, it is\n"
+           "``v_k + (v_{k+1} - v_k) z``, and ``x = Y_k + w_k (v_k z + (v_{k+1} - v_k) z^2 / 2)``.\n"
+           "Raw numbers: the widths, the densities. Widths are\n"
+           "``minimum_bin + (1 - bins * minimum_bin) * softmax(factor * raw)`` of the interval; "
+           "densities are\n"
+           "``minimum_slope + (1 - minimum_slope) * exp(factor * raw) / c``, ``c`` such that the "
+           "interval is mapped\n"
+           "to itself. The densities at the ends of linear tails are 1, and not raw.\n\n"
+           "References\n----------\n"
+           "Müller et al. 2019, Neural importance sampling, arXiv:1808.03856, section 4.2.",
+    .options = quadratic_options,
+    .option_count = sizeof quadratic_options / sizeof *quadratic_options,
+    .check = cf_spline_check,
+    .methods = &quadratic_methods,
+};
+
+static const cf_option cubic_options[] = {
+    CF_SPLINE_PLACE_OPTIONS,
+    {.name = "tails",
+     .kinds = CF_OPTION_STRING,
+     .fallback = CF_DEFAULT_STRING("linear"),
+     .choices = tails,
+     .doc = "``'linear'``: the identity beyond the ends, where the derivative jumps; ``'free'``: "
+            "the map goes on with the slopes at the ends."},
+    CF_SPLINE_MINIMUM_BIN("The least width and height, as a share of the interval."),
+    CF_SPLINE_MINIMUM_SLOPE("The least slope at an end, over the mean slope of the bin there."),
+    CF_SPLINE_FACTOR("On raw widths and heights."),
+};
+
+const cf_spec_type cf_cubic_spline_type = {
+    .name = "CubicSpline",
+    .role = "transform",
+    .doc =
+        "Monotone cubic spline.\n\n"
+        "Between the knots ``(X_k, Y_k)``, a distance ``w_k`` apart and with mean slope ``s_k``, "
+        "it is Hermite's\n"
+        "cubic: at ``z = (u - X_k) / w_k``,\n"
+        "``x = Y_k + w_k (d_k z (1 - z)^2 - d_{k+1} z^2 (1 - z) + s_k z^2 (3 - 2 z))``, with the "
+        "slopes\n"
+        "``d_k = min(2 s_{k-1}, 2 s_k, (s_{k-1} w_k + s_k w_{k-1}) / (w_{k-1} + w_k))``.\n"
+        "Raw numbers: the widths, the heights, the slope at either end. Bins are\n"
+        "``minimum_bin + (1 - bins * minimum_bin) * softmax(factor * raw)`` of the interval; "
+        "slopes at the ends\n"
+        "are ``m + 3 (1 - m) sigmoid(raw)`` times the mean slope of the bin there, ``m`` the "
+        "minimum_slope.\n\n"
+        "References\n----------\n"
+        "Durkan et al. 2019, Cubic-spline flows, arXiv:1906.02145.\n"
+        "Steffen 1990, A simple method for monotonic interpolation in one dimension, Astronomy "
+        "and\nAstrophysics 239, 443.",
+    .options = cubic_options,
+    .option_count = sizeof cubic_options / sizeof *cubic_options,
+    .check = cf_spline_check,
+    .methods = &cubic_methods,
+};
