@@ -209,3 +209,24 @@ def test_ten_layers_come_back() -> None:
     assert error[condition <= 1e4].max() <= 1e-10
     assert (error <= 1e-14 * condition * (1 + np.abs(x).max(axis=1))).all()
     assert np.abs(log_det + log_det_back)[condition <= 1e4].max() <= 1e-10
+
+
+@pytest.mark.parametrize("tails", TAILS)
+@pytest.mark.parametrize("low", [1e4, 1e6])
+def test_finite_where_rounding_leaves_nothing_of_a_bin(low, tails):
+    """A box of width 1 so far from 0 that float32 has a thousand numbers in it, or sixteen."""
+    spline = cf.Spline(8, box=[low, low + 1], tails=tails)
+    flow = cf.Flow([cf.Elementwise(spline)], features=1, dtype="float32", seed=0)
+    x = np.linspace(low, low + 1, 200, dtype=np.float32)[:, None]
+    (raw,) = flow.parameters.values()
+    rng = np.random.default_rng(0)
+    for size in (1, 10, 1e4) * 20:
+        raw[...] = size * rng.normal(size=raw.shape)
+        for direction in ("forward", "inverse"):
+            y, log_det = getattr(flow, direction)(x)
+            assert np.isfinite(y).all()
+            assert np.isfinite(log_det).all()
+            assert (np.diff(y[:, 0]) >= 0).all()
+            found = flow.vjp(x, np.ones_like(x), np.ones(len(x)), direction=direction)
+            assert np.isfinite(found.x).all()
+            assert all(np.isfinite(array).all() for array in found.parameters.values())

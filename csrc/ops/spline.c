@@ -151,17 +151,26 @@ CF_INLINE vreal CF_FN(spline_solve)(const spline_point *p, vreal rise) {
     return v_select(negative, root - b, two * c) / v_select(negative, two * a, b + root);
 }
 
+/* Half the least size of a bin, but for rounding. */
+CF_INLINE real CF_FN(spline_half_least)(const spline_call *s) {
+    real share = s->form == CF_SPLINE_SOFTMAX ? s->least : s->least_slope / (real)s->bins;
+    return s->span * share / 2;
+}
+
 CF_INLINE spline_point CF_FN(spline_place)(const spline_call *s, const spline_bin *bin,
                                            vreal value) {
     spline_point p;
     vreal zero = v_set1(0), one = v_set1(1), two = v_set1(2);
     CF_FN(spline_slopes)(s, bin, &p);
-    p.width = bin->x1 - bin->x0;
-    p.height = bin->y1 - bin->y0;
+    vreal least = v_set1(CF_FN(spline_half_least)(s));
+    /* Far from 0 rounding may leave nothing between two knots. */
+    p.width = v_max(least, bin->x1 - bin->x0);
+    p.height = v_max(least, bin->y1 - bin->y0);
     p.mean = p.height / p.width;
     p.z = s->inverse ? CF_FN(spline_solve)(&p, value - bin->y0) : (value - bin->x0) / p.width;
     p.z = v_min(one, v_max(zero, p.z));
-    p.rest = s->inverse ? one - p.z : v_max(zero, (bin->x1 - value) / p.width);
+    p.rest = v_max(zero, (bin->x1 - value) / p.width);
+    p.rest = s->inverse ? one - p.z : v_select(v_lt(bin->x1 - bin->x0, least), one - p.z, p.rest);
     vreal rest = p.rest, square = p.z * p.z;
     p.u = p.z * rest;
     p.q = v_fma(p.slope0 + p.slope1 - two * p.mean, p.u, p.mean);
