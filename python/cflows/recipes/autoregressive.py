@@ -46,7 +46,7 @@ def maf(
     hidden : sequence of int, default (100, 100)
         The hidden widths of each network; 100, or 512 for many columns, in the paper.
     batch_norm : bool, default True
-        A `BatchNorm` after each autoregressive layer.
+        A `BatchNorm` on the base's side of each autoregressive layer, as in the authors' code.
     context : int, default 0
         The number of context features.
     embedding : Embedding, optional
@@ -86,16 +86,16 @@ def maf(
     >>> import cflows as cf
     >>> flow = cf.maf(features=3, layers=2, context=2, seed=0)
     >>> [layer.type for layer in flow.layers]
-    ['Autoregressive', 'BatchNorm', 'Autoregressive', 'BatchNorm', 'Affine']
+    ['BatchNorm', 'Autoregressive', 'BatchNorm', 'Autoregressive', 'Affine']
     """
     features, layers, context = sizes(features, layers, context)
     without_angles("maf", columns, features)
     chain: list[Layer] = []
     for i in range(layers):
+        chain += [BatchNorm()] if batch_norm else []
         chain.append(
             Autoregressive(ORDERS[i % 2], hidden=hidden, activation=activation, scale=scale)
         )
-        chain += [BatchNorm()] if batch_norm else []
     return build(chain, features, context, embedding, base, columns, standardize, dtype, seed)
 
 
