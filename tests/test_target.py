@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import threading
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
+import c_build
 import cflows as cf
 
 
@@ -269,3 +271,54 @@ def test_wrong_importance_targets() -> None:
         flow.importance_sample(lambda x: np.full(len(x), -np.inf), 9)
     with pytest.raises(ValueError, match="n must be 1 or more, got 0"):
         flow.importance_sample(banana, 0)
+
+
+def normal_target(scale: float) -> cf.CTarget:
+    library = c_build.shared_library(("tests/c/targets.c",))
+    return cf.CTarget(library.normal_target, ctypes.c_double(scale))
+
+
+def test_a_target_in_c_is_the_same_as_in_python() -> None:
+    def python(x: np.ndarray, context: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        z = (np.asarray(x, np.float64) - np.asarray(context, np.float64)) / 0.5
+        return -0.5 * (z**2).sum(axis=1), -z / 0.5
+
+    context = np.random.default_rng(0).normal(size=(20, 2))
+    flows = [moved(FLOWS["coupling"](), context_features=2) for _ in range(2)]
+    targets = (normal_target(0.5), python)
+    histories = [
+        flow.fit_target(target, context, steps=20, batch_size=50, seed=3)
+        for flow, target in zip(flows, targets, strict=True)
+    ]
+    np.testing.assert_allclose(histories[0].elbo, histories[1].elbo, rtol=1e-12)
+    for name, value in flows[0].parameters.items():
+        np.testing.assert_allclose(value, flows[1].parameters[name], rtol=1e-9, atol=1e-12)
+    found = [
+        flow.importance_sample(target, 500, context[3], seed=1)
+        for flow, target in zip(flows, targets, strict=True)
+    ]
+    np.testing.assert_allclose(found[0].log_weights, found[1].log_weights, atol=1e-7)
+
+
+def test_a_target_in_c_by_its_address_and_without_context() -> None:
+    library = c_build.shared_library(("tests/c/targets.c",))
+    scale = ctypes.c_double(0.25)
+    address = ctypes.cast(library.normal_target, ctypes.c_void_p).value
+    target = cf.CTarget(address, ctypes.addressof(scale))
+    flow = cf.Flow([cf.Affine(learned=True)], features=3, seed=0)
+    flow.fit_target(target, steps=400, optimizer=cf.Adam(2e-2), seed=0)
+    found = flow.importance_sample(target, 2000, seed=0)
+    assert found.effective_sample_size > 1900
+    truth = 3 * np.log(0.25 * np.sqrt(2 * np.pi))
+    assert found.log_evidence == pytest.approx(truth, abs=0.01)
+
+
+def test_a_target_in_c_that_fails_changes_nothing() -> None:
+    flow = moved(FLOWS["coupling"](), context_features=3)
+    before = {name: value.copy() for name, value in flow.parameters.items()}
+    with pytest.raises(RuntimeError, match="the target returned 7"):
+        flow.fit_target(normal_target(1.0), np.zeros(3), steps=3)
+    for name, value in flow.parameters.items():
+        np.testing.assert_array_equal(value, before[name])
+    with pytest.raises(TypeError, match="ctypes function or an address"):
+        cf.CTarget(lambda x: x)

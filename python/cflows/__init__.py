@@ -75,7 +75,7 @@ from .flow import Flow
 from .history import EpochReport, History
 from .optim import SGD, Adam, AdamW, Constant, Cosine, Plateau
 from .recipes import glow1d, iaf, maf, ncsf, nice, nsf, nsf_ar, realnvp
-from .target import Importance, TargetHistory, TargetReport
+from .target import CTarget, Importance, TargetHistory, TargetReport
 
 if TYPE_CHECKING:
     from . import data as data
@@ -164,6 +164,7 @@ __all__ = [
     "EpochReport",
     "TargetHistory",
     "TargetReport",
+    "CTarget",
     "Importance",
     "load",
     # checks

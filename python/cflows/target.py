@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import math
 import time
 from collections.abc import Callable
@@ -19,9 +20,109 @@ if TYPE_CHECKING:
 
     from .flow import Flow
 
-__all__ = ["Importance", "TargetHistory", "TargetReport", "fit_target", "importance_sample"]
+__all__ = [
+    "CTarget",
+    "Importance",
+    "TargetHistory",
+    "TargetReport",
+    "fit_target",
+    "importance_sample",
+]
 
 Target = Callable[..., Any]
+
+
+class CTarget:
+    """A target written in C, for `Flow.fit_target` and `Flow.importance_sample`.
+
+    Its type is ``int f(size_t rows, size_t features, const double *x, size_t context_features,
+    const double *context, double *log_density, double *gradient, void *data)``. It fills
+    ``log_density``, by row, and ``gradient``, rows × features, for the rows ``x`` and their
+    contexts (NULL in a flow without), all in C order, and returns 0; anything else stops. It runs
+    without the GIL.
+
+    Parameters
+    ----------
+    function : ctypes function or int
+        A function of a library that ctypes loaded, or its address (of numba's or cffi's).
+    data : int or ctypes object, optional
+        The last argument: an address, or what ctypes passes as one. None is NULL.
+
+    Raises
+    ------
+    TypeError
+        If `function` is neither.
+
+    Examples
+    --------
+    The C function here is one that ctypes makes of Python:
+
+    >>> import ctypes
+    >>> import numpy as np
+    >>> import cflows as cf
+    >>> pointer = ctypes.POINTER(ctypes.c_double)
+    >>> @cf.CTarget.type
+    ... def normal(rows, features, x, context_features, context, log_density, gradient, data):
+    ...     for i in range(rows):
+    ...         log_density[i] = -0.5 * x[i] ** 2
+    ...         gradient[i] = -x[i]
+    ...     return 0
+    >>> flow = cf.Flow([], features=1)
+    >>> found = flow.importance_sample(cf.CTarget(normal), 1000, seed=0)
+    >>> bool(abs(found.log_evidence - 0.5 * np.log(2 * np.pi)) < 1e-6)
+    True
+    """
+
+    _number = ctypes.POINTER(ctypes.c_double)
+    type = ctypes.CFUNCTYPE(
+        ctypes.c_int,
+        ctypes.c_size_t,
+        ctypes.c_size_t,
+        _number,
+        ctypes.c_size_t,
+        _number,
+        _number,
+        _number,
+        ctypes.c_void_p,
+    )
+    """The function's type for ctypes."""
+
+    def __init__(self, function: Any, data: Any = None) -> None:
+        if isinstance(function, int) and not isinstance(function, bool):
+            self._function = self.type(function)
+        elif hasattr(function, "argtypes"):  # the class of such functions has no public name
+            self._function = ctypes.cast(function, self.type)
+        else:
+            raise TypeError(f"function must be a ctypes function or an address, got {function!r}")
+        self._kept = function, data
+        self._data = data if data is None or isinstance(data, int) else ctypes.addressof(data)
+
+    def __call__(
+        self, x: ArrayLike, context: ArrayLike | None = None
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """(log_density, gradient) of the rows."""
+        x = np.ascontiguousarray(x, np.float64)
+        log_density, gradient = np.empty(len(x)), np.empty_like(x)
+        given = None if context is None else np.ascontiguousarray(context, np.float64)
+        if given is not None and len(given) != len(x):  # one for all
+            given = np.ascontiguousarray(np.broadcast_to(given, (len(x), given.shape[-1])))
+        status = self._function(
+            len(x),
+            x.shape[1],
+            _address(x),
+            0 if given is None else given.shape[1],
+            None if given is None else _address(given),
+            _address(log_density),
+            _address(gradient),
+            self._data,
+        )
+        if status != 0:
+            raise RuntimeError(f"the target returned {status}")
+        return log_density, gradient
+
+
+def _address(array: NDArray[np.float64]) -> Any:
+    return array.ctypes.data_as(CTarget._number)
 
 
 class TargetReport(NamedTuple):
@@ -132,7 +233,8 @@ def fit_target(
     target : callable
         ``target(x)``, for a flow with context ``target(x, context)``, returns ``(log_density,
         gradient)`` of a whole batch: arrays of shapes (n,) and (n, features), for x of shape
-        (n, features) in the flow's dtype. While it runs the flow is held.
+        (n, features) in the flow's dtype. While it runs the flow is held. A C function is
+        one as a `CTarget`.
     context : array_like, shape (m, context_features) or (context_features,), optional
         For a flow with context, and only then: each sample gets one of the rows by chance.
     steps : int, default 1000
