@@ -16,8 +16,21 @@ import numpy as np
 import cflows as cf
 
 
+class Copied:
+    """A parameter that holds numbers of theirs as they are, so that gradients are the same too."""
+
+    def read(self, arrays: dict[str, np.ndarray], prefix: str = "") -> np.ndarray:
+        raise NotImplementedError
+
+    def gradients(
+        self, ours: np.ndarray, arrays: dict[str, np.ndarray]
+    ) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Pairs that are equal: ours, carried on to what theirs differentiates, and theirs."""
+        return [(ours, self.read(arrays, "grad/").reshape(ours.shape))]
+
+
 @dataclass(frozen=True)
-class Source:
+class Source(Copied):
     """Which part of which golden array a parameter is."""
 
     key: str
@@ -42,7 +55,7 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Places:
+class Places(Copied):
     """Where the numbers of some golden arrays lie in a parameter, which is 0 elsewhere."""
 
     size: int
@@ -65,7 +78,15 @@ class Places:
 
 
 @dataclass(frozen=True)
-class Sum:
+class Part(Places):
+    """As `Places`, of arrays whose other numbers are in other parameters."""
+
+    def unread(self, arrays: dict[str, np.ndarray], prefix: str = "") -> np.ndarray:
+        return np.zeros(0)
+
+
+@dataclass(frozen=True)
+class Sum(Copied):
     """The sum of arrays: theirs are several terms where ours is one."""
 
     terms: tuple[Places, ...]
@@ -102,7 +123,7 @@ class Periodic:
     def gradients(
         self, ours: np.ndarray, arrays: dict[str, np.ndarray]
     ) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Our gradient carried on to their weight and mixture, by the product rule, and theirs."""
+        """As `Copied.gradients`: on to their weight and mixture, by the product rule."""
         weight, mixture = self._parts(arrays, "")
         ours = ours.reshape(-1, self.features, 2)
         carried = (ours * mixture).sum(axis=2), (ours * weight[:, :, None]).sum(axis=0)
@@ -112,7 +133,28 @@ class Periodic:
         return arrays[prefix + self.mixture][self.features :].ravel()
 
 
-Sources = dict[str, "Source | Places | Sum | Periodic"]  # by parameter name within the layer
+@dataclass(frozen=True)
+class LogDiagonal:
+    """Logarithms of the magnitudes of a matrix's diagonal."""
+
+    key: str
+
+    def read(self, arrays: dict[str, np.ndarray], prefix: str = "") -> np.ndarray:
+        return np.log(np.abs(np.diag(arrays[prefix + self.key])))
+
+    def gradients(
+        self, ours: np.ndarray, arrays: dict[str, np.ndarray]
+    ) -> list[tuple[np.ndarray, np.ndarray]]:
+        """As `Copied.gradients`: d log|a| = da / a."""
+        return [(ours / np.diag(arrays[self.key]), np.diag(arrays["grad/" + self.key]))]
+
+    def unread(self, arrays: dict[str, np.ndarray], prefix: str = "") -> np.ndarray:
+        return np.zeros(0)
+
+
+Sources = dict[
+    str, "Source | Places | Sum | Periodic | LogDiagonal"
+]  # by parameter name within the layer
 
 SCALES: dict[str, dict[str, Any]] = {
     "exp": {"form": "exp"},
@@ -278,15 +320,18 @@ def diag_affine_const(layer: dict[str, Any], at: str, case: Case) -> tuple[Any, 
 
 def elementwise(layer: dict[str, Any], at: str, case: Case) -> tuple[Any, Sources]:
     univariate = layer["univariate"]
-    if univariate["kind"] != "rqs":
-        raise ValueError(f"no elementwise layer has the univariate {univariate['kind']}")
+    if "net" in layer:  # of the context alone
+        every = {"transformed": range(case.meta["features"]), "raw_layout": "feature_major"}
+        rows = output_rows({**layer, **every}, ORDERS[univariate["kind"]])
+        conditioner, sources = mlp(layer["net"], "conditioner", at, rows, None)
+        return cf.Inverse(cf.Elementwise(transform_of(univariate), conditioner)), sources
     places, raw = {}, 0
     for name in layer["raw_arrays"]:  # [features, numbers], in ours [numbers, features]
         features, numbers = case.arrays[f"{at}/{name}"].shape
         ours = np.arange(raw * features, (raw + numbers) * features).reshape(numbers, features)
         places[f"{at}/{name}"] = ours.T
         raw += numbers
-    sources: Sources = {"conditioner.constant": Places(raw * features, places)}
+    sources = {"conditioner.constant": Places(raw * features, places)}
     return cf.Inverse(cf.Elementwise(spline(univariate))), sources
 
 
@@ -521,7 +566,36 @@ def dense_right(layer: dict[str, Any], at: str, case: Case) -> tuple[Any, Source
     return spec, {"weight": Places(n * n, {f"{at}/W": places})}
 
 
+def rotation_expm(layer: dict[str, Any], at: str, case: Case) -> tuple[Any, Sources]:
+    return cf.Inverse(cf.Rotation()), {"weight": Source(f"{at}/A")}
+
+
+def lu_linear_zuko(layer: dict[str, Any], at: str, case: Case) -> tuple[Any, Sources]:
+    """u = L U x; L's diagonal, which may be negative, stands in their one array."""
+    n = case.meta["features"]
+    key = f"{at}/LU"
+    diagonal = np.diag(case.arrays[key])
+    spec = cf.Chain(
+        [
+            cf.Triangular(upper=True, unit=True),
+            cf.Triangular(signs=[int(s) for s in np.sign(diagonal)], scale="exp"),
+        ]
+    )
+    rows, columns = np.indices((n, n))
+    above, below = (
+        Part(n * n, {key: np.where(inside, rows * n + columns, n * n)})
+        for inside in (rows < columns, columns < rows)
+    )
+    return cf.Inverse(spec), {
+        "layers.0.weight": above,
+        "layers.1.weight": below,
+        "layers.1.diagonal": LogDiagonal(key),
+    }
+
+
 LAYERS = {
+    "rotation_expm": rotation_expm,
+    "lu_linear_zuko": lu_linear_zuko,
     "autoregressive": autoregressive,
     "batchnorm_eval": batchnorm_eval,
     "plu_right": plu_right,

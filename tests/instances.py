@@ -316,6 +316,10 @@ INSTANCES: dict[str, Instance] = {
     "householder-two": Instance(
         lambda: [cf.Arcsinh(), cf.Householder(2)], features=5, volume=False
     ),
+    "rotation": Instance(
+        lambda: [cf.Affine(scale=[1.0, 0.5, 2.0, 3.0]), cf.Rotation()], volume=False
+    ),
+    "rotation-one-feature": Instance(lambda: [cf.Sinh(), cf.Rotation()], features=1),
     "permutation-reverse": Instance(lambda: [cf.Permutation()], volume=False),
     "permutation-random": Instance(lambda: [cf.Permutation("random")], features=9, volume=False),
     "permutation-indices": Instance(

@@ -37,8 +37,16 @@ def allocated() -> int:
 
 
 def leaked(call: Callable[[], object], times: int) -> float:
-    """Bytes that a call leaves behind on average, in the better of two rounds: caches grow once."""
-    return min(_growth(call, times) for _ in range(2)) / times
+    """Bytes that a call leaves behind on average, in the best of five rounds.
+
+    What leaks does so in every round; what caches and pools of memory take, they take in some.
+    """
+    least = float("inf")
+    for _ in range(5):
+        least = min(least, _growth(call, times) / times)
+        if least < 1:
+            break
+    return least
 
 
 def _growth(call: Callable[[], object], times: int) -> int:

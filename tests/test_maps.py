@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from scipy import special
+from scipy import linalg, special
 
 import cflows as cf
 
@@ -159,3 +159,39 @@ def test_householder_is_orthogonal_and_of_the_sign_of_its_reflections() -> None:
         for q in vectors:
             expected = (np.eye(5) - 2 * np.outer(q, q) / (q @ q)) @ expected
         np.testing.assert_allclose(matrix, expected, rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("size", [1e-3, 1.0, 30.0])
+def test_rotation_is_the_exponential_of_an_antisymmetric_matrix(size: float) -> None:
+    rng = np.random.default_rng(1)
+    flow = cf.Flow([cf.Rotation()], features=5, dtype="float64")
+    weight = flow.parameters["layers.0.weight"]
+    weight[...] = size * rng.normal(size=(5, 5))
+    matrix = flow.forward(np.eye(5))[0].T
+    np.testing.assert_allclose(
+        matrix, linalg.expm(weight - weight.T), rtol=0, atol=1e-13 + 1e-14 * size
+    )
+    np.testing.assert_allclose(matrix @ matrix.T, np.eye(5), rtol=0, atol=1e-14 * (1 + 10 * size))
+    assert np.linalg.det(matrix) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1.0, 1e200])
+def test_rotation_gradient_is_the_derivative_of_the_exponential(scale: float) -> None:
+    """However large the cotangent is."""
+    rng = np.random.default_rng(2)
+    flow = cf.Flow([cf.Rotation()], features=4, dtype="float64")
+    weight = flow.parameters["layers.0.weight"]
+    weight[...] = rng.normal(size=(4, 4))
+    dx = rng.normal(size=(4, 4))
+    gradient = (
+        flow.vjp(np.eye(4), scale * dx, direction="forward").parameters["layers.0.weight"] / scale
+    )
+    expected = np.zeros((4, 4))
+    for i, j in np.ndindex(4, 4):
+        change = np.zeros((4, 4))
+        change[i, j] += 1
+        change[j, i] -= 1
+        expected[i, j] = np.sum(
+            dx.T * linalg.expm_frechet(weight - weight.T, change, compute_expm=False)
+        )
+    np.testing.assert_allclose(gradient, expected, rtol=0, atol=1e-13)

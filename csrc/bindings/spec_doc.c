@@ -141,7 +141,7 @@ static bool add_parameter(PyObject **text, const cf_module_state *state, const c
 
 static bool add_parameters(PyObject **text, const cf_module_state *state,
                            const cf_spec_type *type) {
-    if (!add(text, "\n\nParameters\n----------"))
+    if (type->option_count > 0 && !add(text, "\n\nParameters\n----------"))
         return false;
     for (size_t i = 0; i < type->option_count; i++)
         if (!add_parameter(text, state, &type->options[i]))

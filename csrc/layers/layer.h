@@ -62,8 +62,8 @@ bool cf_affine_is_open(const cf_layer *layer, size_t feature, size_t *offset);
 
 extern const cf_spec_type cf_coupling_type, cf_autoregressive_type, cf_actnorm_type, cf_linear_type,
     cf_batchnorm_type, cf_permutation_type, cf_affine_type, cf_inverse_type, cf_chain_type,
-    cf_elementwise_type, cf_triangular_type, cf_householder_type, cf_partial_type, cf_exp_type,
-    cf_log_type, cf_sigmoid_type, cf_logit_type, cf_tanh_type, cf_softplus_type, cf_sinh_type,
-    cf_arcsinh_type, cf_power_type, cf_circular_shift_type;
+    cf_elementwise_type, cf_triangular_type, cf_householder_type, cf_rotation_type, cf_partial_type,
+    cf_exp_type, cf_log_type, cf_sigmoid_type, cf_logit_type, cf_tanh_type, cf_softplus_type,
+    cf_sinh_type, cf_arcsinh_type, cf_power_type, cf_circular_shift_type;
 
 #endif

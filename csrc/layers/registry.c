@@ -23,6 +23,7 @@ const cf_spec_type *const cf_spec_types[] = {
     &cf_linear_type,
     &cf_triangular_type,
     &cf_householder_type,
+    &cf_rotation_type,
     &cf_exp_type,
     &cf_log_type,
     &cf_sigmoid_type,

@@ -9,9 +9,10 @@
 #define CF_BODY "ops/invert.c"
 #include "simd/instantiate.h"
 
-/* The transpose of a shared matrix of n rows: a view. */
-static cf_value transpose(cf_builder *b, cf_value matrix, size_t n) {
+cf_value cf_transpose(cf_builder *b, cf_value matrix, size_t n) {
     int64_t *indices;
+    if (cf_builder_status(b) != CF_OK)
+        return CF_NO_VALUE;
     if (cf_alloc(&indices, n * n, sizeof *indices) != CF_OK)
         return cf_builder_fail(b, CF_NO_MEMORY, "no memory for a view of a matrix");
     for (size_t i = 0; i < n * n; i++)
@@ -26,7 +27,7 @@ static void invert_rule(cf_builder *b, const cf_node *node, cf_value out, cf_val
                         const bool *needed, cf_value *dx) {
     size_t size = node->operand_size[0], n = cf_order_of_square(size);
     (void)needed;
-    cf_value slope = transpose(b, cf_slice(b, out, 0, size), n);
+    cf_value slope = cf_transpose(b, cf_slice(b, out, 0, size), n);
     dx[0] = cf_multiply(b, cf_contiguous(b, slope), cf_slice(b, dout, size, 1));
 }
 

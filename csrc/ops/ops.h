@@ -97,6 +97,12 @@ cf_value cf_stairs_matmul_transposed(cf_builder *b, cf_value weight, cf_value x,
  * given, or `number`. */
 cf_value cf_triangle(cf_builder *b, cf_value matrix, cf_value diagonal, double number, bool upper);
 
+/* The exponential of a shared square matrix. */
+cf_value cf_matrix_exponential(cf_builder *b, cf_value matrix);
+
+/* The transpose of a shared square matrix of n rows: a view. */
+cf_value cf_transpose(cf_builder *b, cf_value matrix, size_t n);
+
 /* The diagonal of a shared matrix of n rows: a view. */
 cf_value cf_diagonal(cf_builder *b, cf_value matrix, size_t n);
 

@@ -258,6 +258,10 @@ class Softplus(Layer):
     def __new__(cls) -> Self: ...
 
 @final
+class Rotation(Layer):
+    def __new__(cls) -> Self: ...
+
+@final
 class Sinh(Layer):
     def __new__(cls) -> Self: ...
 

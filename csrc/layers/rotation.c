@@ -1,0 +1,58 @@
+/* Rotation: multiplication by the exponential of an antisymmetric matrix. */
+#include <math.h>
+
+#include "base/memory.h"
+#include "layers/layer.h"
+#include "ops/ops.h"
+
+typedef struct {
+    size_t weight; /* parameter [features, features] */
+} rotation_state;
+
+static cf_status bind(cf_layer *layer, cf_binding *binding) {
+    size_t n = layer->features;
+    rotation_state *state;
+    CF_TRY(cf_pile_take(binding->pile, &state, 1, sizeof *state));
+    layer->state = state;
+    return cf_bind_matrix(binding, "weight", n, n, 1.0 / sqrt((double)n), NULL, &state->weight);
+}
+
+static cf_value matrix(const cf_layer *layer, cf_builder *b) {
+    const rotation_state *state = layer->state;
+    size_t n = layer->features;
+    cf_value weight = cf_parameter(b, state->weight, n * n);
+    cf_value transposed = cf_contiguous(b, cf_transpose(b, weight, n));
+    return cf_matrix_exponential(b, cf_subtract(b, weight, transposed));
+}
+
+static cf_value forward(const cf_layer *layer, cf_builder *b, cf_value u, cf_value context,
+                        cf_value *log_det) {
+    (void)context;
+    (void)log_det;
+    return cf_matmul(b, matrix(layer, b), CF_NO_VALUE, u, layer->features);
+}
+
+static cf_value inverse(const cf_layer *layer, cf_builder *b, cf_value x, cf_value context,
+                        cf_value *log_det) {
+    (void)context;
+    (void)log_det;
+    return cf_matmul_transposed(b, matrix(layer, b), x, layer->features);
+}
+
+static const cf_layer_methods methods = {bind, forward, inverse, false};
+
+const cf_spec_type cf_rotation_type = {
+    .name = "Rotation",
+    .role = "layer",
+    .doc = "A learned rotation.\n\n"
+           "``x = exp(W - W^T) u`` with the matrix exponential of the parameter ``weight``, "
+           "``log_det = 0``.\n"
+           "Every rotation is one; reflections are not, see `Householder`.\n\n"
+           "References\n----------\n"
+           "Lezcano-Casado and Martínez-Rubio 2019, Cheap orthogonal constraints in neural "
+           "networks,\n"
+           "arXiv:1901.08428.\n"
+           "Moler and Van Loan 2003, Nineteen dubious ways to compute the exponential of a "
+           "matrix.",
+    .methods = &methods,
+};
