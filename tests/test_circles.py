@@ -146,3 +146,23 @@ def test_mixed_transforms_are_what_each_is_alone():
 def test_bad_options(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    ("period", "low"), [(2 * PI, -PI), (24.0, 0.0), (360.0, -180.0), (0.3, 1e3)]
+)
+def test_a_circle_has_no_outside(dtype, period, low):
+    """Wherever its cut lies, at the cut as well as at any other number, in either type."""
+    flow = cf.nsf(
+        2, layers=3, hidden=(16,), columns=[cf.circular(period, low=low)] * 2, dtype=dtype
+    )
+    rng = np.random.default_rng(0)
+    for parameter in flow.parameters.values():
+        parameter[...] += rng.normal(size=parameter.shape)
+    ends = low + period * np.array([0, 1, -1, 2, 1e-9, 1 - 1e-9, -1e-9, 1 + 1e-9])
+    edge = np.stack(np.meshgrid(ends, ends), axis=-1).reshape(-1, 2)
+    x = np.concatenate([edge, low + period * rng.uniform(-2, 3, size=(20_000, 2))])
+    assert np.isfinite(flow.log_prob(x)).all()
+    assert np.isfinite(flow.log_prob(flow.sample(20_000, seed=0))).all()
+    flow.fit(x, epochs=1, progress=False)

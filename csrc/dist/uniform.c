@@ -7,7 +7,7 @@
 
 typedef struct {
     const cf_setting *low, *high;
-    size_t buffers; /* low, and high less low */
+    size_t buffers; /* low, high less low, high */
 } uniform_state;
 
 static double number(const cf_setting *setting, size_t feature) {
@@ -23,6 +23,7 @@ static cf_status fill(const cf_base *base, const uniform_state *state, double *v
                            low, high, f);
         values[f] = low;
         values[base->features + f] = high - low;
+        values[2 * base->features + f] = high;
     }
     return CF_OK;
 }
@@ -40,20 +41,20 @@ static cf_status bind(cf_base *base, cf_binding *binding) {
                        "Uniform: low has %zu numbers and high %zu, the flow has %zu "
                        "features",
                        state->low->count, state->high->count, base->features);
-    CF_TRY(cf_alloc(&values, 2 * base->features, sizeof *values));
+    CF_TRY(cf_alloc(&values, 3 * base->features, sizeof *values));
     cf_status status = fill(base, state, values);
     if (status == CF_OK)
-        status = cf_bind_buffer(binding, "low_width", 2 * base->features, values, &state->buffers);
+        status = cf_bind_buffer(binding, "box", 3 * base->features, values, &state->buffers);
     cf_free(values);
     return status;
 }
 
 static cf_value log_prob(const cf_base *base, cf_builder *b, cf_value u, cf_value context) {
     const uniform_state *state = base->state;
-    cf_value place = cf_fixed_affine(b, u, state->buffers, true);
+    cf_value inside = cf_log_inside(b, u, state->buffers, state->buffers + 2 * base->features);
     cf_value log_volume = cf_fixed_affine_log_det(b, state->buffers, base->features);
     (void)context;
-    return cf_subtract(b, cf_sum_features(b, cf_log_inside(b, place, 0.0, 1.0)), log_volume);
+    return cf_subtract(b, cf_sum_features(b, inside), log_volume);
 }
 
 static cf_value sample(const cf_base *base, cf_builder *b, uint32_t stream, cf_value context) {

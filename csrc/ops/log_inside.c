@@ -1,8 +1,9 @@
-/* 0 where x lies in [low, high], -inf outside, NaN for NaN: the logarithm of an indicator. Its
- * gradient is 0. low = number[0], high = number[1]. */
+/* 0 where x lies between a feature's ends, -inf outside, NaN for NaN: the logarithm of an
+ * indicator. The ends are float64 buffers, low at integer[0] and high at integer[1], and are
+ * rounded to the number's type: what has been rounded to an end is inside. The gradient is 0. */
 #ifndef CF_FN
 
-#include "ops/elementwise.h"
+#include "ops/rows.h"
 
 #define CF_BODY "ops/log_inside.c"
 #include "simd/instantiate.h"
@@ -19,22 +20,33 @@ static void log_inside_rule(cf_builder *b, const cf_node *node, cf_value out, cf
 
 static const cf_op log_inside_op = {
     .name = "log_inside",
-    .flags = CF_OP_ELEMENTWISE,
-    .elementwise = CF_VERSIONS(log_inside),
+    .kernel = CF_VERSIONS(log_inside),
     .gradient = log_inside_rule,
 };
 
-cf_value cf_log_inside(cf_builder *b, cf_value x, double low, double high) {
-    cf_attributes attributes = {.number = {low, high}};
-    return cf_elementwise_op(b, &log_inside_op, 1, (cf_value[]){x}, &attributes);
+cf_value cf_log_inside(cf_builder *b, cf_value x, size_t low, size_t high) {
+    if (cf_builder_status(b) != CF_OK)
+        return CF_NO_VALUE;
+    cf_attributes attributes = {.integer = {(int64_t)low, (int64_t)high}};
+    return cf_emit(b, &log_inside_op, CF_ROW, cf_value_size(b, x), 1, &x, &attributes);
 }
 
 #else
 
-#include "ops/elementwise.h"
+#include "ops/rows.h"
 
-/* x - x is 0, or NaN where x is NaN; an infinite x is outside. */
-CF_UNARY(log_inside, v_select(v_lt(x, CF_NUMBER(0)), v_set1((real)-INFINITY),
-                              v_select(v_lt(CF_NUMBER(1), x), v_set1((real)-INFINITY), x - x)))
+static void CF_FN(log_inside)(const cf_call *call) {
+    const cf_node *node = call->step->node;
+    const double *lows = call->run->buffers + node->attributes.integer[0];
+    const double *highs = call->run->buffers + node->attributes.integer[1];
+    real *out = call->out;
+    for (size_t f = 0; f < node->size; f++, out += call->lanes) {
+        const real *x = cf_row(call, 0, f), low = (real)lows[f], high = (real)highs[f];
+        for (size_t lane = 0; lane < call->lanes; lane++) {
+            bool outside = x[lane] < low || high < x[lane];
+            out[lane] = outside ? (real)-INFINITY : x[lane] - x[lane]; /* 0 or NaN */
+        }
+    }
+}
 
 #endif

@@ -163,8 +163,9 @@ cf_value cf_log_sum_exp(cf_builder *b, cf_value x);
  * others. It has no gradient. */
 cf_value cf_choose(cf_builder *b, cf_value u, cf_value probabilities);
 
-/* 0 within [low, high] and -inf outside; the gradient is 0. */
-cf_value cf_log_inside(cf_builder *b, cf_value x, double low, double high);
+/* 0 where x lies between its feature's ends, which are at `low` and at `high` of the buffers, and
+ * -inf outside; the gradient is 0. */
+cf_value cf_log_inside(cf_builder *b, cf_value x, size_t low, size_t high);
 
 /* --- densities and maps with their log-determinant
  * --------------------------------------------------------------- */

@@ -337,7 +337,8 @@ static cf_status check_domain(cf_trainer *t, const cf_data *data, const char *wh
             return cf_fail(CF_INVALID,
                            "%s: row %lld has log_prob %g: it lies outside the domain of a layer or "
                            "of the base",
-                           what, cf_data_row_number(data, first + i), found);
+                           what, cf_data_row_number(data, first + i),
+                           isnan(found) ? fabs(found) : found);
         }
     }
     return CF_OK;

@@ -48,7 +48,8 @@ def interval(low: float, high: float) -> Column:
     Parameters
     ----------
     low, high : float
-        The ends, in the column's units. The column must not hold them themselves.
+        The ends, in the column's units. The column must not hold them themselves, nor numbers
+        that are rounded to them: in float32, those within 3e-8 of the width.
 
     Returns
     -------
