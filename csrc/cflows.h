@@ -10,6 +10,7 @@
  *     cf_flow_new(&flow, &parts);
  *     cf_trainer_new(&trainer, flow, &data, NULL, &options);     learn
  *     cf_trainer_epoch(trainer, NULL, NULL, &report);            until report.stop is set
+ *     cf_target_trainer_new(&fit, flow, NULL, &settings);        or learn a density that is given
  *     cf_flow_log_prob(flow, &call);                             score
  *     cf_flow_sample(flow, &call);                               sample
  *
@@ -28,6 +29,7 @@
 #include "layers/layer.h"
 #include "layers/registry.h"
 #include "ops/ops.h"
+#include "train/target.h"
 #include "train/trainer.h"
 
 #endif

@@ -21,6 +21,7 @@ FAMILIES: dict[str, tuple[Callable[..., Any], Any]] = {
     "student-1": (lambda **o: cf.StudentT(1.0, **o), stats.t(1)),
     "student-0.7": (lambda **o: cf.StudentT(0.7, **o), stats.t(0.7)),
     "student-30": (lambda **o: cf.StudentT(30.0, **o), stats.t(30)),
+    "student-50": (lambda **o: cf.StudentT(50.0, **o), stats.t(50)),
 }
 
 
@@ -73,6 +74,20 @@ def test_tails_of_samples_go_far(name: str) -> None:
     assert np.isfinite(x).all()
     largest = frozen(family, 0.0, 1.0).sf(x.max()) * len(x)
     assert 1e-3 < largest < 10
+
+
+@pytest.mark.parametrize("df", [1e8, 1e10, 1e15])
+def test_student_t_of_many_degrees_of_freedom_is_the_normal(df: float) -> None:
+    x = np.random.default_rng(0).normal(size=(100, 3))
+    expected = stats.norm.logpdf(x).sum(1)  # within x^4 / df
+    np.testing.assert_allclose(flow_of(cf.StudentT(df)).log_prob(x), expected, rtol=0, atol=1e-6)
+    if df >= 1e10:
+        found = flow_of(cf.StudentT(df)).log_prob(x)
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-8)
+
+
+def test_a_covariance_may_be_rounded() -> None:
+    flow_of(cf.FullNormal(covariance=[1, 3e-17, 2e-17, 1]), features=2)
 
 
 def test_full_normal_is_scipys() -> None:

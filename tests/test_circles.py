@@ -138,6 +138,12 @@ def test_mixed_transforms_are_what_each_is_alone():
             "must not be mixed",
         ),
         (
+            lambda: cf.MixedTransform(
+                [cf.TurnedTransform(cf.MixedTransform([cf.Spline()], [0]))], [0] * 3000
+            ),
+            "must not be mixed",
+        ),
+        (
             lambda: cf.Flow([cf.Elementwise(cf.MixedTransform([cf.Spline()], [0, 0]))], features=3),
             "2 numbers, the layer has 3 features",
         ),

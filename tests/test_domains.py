@@ -23,6 +23,10 @@ FLOWS = {  # a flow, and a number that it cannot have in the first column
         -0.5,
     ),
     "tanh": (lambda: cf.Flow([cf.Inverse(cf.Chain([cf.Inverse(cf.Tanh())]))], features=2), 1.5),
+    "arcsinh": (lambda: cf.Flow([cf.Arcsinh()], features=2, seed=0), 1000.0),  # sinh overflows
+    "log": (lambda: cf.Flow([cf.Inverse(cf.Exp())], features=2, seed=0), 1000.0),
+    "softplus": (lambda: cf.Flow([cf.Softplus()], features=2, seed=0), -0.1),
+    "logit": (lambda: cf.Flow([cf.Inverse(cf.Logit())], features=2, seed=0), -0.1),
     "power": (lambda: cf.Flow([cf.Exp(), cf.Power(2.0)], features=2), 0.0),
     "uniform": (lambda: cf.Flow([cf.Elementwise()], features=2, base=cf.Uniform()), 2.0),
     "product": (

@@ -118,6 +118,9 @@ def test_partial_takes_the_features_in_ascending_order() -> None:
         (cf.Partial([True, False], cf.Exp()), "2 entries, the flow has 3 features"),
         (cf.Partial([False] * 3, cf.Exp()), "no feature is left to the layer"),
         (cf.Triangular(signs=[1, -1]), "2 signs, the flow has 3 features"),
+        (cf.Triangular(scale="sigmoid"), "starts at scale 1, which 'sigmoid' with minimum 0"),
+        (cf.Linear(scale=cf.Scale("softplus", minimum=1.5)), "'softplus' with minimum 1.5"),
+        (cf.BatchNorm(scale=cf.Scale("softplus", maximum=0.5)), "and maximum 0.5 does not give"),
     ],
     ids=str,
 )
@@ -148,6 +151,24 @@ def test_triangular_is_the_matrix_that_it_says() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "scale",
+    [
+        cf.Scale("softplus", offset=1.0),
+        cf.Scale("softplus", minimum=0.3, maximum=2.0),
+        cf.Scale("sigmoid", minimum=0.2, offset=-1.0),
+        cf.Scale("sigmoid", minimum=0.9, reciprocal=True),
+        cf.Scale("tanh", offset=3.0),
+    ],
+    ids=repr,
+)
+def test_triangular_starts_as_the_identity(scale: cf.Scale) -> None:
+    flow = cf.Flow([cf.Triangular(scale=scale)], features=3, dtype="float64")
+    x, log_det = flow.forward(np.eye(3))
+    np.testing.assert_allclose(x, np.eye(3), rtol=0, atol=1e-14)
+    np.testing.assert_allclose(log_det, 0.0, rtol=0, atol=1e-14)
+
+
 def test_householder_is_orthogonal_and_of_the_sign_of_its_reflections() -> None:
     for count in (1, 2, 5):
         flow = cf.Flow([cf.Householder(count)], features=5, dtype="float64", seed=count)
@@ -173,6 +194,17 @@ def test_rotation_is_the_exponential_of_an_antisymmetric_matrix(size: float) -> 
     )
     np.testing.assert_allclose(matrix @ matrix.T, np.eye(5), rtol=0, atol=1e-14 * (1 + 10 * size))
     assert np.linalg.det(matrix) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("n", [1, 3, 16, 64])
+def test_rotation_in_float32_is_a_rotation_to_rounding(n: int) -> None:
+    flow = cf.Flow([cf.Rotation()], features=n)
+    weight = flow.parameters["layers.0.weight"]
+    weight[...] = 100 * np.random.default_rng(n).normal(size=(n, n))
+    matrix = flow.forward(np.eye(n))[0].astype(float).T
+    difference = (weight - weight.T).astype(float)
+    np.testing.assert_allclose(matrix, linalg.expm(difference), rtol=0, atol=1e-6)
+    np.testing.assert_allclose(matrix @ matrix.T, np.eye(n), rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("scale", [1e-200, 1.0, 1e200])

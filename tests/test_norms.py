@@ -95,6 +95,8 @@ def test_a_column_without_spread_stays_finite() -> None:
     flow = cf.Flow([cf.ActNorm()], features=2, dtype="float64")
     fit_once(flow, x)
     assert np.isfinite(flow.log_prob(x)).all()
+    assert flow.parameters["layers.0.shift"][1] == pytest.approx(5.0)
+    assert flow.parameters["layers.0.log_scale"][1] == pytest.approx(np.log(1e-12) / 2)
 
 
 def test_later_fits_leave_the_start_alone() -> None:
@@ -208,15 +210,14 @@ def test_gradients_go_through_the_batch_statistics(layers: Callable[[], list[Any
         assert difference == pytest.approx(expected, rel=2e-5, abs=1e-6), name
 
 
-def test_steps_do_not_depend_on_the_threads() -> None:
+def test_steps_do_not_depend_on_the_threads(set_threads: Callable[[int], None]) -> None:
     x = rows(900, 3).astype("float32")
     results = []
     for threads in (1, 2, 3):
-        cf.set_num_threads(threads)
+        set_threads(threads)
         flow = cf.Flow(maf_with_norms(), features=3, seed=0)
         flow.fit(x, epochs=3, batch_size=300, seed=0, progress=False)
         results.append(np.concatenate([value.ravel() for value in flow.parameters.values()]))
-    cf.set_num_threads(1)
     np.testing.assert_array_equal(results[0], results[1])
     np.testing.assert_array_equal(results[0], results[2])
 

@@ -5,7 +5,7 @@ wrong: at knots, at the ends and an ulp beside them, far outside, and for raw nu
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,15 +17,14 @@ from differences import gradient
 DTYPES = ("float32", "float64")
 LOW, HIGH = -2.0, 3.0
 SPAN = HIGH - LOW
-LEAST = 1e-3
 
 Array = np.ndarray
 
 
-def shares(raw: Array) -> Array:
+def shares(raw: Array, least: float) -> Array:
     """Sizes of the bins along one axis, which add up to 1."""
     share = np.exp(raw - raw.max())
-    return LEAST + (1 - LEAST * len(raw)) * share / share.sum()
+    return least + (1 - least * len(raw)) * share / share.sum()
 
 
 @dataclass(frozen=True)
@@ -49,43 +48,44 @@ def cumulated(sizes: Array) -> Array:
     return LOW + SPAN * np.concatenate([[0.0], np.cumsum(sizes)])
 
 
-def linear(raw: Array, bins: int, tails: str) -> Curve:
+def linear(raw: Array, bins: int, kind: Kind) -> Curve:
     """Müller et al. 2019, section 4.1: the cumulated masses and, in between, straight lines."""
-    mass = shares(raw)
+    mass = shares(raw, kind.least_bin)
     places, values = np.linspace(LOW, HIGH, bins + 1), cumulated(mass)
     return Curve(places, values, np.stack([values[:-1], mass * bins], axis=1))
 
 
-def quadratic(raw: Array, bins: int, tails: str) -> Curve:
+def quadratic(raw: Array, bins: int, kind: Kind) -> Curve:
     """Müller et al. 2019, section 4.2: densities at the knots, divided by their integral by
     the trapezoidal rule."""
-    width, e = shares(raw[:bins]), np.exp(raw[bins:] - raw[bins:].max(initial=0.0))
+    width, e = shares(raw[:bins], kind.least_bin), np.exp(raw[bins:] - raw[bins:].max(initial=0.0))
 
     def integral(v: Array) -> float:
         return float(np.sum((v[1:] + v[:-1]) / 2 * width))
 
-    if tails == "free":
+    if kind.tails == "free":
         v = e / integral(e)
     elif bins == 1:
         v = np.ones(2)
     else:
         ends, inner = np.pad(np.zeros(bins - 1), 1, constant_values=1.0), np.pad(e, 1)
         v = ends + inner * (1 - integral(ends)) / integral(inner)
-    v = LEAST + (1 - LEAST) * v
+    v = kind.least_slope + (1 - kind.least_slope) * v
     assert integral(v) == pytest.approx(1.0, abs=1e-12)
     values = cumulated((v[1:] + v[:-1]) / 2 * width)
     bend = np.diff(v) / (2 * width * SPAN)
     return Curve(cumulated(width), values, np.stack([values[:-1], v[:-1], bend], axis=1))
 
 
-def cubic(raw: Array, bins: int, tails: str) -> Curve:
+def cubic(raw: Array, bins: int, kind: Kind) -> Curve:
     """Durkan et al. 2019, with the slopes of Steffen 1990: a cubic in powers a bin."""
-    width, height = SPAN * shares(raw[:bins]), SPAN * shares(raw[bins : 2 * bins])
+    width, height = (SPAN * shares(r, kind.least_bin) for r in (raw[:bins], raw[bins : 2 * bins]))
+    least = kind.least_slope
     s = height / width
     p = (s[:-1] * width[1:] + s[1:] * width[:-1]) / (width[:-1] + width[1:])
     inner = (np.sign(s[:-1]) + np.sign(s[1:])) * np.minimum(np.minimum(s[:-1], s[1:]), p / 2)
     with np.errstate(over="ignore"):
-        ends = (LEAST + 3 * (1 - LEAST) / (1 + np.exp(-raw[2 * bins :]))) * s[[0, -1]]
+        ends = (least + 3 * (1 - least) / (1 + np.exp(-raw[2 * bins :]))) * s[[0, -1]]
     d = np.concatenate([ends[:1], inner, ends[1:]])
     values = cumulated(height / SPAN)
     square = (3 * s - 2 * d[:-1] - d[1:]) / width
@@ -99,20 +99,24 @@ class Kind:
     """A spline with its tails: constructor, definition, raw numbers of so many bins."""
 
     spec: Callable[..., Any]
-    curve: Callable[[Array, int, str], Curve]
+    curve: Callable[[Array, int, Kind], Curve]
     numbers: Callable[[int], int]
     tails: str = "linear"
+    least_bin: float = 1e-3
+    least_slope: float = 1e-3
 
     def flow(self, raw: Array, bins: int, dtype: str = "float64") -> cf.Flow:
         """One spline a column of raw [numbers, features]."""
-        options = {} if self.spec is cf.LinearSpline else {"tails": self.tails}
+        options = {"minimum_bin": self.least_bin}
+        if self.spec is not cf.LinearSpline:
+            options |= {"tails": self.tails, "minimum_slope": self.least_slope}
         spline = self.spec(bins, box=[LOW, HIGH], **options)
         flow = cf.Flow([cf.Elementwise(spline)], features=raw.shape[1], dtype=dtype, seed=0)
         flow.parameters["layers.0.conditioner.constant"][...] = raw.ravel()
         return flow
 
     def curves(self, raw: Array, bins: int) -> list[Curve]:
-        return [self.curve(column, bins, self.tails) for column in raw.T]
+        return [self.curve(column, bins, self) for column in raw.T]
 
     def truth(self, u: Array, raw: Array, bins: int) -> tuple[Array, Array]:
         """Values and derivatives by the definition."""
@@ -146,9 +150,11 @@ def special_points(dtype: str, curves: list[Curve]) -> Array:
     return np.unique(np.concatenate([knots, *near, far]))
 
 
+@pytest.mark.parametrize("least", [(1e-3, 1e-3), (0.02, 0.3), (0.1, 0.9)], ids=str)
 @pytest.mark.parametrize("bins", [1, 2, 3, 8, 40, 128])
 @ALL
-def test_values_by_the_definition(kind: Kind, bins: int) -> None:
+def test_values_by_the_definition(kind: Kind, bins: int, least: tuple[float, float]) -> None:
+    kind = replace(kind, least_bin=min(least[0], 0.8 / bins), least_slope=least[1])
     rng = np.random.default_rng(bins)
     raw = 2 * rng.normal(size=(kind.numbers(bins), 3))
     u = rng.uniform(LOW, HIGH, size=(500, 3))

@@ -37,11 +37,22 @@ def softmax(raw: np.ndarray) -> np.ndarray:
     return share / share.sum(axis=0)
 
 
-def knots(raw: np.ndarray, bins: int, tails: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Places, values and slopes of the knots of form 'softmax', by the definition."""
-    widths = 1e-3 + (1 - 1e-3 * bins) * softmax(raw[:bins])
-    heights = 1e-3 + (1 - 1e-3 * bins) * softmax(raw[bins : 2 * bins])
-    slopes = 1e-3 + np.logaddexp(0, raw[2 * bins :])
+def softclip(raw: np.ndarray, bound: float) -> np.ndarray:
+    return raw / (1 + np.abs(raw) / bound)
+
+
+def knots(
+    raw: np.ndarray, bins: int, tails: str, form: str
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Places, values and slopes of the knots, by the definition."""
+    sizes, slopes = (raw[:bins], raw[bins : 2 * bins]), raw[2 * bins :]
+    if form == "softmax":
+        widths, heights = (1e-3 + (1 - 1e-3 * bins) * softmax(r) for r in sizes)
+        slopes = 1e-3 + np.logaddexp(0, slopes)
+    else:
+        bound = -np.log(1e-3)
+        widths, heights = (softmax(softclip(r, bound / 2)) for r in sizes)
+        slopes = np.exp(softclip(slopes, bound))
     if tails == "linear":
         slopes = np.pad(slopes, ((1, 1), (0, 0)), constant_values=1.0)
     if tails == "circular":
@@ -54,9 +65,11 @@ def knots(raw: np.ndarray, bins: int, tails: str) -> tuple[np.ndarray, np.ndarra
     return x, y, slopes
 
 
-def curve(x: np.ndarray, raw: np.ndarray, bins: int, tails: str) -> tuple[np.ndarray, np.ndarray]:
+def curve(
+    x: np.ndarray, raw: np.ndarray, bins: int, tails: str, form: str
+) -> tuple[np.ndarray, np.ndarray]:
     """Value and derivative for x inside, by Durkan et al. 2019, equations 4 and 5."""
-    places, values, slopes = knots(raw, bins, tails)
+    places, values, slopes = knots(raw, bins, tails, form)
     y, derivative = np.empty_like(x), np.empty_like(x)
     for f in range(x.shape[1]):
         k = np.clip(np.searchsorted(places[:, f], x[:, f], side="right") - 1, 0, bins - 1)
@@ -71,16 +84,20 @@ def curve(x: np.ndarray, raw: np.ndarray, bins: int, tails: str) -> tuple[np.nda
 
 
 @pytest.mark.parametrize("bins", [1, 2, 3, 8, 40, 128])
+@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("tails", TAILS)
-def test_values_by_the_definition(tails: str, bins: int) -> None:
+def test_values_by_the_definition(tails: str, form: str, bins: int) -> None:
     rng = np.random.default_rng(bins)
     raw = 2 * rng.normal(size=(numbers(bins, tails), 3))
-    flow = elementwise(raw, tails)
+    flow = elementwise(raw, tails, form)
     u = rng.uniform(LOW, HIGH, size=(500, 3))
     x, log_det = flow.forward(u)
-    expected, derivative = curve(u, raw, bins, tails)
+    expected, derivative = curve(u, raw, bins, tails, form)
     np.testing.assert_allclose(x, expected, rtol=0, atol=1e-12)
     np.testing.assert_allclose(log_det, np.log(derivative).sum(axis=1), rtol=0, atol=1e-10)
+    back, log_det_back = flow.inverse(expected)
+    np.testing.assert_allclose((back - u) * derivative, 0, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(log_det_back, -np.log(derivative).sum(axis=1), rtol=0, atol=1e-8)
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -152,7 +169,7 @@ def test_at_the_knots(tails: str) -> None:
     rng = np.random.default_rng(3)
     raw = rng.normal(size=(numbers(6, tails), 1))
     flow = elementwise(raw, tails)
-    places, values, slopes = knots(raw, 6, tails)
+    places, values, slopes = knots(raw, 6, tails, "softmax")
     for shift in (-1e-12, 0.0, 1e-12):
         inner = np.clip(places + shift, LOW, HIGH)
         x, log_det = flow.forward(inner)

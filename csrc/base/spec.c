@@ -152,7 +152,7 @@ static cf_status check_specs(const cf_spec_type *type, const cf_option *option,
     return CF_OK;
 }
 
-/* Turns ints into reals and bools into ints where only those are wanted. */
+/* Turns ints into reals where only those are wanted. */
 static cf_status convert(const cf_option *option, cf_setting *setting) {
     unsigned kinds = option->kinds;
     bool single = setting->kind == CF_OPTION_INT && (kinds & CF_OPTION_REAL);

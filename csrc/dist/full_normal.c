@@ -37,9 +37,11 @@ static cf_status fill_factor(const cf_base *base, double *factor) {
                        "FullNormal: covariance has %zu numbers, %zu features need %zu, row by row",
                        covariance->count, n, n * n);
     for (size_t i = 0; i < n * n; i++) {
-        double mirrored = covariance->reals[i % n * n + i / n];
-        factor[i] = covariance->reals[i];
-        if (!(fabs(factor[i] - mirrored) <= 1e-9 * (fabs(factor[i]) + fabs(mirrored))))
+        const double *given = covariance->reals;
+        double mirrored = given[i % n * n + i / n];
+        double spread = sqrt(fabs(given[i / n * (n + 1)] * given[i % n * (n + 1)]));
+        factor[i] = given[i];
+        if (!(fabs(factor[i] - mirrored) <= 1e-9 * spread))
             return cf_fail(CF_INVALID,
                            "FullNormal: covariance must be symmetric, got %g and %g "
                            "at (%zu, %zu)",

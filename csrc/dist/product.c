@@ -1,5 +1,4 @@
 /* Independent groups of features, each with a base of its own. */
-#include "base/memory.h"
 #include "dist/base.h"
 #include "ops/ops.h"
 

@@ -12,9 +12,21 @@ static cf_status bind(cf_base *base, cf_binding *binding) {
     return cf_location_scale_bind(state, base, binding);
 }
 
+/* log gamma(a + 1/2) - log gamma(a): from a + 20 on by an asymptotic series (Tricomi and Erdélyi
+ * 1951), whose next term is below 1e-14, and down to a by gamma(a + 1) = a gamma(a). The
+ * difference of two lgamma would lose all digits at large a. */
+static double log_gamma_ratio(double a) {
+    double steps = 0.0;
+    for (; a < 20.0; a += 1.0)
+        steps += log1p(0.5 / a);
+    double r = 1.0 / a, r2 = r * r;
+    double series = r * (-1.0 / 8 + r2 * (1.0 / 192 + r2 * (-1.0 / 640 + r2 * (17.0 / 14336))));
+    return 0.5 * log(a) + series - steps;
+}
+
 static double normalizer(double df) {
     const double log_pi = 1.1447298858494002;
-    return lgamma(0.5 * (df + 1.0)) - lgamma(0.5 * df) - 0.5 * (log(df) + log_pi);
+    return log_gamma_ratio(0.5 * df) - 0.5 * (log(df) + log_pi);
 }
 
 static cf_value log_prob(const cf_base *base, cf_builder *b, cf_value u, cf_value context) {

@@ -149,9 +149,9 @@ static const cf_option options[] = {
     {.name = "standardize",
      .kinds = CF_OPTION_BOOLS | CF_OPTIONAL,
      .fallback = CF_DEFAULT_NONE,
-     .doc =
-         "Whether ``fit`` sets shift and scale, by feature, if they are 0 and 1; None: of all if "
-         "neither is given, of none otherwise."},
+     .doc = "Whether ``fit`` sets shift and scale, by feature; the first ``fit`` alone does, while "
+            "all "
+            "of those are 0 and 1. None: of all if neither is given, of none otherwise."},
 };
 
 const cf_spec_type cf_affine_type = {

@@ -26,6 +26,7 @@ static cf_status bind_statistics(cf_layer *layer, cf_binding *binding) {
 static cf_status bind(cf_layer *layer, cf_binding *binding) {
     batchnorm_state *state;
     cf_spec *scale;
+    double start;
     size_t n = layer->features;
     CF_TRY(cf_pile_take(binding->pile, &state, 1, sizeof *state));
     layer->state = state;
@@ -35,8 +36,8 @@ static cf_status bind(cf_layer *layer, cf_binding *binding) {
     state->scale = scale;
     CF_TRY(bind_statistics(layer, binding));
     CF_TRY(cf_bind_parameter(binding, "shift", 1, &n, 0.0, &state->shift));
-    return cf_bind_parameter_constant(binding, "scale", n, cf_scale_raw_of_one(scale),
-                                      &state->raw_scale);
+    CF_TRY(cf_scale_raw_of_one(scale, &start));
+    return cf_bind_parameter_constant(binding, "scale", n, start, &state->raw_scale);
 }
 
 /* log(scale / sqrt(variance + epsilon)), by which the layer multiplies on the way to the base. */

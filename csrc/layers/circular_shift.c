@@ -1,7 +1,6 @@
 /* CircularShift: features turned round a circle (Rezende et al. 2020, section 2.1.1). */
 #include <math.h>
 
-#include "base/memory.h"
 #include "layers/layer.h"
 #include "ops/ops.h"
 

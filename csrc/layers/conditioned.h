@@ -1,4 +1,5 @@
-/* A transform whose raw numbers a conditioner gives: what couplings and elementwise maps share. */
+/* A transform whose raw numbers a conditioner gives: what couplings,
+ * autoregressive layers and elementwise maps share. */
 #ifndef CF_LAYERS_CONDITIONED_H
 #define CF_LAYERS_CONDITIONED_H
 
@@ -50,9 +51,10 @@ cf_status cf_conditioned_check(const cf_spec *layer);
          .kinds = CF_OPTION_SPEC | CF_OPTION_SPECS | CF_OPTIONAL,                                  \
          .fallback = CF_DEFAULT_NONE,                                                              \
          .spec_role = "conditioner",                                                               \
-         .doc = "The network, whose outputs are the transform's raw numbers (of an affine one: "   \
-                "all scales, then all shifts), or a pair (scale, shift) for an affine one; None "  \
-                "is ``MLP(hidden, activation)``."},                                                \
+         .doc = "The network, whose outputs are the transform's raw numbers: of an affine one "    \
+                "all scales, then all shifts, for which it may be a pair, and of `Autoregressive`" \
+                ", which takes one network, those of each feature in turn. None is "               \
+                "``MLP(hidden, activation)``."},                                                   \
         {.name = "hidden",                                                                         \
          .kinds = CF_OPTION_INTS,                                                                  \
          .fallback = CF_DEFAULT_INTS(64, 64),                                                      \

@@ -1,4 +1,4 @@
-/* Reflections, whose product is any orthogonal matrix (Tomczak and Welling 2016). */
+/* Reflections, whose product is an orthogonal matrix (Tomczak and Welling 2016). */
 #include "layers/householder.h"
 #include "layers/layer.h"
 #include "ops/ops.h"
@@ -72,7 +72,8 @@ static const cf_option options[] = {
     {.name = "reflections",
      .kinds = CF_OPTION_INT | CF_OPTIONAL,
      .fallback = CF_DEFAULT_NONE,
-     .doc = "How many; None is one a feature, which is enough for any rotation or reflection."},
+     .doc = "How many; None is one a feature. Products of an even number are rotations, of an odd "
+            "number not; one a feature, or one less, is enough for all of either."},
     {.name = "bias",
      .kinds = CF_OPTION_BOOL,
      .fallback = CF_DEFAULT_BOOL(0),

@@ -23,12 +23,13 @@ static cf_status bind_factors(cf_layer *layer, cf_binding *binding) {
     linear_state *state = layer->state;
     size_t n = layer->features;
     cf_spec *scale;
+    double start;
     CF_TRY(cf_scale_spec(cf_spec_get(layer->spec, "scale"), &scale));
     CF_TRY(cf_binding_keep(binding, scale));
     state->scale = scale;
+    CF_TRY(cf_scale_raw_of_one(scale, &start));
     CF_TRY(cf_bind_parameter(binding, "weight", 2, (size_t[]){n, n}, 0.0, &state->weight));
-    CF_TRY(cf_bind_parameter_constant(binding, "diagonal", n, cf_scale_raw_of_one(scale),
-                                      &state->diagonal));
+    CF_TRY(cf_bind_parameter_constant(binding, "diagonal", n, start, &state->diagonal));
     if (state->form == FORM_LU)
         return cf_permutation_bind(&state->permutation, layer, binding, "permutation");
     return cf_bind_parameter(binding, "vectors", 2, (size_t[]){n, n}, 1.0, &state->vectors);
@@ -169,7 +170,8 @@ const cf_spec_type cf_linear_type = {
     .doc = "``x = W u + bias`` with a learned invertible matrix.\n\n"
            "``log_det = log|det W|``, for factors the sum of the logarithms of a diagonal. A new "
            "layer is a\n"
-           "permutation (``'lu'``), a random rotation (``'qr'``) or the identity (``'dense'``). In "
+           "permutation (``'lu'``), a random orthogonal matrix (``'qr'``) or the identity "
+           "(``'dense'``). In "
            "the\n"
            "parameters of ``'lu'``, `weight` holds both factors: ``L`` below the diagonal and "
            "``U`` above it.\n\n"

@@ -99,7 +99,7 @@ static cf_status check_sigmoid(const cf_spec *spec) {
     const char *name = cf_spec_type_of(spec)->name;
     double low = cf_spec_real(spec, "low"), high = cf_spec_real(spec, "high");
     double temperature = cf_spec_real(spec, "temperature"), epsilon = cf_spec_real(spec, "epsilon");
-    if (!(low < high && isfinite(low) && isfinite(high)))
+    if (!(low < high && isfinite(high - low)))
         return cf_fail(CF_INVALID, "%s: low must be below high, both finite, got %g and %g", name,
                        low, high);
     if (!(temperature > 0.0 && isfinite(temperature)))
@@ -248,8 +248,9 @@ static cf_value sinh_inverse(const cf_layer *layer, cf_builder *b, cf_value x, c
     return u;
 }
 
-static const cf_layer_methods sinh_methods = {bind_nothing, sinh_forward, sinh_inverse};
-static const cf_layer_methods arcsinh_methods = {bind_nothing, sinh_inverse, sinh_forward};
+/* Limited, though sinh is defined everywhere: of large numbers it is infinite. */
+static const cf_layer_methods sinh_methods = {bind_nothing, sinh_forward, sinh_inverse, true};
+static const cf_layer_methods arcsinh_methods = {bind_nothing, sinh_inverse, sinh_forward, true};
 
 const cf_spec_type cf_sinh_type = {
     .name = "Sinh",

@@ -104,13 +104,20 @@ static cf_status check_features(const cf_spec *mixed, size_t features) {
     return CF_OK;
 }
 
+/* Whether it is one, or one that is turned. */
+static bool is_mixed(const cf_spec *transform) {
+    while (cf_spec_type_of(transform) == &cf_turned_transform_type)
+        transform = cf_spec_spec(transform, "transform");
+    return cf_spec_type_of(transform) == &cf_mixed_transform_type;
+}
+
 static cf_status check(const cf_spec *mixed) {
     const cf_setting *numbers = cf_spec_get(mixed, "which");
     size_t count = count_of(mixed);
     if (count < 1 || count > 64)
         return cf_fail(CF_INVALID, "MixedTransform: from 1 to 64 transforms, got %zu", count);
     for (size_t i = 0; i < count; i++)
-        if (cf_spec_type_of(part(mixed, i)) == &cf_mixed_transform_type)
+        if (is_mixed(part(mixed, i)))
             return cf_fail(CF_INVALID, "MixedTransform: a transform must not be mixed itself");
     for (size_t f = 0; f < numbers->count; f++)
         if (numbers->integers[f] < 0 || (uint64_t)numbers->integers[f] >= count)

@@ -1,7 +1,6 @@
 /* Rotation: multiplication by the exponential of an antisymmetric matrix. */
 #include <math.h>
 
-#include "base/memory.h"
 #include "layers/layer.h"
 #include "ops/ops.h"
 
@@ -39,7 +38,7 @@ static cf_value inverse(const cf_layer *layer, cf_builder *b, cf_value x, cf_val
     return cf_matmul_transposed(b, matrix(layer, b), x, layer->features);
 }
 
-static const cf_layer_methods methods = {bind, forward, inverse, false};
+static const cf_layer_methods methods = {bind, forward, inverse};
 
 const cf_spec_type cf_rotation_type = {
     .name = "Rotation",
@@ -47,7 +46,8 @@ const cf_spec_type cf_rotation_type = {
     .doc = "A learned rotation.\n\n"
            "``x = exp(W - W^T) u`` with the matrix exponential of the parameter ``weight``, "
            "``log_det = 0``.\n"
-           "Every rotation is one; reflections are not, see `Householder`.\n\n"
+           "Every rotation is one; reflections are not, see `Householder`. A new layer is a random "
+           "rotation.\n\n"
            "References\n----------\n"
            "Lezcano-Casado and Martínez-Rubio 2019, Cheap orthogonal constraints in neural "
            "networks,\n"

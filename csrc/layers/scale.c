@@ -56,11 +56,21 @@ cf_status cf_scale_spec(const cf_setting *setting, cf_spec **out) {
     return status;
 }
 
-double cf_scale_raw_of_one(const cf_spec *scale) {
-    double offset = cf_spec_real(scale, "offset");
-    if (strcmp(cf_spec_string(scale, "form"), "softplus") == 0)
-        return log(expm1(1.0 - cf_spec_real(scale, "minimum"))) - offset;
-    return -offset;
+cf_status cf_scale_raw_of_one(const cf_spec *scale, double *raw) {
+    const char *form = cf_spec_string(scale, "form");
+    const cf_setting *maximum = cf_spec_get(scale, "maximum");
+    double minimum = cf_spec_real(scale, "minimum"), rest = 1.0 - minimum;
+    bool sigmoid = strcmp(form, "sigmoid") == 0, softplus = strcmp(form, "softplus") == 0;
+    if ((sigmoid && minimum == 0.0) || ((sigmoid || softplus) && !(rest > 0.0)) ||
+        (maximum->kind != CF_NONE && maximum->reals[0] < 1.0))
+        return cf_fail(CF_INVALID,
+                       "Scale: the layer starts at scale 1, which '%s' with minimum %g and maximum "
+                       "%g does not give",
+                       form, minimum,
+                       maximum->kind != CF_NONE ? maximum->reals[0] : (double)INFINITY);
+    double start = softplus ? log(expm1(rest)) : sigmoid ? log(rest / minimum) : 0.0;
+    *raw = start - cf_spec_real(scale, "offset");
+    return CF_OK;
 }
 
 static cf_status check(const cf_spec *spec) {

@@ -38,8 +38,8 @@ static cf_status check_box(const cf_spec *spec) {
         return CF_OK;
     if (cf_spec_get(spec, "bound")->given)
         return cf_fail(CF_INVALID, "%s: give bound or box, not both", name_of(spec));
-    if (box->count != 2 || !(box->reals[0] < box->reals[1]) || !isfinite(box->reals[0]) ||
-        !isfinite(box->reals[1]))
+    if (box->count != 2 || !(box->reals[0] < box->reals[1]) ||
+        !isfinite(box->reals[1] - box->reals[0]))
         return cf_fail(CF_INVALID, "%s: box must be two finite numbers, the lower first",
                        name_of(spec));
     return CF_OK;

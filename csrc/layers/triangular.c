@@ -13,11 +13,13 @@ typedef struct {
 static cf_status bind_diagonal(cf_layer *layer, cf_binding *binding) {
     triangular_state *state = layer->state;
     cf_spec *scale;
+    double start;
     CF_TRY(cf_scale_spec(cf_spec_get(layer->spec, "scale"), &scale));
     CF_TRY(cf_binding_keep(binding, scale));
     state->scale = scale;
-    return cf_bind_parameter_constant(binding, "diagonal", layer->features,
-                                      cf_scale_raw_of_one(scale), &state->diagonal);
+    CF_TRY(cf_scale_raw_of_one(scale, &start));
+    return cf_bind_parameter_constant(binding, "diagonal", layer->features, start,
+                                      &state->diagonal);
 }
 
 static cf_status bind(cf_layer *layer, cf_binding *binding) {

@@ -7,7 +7,8 @@
  * and at the ends (m + 3 (1 - m) sigmoid(raw)) times the mean slope of the bin. No slope is above
  * 3 times the mean slope of its bin, so that the curve rises (Fritsch and Carlson 1980); with the
  * least slope m above 0 it does so strictly: in a bin with slopes d0 and d1 at its knots,
- * dy/dx >= min(m s, d0, d1), by which rounding is held off.
+ * dy/dx >= min(m s, s / 2, d0, d1), by which rounding is held off. (Where d0 = d1 = 2 s, as between
+ * steep neighbours, it is s / 2 halfway.)
  *
  * Inverted, a cubic is solved by Newton's method from its point of inflection, rather than by
  * roots of cubic formulas, which cancel in float32: from there the steps never cross the root
@@ -205,7 +206,7 @@ CF_INLINE vreal CF_FN(cubic_solve)(vreal a, vreal b, vreal least, vreal rise) {
 CF_INLINE cubic_point CF_FN(cubic_place)(const spline_call *s, const cubic_bin *bin, size_t f,
                                          size_t lane, vreal value) {
     cubic_point p = {.width = bin->width, .mean = bin->height / bin->width};
-    vreal one = v_set1(1), least = v_set1(s->least_slope);
+    vreal one = v_set1(1), least = v_min(v_set1(s->least_slope), v_set1((real)0.5));
     CF_FN(cubic_slopes)(s, bin, f, lane, &p);
     spline_step step = s->inverse ? CF_FN(spline_step_of)(bin->y0, bin->y1, value)
                                   : CF_FN(spline_step_of)(bin->x0, bin->x1, value);

@@ -1,11 +1,19 @@
 /* exp(A) of a shared square matrix, by scaling and squaring: with A / 2^s of norm at most 1/2 the
  * Taylor series of 16 terms is exact to rounding in float64 (Moler and Van Loan 2003, method 3).
- * Operand A; the output is exp(A) and room for two such matrices. The gradient, with operands A and
- * the cotangent G, is the derivative of exp at A^T in the direction G, the block above the diagonal
- * of exp([[A^T, G], [0, A^T]]) (Higham 2008, equation 3.16), and room for three of these. */
+ * Squarings amplify rounding, so that all is done in float64, in room behind the result.
+ *
+ * The gradient, with operands A and the cotangent G, is the derivative of exp at A^T in the
+ * direction G, the block above the diagonal of exp([[A^T, G], [0, A^T]]) (Higham 2008,
+ * equation 3.16). */
 #ifndef CF_FN
 
 #include "ops/rows.h"
+
+/* Numbers of a result of `size` of the flow's type with room for `matrices` of as many float64
+ * numbers: both begin at even places, and a float64 number takes two of float32. */
+static size_t with_room(size_t size, size_t matrices) {
+    return size + size % 2 + 2 * matrices * size;
+}
 
 #define CF_BODY "ops/matrix_exponential.c"
 #include "simd/instantiate.h"
@@ -22,7 +30,8 @@ static void exponential_rule(cf_builder *b, const cf_node *node, cf_value out, c
     cf_value operands[2] = {node->operand[0], cf_contiguous(b, cf_slice(b, dout, 0, size))};
     (void)out;
     (void)needed;
-    dx[0] = cf_slice(b, cf_emit(b, &gradient_op, CF_SHARED, 13 * size, 2, operands, NULL), 0, size);
+    dx[0] = cf_slice(b, cf_emit(b, &gradient_op, CF_SHARED, with_room(size, 12), 2, operands, NULL),
+                     0, size);
 }
 
 static const cf_op exponential_op = {
@@ -38,7 +47,7 @@ cf_value cf_matrix_exponential(cf_builder *b, cf_value matrix) {
     if (n * n != size)
         return cf_builder_fail(b, CF_INVALID, "a square matrix of %zu numbers", size);
     matrix = cf_contiguous(b, matrix);
-    cf_value all = cf_emit(b, &exponential_op, CF_SHARED, 3 * size, 1, &matrix, NULL);
+    cf_value all = cf_emit(b, &exponential_op, CF_SHARED, with_room(size, 3), 1, &matrix, NULL);
     return cf_slice(b, all, 0, size);
 }
 
@@ -46,80 +55,91 @@ cf_value cf_matrix_exponential(cf_builder *b, cf_value matrix) {
 
 #include "ops/rows.h"
 
-/* out = x y / divisor, all [n][n] and apart. */
-static void CF_FN(product)(const real *x, const real *y, size_t n, real divisor, real *out) {
+/* out = x y / divisor, all [n][n]; x may be y. */
+static void CF_FN(product)(const double *x, const double *y, size_t n, double divisor,
+                           double *restrict out) {
     memset(out, 0, n * n * sizeof *out);
     for (size_t i = 0; i < n; i++)
-        for (size_t k = 0; k < n; k++)
+        for (size_t k = 0; k < n; k++) {
+            double factor = x[i * n + k] / divisor;
             for (size_t j = 0; j < n; j++)
-                out[i * n + j] += x[i * n + k] / divisor * y[k * n + j];
+                out[i * n + j] += factor * y[k * n + j];
+        }
 }
 
 /* The largest sum of magnitudes of a row. */
-static double CF_FN(norm)(const real *a, size_t n) {
+static double CF_FN(norm)(const double *a, size_t n) {
     double norm = 0.0;
     for (size_t i = 0; i < n; i++) {
         double sum = 0.0;
         for (size_t j = 0; j < n; j++)
-            sum += fabs((double)a[i * n + j]);
+            sum += fabs(a[i * n + j]);
         norm = sum > norm ? sum : norm;
     }
     return norm;
 }
 
 /* Scales a to norm 1/2 or less; returns how often it was halved. What is not finite stays. */
-static int CF_FN(halve)(real *a, size_t n) {
+static int CF_FN(halve)(double *a, size_t n) {
     int halvings = 0;
     for (double norm = CF_FN(norm)(a, n); norm > 0.5 && isfinite(norm); norm /= 2.0)
         halvings++;
     for (size_t i = 0; i < n * n; i++)
-        a[i] = (real)ldexp((double)a[i], -halvings);
+        a[i] = ldexp(a[i], -halvings);
     return halvings;
 }
 
 /* result = exp(a); a and room are overwritten. */
-static void CF_FN(exponential_of)(real *a, size_t n, real *result, real *room) {
+static void CF_FN(exponential_of)(double *a, size_t n, double *result, double *room) {
     int halvings = CF_FN(halve)(a, n);
     memset(result, 0, n * n * sizeof *result);
     for (size_t i = 0; i < n; i++)
-        result[i * (n + 1)] = 1;
+        result[i * (n + 1)] = 1.0;
     for (int k = 16; k > 0; k--) { /* 1 + a / 1 (1 + a / 2 (1 + …)) */
-        CF_FN(product)(a, result, n, (real)k, room);
+        CF_FN(product)(a, result, n, k, room);
         memcpy(result, room, n * n * sizeof *result);
         for (size_t i = 0; i < n; i++)
-            result[i * (n + 1)] += 1;
+            result[i * (n + 1)] += 1.0;
     }
     for (int k = 0; k < halvings; k++) {
-        CF_FN(product)(result, result, n, 1, room);
+        CF_FN(product)(result, result, n, 1.0, room);
         memcpy(result, room, n * n * sizeof *result);
     }
 }
 
 static void CF_FN(exponential)(const cf_call *call) {
     size_t size = call->step->node->operand_size[0], n = cf_order_of_square(size);
-    real *result = call->out, *a = result + size;
-    memcpy(a, cf_operand_base(call, 0), size * sizeof *a);
-    CF_FN(exponential_of)(a, n, result, a + size);
+    const real *matrix = cf_operand_base(call, 0);
+    real *out = call->out;
+    double *a = (double *)(out + size + size % 2), *result = a + size;
+    for (size_t i = 0; i < size; i++)
+        a[i] = (double)matrix[i];
+    CF_FN(exponential_of)(a, n, result, result + size);
+    for (size_t i = 0; i < size; i++)
+        out[i] = (real)result[i];
 }
 
 static void CF_FN(exponential_gradient)(const cf_call *call) {
     size_t size = call->step->node->operand_size[0], n = cf_order_of_square(size), m = 2 * n;
     const real *matrix = cf_operand_base(call, 0), *cotangent = cf_operand_base(call, 1);
-    real *gradient = call->out, *a = gradient + size, *result = a + 4 * size;
+    real *gradient = call->out;
+    double *a = (double *)(gradient + size + size % 2), *result = a + 4 * size;
+    double *g = result + 4 * size; /* for the while */
+    for (size_t i = 0; i < size; i++)
+        g[i] = (double)cotangent[i];
     /* Linear in the cotangent, which is taken at norm 1: a large one would ask for halvings that
      * leave nothing of the matrix. */
-    double norm = CF_FN(norm)(cotangent, n);
-    real scale = (real)(norm > 0.0 && isfinite(norm) ? norm : 1.0);
+    double norm = CF_FN(norm)(g, n), scale = norm > 0.0 && isfinite(norm) ? norm : 1.0;
     memset(a, 0, 4 * size * sizeof *a);
     for (size_t i = 0; i < n; i++)
         for (size_t j = 0; j < n; j++) {
-            a[i * m + j] = a[(n + i) * m + n + j] = matrix[j * n + i];
-            a[i * m + n + j] = cotangent[i * n + j] / scale;
+            a[i * m + j] = a[(n + i) * m + n + j] = (double)matrix[j * n + i];
+            a[i * m + n + j] = g[i * n + j] / scale;
         }
     CF_FN(exponential_of)(a, m, result, result + 4 * size);
     for (size_t i = 0; i < n; i++)
         for (size_t j = 0; j < n; j++)
-            gradient[i * n + j] = result[i * m + n + j] * scale;
+            gradient[i * n + j] = (real)(result[i * m + n + j] * scale);
 }
 
 #endif

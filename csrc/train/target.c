@@ -33,7 +33,7 @@ static cf_status check(const cf_flow *flow, cf_array contexts, size_t context_ro
         return cf_fail(CF_INVALID, "batch_size must be from 1 to %d, got %llu", INT32_MAX,
                        (unsigned long long)o->batch_size);
     if (!(o->clip_norm >= 0.0))
-        return cf_fail(CF_INVALID, "clip_norm must be positive, got %g", o->clip_norm);
+        return cf_fail(CF_INVALID, "clip_norm must be 0 or more, got %g", o->clip_norm);
     if (contexts.data != NULL && context_rows == 0)
         return cf_fail(CF_INVALID, "there must be a context, got no row");
     return CF_OK;
@@ -91,10 +91,6 @@ void cf_target_trainer_free(cf_target_trainer *t) {
     cf_free(t->gradient);
     cf_free(t->cotangent);
     cf_free(t);
-}
-
-uint64_t cf_target_trainer_steps(const cf_target_trainer *t) {
-    return t->attempts;
 }
 
 static void choose_contexts(cf_target_trainer *t) {

@@ -45,9 +45,6 @@ cf_status cf_target_trainer_new(cf_target_trainer **out, cf_flow *flow, cf_array
 cf_status cf_target_trainer_step(cf_target_trainer *trainer, cf_target target, void *given,
                                  cf_target_report *report, bool *stopped);
 
-/* Steps so far, skipped ones too. */
-uint64_t cf_target_trainer_steps(const cf_target_trainer *trainer);
-
 void cf_target_trainer_free(cf_target_trainer *trainer); /* NULL is accepted */
 
 #endif

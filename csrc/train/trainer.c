@@ -66,7 +66,7 @@ static cf_status check_options(const cf_train_options *o, const cf_data *train, 
                        "batch_size must be from 1 to the %zu rows of the training data, got %llu",
                        train->rows, (unsigned long long)o->batch_size);
     if (!(o->clip_norm >= 0.0))
-        return cf_fail(CF_INVALID, "clip_norm must be positive, got %g", o->clip_norm);
+        return cf_fail(CF_INVALID, "clip_norm must be 0 or more, got %g", o->clip_norm);
     return CF_OK;
 }
 

@@ -26,6 +26,10 @@ class Column:
     low: float
     high: float
 
+    def __post_init__(self) -> None:
+        if self.kind not in ("real", "positive", "interval", "circular"):
+            raise ValueError(f"a column is real, positive, interval or circular, got {self.kind!r}")
+
     def __repr__(self) -> str:
         if self.kind in ("real", "positive"):
             return self.kind
@@ -102,8 +106,10 @@ def circular(period: float, low: float = 0.0) -> Column:
     True
     """
     period, low = number("period", period), number("low", low)
-    if not (period > 0.0 and math.isfinite(low + period)):
-        raise ValueError(f"period must be positive and finite, got {period} from {low}")
+    if not (low < low + period < math.inf):
+        raise ValueError(
+            f"period must be positive and finite, and low near it, got {period} and {low}"
+        )
     return Column("circular", low, low + period)
 
 

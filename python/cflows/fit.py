@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from . import _core
 from .arguments import check_callback, drawn_seed, gradient_limit, integer
 from .history import EpochReport, History
-from .optim import Constant, Cosine, Optimizer, Plateau, Schedule, checked_optimizer
+from .optim import SCHEDULES, Cosine, Optimizer, Schedule, checked_optimizer, checked_schedule
 from .progress import Progress, new_progress
 from .training_rows import TrainingRows, fingerprint, read_rows, read_validation
 
@@ -29,11 +29,6 @@ __all__ = ["fit"]
 Path = str | os.PathLike[str]
 Callback = Callable[[EpochReport], Any]
 
-SCHEDULES: dict[str, Schedule] = {
-    "constant": Constant(),
-    "cosine": Cosine(),
-    "plateau": Plateau(),
-}
 SECONDS_BETWEEN_CHECKPOINTS = 1.0
 
 
@@ -163,7 +158,7 @@ def fit(
         raise ValueError(f"x must have shape (n, {self.features}), got {rows.x.shape}")
     rows, held_out = read_validation(rows, validation, seed, self.context_features)
     optimizer = checked_optimizer(optimizer)
-    schedule = _schedule(schedule)
+    schedule = checked_schedule(schedule, SCHEDULES)
     if patience is not None and held_out is None:
         raise ValueError("patience needs validation")
     check_callback(callback)
@@ -374,17 +369,6 @@ def _seed(seed: Any, saved: Checkpoint | None) -> int:
     if seed is None:
         return drawn_seed() if saved is None else int(saved.terms["seed"])
     return integer("seed", seed, 0, 2**64 - 1)
-
-
-def _schedule(schedule: Any) -> Schedule:
-    if isinstance(schedule, str):
-        if schedule not in SCHEDULES:
-            known = ", ".join(map(repr, SCHEDULES))
-            raise ValueError(f"schedule must be one of {known} or an object, got {schedule!r}")
-        return SCHEDULES[schedule]
-    if not isinstance(schedule, Schedule):
-        raise TypeError(f"schedule must be a Constant, Cosine or Plateau, got {schedule!r}")
-    return schedule
 
 
 def _jitter(jitter: ArrayLike | None, features: int) -> NDArray[np.float64] | None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
+from typing import Any
 
 from .arguments import integer, real
 
@@ -296,3 +297,18 @@ def checked_optimizer(optimizer: object) -> Optimizer:
     if not isinstance(optimizer, Optimizer):
         raise TypeError(f"optimizer must be an Adam, AdamW or SGD, got {optimizer!r}")
     return optimizer
+
+
+SCHEDULES: dict[str, type[Schedule]] = {"constant": Constant, "cosine": Cosine, "plateau": Plateau}
+
+
+def checked_schedule(given: object, names: Iterable[str]) -> Any:
+    """A schedule of one of these names as it is by default, or one that is given."""
+    kinds = {name: SCHEDULES[name] for name in names}
+    if isinstance(given, str) and given in kinds:
+        return kinds[given]()
+    if isinstance(given, tuple(kinds.values())):
+        return given
+    *known, last = [*map(repr, kinds), *(kind.__name__ for kind in kinds.values())]
+    error = ValueError if isinstance(given, (str, Schedule)) else TypeError
+    raise error(f"schedule must be {', '.join(known)} or {last}, got {given!r}")

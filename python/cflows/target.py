@@ -13,7 +13,7 @@ import numpy as np
 
 from . import _core
 from .arguments import check_callback, drawn_seed, gradient_limit, integer
-from .optim import Constant, Cosine, Optimizer, checked_optimizer
+from .optim import Constant, Cosine, Optimizer, checked_optimizer, checked_schedule
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -30,6 +30,7 @@ __all__ = [
 ]
 
 Target = Callable[..., Any]
+TARGET_SCHEDULES = ("constant", "cosine")
 
 
 class CTarget:
@@ -100,12 +101,16 @@ class CTarget:
     def __call__(
         self, x: ArrayLike, context: ArrayLike | None = None
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """(log_density, gradient) of the rows."""
+        """(log_density, gradient) of the rows x, (n, features), with context (n or 1, …)."""
         x = np.ascontiguousarray(x, np.float64)
+        if x.ndim != 2:
+            raise ValueError(f"x must have shape (n, features), got {x.shape}")
         log_density, gradient = np.empty(len(x)), np.empty_like(x)
-        given = None if context is None else np.ascontiguousarray(context, np.float64)
-        if given is not None and len(given) != len(x):  # one for all
-            given = np.ascontiguousarray(np.broadcast_to(given, (len(x), given.shape[-1])))
+        given = None if context is None else np.atleast_2d(np.asarray(context, np.float64))
+        if given is not None:
+            if given.ndim != 2 or len(given) not in (1, len(x)):
+                raise ValueError(f"context must have 1 or {len(x)} rows, got shape {given.shape}")
+            given = np.ascontiguousarray(np.broadcast_to(given, (len(x), given.shape[1])))
         status = self._function(
             len(x),
             x.shape[1],
@@ -301,7 +306,7 @@ def fit_target(
         self,
         context,
         optimizer._settings(),
-        _schedule(schedule)._settings(),
+        checked_schedule(schedule, TARGET_SCHEDULES)._settings(),
         steps=steps,
         batch_size=batch_size,
         clip_norm=gradient_limit(clip_norm),
@@ -318,15 +323,6 @@ def fit_target(
         sum(report.skipped for report in reports),
         stopped,
     )
-
-
-def _schedule(given: str | Constant | Cosine) -> Constant | Cosine:
-    names: dict[str, type[Constant | Cosine]] = {"constant": Constant, "cosine": Cosine}
-    if isinstance(given, str) and given in names:
-        return names[given]()
-    if isinstance(given, (Constant, Cosine)):
-        return given
-    raise ValueError(f"schedule must be 'constant', 'cosine', Constant or Cosine, got {given!r}")
 
 
 def _steps(
@@ -413,7 +409,10 @@ def importance_sample(
     log_weights = log_density - log_prob
     largest = log_weights.max()
     if not math.isfinite(largest):
-        raise ValueError(f"the largest of the target's log-densities must be finite, got {largest}")
+        raise ValueError(
+            "the largest log-weight, the target's log-density less the flow's, must be finite, "
+            f"got {largest}"
+        )
     weights = np.exp(log_weights - largest)
     total = float(weights.sum())
     weights /= total

@@ -59,7 +59,8 @@ def maf(
     columns : sequence of Column, optional
         What each column holds, `real`, `positive` or `interval`; None is `real` for all.
     standardize : bool, default True
-        End with an `Affine` that ``fit`` sets to the mean and standard deviation of the data.
+        End with an `Affine` that ``fit`` sets to the mean and standard deviation of the `real`
+        columns.
     dtype : {'float32', 'float64'}, default 'float32'
     seed : int, optional
         Of the starting weights.
@@ -138,7 +139,8 @@ def iaf(
     columns : sequence of Column, optional
         What each column holds, `real`, `positive` or `interval`; None is `real` for all.
     standardize : bool, default True
-        End with an `Affine` that ``fit`` sets to the mean and standard deviation of the data.
+        End with an `Affine` that ``fit`` sets to the mean and standard deviation of the `real`
+        columns.
     dtype : {'float32', 'float64'}, default 'float32'
     seed : int, optional
         Of the starting weights.
@@ -230,7 +232,8 @@ def nsf_ar(
         What each column holds: `real`, `positive`, `interval` or `circular`; None is `real` for
         all.
     standardize : bool, default True
-        End with an `Affine` that ``fit`` sets to the mean and standard deviation of the data.
+        End with an `Affine` that ``fit`` sets to the mean and standard deviation of the `real`
+        columns.
     dtype : {'float32', 'float64'}, default 'float32'
     seed : int, optional
         Of the starting weights and permutations.

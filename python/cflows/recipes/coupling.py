@@ -52,7 +52,8 @@ def nice(
     columns : sequence of Column, optional
         What each column holds, `real`, `positive` or `interval`; None is `real` for all.
     standardize : bool, default True
-        End with an `Affine` that ``fit`` sets to the mean and standard deviation of the data.
+        End with an `Affine` that ``fit`` sets to the mean and standard deviation of the `real`
+        columns.
     dtype : {'float32', 'float64'}, default 'float32'
     seed : int, optional
         Of the starting weights.
@@ -149,7 +150,8 @@ def nsf(
         What each column holds: `real`, `positive`, `interval` or `circular`; None is `real` for
         all.
     standardize : bool, default True
-        End with an `Affine` that ``fit`` sets to the mean and standard deviation of the data.
+        End with an `Affine` that ``fit`` sets to the mean and standard deviation of the `real`
+        columns.
     dtype : {'float32', 'float64'}, default 'float32'
     seed : int, optional
         Of the starting weights and permutations.
@@ -233,7 +235,8 @@ def glow1d(
     columns : sequence of Column, optional
         What each column holds, `real`, `positive` or `interval`; None is `real` for all.
     standardize : bool, default True
-        End with an `Affine` that ``fit`` sets to the mean and standard deviation of the data.
+        End with an `Affine` that ``fit`` sets to the mean and standard deviation of the `real`
+        columns.
     dtype : {'float32', 'float64'}, default 'float32'
     seed : int, optional
         Of the starting weights and permutations.

@@ -51,7 +51,8 @@ def realnvp(
     scale : str or Scale, default 'softclip'
         How raw outputs become scales, as of `Coupling`.
     standardize : bool, default True
-        End with an `Affine` that ``fit`` sets to the mean and standard deviation of the data.
+        End with an `Affine` that ``fit`` sets to the mean and standard deviation of the `real`
+        columns.
     permute : {False, 'reverse', 'random'}, default False
         A `Permutation` between couplings.
     base : Base, optional
