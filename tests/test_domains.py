@@ -92,3 +92,23 @@ def test_noise_counts():
     assert flow().fit(x, jitter=1.0, epochs=1, progress=False).skipped == 0
     with pytest.raises(ValueError, match="row 0 has"):
         flow().fit(x, epochs=1, progress=False)
+
+
+@pytest.mark.parametrize("recipe", [cf.realnvp, cf.maf, cf.glow1d])
+def test_rows_without_weight_may_lie_outside_of_layers(recipe):
+    """They change nothing, not even what starts from the data: the others alone decide."""
+    x, weights = np.concatenate([X, -X[:50]]), np.ones(550)
+    weights[500:] = 0
+    order = np.random.default_rng(3).permutation(550)
+    flows = [recipe(2, layers=2, columns=[cf.positive] * 2, seed=0) for _ in range(2)]
+    options = {"epochs": 2, "batch_size": 500, "optimizer": cf.SGD(1e-3), "progress": False}
+    losses = [
+        flows[0].fit(X, seed=0, **options),
+        flows[1].fit(x[order], weights=weights[order], seed=0, **options),
+    ]
+    np.testing.assert_allclose(*(history.train for history in losses), rtol=1e-4)
+    found = flows[0].loss_and_grad(x, weights=weights)
+    expected = flows[0].loss_and_grad(X)
+    assert found[0] == pytest.approx(expected[0], rel=1e-5)
+    for name, gradient in expected[1].items():
+        np.testing.assert_allclose(found[1][name], gradient, rtol=1e-3, atol=1e-5)

@@ -135,7 +135,7 @@ def test_epochs_are_shuffled_batches_with_fresh_noise(moons):
     drawn, best = 0, (np.inf, None)
     for epoch in range(3):
         losses = []
-        for batch in np.split(train[shuffled(48, seed, SHUFFLE, epoch)], range(10, 48, 10)):
+        for batch in np.array_split(train[shuffled(48, seed, SHUFFLE, epoch)], 5):
             rows = x[batch] + noise(seed, drawn + np.arange(len(batch)), width)
             loss, gradients = truth.loss_and_grad(rows, weights=weights[batch])
             # loss_and_grad divides by the batch's own weights.

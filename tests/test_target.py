@@ -323,3 +323,60 @@ def test_a_target_in_c_that_fails_changes_nothing() -> None:
         np.testing.assert_array_equal(value, before[name])
     with pytest.raises(TypeError, match="ctypes function or an address"):
         cf.CTarget(lambda x: x)
+
+
+def test_a_product_base_is_trained() -> None:
+    def target(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        z = (x - [1.0, -2.0, 0.5]) / [0.5, 2.0, 1.0]
+        return -0.5 * np.sum(z**2, axis=1), -z / [0.5, 2.0, 1.0]
+
+    base = cf.Product([cf.Normal(learned=True), cf.StudentT(30.0, learned=True)], [1, 0, 1])
+    flow = cf.Flow([], features=3, base=base, dtype="float64", seed=0)
+    history = flow.fit_target(target, steps=500, optimizer=cf.Adam(3e-2), seed=0)
+    truth = 1.5 * np.log(2 * np.pi)
+    assert history.elbo[-20:].mean() == pytest.approx(truth, abs=0.03)
+    columns = [cf.circular(1), cf.positive]
+    recipe = cf.nsf_ar(2, columns=columns, layers=1, hidden=4, seed=0)
+    recipe.fit_target(lambda x: (-x.sum(1), -np.ones_like(x)), steps=3, seed=0)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        ctypes.pointer,
+        ctypes.byref,
+        lambda d: ctypes.c_void_p(ctypes.addressof(d)),
+        ctypes.addressof,
+        lambda d: d,
+        lambda d: (ctypes.c_double * 1)(d.value),
+    ],
+    ids=["pointer", "byref", "void pointer", "address", "number", "array"],
+)
+def test_data_of_a_c_target_by_pointer_or_object(make: Any) -> None:
+    @cf.CTarget.type
+    def function(n, d, x, contexts, context, log_density, gradient, data):  # type: ignore
+        for i in range(n):
+            log_density[i] = ctypes.cast(data, ctypes.POINTER(ctypes.c_double))[0]
+            gradient[i] = 0.0
+        return 0
+
+    number = ctypes.c_double(2.5)
+    log_density, _ = cf.CTarget(function, make(number))(np.zeros((3, 1)))
+    np.testing.assert_array_equal(log_density, 2.5)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ((0,), ValueError, "not NULL, got 0"),
+        ((-5,), ValueError, "not NULL, got -5"),
+        ((2**70,), ValueError, "must be an address"),
+        ((cf.CTarget.type,), TypeError, "a ctypes function or an address"),
+        ((True,), TypeError, "a ctypes function or an address"),
+        ((1, np.zeros(2)), TypeError, "data must be an address or a ctypes object"),
+        ((1, "data"), TypeError, "data must be an address or a ctypes object"),
+    ],
+)
+def test_what_is_no_c_target(arguments: Any, error: Any, message: str) -> None:
+    with pytest.raises(error, match=message):
+        cf.CTarget(*arguments)

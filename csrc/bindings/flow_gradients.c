@@ -178,32 +178,47 @@ static double weight_of(const loss_request *loss, size_t row) {
     return cf_read_element((const char *)view->data + (ptrdiff_t)row * view->row_stride, view);
 }
 
-/* out[i] = -w_i / sum(w), the cotangent of log_prob. */
-static cf_status fill_cotangents(const loss_request *loss, size_t rows, double *out) {
+/* out[k] = -w / sum(w), the cotangent of log_prob, of the k-th row with a weight above 0, which is
+ * index[k]; *kept tells how many there are. */
+static cf_status fill_cotangents(const loss_request *loss, size_t rows, double *out, int64_t *index,
+                                 size_t *kept) {
     double sum = 0.0;
+    *kept = 0;
     if (rows == 0)
         return cf_fail(CF_INVALID, "a mean over rows needs at least 1 row, got 0");
     for (size_t i = 0; i < rows; i++) {
-        out[i] = weight_of(loss, i);
-        if (!(out[i] >= 0.0 && out[i] < HUGE_VAL))
+        double w = weight_of(loss, i);
+        if (!(w >= 0.0 && w < HUGE_VAL))
             return cf_fail(CF_INVALID, "weights must be finite and not negative, got %g in row %zu",
-                           out[i], i);
-        sum += out[i];
+                           w, i);
+        sum += w;
+        if (w == 0.0)
+            continue;
+        index[*kept] = (int64_t)i;
+        out[(*kept)++] = w;
     }
     CF_TRY(cf_check_total_weight(sum, "weights"));
-    for (size_t i = 0; i < rows; i++)
-        out[i] /= -sum;
+    for (size_t k = 0; k < *kept; k++)
+        out[k] /= -sum;
     return CF_OK;
+}
+
+/* Leaves out rows of weight 0: they may lie where the flow has neither density nor gradient. */
+static void keep_rows(cf_flow_call *call, const int64_t *index, size_t kept) {
+    if (kept == call->rows)
+        return;
+    call->rows = kept;
+    call->x.index = index;
+    if (call->context.data != NULL)
+        call->context.index = index;
 }
 
 /* The sum of cotangent times log_prob. */
 static double weighted_sum(const double *cotangents, const void *log_prob, cf_dtype dtype,
                            size_t rows) {
     double sum = 0.0;
-    for (size_t i = 0; i < rows; i++) {
-        double l = cf_number_at(log_prob, i, dtype);
-        sum += cotangents[i] != 0.0 ? cotangents[i] * l : 0.0;
-    }
+    for (size_t i = 0; i < rows; i++)
+        sum += cotangents[i] * cf_number_at(log_prob, i, dtype);
     return sum;
 }
 
@@ -211,8 +226,12 @@ static double weighted_sum(const double *cotangents, const void *log_prob, cf_dt
 static cf_status compute_loss(cf_flow *flow, cf_flow_call *call, loss_request *loss) {
     double *cotangents;
     void *log_prob = NULL;
-    CF_TRY(cf_alloc(&cotangents, call->rows, sizeof *cotangents));
-    cf_status status = fill_cotangents(loss, call->rows, cotangents);
+    size_t kept;
+    CF_TRY(cf_alloc(&cotangents, call->rows, sizeof *cotangents + sizeof(int64_t)));
+    int64_t *index = (int64_t *)(cotangents + call->rows);
+    cf_status status = fill_cotangents(loss, call->rows, cotangents, index, &kept);
+    if (status == CF_OK)
+        keep_rows(call, index, kept);
     if (status == CF_OK)
         status = cf_alloc(&log_prob, call->rows, cf_dtype_size(cf_flow_dtype(flow)));
     if (status == CF_OK) {

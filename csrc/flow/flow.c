@@ -466,6 +466,14 @@ cf_status cf_flow_start_held(cf_flow *flow, const cf_flow_call *call) {
     return CF_OK;
 }
 
+bool cf_flow_has_batch_statistics(const cf_flow *flow) {
+    const cf_slab_table *table = &flow->binding.parameters;
+    for (size_t k = 0; k < table->count; k++)
+        if (table->tensors[k].share > 0.0)
+            return true;
+    return false;
+}
+
 void cf_flow_mix_statistics(cf_flow *flow) {
     const cf_slab_table *table = &flow->binding.parameters;
     for (size_t k = 0; k < table->count; k++) {

@@ -118,6 +118,9 @@ cf_status cf_flow_sample_vjp_held(cf_flow *flow, const cf_flow_call *call);
  * been changed already, from the rows x; overwrites the gradients. */
 cf_status cf_flow_start_held(cf_flow *flow, const cf_flow_call *call);
 
+/* Whether a layer computes with statistics of the batch in training. */
+bool cf_flow_has_batch_statistics(const cf_flow *flow);
+
 /* For the trainer: mixes the statistics of the batch, which the last cf_flow_log_prob_vjp_held left
  * in the gradients, into the running ones. */
 void cf_flow_mix_statistics(cf_flow *flow);

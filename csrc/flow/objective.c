@@ -118,9 +118,11 @@ static cf_status emit_cotangents(composer *c) {
     CF_TRY(cf_alloc(&wrt, room + 2, 2 * sizeof *wrt + sizeof *tensor));
     gradient = wrt + room + 2;
     tensor = (size_t *)(gradient + room + 2);
-    wrt[0] = c->input;
-    wrt[1] = c->context;
-    size_t inputs = cf_is_none(c->context) ? 1 : 2;
+    size_t inputs = 0;
+    if (o->dx || o->score)
+        wrt[inputs++] = c->input;
+    if (o->dcontext)
+        wrt[inputs++] = c->context;
     size_t count = room > 0 ? find_parameter_nodes(c, wrt + inputs, tensor, room) : 0;
     if (!cf_is_none(c->log_det) && cf_value_kind(b, c->log_det) == CF_SHARED &&
         !cf_is_none(cotangents[1]))
@@ -130,7 +132,7 @@ static cf_status emit_cotangents(composer *c) {
     if (o->dx || o->score)
         cf_output(b, CF_OUT_DX, as_row(b, gradient[0], features));
     if (o->dcontext)
-        cf_output(b, CF_OUT_DCONTEXT, as_row(b, gradient[1], c->body->embedding.context));
+        cf_output(b, CF_OUT_DCONTEXT, as_row(b, gradient[inputs - 1], c->body->embedding.context));
     cf_free(wrt);
     return cf_builder_status(b);
 }

@@ -5,9 +5,6 @@
 #include "layers/moments.h"
 #include "ops/ops.h"
 
-/* Added to the variance: a feature without spread stays finite. */
-static const double LEAST_VARIANCE = 1e-12;
-
 typedef struct {
     size_t shift, log_scale; /* parameters */
 } actnorm_state;
@@ -26,8 +23,7 @@ static cf_status bind(cf_layer *layer, cf_binding *binding) {
 static void start(const actnorm_state *state, cf_builder *b, cf_value x, bool inverse,
                   cf_value *log_scale, cf_value *shift) {
     cf_moments m = cf_moments_of(b, x);
-    cf_value variance = cf_scale(b, m.variance, 1.0, LEAST_VARIANCE);
-    *log_scale = cf_scale(b, cf_log(b, variance), 0.5, 0.0);
+    *log_scale = cf_log_deviation(b, m.variance, m.mean);
     *shift = m.mean;
     if (!inverse) {
         *log_scale = cf_scale(b, *log_scale, -1.0, 0.0);
@@ -72,9 +68,9 @@ const cf_spec_type cf_actnorm_type = {
            "identity;\n"
            "the flow's first ``fit`` sets every such layer, from the data towards the base, so "
            "that up to\n"
-           "10,000 of the training rows have mean 0 and standard deviation 1 behind it. From then "
-           "on it is\n"
-           "trained as the rest.\n\n"
+           "10,000 of the training rows have mean 0 and standard deviation 1 behind it (a feature "
+           "without\nspread is left at scale 1, and rows count alike, whatever their weight). From "
+           "then on it is\ntrained as the rest.\n\n"
            "References\n----------\n"
            "Kingma and Dhariwal 2018, Glow, arXiv:1807.03039, section 3.1.",
     .methods = &methods,

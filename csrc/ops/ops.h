@@ -156,6 +156,9 @@ cf_value cf_gelu(cf_builder *b, cf_value x);
 /* x / (1 + |x| / bound): the identity near 0, within (-bound, bound). */
 cf_value cf_softclip(cf_builder *b, cf_value x, double bound);
 
+/* log(variance) / 2, or 0 where there is no spread around `mean`; without a gradient. */
+cf_value cf_log_deviation(cf_builder *b, cf_value variance, cf_value mean);
+
 /* log(sum of exp(x)) over features: one feature. */
 cf_value cf_log_sum_exp(cf_builder *b, cf_value x);
 

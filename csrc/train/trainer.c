@@ -24,8 +24,9 @@ struct cf_trainer {
     void *best; /* until there is one, the weights at the start */
     double *best_buffers;
     double *jitter;
-    double mean_weight;
-    int64_t *order;     /* of the present epoch: positions in the training data */
+    size_t rows;        /* of the training data, without those of weight 0 */
+    double mean_weight; /* of these */
+    int64_t *order;     /* of them in the present epoch: positions in the training data */
     int64_t *batch;     /* of one batch: rows of the arrays */
     double *cotangents; /* of one batch */
     void *log_prob;     /* of one batch, or one piece of the validation data */
@@ -95,7 +96,7 @@ static cf_status allocate(cf_trainer *t) {
     CF_TRY(cf_optimizer_state_new(&t->optimizer, cf_flow_parameter_table(t->flow), dtype));
     CF_TRY(cf_alloc(&t->best, slab_bytes(t), 1));
     CF_TRY(cf_alloc(&t->best_buffers, buffer_bytes(t), 1));
-    CF_TRY(cf_alloc(&t->order, t->train.rows, sizeof *t->order));
+    CF_TRY(cf_alloc(&t->order, t->rows, sizeof *t->order));
     CF_TRY(cf_alloc(&t->batch, batch, sizeof *t->batch));
     CF_TRY(cf_alloc(&t->cotangents, batch, sizeof *t->cotangents));
     CF_TRY(cf_alloc(&t->log_prob, scored, cf_dtype_size(dtype)));
@@ -106,11 +107,34 @@ static cf_status allocate(cf_trainer *t) {
     return CF_OK;
 }
 
+/* An epoch's steps, of as many rows as each other, or one less. */
+static uint64_t steps_per_epoch(const cf_trainer *t) {
+    return (t->rows + t->options.batch_size - 1) / t->options.batch_size;
+}
+
+/* The first row, in the epoch's order, of step `step` of the epoch. */
+static size_t first_of(const cf_trainer *t, uint64_t step) {
+    uint64_t steps = steps_per_epoch(t), least = t->rows / steps, more = t->rows % steps;
+    return (size_t)(step * least + (step < more ? step : more));
+}
+
+static cf_status count_rows(cf_trainer *t) {
+    for (size_t i = 0; i < t->train.rows; i++)
+        t->rows += cf_data_weight(&t->train, i) > 0.0;
+    t->mean_weight = cf_data_mean_weight(&t->train) * ((double)t->train.rows / (double)t->rows);
+    if (cf_flow_has_batch_statistics(t->flow) && t->rows / steps_per_epoch(t) < 2)
+        return cf_fail(CF_INVALID,
+                       "BatchNorm learns from batches of two rows or more, got batch_size %llu for "
+                       "%zu rows",
+                       (unsigned long long)t->options.batch_size, t->rows);
+    return CF_OK;
+}
+
 static cf_status begin(cf_trainer *t) {
     CF_TRY(cf_flow_lock(t->flow));
     t->holds_flow = true;
+    CF_TRY(count_rows(t));
     CF_TRY(allocate(t));
-    t->mean_weight = cf_data_mean_weight(&t->train);
     t->progress.best_loss = t->progress.plateau.best = INFINITY;
     t->progress.plateau.factor = 1.0;
     keep_best(t);
@@ -186,11 +210,13 @@ static cf_array rows_of(cf_array array, const int64_t *index) {
     return array;
 }
 
-/* The order of an epoch depends on the seed and the epoch's number alone. */
+/* The order of an epoch depends on the seed and the epoch's number alone. Rows of weight 0, which
+ * may lie where the flow has neither density nor gradient, are left out. */
 static void shuffle(cf_trainer *t) {
-    for (size_t i = 0; i < t->train.rows; i++)
-        t->order[i] = (int64_t)i;
-    cf_philox_shuffle(t->order, (int64_t)t->train.rows, t->options.seed, CF_STREAM_SHUFFLE,
+    for (size_t i = 0, n = 0; n < t->rows; i++)
+        if (cf_data_weight(&t->train, i) > 0.0)
+            t->order[n++] = (int64_t)i;
+    cf_philox_shuffle(t->order, (int64_t)t->rows, t->options.seed, CF_STREAM_SHUFFLE,
                       (uint32_t)t->progress.epoch);
 }
 
@@ -223,13 +249,8 @@ static cf_status batch_loss(cf_trainer *t, size_t first, size_t rows, double *lo
     CF_TRY(cf_flow_log_prob_vjp_held(t->flow, &call));
     *loss = 0.0;
     for (size_t i = 0; i < rows; i++)
-        if (t->cotangents[i] != 0.0)
-            *loss += t->cotangents[i] * cf_number_at(t->log_prob, i, t->optimizer.dtype);
+        *loss += t->cotangents[i] * cf_number_at(t->log_prob, i, t->optimizer.dtype);
     return CF_OK;
-}
-
-static uint64_t steps_per_epoch(const cf_trainer *t) {
-    return (t->train.rows + t->options.batch_size - 1) / t->options.batch_size;
 }
 
 static double learning_rate(const cf_trainer *t) {
@@ -292,10 +313,10 @@ static bool interrupted(watch *w) {
 /* All batches of an epoch; sets report->train. Returns early when interrupted. */
 static cf_status run_batches(cf_trainer *t, watch *w) {
     cf_epoch_report *report = w->report;
-    size_t batch = (size_t)t->options.batch_size, counted = 0;
+    size_t counted = 0;
     double sum = 0.0;
-    for (size_t first = 0; first < t->train.rows && !interrupted(w); first += batch) {
-        size_t rows = t->train.rows - first < batch ? t->train.rows - first : batch;
+    for (uint64_t step = 0; step < steps_per_epoch(t) && !interrupted(w); step++) {
+        size_t first = first_of(t, step), rows = first_of(t, step + 1) - first;
         double loss;
         CF_TRY(train_batch(t, first, rows, &loss));
         if (isfinite(loss)) {
@@ -426,7 +447,7 @@ static cf_status check_domains(cf_trainer *t) {
 /* Parameters that start at statistics of the first rows of the epoch. */
 static cf_status start_parameters(cf_trainer *t) {
     const int64_t *index = t->train.x.index;
-    size_t rows = t->train.rows < STARTED_FROM ? t->train.rows : STARTED_FROM;
+    size_t rows = t->rows < STARTED_FROM ? t->rows : STARTED_FROM;
     int64_t *first;
     CF_TRY(cf_alloc(&first, rows, sizeof *first));
     for (size_t i = 0; i < rows; i++)

@@ -117,6 +117,8 @@ def checked(columns: Sequence[Column] | None, features: int) -> list[Column]:
     """One a feature; None is `real` for all."""
     if columns is None:
         return [real] * features
+    if isinstance(columns, Column):
+        raise TypeError(f"columns must be a sequence, a column each, got {columns!r}")
     columns = list(columns)
     for i, column in enumerate(columns):
         if not isinstance(column, Column):

@@ -66,14 +66,16 @@ def fit(
     context : array_like, shape (n, context_features) or (context_features,), optional
         For a flow with context, and only then.
     weights : array_like, shape (n,), optional
-        0 or more; None is 1 for all.
+        0 or more; None is 1 for all. Rows of weight 0 are left out. `ActNorm` and `BatchNorm` count
+        the others alike.
     validation : float, array_like or tuple, optional
         A fraction of the rows to hold out, or other rows: ``x`` or ``(x, context, weights)``. With
         it the weights of the best epoch are kept, else those of the last.
     epochs : int, default 100
         Times to go through the rows at most.
     batch_size : int, optional
-        None is 256, or all rows if there are fewer.
+        The most rows of a step; None is 256, or all rows if there are fewer. An epoch's steps are
+        of equal size, or one row less.
     optimizer : Adam, AdamW or SGD, optional
         None is ``Adam(1e-3)``.
     schedule : {'constant', 'cosine', 'plateau'} or Constant, Cosine or Plateau
@@ -158,7 +160,7 @@ def fit(
         raise ValueError(f"x must have shape (n, {self.features}), got {rows.x.shape}")
     rows, held_out = read_validation(rows, validation, seed, self.context_features)
     optimizer = checked_optimizer(optimizer)
-    schedule = checked_schedule(schedule, SCHEDULES)
+    plan: Schedule = checked_schedule(schedule, SCHEDULES)
     if patience is not None and held_out is None:
         raise ValueError("patience needs validation")
     check_callback(callback)
@@ -175,7 +177,7 @@ def fit(
         rows.arrays,
         None if held_out is None else held_out.arrays,
         optimizer._settings(),
-        schedule._settings(),
+        plan._settings(),
         epochs=integer("epochs", epochs, 1),
         patience=0 if patience is None else integer("patience", patience, 1),
         **numbers,
@@ -183,7 +185,7 @@ def fit(
     try:
         terms: dict[str, Any] = {}
         if path is not None or saved is not None:
-            terms = _terms(self, rows, held_out, repr(optimizer), schedule, epochs, numbers)
+            terms = _terms(self, rows, held_out, repr(optimizer), plan, epochs, numbers)
         if source is not None and saved is not None:
             _go_on(self, trainer, saved, source, terms, epochs)
         history = History() if saved is None else saved.history

@@ -6,6 +6,7 @@ import ctypes
 import math
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -47,12 +48,15 @@ class CTarget:
     function : ctypes function or int
         A function of a library that ctypes loaded, or its address (of numba's or cffi's).
     data : int or ctypes object, optional
-        The last argument: an address, or what ctypes passes as one. None is NULL.
+        The last argument: an address, a pointer (`ctypes.pointer`, `ctypes.byref`,
+        `ctypes.c_void_p`), or an object to point to: a number, an array, a structure. None is NULL.
 
     Raises
     ------
     TypeError
-        If `function` is neither.
+        If `function` or `data` is of another kind.
+    ValueError
+        If `function` is NULL or no address.
 
     Examples
     --------
@@ -89,14 +93,9 @@ class CTarget:
     """The function's type for ctypes."""
 
     def __init__(self, function: Any, data: Any = None) -> None:
-        if isinstance(function, int) and not isinstance(function, bool):
-            self._function = self.type(function)
-        elif hasattr(function, "argtypes"):  # the class of such functions has no public name
-            self._function = ctypes.cast(function, self.type)
-        else:
-            raise TypeError(f"function must be a ctypes function or an address, got {function!r}")
+        self._function = self.type(_address_of_function(function))
         self._kept = function, data
-        self._data = data if data is None or isinstance(data, int) else ctypes.addressof(data)
+        self._data = None if data is None else _address_of_data(data)
 
     def __call__(
         self, x: ArrayLike, context: ArrayLike | None = None
@@ -124,6 +123,30 @@ class CTarget:
         if status != 0:
             raise RuntimeError(f"the target returned {status}")
         return log_density, gradient
+
+
+def _address_of_function(function: Any) -> int:
+    address = function
+    # The class of functions of ctypes has no public name.
+    if hasattr(function, "argtypes") and not isinstance(function, type):
+        address = ctypes.cast(function, ctypes.c_void_p).value or 0
+    if not isinstance(address, int) or isinstance(address, bool):
+        raise TypeError(f"function must be a ctypes function or an address, got {function!r}")
+    if not 0 < address < 2 ** (8 * ctypes.sizeof(ctypes.c_void_p)):
+        raise ValueError(f"function must be an address that is not NULL, got {address}")
+    return address
+
+
+def _address_of_data(data: Any) -> int | None:
+    """What a C function gets for it: a pointer's value, else where the object is."""
+    if isinstance(data, int) and not isinstance(data, bool):
+        return data
+    if not isinstance(data, (str, bytes)):
+        with suppress(ctypes.ArgumentError):  # no pointer and no array
+            return ctypes.cast(data, ctypes.c_void_p).value
+        with suppress(TypeError):
+            return ctypes.addressof(data)
+    raise TypeError(f"data must be an address or a ctypes object, got {data!r}")
 
 
 def _address(array: NDArray[np.float64]) -> Any:

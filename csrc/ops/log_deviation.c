@@ -1,0 +1,35 @@
+/* Half the logarithm of a variance; 0 where there is no spread around the mean but rounding: of a
+ * standard deviation that stands for none, 1. It has no gradient. */
+#ifndef CF_FN
+
+#include "ops/elementwise.h"
+
+#define CF_BODY "ops/log_deviation.c"
+#include "simd/instantiate.h"
+
+static const cf_op log_deviation_op = {
+    .name = "log_deviation",
+    .flags = CF_OP_ELEMENTWISE,
+    .elementwise = CF_VERSIONS(log_deviation),
+};
+
+cf_value cf_log_deviation(cf_builder *b, cf_value variance, cf_value mean) {
+    return cf_binary_op(b, &log_deviation_op, variance, mean);
+}
+
+#else
+
+#include <float.h>
+
+#include "ops/elementwise.h"
+
+CF_INLINE vreal CF_FN(log_deviation_of)(vreal variance, vreal mean) {
+    double epsilon = sizeof(real) == sizeof(float) ? (double)FLT_EPSILON : DBL_EPSILON;
+    vreal rounding = v_set1((real)(8.0 * epsilon)) * mean;
+    vmask none = v_le(variance, rounding * rounding);
+    return v_select(none, v_set1(0), v_set1((real)0.5) * v_log(variance));
+}
+
+CF_BINARY(log_deviation, CF_FN(log_deviation_of)(x, y))
+
+#endif
