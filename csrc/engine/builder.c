@@ -32,7 +32,7 @@ void cf_builder_free(cf_builder *b) {
     cf_free(b->views);
     cf_free(b->segments);
     cf_free(b->nodes);
-    cf_free(b->targets);
+    cf_free(b->gradients);
     cf_free(b);
 }
 
@@ -278,24 +278,24 @@ cf_value cf_merge(cf_builder *b, cf_value kept, const int64_t *indices, size_t c
 }
 
 /* Whether `value` is a node that may live in the gradient slab. */
-static bool can_be_target(const cf_builder *b, cf_value value) {
+static bool can_be_gradient(const cf_builder *b, cf_value value) {
     const cf_node *node = cf_whole_node(b, value);
     if (node == NULL || node->op->flags & CF_OP_PARAMETER)
         return false;
-    for (size_t i = 0; i < b->target_count; i++)
-        if (&b->nodes[b->targets[i].node] == node)
+    for (size_t i = 0; i < b->gradient_count; i++)
+        if (&b->nodes[b->gradients[i].node] == node)
             return false;
     return true;
 }
 
 void cf_output_gradient(cf_builder *b, size_t offset, cf_value value) {
-    if (b->status == CF_OK && !can_be_target(b, value))
+    if (b->status == CF_OK && !can_be_gradient(b, value))
         value = cf_copy(b, value);
     if (b->status != CF_OK)
         return;
-    b->status = cf_grow(&b->targets, &b->target_capacity, b->target_count, b->target_count + 1,
-                        sizeof *b->targets);
+    b->status = cf_grow(&b->gradients, &b->gradient_capacity, b->gradient_count,
+                        b->gradient_count + 1, sizeof *b->gradients);
     if (b->status == CF_OK)
-        b->targets[b->target_count++] =
-            (cf_target){(size_t)(cf_whole_node(b, value) - b->nodes), offset};
+        b->gradients[b->gradient_count++] =
+            (cf_gradient_output){(size_t)(cf_whole_node(b, value) - b->nodes), offset};
 }

@@ -12,7 +12,7 @@ typedef struct {
 /* A shared node whose result goes to the gradient slab. */
 typedef struct {
     size_t node, offset;
-} cf_target;
+} cf_gradient_output;
 
 struct cf_builder {
     cf_status status;
@@ -24,8 +24,8 @@ struct cf_builder {
     size_t segment_count, segment_capacity;
     cf_node *nodes; /* in an order in which they can be run; 0 is unused */
     size_t node_count, node_capacity;
-    cf_target *targets;
-    size_t target_count, target_capacity;
+    cf_gradient_output *gradients;
+    size_t gradient_count, gradient_capacity;
 };
 
 #endif

@@ -4,11 +4,11 @@
 
 #include <stdlib.h>
 
-static void place_targets(cf_planner *p) {
-    for (size_t i = 0; i < p->b->target_count; i++) {
-        const cf_target *target = &p->b->targets[i];
-        p->state[target->node].space = CF_SPACE_GRADIENT;
-        p->state[target->node].place = (uint32_t)target->offset;
+static void place_gradients(cf_planner *p) {
+    for (size_t i = 0; i < p->b->gradient_count; i++) {
+        const cf_gradient_output *output = &p->b->gradients[i];
+        p->state[output->node].space = CF_SPACE_GRADIENT;
+        p->state[output->node].place = (uint32_t)output->offset;
     }
 }
 
@@ -31,7 +31,7 @@ static cf_status place_shared_node(cf_planner *p, size_t n) {
 }
 
 cf_status cf_place_shared_nodes(cf_planner *p) {
-    place_targets(p);
+    place_gradients(p);
     for (size_t n = 1; n < p->node_count; n++)
         if (p->state[n].live && p->nodes[n].kind == CF_SHARED)
             CF_TRY(place_shared_node(p, n));
@@ -45,13 +45,13 @@ static int compare_ranges(const void *a, const void *b) {
 
 cf_status cf_find_gradient_gaps(cf_planner *p, size_t gradient_size) {
     cf_program *program = p->program;
-    size_t count = p->b->target_count;
+    size_t count = p->b->gradient_count;
     struct cf_range *written;
     CF_TRY(cf_pile_take(&program->pile, &written, count + 1, sizeof *written));
     CF_TRY(cf_pile_take(&program->pile, &program->gradient_gaps, count + 1, sizeof *written));
     for (size_t i = 0; i < count; i++) {
-        uint32_t first = (uint32_t)p->b->targets[i].offset;
-        written[i] = (struct cf_range){first, first + p->nodes[p->b->targets[i].node].size};
+        uint32_t first = (uint32_t)p->b->gradients[i].offset;
+        written[i] = (struct cf_range){first, first + p->nodes[p->b->gradients[i].node].size};
     }
     qsort(written, count, sizeof *written, compare_ranges);
     written[count].first = (uint32_t)gradient_size;

@@ -109,7 +109,7 @@ void cf_place_crossing_rows(cf_planner *p);
 /* Sets `space` and `place` of every shared node, and the number of shared elements. */
 cf_status cf_place_shared_nodes(cf_planner *p);
 
-/* Lists the elements of the gradient slab, of `gradient_size`, that no target writes. */
+/* Lists the elements of the gradient slab, of `gradient_size`, that no gradient output writes. */
 cf_status cf_find_gradient_gaps(cf_planner *p, size_t gradient_size);
 
 /* Begins a phase: no row of the arena is taken. */
