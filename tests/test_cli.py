@@ -225,6 +225,43 @@ def test_columns_and_context(tmp_path, capsys):
     assert "neither numbers nor a table: side" in fails(capsys, *sample, "--context", "side")
 
 
+@pytest.mark.parametrize(
+    ("options", "flow"),
+    [
+        (["maf"], lambda: cf.maf(2, layers=2, hidden=(8,), seed=0)),
+        (["nsf"], lambda: cf.nsf(2, layers=2, hidden=8, seed=0)),
+        (["nsf", "--hidden", "8,4"], lambda: cf.nsf(2, layers=2, hidden=(8, 4), seed=0)),
+        (["ncsf"], lambda: cf.ncsf(2, layers=2, hidden=8, seed=0)),
+    ],
+)
+def test_the_recipe_may_be_chosen(tmp_path, table, options, flow):
+    model = tmp_path / "m.safetensors"
+    assert main(["fit", str(table), "-o", str(model), *QUICK, "--recipe", *options]) == 0
+    assert str(cf.load(model)) == str(flow())
+
+
+def test_what_columns_hold(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    rows = np.column_stack(
+        [rng.normal(size=300), rng.gamma(2.0, size=300), rng.uniform(size=(300, 2)) * [5, 360]]
+    )
+    table, model, out = (tmp_path / name for name in ("x.csv", "m.safetensors", "new.npy"))
+    save_table(table, rows, columns=["a", "mass", "share", "angle"])
+    fit = ["fit", str(table), "-o", str(model), *QUICK, "--recipe", "nsf"]
+    kinds = ["--positive", "1", "--interval", "share:0:5", "--circular", "angle:360"]
+    order = ["--columns", "angle,share,mass,a"]
+    assert main([*fit, *kinds, *order]) == 0
+    columns = [cf.circular(360), cf.interval(0, 5), cf.positive, cf.real]
+    assert str(cf.load(model)) == str(cf.nsf(4, layers=2, hidden=8, columns=columns, seed=0))
+    assert main(["sample", str(model), "-n", "999", "-o", str(out), "--seed", "1"]) == 0
+    low, high = np.load(out).min(axis=0), np.load(out).max(axis=0)
+    assert (low[:3] > 0.0).all() and (high[:2] <= [360.0, 5.0]).all()
+    assert "nsf, nsf_ar or ncsf" in fails(capsys, *fit, "--recipe", "maf", *kinds)
+    assert "column 'mass' is said to be" in fails(capsys, *fit, *kinds, "--interval", "mass:0:9")
+    assert "'1' is none of those" in fails(capsys, *fit, *kinds, "--columns", "share,angle")
+    assert "no column 'b' among 0 to 3, a, mass" in fails(capsys, *fit, "--positive", "b")
+
+
 def test_whole_numbers_need_noise(tmp_path):
     counts, model = tmp_path / "counts.npy", tmp_path / "m.safetensors"
     np.save(counts, np.random.default_rng(0).poisson(3.0, (400, 2)))
@@ -364,7 +401,7 @@ def test_outputs_that_cannot_be_written_are_told_first(tmp_path, model, table, c
     """Of the output, not of the input that is not there; and a fit does not begin."""
     nowhere, gone = tmp_path / "nowhere", tmp_path / "gone.npy"
     kept = contents(tmp_path)
-    monkeypatch.setattr("cflows.cli.fit.realnvp", never)
+    monkeypatch.setattr("cflows.cli.fit.build", never)
     for arguments in (
         ["fit", gone, "-o", nowhere / "m.safetensors"],
         ["fit", table, "-o", nowhere / "m.safetensors"],
@@ -395,7 +432,7 @@ def test_folders_that_are_not_ours_are_told_first(tmp_path, table, capsys, monke
 
     # The tests may be run by root, whom no mode keeps out.
     monkeypatch.setattr("tempfile.TemporaryFile", refuse)
-    monkeypatch.setattr("cflows.cli.fit.realnvp", never)
+    monkeypatch.setattr("cflows.cli.fit.build", never)
     error = fails(capsys, "fit", table, "-o", tmp_path / "m")
     assert error == f"cflows: error: {tmp_path / 'm'}: Permission denied\n"
 
@@ -540,6 +577,13 @@ def test_models_that_no_flow_wrote(tmp_path, header, capsys):
         ["fit", "x.npy", "-o", "m", "--epochs", str(2**63)],
         ["fit", "x.npy", "-o", "m", "--columns", "a,,b"],
         ["fit", "x.npy", "-o", "m", "--dtype", "float16"],
+        ["fit", "x.npy", "-o", "m", "--recipe", "cnf"],
+        ["fit", "x.npy", "-o", "m", "--interval", "a:1"],
+        ["fit", "x.npy", "-o", "m", "--interval", "a:1:0"],
+        ["fit", "x.npy", "-o", "m", "--interval", "a:x:0"],
+        ["fit", "x.npy", "-o", "m", "--circular", "a"],
+        ["fit", "x.npy", "-o", "m", "--circular", "a:0"],
+        ["fit", "x.npy", "-o", "m", "--positive", ","],
         ["log-prob", "m", "x.npy"],
         ["sample", "m", "-o", "x.npy"],
         ["sample", "m", "-n", "-1", "-o", "x.npy"],

@@ -32,6 +32,7 @@ KINDS = {
     "sequence of bool": ("_Bools", "tuple[bool, ...]"),
     "sequence of int": ("_Ints", "tuple[int, ...]"),
     "sequence of float": ("_Floats", "tuple[float, ...]"),
+    "matrix": ("Sequence[_Floats]", "tuple[float, ...]"),
 }
 
 
@@ -49,7 +50,7 @@ def annotation(kind: str) -> tuple[str, str]:
 def annotations(cls: type, option: str) -> tuple[str, str]:
     (kinds,) = re.findall(rf"^{option} : (.*?)(?:, default .*)?$", cls.__doc__, re.MULTILINE)
     arguments, attributes = zip(*map(annotation, kinds.split(" or ")), strict=True)
-    return " | ".join(arguments), " | ".join(attributes)
+    return " | ".join(arguments), " | ".join(dict.fromkeys(attributes))
 
 
 def rendered(cls: type) -> str:

@@ -272,6 +272,10 @@ def test_wrong_importance_targets() -> None:
         flow.importance_sample(lambda x: np.full(len(x), -np.inf), 9)
     with pytest.raises(ValueError, match="n must be 1 or more, got 0"):
         flow.importance_sample(banana, 0)
+    with pytest.raises(TypeError, match="target must be callable, got 3"):
+        flow.importance_sample(3, 9)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="must be real numbers, got complex128"):
+        flow.importance_sample(lambda x: np.full(len(x), 1j), 9)
 
 
 def normal_target(scale: float) -> cf.CTarget:

@@ -133,8 +133,8 @@ static cf_status check_reals(const cf_spec_type *type, const cf_option *option,
                              const cf_setting *setting) {
     for (size_t i = 0; setting->reals != NULL && i < setting->count; i++)
         if (!isfinite(setting->reals[i]))
-            return cf_fail(CF_INVALID, "%s: %s must be finite, got %g", type->name, option->name,
-                           setting->reals[i]);
+            return cf_fail(CF_INVALID, "%s: %s must be finite, got %g at %zu", type->name,
+                           option->name, setting->reals[i], i);
     return CF_OK;
 }
 

@@ -41,14 +41,17 @@ typedef struct {
 
 typedef struct {
     const char *name;
-    unsigned kinds;             /* the cf_setting_kinds it may be; CF_OPTIONAL: also none */
+    unsigned kinds;             /* the cf_setting_kinds it may be, and flags as below */
     cf_setting fallback;        /* the default */
     const char *const *choices; /* of a string, ending in NULL; NULL: any string */
     const char *spec_role;      /* of specs: what they must be, e.g. "conditioner" */
     const char *doc;            /* one sentence or two, for docstrings */
 } cf_option;
 
-enum { CF_OPTIONAL = 1 << 16 };
+enum {
+    CF_OPTIONAL = 1 << 16, /* may be none */
+    CF_MATRIX = 1 << 17,   /* a list which Python may give as a list of rows */
+};
 
 typedef struct cf_spec_type {
     const char *name; /* as in Python: "Coupling" */

@@ -181,11 +181,31 @@ static PyObject *items_of(PyObject *value) {
     return items;
 }
 
+/* The items of all rows as a tuple, if `rows` are sequences of one length, else `rows`; takes over
+ * the caller's hold on them. NULL with an exception. */
+static PyObject *join_rows(PyObject *rows) {
+    PyObject *joined = PyList_New(0);
+    bool fits = joined != NULL;
+    for (Py_ssize_t i = 0; fits && i < PyTuple_GET_SIZE(rows); i++) {
+        PyObject *row = items_of(PyTuple_GET_ITEM(rows, i));
+        Py_ssize_t end = PyList_GET_SIZE(joined);
+        fits = row != NULL && end == i * PyTuple_GET_SIZE(row) &&
+               PyList_SetSlice(joined, end, end, row) == 0;
+        Py_XDECREF(row);
+    }
+    PyObject *items = fits ? PyList_AsTuple(joined) : PyErr_Occurred() ? NULL : Py_NewRef(rows);
+    Py_XDECREF(joined);
+    Py_DECREF(rows);
+    return items;
+}
+
 static bool convert(const cf_module_state *state, const char *owner, const cf_option *option,
                     PyObject *value, cf_py_setting *out) {
     cf_setting_kind kind = kind_of(state, option, value);
     if (kind == CF_NONE) {
         out->holder = items_of(value);
+        if (out->holder != NULL && option->kinds & CF_MATRIX)
+            out->holder = join_rows(out->holder);
         if (out->holder == NULL && PyErr_Occurred())
             return false;
         if (out->holder != NULL)

@@ -58,7 +58,8 @@ static bool add_kind(PyObject **text, const cf_option *option, unsigned kind) {
     case CF_OPTION_INTS:
         return add(text, "sequence of int");
     case CF_OPTION_REALS:
-        return add(text, "sequence of float");
+        return add(text,
+                   option->kinds & CF_MATRIX ? "sequence of float or matrix" : "sequence of float");
     case CF_OPTION_BOOLS:
         return add(text, "sequence of bool");
     case CF_OPTION_SPECS:

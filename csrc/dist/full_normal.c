@@ -127,18 +127,6 @@ static cf_value sample(const cf_base *base, cf_builder *b, uint32_t stream, cf_v
                      n);
 }
 
-static cf_status check(const cf_spec *spec) {
-    const char *names[2] = {"loc", "covariance"};
-    for (int k = 0; k < 2; k++) {
-        const cf_setting *setting = cf_spec_get(spec, names[k]);
-        for (size_t i = 0; setting->kind != CF_NONE && i < setting->count; i++)
-            if (!isfinite(setting->reals[i]))
-                return cf_fail(CF_INVALID, "FullNormal: %s must be finite, got %g at %zu", names[k],
-                               setting->reals[i], i);
-    }
-    return CF_OK;
-}
-
 static const cf_base_methods methods = {bind, log_prob, sample};
 
 static const cf_option options[] = {
@@ -147,14 +135,15 @@ static const cf_option options[] = {
      .fallback = CF_DEFAULT_NONE,
      .doc = "The mean, one number or one a feature; None is 0."},
     {.name = "covariance",
-     .kinds = CF_OPTION_REALS | CF_OPTIONAL,
+     .kinds = CF_OPTION_REALS | CF_OPTIONAL | CF_MATRIX,
      .fallback = CF_DEFAULT_NONE,
-     .doc = "The rows of a symmetric positive definite matrix, one after the other; None is the "
+     .doc = "A symmetric positive definite matrix, or its rows one after the other; None is the "
             "identity."},
     {.name = "learned",
      .kinds = CF_OPTION_BOOL,
      .fallback = CF_DEFAULT_BOOL(1),
-     .doc = "Whether mean and factor are trained from there; else they are frozen parameters."},
+     .doc = "Whether mean and factor are trained from there; else they are parameters that start "
+            "frozen."},
 };
 
 const cf_spec_type cf_full_normal_type = {
@@ -167,6 +156,5 @@ const cf_spec_type cf_full_normal_type = {
            "`base.log_diagonal` on its\ndiagonal.",
     .options = options,
     .option_count = sizeof options / sizeof *options,
-    .check = check,
     .methods = &methods,
 };

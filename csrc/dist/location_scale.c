@@ -109,13 +109,9 @@ cf_status cf_location_scale_check(const cf_spec *spec) {
     if (cf_spec_spec(spec, "conditioner") != NULL && given)
         return cf_fail(CF_INVALID, "%s: with a conditioner there is no loc, scale or learned",
                        name_of(spec));
-    for (size_t i = 0; loc->kind != CF_NONE && i < loc->count; i++)
-        if (!isfinite(loc->reals[i]))
-            return cf_fail(CF_INVALID, "%s: loc must be finite, got %g at %zu", name_of(spec),
-                           loc->reals[i], i);
     for (size_t i = 0; scale->kind != CF_NONE && i < scale->count; i++)
-        if (!(scale->reals[i] > 0.0 && isfinite(scale->reals[i])))
-            return cf_fail(CF_INVALID, "%s: scale must be positive and finite, got %g at %zu",
-                           name_of(spec), scale->reals[i], i);
+        if (!(scale->reals[i] > 0.0))
+            return cf_fail(CF_INVALID, "%s: scale must be positive, got %g at %zu", name_of(spec),
+                           scale->reals[i], i);
     return CF_OK;
 }

@@ -61,8 +61,8 @@ static cf_value sample(const cf_base *base, cf_builder *b, uint32_t stream, cf_v
 
 static cf_status check(const cf_spec *spec) {
     double df = cf_spec_real(spec, "df");
-    if (!(df > 0.0 && isfinite(df)))
-        return cf_fail(CF_INVALID, "StudentT: df must be positive and finite, got %g", df);
+    if (!(df > 0.0))
+        return cf_fail(CF_INVALID, "StudentT: df must be positive, got %g", df);
     return cf_location_scale_check(spec);
 }
 

@@ -111,18 +111,14 @@ static cf_value inverse(const cf_layer *layer, cf_builder *b, cf_value x, cf_val
 }
 
 static cf_status check(const cf_spec *spec) {
-    const cf_setting *shift = cf_spec_get(spec, "shift"), *scale = cf_spec_get(spec, "scale");
+    const cf_setting *scale = cf_spec_get(spec, "scale");
     bool learned = cf_spec_int(spec, "learned") != 0;
     if (learned && cf_spec_get(spec, "standardize")->kind != CF_NONE)
         return cf_fail(CF_INVALID, "Affine: a learned scale and shift are not set from data");
-    for (size_t i = 0; shift->kind != CF_NONE && i < shift->count; i++)
-        if (!isfinite(shift->reals[i]))
-            return cf_fail(CF_INVALID, "Affine: shift must be finite, got %g at %zu",
-                           shift->reals[i], i);
     for (size_t i = 0; scale->kind != CF_NONE && i < scale->count; i++) {
         double s = scale->reals[i];
-        if (!isfinite(s) || s == 0.0 || (learned && s < 0.0))
-            return cf_fail(CF_INVALID, "Affine: scale must be finite and %s, got %g at %zu",
+        if (s == 0.0 || (learned && s < 0.0))
+            return cf_fail(CF_INVALID, "Affine: scale must be %s, got %g at %zu",
                            learned ? "positive" : "not 0", s, i);
     }
     return CF_OK;
@@ -150,8 +146,7 @@ static const cf_option options[] = {
      .kinds = CF_OPTION_BOOLS | CF_OPTIONAL,
      .fallback = CF_DEFAULT_NONE,
      .doc = "Whether ``fit`` sets shift and scale, by feature; the first ``fit`` alone does, while "
-            "all "
-            "of those are 0 and 1. None: of all if neither is given, of none otherwise."},
+            "all of those are 0 and 1. None: of all if neither is given, of none otherwise."},
 };
 
 const cf_spec_type cf_affine_type = {
@@ -163,12 +158,10 @@ const cf_spec_type cf_affine_type = {
            "neither shift nor scale given, it is set from the data by the first ``fit``: "
            "standardisation\n"
            "inside the model, so that ``log_prob`` is in the data's own units. A fixed map beside "
-           "the data is "
-           "computed\n"
-           "in float64 whatever the flow's dtype: a large offset costs ``log_prob`` nothing. "
-           "Samples are "
-           "of\n"
-           "the flow's dtype: where float32 is too coarse for an offset, sample "
+           "the data is\n"
+           "computed in float64 whatever the flow's dtype: a large offset costs ``log_prob`` "
+           "nothing. Samples\n"
+           "are of the flow's dtype: where float32 is too coarse for an offset, sample "
            "``flow.astype('float64')``.",
     .options = options,
     .option_count = sizeof options / sizeof *options,

@@ -1,7 +1,5 @@
 /* BatchNorm: features scaled and shifted by their statistics, in training those of the batch
  * (Dinh et al. 2017, section 3.7; Papamakarios et al. 2017, appendix B). */
-#include <math.h>
-
 #include "layers/layer.h"
 #include "layers/moments.h"
 #include "layers/scale.h"
@@ -85,9 +83,8 @@ static cf_status check(const cf_spec *spec) {
     if (!(momentum > 0.0 && momentum <= 1.0))
         return cf_fail(CF_INVALID, "BatchNorm: momentum must be more than 0 and at most 1, got %g",
                        momentum);
-    if (!(epsilon > 0.0 && isfinite(epsilon)))
-        return cf_fail(CF_INVALID, "BatchNorm: epsilon must be positive and finite, got %g",
-                       epsilon);
+    if (!(epsilon > 0.0))
+        return cf_fail(CF_INVALID, "BatchNorm: epsilon must be positive, got %g", epsilon);
     return CF_OK;
 }
 
@@ -126,7 +123,8 @@ const cf_spec_type cf_batchnorm_type = {
            "map with these\n"
            "statistics held. Validation losses and everything else are of the running statistics, "
            "and exact.\n"
-           "The other direction, and so a step of an inverted layer, takes the running ones.\n\n"
+           "The other direction, and so a step of an inverted layer, takes the running ones. Rows "
+           "count alike\nin them, whatever their weight, and a batch needs two rows.\n\n"
            "References\n----------\n"
            "Dinh et al. 2017, Density estimation using Real NVP, arXiv:1605.08803, section 3.7.\n"
            "Papamakarios et al. 2017, Masked autoregressive flow, arXiv:1705.07057, appendix B.",

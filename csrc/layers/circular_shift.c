@@ -1,6 +1,5 @@
 /* CircularShift: features turned round a circle (Rezende et al. 2020, section 2.1.1). */
-#include <math.h>
-
+#include "layers/interval.h"
 #include "layers/layer.h"
 #include "ops/ops.h"
 
@@ -31,7 +30,7 @@ static cf_value apply(const cf_layer *layer, cf_builder *b, cf_value x, double s
     } else {
         moved = cf_scale(b, x, 1.0, sign * cf_spec_real(layer->spec, "shift"));
     }
-    return cf_wrap(b, moved, cf_spec_real(layer->spec, "low"), cf_spec_real(layer->spec, "high"));
+    return cf_wrap_to_interval(b, layer->spec, moved);
 }
 
 static cf_value forward(const cf_layer *layer, cf_builder *b, cf_value u, cf_value context,
@@ -48,18 +47,6 @@ static cf_value inverse(const cf_layer *layer, cf_builder *b, cf_value x, cf_val
     return apply(layer, b, x, -1.0);
 }
 
-static cf_status check(const cf_spec *spec) {
-    double low = cf_spec_real(spec, "low"), high = cf_spec_real(spec, "high");
-    if (!(low < high && isfinite(high - low)))
-        return cf_fail(CF_INVALID,
-                       "CircularShift: low must be below high, both finite, got %g and %g", low,
-                       high);
-    if (!isfinite(cf_spec_real(spec, "shift")))
-        return cf_fail(CF_INVALID, "CircularShift: shift must be finite, got %g",
-                       cf_spec_real(spec, "shift"));
-    return CF_OK;
-}
-
 static const cf_layer_methods methods = {bind, forward, inverse};
 
 static const cf_option options[] = {
@@ -67,14 +54,7 @@ static const cf_option options[] = {
      .kinds = CF_OPTION_REAL,
      .fallback = CF_DEFAULT_REAL(0.0),
      .doc = "By how much features are turned, forward."},
-    {.name = "low",
-     .kinds = CF_OPTION_REAL,
-     .fallback = CF_DEFAULT_REAL(-3.141592653589793),
-     .doc = "Where the circle begins."},
-    {.name = "high",
-     .kinds = CF_OPTION_REAL,
-     .fallback = CF_DEFAULT_REAL(3.141592653589793),
-     .doc = "Where it ends: the same point."},
+    CF_CIRCLE_OPTIONS,
     {.name = "learned",
      .kinds = CF_OPTION_BOOL,
      .fallback = CF_DEFAULT_BOOL(0),
@@ -93,6 +73,6 @@ const cf_spec_type cf_circular_shift_type = {
            "section 2.1.1.",
     .options = options,
     .option_count = sizeof options / sizeof *options,
-    .check = check,
+    .check = cf_interval_check,
     .methods = &methods,
 };

@@ -33,7 +33,8 @@ static const cf_option options[] = {
 const cf_spec_type cf_inverse_type = {
     .name = "Inverse",
     .role = "layer",
-    .doc = "A layer with its two directions swapped: its ``forward`` is the layer's ``inverse``.",
+    .doc = "A layer with its two directions swapped: its ``forward``, ``log_det`` included, is the "
+           "layer's\n``inverse``.",
     .options = options,
     .option_count = sizeof options / sizeof *options,
     .methods = &methods,

@@ -2,6 +2,7 @@
  * and its logarithmic derivative; outside its domain a map is NaN. */
 #include <math.h>
 
+#include "layers/interval.h"
 #include "layers/layer.h"
 #include "ops/ops.h"
 
@@ -97,14 +98,10 @@ static cf_value sigmoid_inverse(const cf_layer *layer, cf_builder *b, cf_value x
 
 static cf_status check_sigmoid(const cf_spec *spec) {
     const char *name = cf_spec_type_of(spec)->name;
-    double low = cf_spec_real(spec, "low"), high = cf_spec_real(spec, "high");
     double temperature = cf_spec_real(spec, "temperature"), epsilon = cf_spec_real(spec, "epsilon");
-    if (!(low < high && isfinite(high - low)))
-        return cf_fail(CF_INVALID, "%s: low must be below high, both finite, got %g and %g", name,
-                       low, high);
-    if (!(temperature > 0.0 && isfinite(temperature)))
-        return cf_fail(CF_INVALID, "%s: temperature must be positive and finite, got %g", name,
-                       temperature);
+    CF_TRY(cf_interval_check(spec));
+    if (!(temperature > 0.0))
+        return cf_fail(CF_INVALID, "%s: temperature must be positive, got %g", name, temperature);
     if (!(epsilon >= 0.0 && epsilon < 0.5))
         return cf_fail(CF_INVALID, "%s: epsilon must be from 0 to below 0.5, got %g", name,
                        epsilon);
@@ -289,8 +286,8 @@ static cf_value power_inverse(const cf_layer *layer, cf_builder *b, cf_value x, 
 
 static cf_status check_power(const cf_spec *spec) {
     double exponent = cf_spec_real(spec, "exponent");
-    if (exponent == 0.0 || !isfinite(exponent) || !isfinite(1.0 / exponent))
-        return cf_fail(CF_INVALID, "Power: exponent must be finite and not 0, got %g", exponent);
+    if (!isfinite(1.0 / exponent))
+        return cf_fail(CF_INVALID, "Power: exponent must not be 0, got %g", exponent);
     return CF_OK;
 }
 

@@ -151,7 +151,7 @@ const cf_spec_type cf_mixed_transform_type = {
            "Circular splines for angles beside splines with linear tails for lengths, say. "
            "Every feature has\n"
            "as many raw numbers as the transform that has most; what one does not read has "
-           "gradient 0.",
+           "gradient 0.\n``log_det`` is the sum over features, as of any transform.",
     .options = options,
     .option_count = sizeof options / sizeof *options,
     .check = check,

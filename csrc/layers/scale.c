@@ -78,15 +78,13 @@ static cf_status check(const cf_spec *spec) {
     const cf_setting *maximum = cf_spec_get(spec, "maximum");
     const char *form = cf_spec_string(spec, "form");
     bool positive = strcmp(form, "sigmoid") == 0 || strcmp(form, "softplus") == 0;
-    if (!(bound > 0.0) || !isfinite(bound))
-        return cf_fail(CF_INVALID, "Scale: bound must be positive and finite, got %g", bound);
-    if (!(minimum >= 0.0) || !isfinite(minimum))
+    if (!(bound > 0.0))
+        return cf_fail(CF_INVALID, "Scale: bound must be positive, got %g", bound);
+    if (!(minimum >= 0.0))
         return cf_fail(CF_INVALID, "Scale: minimum must be 0 or more, got %g", minimum);
     if (maximum->kind != CF_NONE && !(maximum->reals[0] > minimum))
         return cf_fail(CF_INVALID, "Scale: maximum must be above minimum = %g, got %g", minimum,
                        maximum->reals[0]);
-    if (!isfinite(cf_spec_real(spec, "offset")))
-        return cf_fail(CF_INVALID, "Scale: offset must be finite");
     if (!positive && (minimum != 0.0 || maximum->kind != CF_NONE))
         return cf_fail(CF_INVALID,
                        "Scale: minimum and maximum go with 'sigmoid' and 'softplus', not '%s'",

@@ -31,9 +31,8 @@ cf_spline cf_spline_read(const cf_spec *spec) {
 static cf_status check_box(const cf_spec *spec) {
     const cf_setting *box = cf_spec_get(spec, "box");
     double bound = cf_spec_real(spec, "bound");
-    if (!(bound > 0.0 && isfinite(bound)))
-        return cf_fail(CF_INVALID, "%s: bound must be positive and finite, got %g", name_of(spec),
-                       bound);
+    if (!(bound > 0.0))
+        return cf_fail(CF_INVALID, "%s: bound must be positive, got %g", name_of(spec), bound);
     if (box->kind == CF_NONE)
         return CF_OK;
     if (cf_spec_get(spec, "bound")->given)
@@ -59,8 +58,8 @@ cf_status cf_spline_check(const cf_spec *spec) {
     if (has(spec, "minimum_slope") && !(spline.least_slope > 0.0 && spline.least_slope < 1.0))
         return cf_fail(CF_INVALID, "%s: minimum_slope must be between 0 and 1, got %g",
                        name_of(spec), spline.least_slope);
-    if (!(spline.factor > 0.0 && isfinite(spline.factor)))
-        return cf_fail(CF_INVALID, "%s: factor must be positive and finite, got %g", name_of(spec),
+    if (!(spline.factor > 0.0))
+        return cf_fail(CF_INVALID, "%s: factor must be positive, got %g", name_of(spec),
                        spline.factor);
     return CF_OK;
 }

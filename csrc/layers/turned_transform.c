@@ -1,6 +1,5 @@
 /* A transform of features that are turned round a circle before. */
-#include <math.h>
-
+#include "layers/interval.h"
 #include "layers/transform.h"
 #include "ops/ops.h"
 
@@ -14,7 +13,7 @@ static size_t raw_count(const cf_spec *turned) {
 
 static cf_value turn(const cf_spec *turned, cf_builder *b, cf_value x, double sign) {
     cf_value moved = cf_scale(b, x, 1.0, sign * cf_spec_real(turned, "shift"));
-    return cf_wrap(b, moved, cf_spec_real(turned, "low"), cf_spec_real(turned, "high"));
+    return cf_wrap_to_interval(b, turned, moved);
 }
 
 static cf_value apply(const cf_spec *turned, cf_builder *b, cf_value u, cf_value raw,
@@ -32,18 +31,6 @@ static cf_status check_features(const cf_spec *turned, size_t features) {
                                            : CF_OK;
 }
 
-static cf_status check(const cf_spec *turned) {
-    double low = cf_spec_real(turned, "low"), high = cf_spec_real(turned, "high");
-    if (!(low < high && isfinite(high - low)))
-        return cf_fail(CF_INVALID,
-                       "TurnedTransform: low must be below high, both finite, got %g and %g", low,
-                       high);
-    if (!isfinite(cf_spec_real(turned, "shift")))
-        return cf_fail(CF_INVALID, "TurnedTransform: shift must be finite, got %g",
-                       cf_spec_real(turned, "shift"));
-    return CF_OK;
-}
-
 /* No period: networks read the features as they are. */
 static const cf_transform_methods methods = {
     .raw_count = raw_count, .apply = apply, .check_features = check_features};
@@ -58,14 +45,7 @@ static const cf_option options[] = {
      .kinds = CF_OPTION_REAL,
      .fallback = CF_DEFAULT_REAL(3.141592653589793),
      .doc = "The turn."},
-    {.name = "low",
-     .kinds = CF_OPTION_REAL,
-     .fallback = CF_DEFAULT_REAL(-3.141592653589793),
-     .doc = "Where the circle begins."},
-    {.name = "high",
-     .kinds = CF_OPTION_REAL,
-     .fallback = CF_DEFAULT_REAL(3.141592653589793),
-     .doc = "Where it ends: the same point."},
+    CF_CIRCLE_OPTIONS,
 };
 
 const cf_spec_type cf_turned_transform_type = {
@@ -83,6 +63,6 @@ const cf_spec_type cf_turned_transform_type = {
            "Rezende et al. 2020, Normalizing flows on tori and spheres, arXiv:2002.02428.",
     .options = options,
     .option_count = sizeof options / sizeof *options,
-    .check = check,
+    .check = cf_interval_check,
     .methods = &methods,
 };

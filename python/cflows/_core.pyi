@@ -531,7 +531,7 @@ class FullNormal(Base):
     def __new__(
         cls,
         loc: float | _Floats | None = None,
-        covariance: _Floats | None = None,
+        covariance: _Floats | Sequence[_Floats] | None = None,
         learned: bool = True,
     ) -> Self: ...
     @property

@@ -401,6 +401,8 @@ def importance_sample(
     ValueError
         If the log-densities have another shape, are NaN or all zero densities, or context is more
         than one row.
+    TypeError
+        If the target cannot be called, or its log-densities are not real numbers.
 
     References
     ----------
@@ -417,6 +419,8 @@ def importance_sample(
     >>> bool(abs(found.weights @ found.x[:, 0] - 0.5) < 0.05)
     True
     """
+    if not callable(target):
+        raise TypeError(f"target must be callable, got {target!r}")
     n = integer("n", n, 1)
     if context is not None and np.ndim(context) == 2 and len(np.asarray(context)) != 1:
         raise ValueError(f"context must be one row, got shape {np.shape(context)}")
@@ -424,12 +428,14 @@ def importance_sample(
     x, log_prob = x.reshape(n, self.features), log_prob.reshape(n)
     given = () if context is None else (np.atleast_2d(np.asarray(context)),)
     result = target(x, *given)
-    log_density = np.asarray(result[0] if isinstance(result, tuple) else result, np.float64)
+    log_density = np.asarray(result[0] if isinstance(result, tuple) else result)
+    if log_density.dtype.kind not in "biuf":
+        raise TypeError(f"the target's log_density must be real numbers, got {log_density.dtype}")
     if log_density.shape != (n,):
         raise ValueError(
             f"the target's log_density must have shape ({n},), got {log_density.shape}"
         )
-    log_weights = log_density - log_prob
+    log_weights = log_density.astype(np.float64) - log_prob.astype(np.float64)
     largest = log_weights.max()
     if not math.isfinite(largest):
         raise ValueError(

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import argparse
 
-from .. import Adam, realnvp, set_num_threads
-from . import options, tables
+from .. import Adam, set_num_threads
+from . import kinds, options, tables
+from .recipes import RECIPES, build
 from .status import INTERRUPTED, summary
 
 _DESCRIPTION = """\
-Learn the density of the rows of a table with a RealNVP, and write it to a
-file.
+Learn the density of the rows of a table with a flow, and write it to a file.
 
 Rows are independent samples, columns are features; every value must be finite.
 Columns of whole numbers (counts, grey levels) need --jitter 1, for the density
 of whole numbers is unbounded: fresh uniform noise on [0, 1) is added in every
-epoch.
+epoch. Columns of positive numbers, of numbers between bounds and of angles are
+learned as such if they are named.
 
 Some of the rows are held out to see when to stop; the weights that do best on
 them are kept. Ctrl-C stops early, writes the model as it is and exits with 130.
@@ -25,6 +26,8 @@ _EPILOG = """\
 examples:
   cflows fit stars.csv -o stars.safetensors
   cflows fit stars.csv -o by-colour.safetensors --context-columns colour
+  cflows fit stars.csv -o stars.safetensors --recipe maf --positive mass,radius
+  cflows fit wind.csv -o wind.safetensors --recipe nsf --circular angle:360
   cflows fit counts.npy -o counts.safetensors --jitter 1 --hidden 128,128
   cflows fit large.npy -o large.safetensors --checkpoint large.checkpoint
   cflows fit large.npy -o large.safetensors --resume large.checkpoint
@@ -44,6 +47,7 @@ def add(commands: options.Commands) -> None:
         "-o", "--output", metavar="MODEL", required=True, help="file to write (.safetensors)"
     )
     options.add_columns(parser)
+    kinds.add(parser)
     _add_model(parser)
     _add_learning(parser)
     _add_running(parser)
@@ -53,14 +57,19 @@ def add(commands: options.Commands) -> None:
 def _add_model(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("model")
     group.add_argument(
-        "--layers", metavar="N", type=options.count, default=8, help="couplings (default: 8)"
+        "--recipe", choices=list(RECIPES), default="realnvp", help="the flow (default: realnvp)"
+    )
+    group.add_argument(
+        "--layers",
+        metavar="N",
+        type=options.count,
+        help="couplings, or what else is repeated (default: the recipe's; 8 for realnvp)",
     )
     group.add_argument(
         "--hidden",
         metavar="N,N,...",
         type=options.widths,
-        default=(64, 64),
-        help="hidden widths of each coupling's network (default: 64,64)",
+        help="hidden widths of each network (default: the recipe's; 64,64 for realnvp)",
     )
     group.add_argument(
         "--dtype",
@@ -138,19 +147,12 @@ def run(arguments: argparse.Namespace) -> int:
         tables.check_writable(checkpoint, table)
     if arguments.threads is not None:
         set_num_threads(arguments.threads)
-    x, context = tables.read(table, arguments.columns, arguments.context_columns)
-    flow = realnvp(
-        x.shape[1],
-        layers=arguments.layers,
-        hidden=arguments.hidden,
-        context=0 if context is None else context.shape[1],
-        dtype=arguments.dtype,
-        seed=arguments.seed,
-    )
+    rows = tables.read(table, arguments.columns, arguments.context_columns)
+    flow = build(rows, arguments)
     validated = arguments.validation > 0.0
     history = flow.fit(
-        x,
-        context=context,
+        rows.x,
+        context=rows.context,
         validation=arguments.validation if validated else None,
         epochs=arguments.epochs,
         batch_size=arguments.batch_size,

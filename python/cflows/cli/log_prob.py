@@ -47,7 +47,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.threads is not None:
         set_num_threads(arguments.threads)
     flow = load(arguments.model)
-    x, context = tables.read(arguments.table, arguments.columns, arguments.context_columns)
+    table = tables.read(arguments.table, arguments.columns, arguments.context_columns)
+    x, context = table.x, table.context
     log_prob = np.empty(len(x), flow.dtype)
     for rows in tables.pieces(len(x)):
         log_prob[rows] = flow.log_prob(x[rows], None if context is None else context[rows])

@@ -92,4 +92,4 @@ def _context(text: str) -> np.ndarray:
     except ValueError:
         if not os.path.exists(text) and not text.endswith(tables.ENDINGS):
             raise ValueError(f"--context: neither numbers nor a table: {text}") from None
-    return tables.read(text, None, None)[0]
+    return tables.read(text, None, None).x

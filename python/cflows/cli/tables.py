@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,25 +27,40 @@ OUTPUT_HELP = f"file to write: {', '.join(ENDINGS)}"
 _ROWS_AT_ONCE = 1 << 18
 
 
-def read(
-    path: str, columns: Sequence[str] | None, context_columns: Sequence[str] | None
-) -> tuple[Array, Array | None]:
-    """The rows of a file, (n, features), and their context, (n, context_features), if any.
+class Table(NamedTuple):
+    """The rows of a file, (n, features), and their context, (n, context_features), if any."""
 
-    Without ``columns``, all that are no context are taken. An ``.npy`` file stays on disk.
-    """
-    table, header = load_table(path)
-    table = table.reshape(len(table), math.prod(table.shape[1:]))
-    if columns is None and context_columns is None:
-        return table, None
-    context = _indices(context_columns or (), header, table.shape[1], path)
+    x: Array
+    context: Array | None
+    features: list[int]  # the places of x's columns in the file
+    width: int  # of the file
+    header: Sequence[str] | None
+    path: str
+
+    def place(self, column: str) -> int:
+        """The place among the features of a column, by name or by number in the file."""
+        index = _index(column, self.header, self.width, self.path)
+        if index not in self.features:
+            raise ValueError(f"{self.path}: column {column!r} is none of those to learn")
+        return self.features.index(index)
+
+
+def read(path: str, columns: Sequence[str] | None, context_columns: Sequence[str] | None) -> Table:
+    """The columns of a file. Without ``columns``, all that are no context are taken. An ``.npy``
+    file stays on disk."""
+    rows, header = load_table(path)
+    rows = rows.reshape(len(rows), math.prod(rows.shape[1:]))
+    width = rows.shape[1]
+    context = _indices(context_columns or (), header, width, path)
     if columns is None:
-        features = [i for i in range(table.shape[1]) if i not in context]
+        features = [i for i in range(width) if i not in context]
     else:
-        features = _indices(columns, header, table.shape[1], path)
-    if not features:
+        features = _indices(columns, header, width, path)
+    if not features and context:
         raise ValueError(f"{path}: all columns are context, there is none to learn")
-    return _selected(table, features), _selected(table, context) if context else None
+    x = rows if features == list(range(width)) else _selected(rows, features)
+    given = _selected(rows, context) if context else None
+    return Table(x, given, features, width, header, path)
 
 
 def pieces(rows: int) -> Iterator[slice]:

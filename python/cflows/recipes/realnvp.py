@@ -18,14 +18,15 @@ def realnvp(
     features: int,
     layers: int = 8,
     hidden: Sequence[int] = (64, 64),
+    *,
     context: int = 0,
     embedding: Embedding | None = None,
     activation: str = "relu",
     scale: str | Scale = "softclip",
-    standardize: bool = True,
     permute: Literal[False, "reverse", "random"] = False,
     base: Base | None = None,
     columns: Sequence[Column] | None = None,
+    standardize: bool = True,
     dtype: DTypeLike = "float32",
     seed: int | None = None,
 ) -> Flow:
@@ -50,15 +51,15 @@ def realnvp(
         The perceptrons' activation, as of `Coupling`.
     scale : str or Scale, default 'softclip'
         How raw outputs become scales, as of `Coupling`.
-    standardize : bool, default True
-        End with an `Affine` that ``fit`` sets to the mean and standard deviation of the `real`
-        columns.
     permute : {False, 'reverse', 'random'}, default False
         A `Permutation` between couplings.
     base : Base, optional
         None is the standard normal.
     columns : sequence of Column, optional
         What each column holds, `real`, `positive` or `interval`; None is `real` for all.
+    standardize : bool, default True
+        End with an `Affine` that ``fit`` sets to the mean and standard deviation of the `real`
+        columns.
     dtype : {'float32', 'float64'}, default 'float32'
     seed : int, optional
         Of the starting weights and random permutations.

@@ -1,0 +1,84 @@
+"""Options that say what the columns of a table hold: positive numbers, an interval, angles."""
+
+from __future__ import annotations
+
+import argparse
+
+from .. import columns
+from . import options
+from .tables import Table
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("what columns hold (default: any number)")
+    group.add_argument(
+        "--positive", metavar="A,...", type=_positive, action="append", help="numbers above 0"
+    )
+    group.add_argument(
+        "--interval",
+        metavar="A,...:LOW:HIGH",
+        type=_interval,
+        action="append",
+        help="numbers between two bounds",
+    )
+    group.add_argument(
+        "--circular",
+        metavar="A,...:PERIOD",
+        type=_circular,
+        action="append",
+        help="angles, or what else begins again after a period; with --recipe nsf, nsf_ar or ncsf",
+    )
+
+
+def of(arguments: argparse.Namespace, table: Table) -> list[columns.Column] | None:
+    """A `Column` for each feature of the table; None if no option says anything."""
+    given = [
+        choice
+        for name in ("positive", "interval", "circular")
+        for choice in getattr(arguments, name) or ()
+    ]
+    found: dict[int, columns.Column] = {}
+    for names, column in given:
+        for name in names:
+            place = table.place(name)
+            if place in found:
+                raise ValueError(
+                    f"{table.path}: column {name!r} is said to be {found[place]} and {column}"
+                )
+            found[place] = column
+    if not found:
+        return None
+    return [found.get(place, columns.real) for place in range(len(table.features))]
+
+
+Choice = tuple[list[str], columns.Column]
+
+
+def _positive(text: str) -> Choice:
+    return options.names(text), columns.positive
+
+
+def _interval(text: str) -> Choice:
+    """``"a,b:0:1"``"""
+    names, numbers = _split(text, 2, "columns:LOW:HIGH")
+    try:
+        return names, columns.interval(*numbers)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _circular(text: str) -> Choice:
+    """``"a,b:360"``"""
+    names, numbers = _split(text, 1, "columns:PERIOD")
+    try:
+        return names, columns.circular(*numbers)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _split(text: str, count: int, form: str) -> tuple[list[str], list[float]]:
+    """Columns, and ``count`` numbers behind colons."""
+    names, *numbers = text.rsplit(":", count)
+    if len(numbers) != count:
+        raise argparse.ArgumentTypeError(f"expected {form}, got {text!r}")
+    return options.names(names), [options.number(number) for number in numbers]

@@ -1,0 +1,36 @@
+"""Flows by the names of their recipes."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import Any
+
+from .. import Flow, glow1d, iaf, maf, ncsf, nice, nsf, nsf_ar, realnvp
+from . import kinds
+from .tables import Table
+
+RECIPES: dict[str, Callable[..., Flow]] = {
+    recipe.__name__: recipe for recipe in (realnvp, nice, glow1d, nsf, nsf_ar, ncsf, maf, iaf)
+}
+
+# Their networks are residual ones if `hidden` is one number.
+_RESIDUAL = ("nsf", "nsf_ar", "ncsf")
+
+
+def build(table: Table, arguments: argparse.Namespace) -> Flow:
+    """The flow that the options of ``cflows fit`` ask for."""
+    sizes: dict[str, Any] = {}
+    if arguments.layers is not None:
+        sizes["layers"] = arguments.layers
+    if arguments.hidden is not None:
+        one = len(arguments.hidden) == 1 and arguments.recipe in _RESIDUAL
+        sizes["hidden"] = arguments.hidden[0] if one else arguments.hidden
+    return RECIPES[arguments.recipe](
+        table.x.shape[1],
+        **sizes,
+        context=0 if table.context is None else table.context.shape[1],
+        columns=kinds.of(arguments, table),
+        dtype=arguments.dtype,
+        seed=arguments.seed,
+    )
