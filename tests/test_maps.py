@@ -77,7 +77,11 @@ def test_values_and_log_dets(name: str, dtype: str) -> None:
         (cf.Power(0.5), [-2.0]),
         (cf.Inverse(cf.Exp()), [-1.0]),
         (cf.Inverse(cf.Tanh()), [1.5, -1.5]),
-        (cf.Inverse(cf.Softplus()), [-1.0]),
+        (cf.Inverse(cf.Softplus()), [-1.0, np.nan]),
+        (cf.Inverse(cf.Sigmoid(0.0, 1.0)), [-0.5, 1.5]),
+        (cf.Logit(-1.0, 0.9), [-1.5, 0.95]),
+        (cf.Power(-0.5), [-2.0]),
+        (cf.Inverse(cf.Power(0.5)), [-2.0]),
     ],
     ids=str,
 )
