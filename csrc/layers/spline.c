@@ -50,7 +50,8 @@ static const cf_option options[] = {
      .choices = tails,
      .doc =
          "``'linear'``: slope 1 at both ends, the identity beyond; ``'circular'``: one slope for "
-         "both ends, which are one point: networks read such a feature as its cosine and sine; "
+         "both ends, which are one point: networks read such a feature as its cosine and sine, "
+         "and numbers off the circle stay as they are; "
          "``'free'``: a slope an end, with which the map goes on."},
     {.name = "form",
      .kinds = CF_OPTION_STRING,
