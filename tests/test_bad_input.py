@@ -260,8 +260,10 @@ HALF = cf.Coupling()
             ValueError,
             r"mask index 1 is repeated \(a mask of 0 and 1 must be boolean\)",
         ),
-        (lambda: cf.Affine(scale=np.nan), ValueError, "scale must be finite, got nan"),
-        (lambda: cf.MLP(output_multiplier=np.inf), ValueError, "must be finite, got inf"),
+        (lambda: cf.Affine(scale=np.nan), ValueError, "scale must be finite, got nan at 0"),
+        (lambda: cf.MLP(output_multiplier=np.inf), ValueError, "must be finite, got inf$"),
+        (lambda: cf.Power(1e-310), ValueError, "exponent must have a finite inverse, got 1e-310"),
+        (lambda: cf.circular(1e-323), ValueError, "period must be positive and finite"),
         (lambda: cf.Flow([cf.Permutation([1, 0])], 3), ValueError, "2 indices for 3 features"),
         (lambda: cf.Flow([cf.Affine([1.0, 2.0])], 3), ValueError, "shift has 2 numbers, the flow"),
         (

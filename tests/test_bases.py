@@ -96,7 +96,8 @@ def test_a_covariance_is_a_matrix_or_its_rows_in_a_row() -> None:
     assert flat.covariance == (4.0, 1.0, 1.0, 2.0)
     for given in (matrix, matrix.T, matrix.tolist(), [(4, 1), (1, 2)]):
         assert cf.FullNormal(covariance=given) == flat
-    for wrong in ([[4.0, 1.0], [1.0]], [[4.0], 1.0], [4.0, [1.0]], matrix[None], [["a"]], 4.0):
+    strange = (matrix[None], [["a"]], 4.0, [[]], [[], []], [[4.0, 1.0, 1.0, 2.0]], matrix[:, :1])
+    for wrong in ([[4.0, 1.0], [1.0]], [[4.0], 1.0], [4.0, [1.0]], *strange):
         with pytest.raises(TypeError, match="covariance expects sequence of float or matrix"):
             cf.FullNormal(covariance=wrong)
 

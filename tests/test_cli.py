@@ -231,7 +231,10 @@ def test_columns_and_context(tmp_path, capsys):
         (["maf"], lambda: cf.maf(2, layers=2, hidden=(8,), seed=0)),
         (["nsf"], lambda: cf.nsf(2, layers=2, hidden=8, seed=0)),
         (["nsf", "--hidden", "8,4"], lambda: cf.nsf(2, layers=2, hidden=(8, 4), seed=0)),
-        (["ncsf"], lambda: cf.ncsf(2, layers=2, hidden=8, seed=0)),
+        (
+            ["ncsf", "--circular", "0,1:6"],
+            lambda: cf.ncsf(2, columns=[cf.circular(6)] * 2, layers=2, hidden=8, seed=0),
+        ),
     ],
 )
 def test_the_recipe_may_be_chosen(tmp_path, table, options, flow):
@@ -257,9 +260,15 @@ def test_what_columns_hold(tmp_path, capsys):
     low, high = np.load(out).min(axis=0), np.load(out).max(axis=0)
     assert (low[:3] > 0.0).all() and (high[:2] <= [360.0, 5.0]).all()
     assert "nsf, nsf_ar or ncsf" in fails(capsys, *fit, "--recipe", "maf", *kinds)
+    assert "which --circular names" in fails(capsys, *fit, "--recipe", "ncsf", *kinds[:4])
+    assert "'mass' is said to be so twice" in fails(capsys, *fit, "--positive", "mass,mass")
+    assert "no column '77777" in fails(capsys, *fit, "--positive", "7" * 5000)
     assert "column 'mass' is said to be" in fails(capsys, *fit, *kinds, "--interval", "mass:0:9")
     assert "'1' is none of those" in fails(capsys, *fit, *kinds, "--columns", "share,angle")
     assert "no column 'b' among 0 to 3, a, mass" in fails(capsys, *fit, "--positive", "b")
+    save_table(table, rows, columns=["a", "b", "b", "angle"])
+    assert "2 columns are named 'b'" in fails(capsys, *fit, "--positive", "b")
+    assert main([*fit, "--positive", "1", "--interval", "2:0:5"]) == 0
 
 
 def test_whole_numbers_need_noise(tmp_path):

@@ -237,6 +237,25 @@ def test_a_fit_learns_a_skewed_density_with_batchnorm_between_the_layers() -> No
     assert min(history.validation) < gaussian - 0.2
 
 
+def test_an_inverted_batchnorm_keeps_its_statistics() -> None:
+    """It takes the running ones, as they are: the steps neither set nor mix them."""
+    layers = [cf.Inverse(cf.BatchNorm()), cf.BatchNorm()]
+    flow = cf.Flow(layers, features=2, dtype="float64")
+    mean, variance = flow.parameters["layers.0.mean"], flow.parameters["layers.0.variance"]
+    x = rows(300, 2)
+
+    def learn() -> None:
+        flow.fit(x, batch_size=100, epochs=2, seed=0, progress=False)
+        flow.fit_target(lambda x: (-0.5 * np.sum(x**2, 1), -x), steps=3, seed=0)
+
+    learn()
+    np.testing.assert_array_equal([mean, variance], [[0.0, 0.0], [1.0, 1.0]])
+    np.testing.assert_allclose(flow.parameters["layers.1.variance"], x.var(0), rtol=0.3)
+    mean[:], variance[:] = [1.0, -2.0], [0.3, 4.0]
+    learn()
+    np.testing.assert_array_equal([mean, variance], [[1.0, -2.0], [0.3, 4.0]])
+
+
 def test_bad_options() -> None:
     with pytest.raises(ValueError, match="momentum must be more than 0 and at most 1, got 0"):
         cf.BatchNorm(momentum=0.0)

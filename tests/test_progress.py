@@ -4,6 +4,7 @@ import io
 import re
 import sys
 
+import numpy as np
 import pytest
 
 from cflows.progress import Lines
@@ -44,6 +45,15 @@ def test_progress_is_a_bar_on_a_terminal(monkeypatch):
 def test_progress_needs_no_tqdm(monkeypatch):
     monkeypatch.setitem(sys.modules, "tqdm", None)
     assert shown(monkeypatch, Terminal(), progress=True).startswith("epoch 3/3: loss ")
+
+
+def test_rows_of_weight_0_are_none_of_an_epoch(monkeypatch):
+    x, polled = moons_rows(), []
+    weights = np.arange(len(x)) % 4 == 0
+    monkeypatch.setattr(Lines, "update", lambda self, report, rows: polled.append(self.rows))
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    quietly(new_flow(), x, weights=weights, progress=True)
+    assert set(polled) == {np.count_nonzero(weights)}
 
 
 def test_lines_are_seconds_apart(monkeypatch):

@@ -212,7 +212,7 @@ def test_wrong_kinds_are_type_errors(make, message):
         (lambda: cf.Sigmoid(1.0, 1.0), "low must be below high"),
         (lambda: cf.Logit(temperature=0.0), "Logit: temperature must be positive"),
         (lambda: cf.Logit(epsilon=0.5), "from 0 to below 0.5, got 0.5"),
-        (lambda: cf.Power(0.0), "must not be 0, got 0"),
+        (lambda: cf.Power(0.0), "exponent must have a finite inverse, got 0"),
         (lambda: cf.Triangular(signs=[1, 2]), "1 or -1, got 2 at 1"),
         (lambda: cf.Triangular(unit=True, scale="softplus"), "neither scale nor signs"),
         (lambda: cf.Householder(0), "from 1 to 1048576, got 0"),

@@ -276,6 +276,9 @@ def test_wrong_importance_targets() -> None:
         flow.importance_sample(3, 9)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="must be real numbers, got complex128"):
         flow.importance_sample(lambda x: np.full(len(x), 1j), 9)
+    for result in ((), (np.zeros(9),), [np.zeros(9), np.zeros((9, 2))]):
+        with pytest.raises(TypeError, match="the target"):
+            flow.importance_sample(lambda x, result=result: result, 9)
 
 
 def normal_target(scale: float) -> cf.CTarget:
@@ -377,6 +380,9 @@ def test_data_of_a_c_target_by_pointer_or_object(make: Any) -> None:
         ((2**70,), ValueError, "must be an address"),
         ((cf.CTarget.type,), TypeError, "a ctypes function or an address"),
         ((True,), TypeError, "a ctypes function or an address"),
+        ((1, True), TypeError, "data must be an address or a ctypes object"),
+        ((1, -1), ValueError, "data must be an address, got -1"),
+        ((1, 2**70), ValueError, "data must be an address, got 11805"),
         ((1, np.zeros(2)), TypeError, "data must be an address or a ctypes object"),
         ((1, "data"), TypeError, "data must be an address or a ctypes object"),
     ],

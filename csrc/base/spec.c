@@ -131,10 +131,14 @@ static cf_status check_choice(const cf_spec_type *type, const cf_option *option,
 
 static cf_status check_reals(const cf_spec_type *type, const cf_option *option,
                              const cf_setting *setting) {
-    for (size_t i = 0; setting->reals != NULL && i < setting->count; i++)
+    for (size_t i = 0; setting->reals != NULL && i < setting->count; i++) {
+        char place[32] = "";
+        if (option->kinds & CF_OPTION_REALS)
+            snprintf(place, sizeof place, " at %zu", i);
         if (!isfinite(setting->reals[i]))
-            return cf_fail(CF_INVALID, "%s: %s must be finite, got %g at %zu", type->name,
-                           option->name, setting->reals[i], i);
+            return cf_fail(CF_INVALID, "%s: %s must be finite, got %g%s", type->name, option->name,
+                           setting->reals[i], place);
+    }
     return CF_OK;
 }
 

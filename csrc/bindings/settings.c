@@ -181,16 +181,16 @@ static PyObject *items_of(PyObject *value) {
     return items;
 }
 
-/* The items of all rows as a tuple, if `rows` are sequences of one length, else `rows`; takes over
- * the caller's hold on them. NULL with an exception. */
+/* The items of all rows as a tuple, if `rows` are as many sequences as each has items, else `rows`;
+ * takes over the caller's hold on them. NULL with an exception. */
 static PyObject *join_rows(PyObject *rows) {
     PyObject *joined = PyList_New(0);
+    Py_ssize_t count = PyTuple_GET_SIZE(rows);
     bool fits = joined != NULL;
-    for (Py_ssize_t i = 0; fits && i < PyTuple_GET_SIZE(rows); i++) {
+    for (Py_ssize_t i = 0; fits && i < count; i++) {
         PyObject *row = items_of(PyTuple_GET_ITEM(rows, i));
-        Py_ssize_t end = PyList_GET_SIZE(joined);
-        fits = row != NULL && end == i * PyTuple_GET_SIZE(row) &&
-               PyList_SetSlice(joined, end, end, row) == 0;
+        fits = row != NULL && PyTuple_GET_SIZE(row) == count &&
+               PyList_SetSlice(joined, i * count, i * count, row) == 0;
         Py_XDECREF(row);
     }
     PyObject *items = fits ? PyList_AsTuple(joined) : PyErr_Occurred() ? NULL : Py_NewRef(rows);

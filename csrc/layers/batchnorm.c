@@ -50,12 +50,16 @@ static cf_value forward(const cf_layer *layer, cf_builder *b, cf_value u, cf_val
                         cf_value *log_det) {
     const batchnorm_state *state = layer->state;
     size_t n = layer->features;
-    cf_value factor = log_factor(layer, b, cf_parameter(b, state->variance, n));
-    cf_value less = cf_scale(b, factor, -1.0, 0.0);
+    cf_value mean = cf_parameter(b, state->mean, n), variance = cf_parameter(b, state->variance, n);
+    cf_value less = cf_scale(b, log_factor(layer, b, variance), -1.0, 0.0);
     (void)context;
+    if (cf_builder_mode(b) != CF_EVALUATION) { /* they stay as they are */
+        cf_output_gradient(b, state->mean, mean);
+        cf_output_gradient(b, state->variance, variance);
+    }
     *log_det = cf_sum_features(b, less);
     u = cf_subtract(b, u, cf_parameter(b, state->shift, n));
-    return cf_add(b, cf_multiply(b, u, cf_exp(b, less)), cf_parameter(b, state->mean, n));
+    return cf_add(b, cf_multiply(b, u, cf_exp(b, less)), mean);
 }
 
 static cf_value inverse(const cf_layer *layer, cf_builder *b, cf_value x, cf_value context,

@@ -287,7 +287,7 @@ static cf_value power_inverse(const cf_layer *layer, cf_builder *b, cf_value x, 
 static cf_status check_power(const cf_spec *spec) {
     double exponent = cf_spec_real(spec, "exponent");
     if (!isfinite(1.0 / exponent))
-        return cf_fail(CF_INVALID, "Power: exponent must not be 0, got %g", exponent);
+        return cf_fail(CF_INVALID, "Power: exponent must have a finite inverse, got %g", exponent);
     return CF_OK;
 }
 

@@ -106,7 +106,7 @@ def circular(period: float, low: float = 0.0) -> Column:
     True
     """
     period, low = number("period", period), number("low", low)
-    if not (low < low + period < math.inf):
+    if not (low < low + period < math.inf and period / (2 * math.pi) > 0.0):
         raise ValueError(
             f"period must be positive and finite, and low near it, got {period} and {low}"
         )

@@ -189,10 +189,10 @@ def fit(
         if source is not None and saved is not None:
             _go_on(self, trainer, saved, source, terms, epochs)
         history = History() if saved is None else saved.history
-        run = _Run(trainer, len(rows), history, callback)
+        run = _Run(trainer, rows.counted, history, callback)
         if path is not None:
             run.keeper = _Keeper(self, trainer, path, terms, run)
-        run.progress = new_progress(progress, epochs, len(rows), len(history.train))
+        run.progress = new_progress(progress, epochs, rows.counted, len(history.train))
         return run.go()
     finally:
         trainer.close()

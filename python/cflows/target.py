@@ -32,6 +32,7 @@ __all__ = [
 
 Target = Callable[..., Any]
 TARGET_SCHEDULES = ("constant", "cosine")
+_ADDRESSES = 2 ** (8 * ctypes.sizeof(ctypes.c_void_p))
 
 
 class CTarget:
@@ -56,7 +57,7 @@ class CTarget:
     TypeError
         If `function` or `data` is of another kind.
     ValueError
-        If `function` is NULL or no address.
+        If `function` is NULL or either is no address.
 
     Examples
     --------
@@ -130,23 +131,29 @@ def _address_of_function(function: Any) -> int:
     # The class of functions of ctypes has no public name.
     if hasattr(function, "argtypes") and not isinstance(function, type):
         address = ctypes.cast(function, ctypes.c_void_p).value or 0
-    if not isinstance(address, int) or isinstance(address, bool):
+    if not _is_integer(address):
         raise TypeError(f"function must be a ctypes function or an address, got {function!r}")
-    if not 0 < address < 2 ** (8 * ctypes.sizeof(ctypes.c_void_p)):
+    if not 0 < address < _ADDRESSES:
         raise ValueError(f"function must be an address that is not NULL, got {address}")
-    return address
+    return int(address)
 
 
 def _address_of_data(data: Any) -> int | None:
     """What a C function gets for it: a pointer's value, else where the object is."""
-    if isinstance(data, int) and not isinstance(data, bool):
-        return data
-    if not isinstance(data, (str, bytes)):
+    if _is_integer(data):
+        if not 0 <= data < _ADDRESSES:
+            raise ValueError(f"data must be an address, got {data}")
+        return int(data)
+    if not isinstance(data, (bool, str, bytes)):
         with suppress(ctypes.ArgumentError):  # no pointer and no array
             return ctypes.cast(data, ctypes.c_void_p).value
         with suppress(TypeError):
             return ctypes.addressof(data)
     raise TypeError(f"data must be an address or a ctypes object, got {data!r}")
+
+
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _address(array: NDArray[np.float64]) -> Any:
@@ -427,15 +434,7 @@ def importance_sample(
     x, log_prob = self.sample_and_log_prob(n, context=context, seed=seed)
     x, log_prob = x.reshape(n, self.features), log_prob.reshape(n)
     given = () if context is None else (np.atleast_2d(np.asarray(context)),)
-    result = target(x, *given)
-    log_density = np.asarray(result[0] if isinstance(result, tuple) else result)
-    if log_density.dtype.kind not in "biuf":
-        raise TypeError(f"the target's log_density must be real numbers, got {log_density.dtype}")
-    if log_density.shape != (n,):
-        raise ValueError(
-            f"the target's log_density must have shape ({n},), got {log_density.shape}"
-        )
-    log_weights = log_density.astype(np.float64) - log_prob.astype(np.float64)
+    log_weights = _log_density(target(x, *given), n) - log_prob.astype(np.float64)
     largest = log_weights.max()
     if not math.isfinite(largest):
         raise ValueError(
@@ -452,3 +451,23 @@ def importance_sample(
         float(largest) + math.log(total / n),
         float(1.0 / np.sum(weights**2)),
     )
+
+
+def _log_density(result: Any, n: int) -> NDArray[np.float64]:
+    """What a target returned for n rows: the log-densities, or a pair whose first they are."""
+    if isinstance(result, tuple) and len(result) != 2:
+        raise TypeError(
+            f"the target must return log_density or (log_density, gradient), got {len(result)} "
+            "objects"
+        )
+    try:
+        log_density = np.asarray(result[0] if isinstance(result, tuple) else result)
+    except ValueError as error:  # a list of arrays of several shapes
+        raise TypeError(f"the target's log_density must be an array: {error}") from None
+    if log_density.dtype.kind not in "biuf":
+        raise TypeError(f"the target's log_density must be real numbers, got {log_density.dtype}")
+    if log_density.shape != (n,):
+        raise ValueError(
+            f"the target's log_density must have shape ({n},), got {log_density.shape}"
+        )
+    return log_density.astype(np.float64)

@@ -29,6 +29,11 @@ class TrainingRows:
         return len(self.x) if self.x.ndim else 0
 
     @property
+    def counted(self) -> int:
+        """How many have a weight above 0, which are those of an epoch."""
+        return len(self) if self.weights is None else int(np.count_nonzero(self.weights))
+
+    @property
     def arrays(self) -> tuple[Array, Array | None, Array | None, Array | None]:
         """What `_core.Trainer` takes."""
         return self.x, self.context, self.weights, self.index

@@ -69,7 +69,8 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
         "--hidden",
         metavar="N,N,...",
         type=options.widths,
-        help="hidden widths of each network (default: the recipe's; 64,64 for realnvp)",
+        help="hidden widths of each network; of nsf, nsf_ar and ncsf one number, that of residual "
+        "networks (default: the recipe's; 64,64 for realnvp)",
     )
     group.add_argument(
         "--dtype",

@@ -26,7 +26,8 @@ def add(parser: argparse.ArgumentParser) -> None:
         metavar="A,...:PERIOD",
         type=_circular,
         action="append",
-        help="angles, or what else begins again after a period; with --recipe nsf, nsf_ar or ncsf",
+        help="angles, or what else begins again after a period, sampled from 0 to there; with "
+        "--recipe nsf, nsf_ar or ncsf",
     )
 
 
@@ -42,9 +43,8 @@ def of(arguments: argparse.Namespace, table: Table) -> list[columns.Column] | No
         for name in names:
             place = table.place(name)
             if place in found:
-                raise ValueError(
-                    f"{table.path}: column {name!r} is said to be {found[place]} and {column}"
-                )
+                said = f"{found[place]} and {column}" if column != found[place] else "so twice"
+                raise ValueError(f"{table.path}: column {name!r} is said to be {said}")
             found[place] = column
     if not found:
         return None

@@ -14,8 +14,9 @@ RECIPES: dict[str, Callable[..., Flow]] = {
     recipe.__name__: recipe for recipe in (realnvp, nice, glow1d, nsf, nsf_ar, ncsf, maf, iaf)
 }
 
-# Their networks are residual ones if `hidden` is one number.
-_RESIDUAL = ("nsf", "nsf_ar", "ncsf")
+# Of splines: they take circular columns, and one number as `hidden` is the width of residual
+# networks.
+_SPLINES = ("nsf", "nsf_ar", "ncsf")
 
 
 def build(table: Table, arguments: argparse.Namespace) -> Flow:
@@ -24,13 +25,18 @@ def build(table: Table, arguments: argparse.Namespace) -> Flow:
     if arguments.layers is not None:
         sizes["layers"] = arguments.layers
     if arguments.hidden is not None:
-        one = len(arguments.hidden) == 1 and arguments.recipe in _RESIDUAL
+        one = len(arguments.hidden) == 1 and arguments.recipe in _SPLINES
         sizes["hidden"] = arguments.hidden[0] if one else arguments.hidden
+    columns = kinds.of(arguments, table)
+    if arguments.recipe == "ncsf" and arguments.circular is None:
+        raise ValueError(
+            "--recipe ncsf learns angles, which --circular names: expected one or more"
+        )
     return RECIPES[arguments.recipe](
         table.x.shape[1],
         **sizes,
         context=0 if table.context is None else table.context.shape[1],
-        columns=kinds.of(arguments, table),
+        columns=columns,
         dtype=arguments.dtype,
         seed=arguments.seed,
     )

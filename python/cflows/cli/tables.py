@@ -115,12 +115,15 @@ def _indices(
 
 def _index(column: str, header: Sequence[str] | None, width: int, path: str) -> int:
     """The place of a column: a name of the header or a number from 0."""
-    if header is not None and header.count(column) == 1:
+    named = header.count(column) if header is not None else 0
+    if header is not None and named == 1:
         return header.index(column)
-    if column.isascii() and column.isdigit() and int(column) < width:
+    if column.isascii() and column.isdigit() and len(column) <= 9 and int(column) < width:
         return int(column)
+    if named > 1:
+        raise ValueError(f"{path}: {named} columns are named {column!r}: give their numbers")
     known = f"0 to {width - 1}" + (f", {', '.join(header)}" if header is not None else "")
-    raise ValueError(f"{path}: no column {column!r} among {known}")
+    raise ValueError(f"{path}: no column {column[:60]!r} among {known}")
 
 
 def _selected(table: Array, indices: Sequence[int]) -> Array:

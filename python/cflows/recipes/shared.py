@@ -127,10 +127,8 @@ def column_mixing(columns: Sequence[Column]) -> list[Layer]:
 
 def without_angles(recipe: str, columns: Sequence[Column] | None, features: int) -> None:
     """ValueError if there is an angle, which no affine map leaves on its circle."""
-    for i in places(checked(columns, features), "circular"):
-        raise ValueError(
-            f"{recipe}: column {i} is circular, which takes splines: nsf, nsf_ar or ncsf"
-        )
+    if places(checked(columns, features), "circular"):
+        raise ValueError(f"{recipe}: circular columns take splines: nsf, nsf_ar or ncsf")
 
 
 def sizes(features: int, layers: int, context: int) -> tuple[int, int, int]:
