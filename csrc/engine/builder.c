@@ -260,6 +260,23 @@ cf_value cf_repeat(cf_builder *b, cf_value value, size_t count) {
     return close_view(b);
 }
 
+cf_value cf_repeat_each(cf_builder *b, cf_value value, size_t count) {
+    if (count == 1)
+        return value;
+    if (b->status != CF_OK || !open_view(b, cf_value_kind(b, value)))
+        return CF_NO_VALUE;
+    const cf_view view = b->views[value.id];
+    for (size_t i = 0; i < view.segment_count && b->status == CF_OK; i++) {
+        const cf_segment from = b->segments[view.first_segment + i];
+        for (uint32_t k = 0; k < from.count; k++)
+            add_segment(
+                b, (cf_segment){.node = from.node,
+                                .first = (uint32_t)((int64_t)from.first + (int64_t)k * from.stride),
+                                .count = (uint32_t)count});
+    }
+    return close_view(b);
+}
+
 cf_value cf_merge(cf_builder *b, cf_value kept, const int64_t *indices, size_t count,
                   cf_value other, const int64_t *rest, size_t rest_count) {
     if (b->status != CF_OK)

@@ -51,15 +51,23 @@ static void mark_dependent_nodes(gradient_state *s, size_t wrts, const cf_value 
 static void contribute_segment(gradient_state *s, cf_segment segment, cf_value cotangent) {
     if (!s->depends[segment.node])
         return;
-    if (segment.stride == 0 && segment.count > 1) {
-        cotangent = cf_sum_features(s->b, cotangent);
-        segment.count = 1;
-    }
     contribution *c;
     if (s->b->status != CF_OK || (s->b->status = cf_alloc(&c, 1, sizeof *c)) != CF_OK)
         return;
     *c = (contribution){s->contributions[segment.node], segment, cotangent};
     s->contributions[segment.node] = c;
+}
+
+/* How many segments from `i` on repeat one feature each, as often as the others, of neighbouring
+ * features. */
+static size_t count_repeated(const cf_builder *b, cf_view view, size_t i) {
+    const cf_segment *first = &b->segments[view.first_segment + i];
+    size_t count = 0;
+    for (const cf_segment *k = first; i + count < view.segment_count; k++, count++)
+        if (k->stride != 0 || k->count < 2 || k->count != first->count || k->node != first->node ||
+            k->first != first->first + count)
+            break;
+    return count;
 }
 
 static void contribute(gradient_state *s, cf_value value, cf_value cotangent) {
@@ -73,10 +81,19 @@ static void contribute(gradient_state *s, cf_value value, cf_value cotangent) {
     }
     const cf_view view = b->views[value.id];
     size_t first = 0;
-    for (size_t i = 0; i < view.segment_count; i++) {
-        const cf_segment segment = b->segments[view.first_segment + i];
-        contribute_segment(s, segment, cf_slice(b, cotangent, first, segment.count));
-        first += segment.count;
+    for (size_t i = 0, next; i < view.segment_count; i = next) {
+        cf_segment segment = b->segments[view.first_segment + i];
+        size_t repeated = count_repeated(b, view, i);
+        next = repeated > 0 ? i + repeated : i + 1;
+        size_t size = (next - i) * segment.count;
+        cf_value part = cf_slice(b, cotangent, first, size);
+        if (repeated > 0) {
+            part = s->depends[segment.node] ? cf_sum_groups(b, part, repeated) : CF_NO_VALUE;
+            segment.stride = 1;
+            segment.count = (uint32_t)repeated;
+        }
+        contribute_segment(s, segment, part);
+        first += size;
     }
 }
 

@@ -11,6 +11,9 @@ cf_value cf_add(cf_builder *b, cf_value x, cf_value y);
 /* The sum over all features: one feature. */
 cf_value cf_sum_features(cf_builder *b, cf_value x);
 
+/* The sums of groups of neighbouring features, `groups` of one size. */
+cf_value cf_sum_groups(cf_builder *b, cf_value x, size_t groups);
+
 /* `size` features that are `number` everywhere. */
 cf_value cf_constant(cf_builder *b, cf_kind kind, size_t size, double number);
 

@@ -70,6 +70,7 @@ typedef struct cf_program {
     size_t phase_count;
     uint32_t arena_rows, shared_elements, buffer_rows;
     bool lanes_alike; /* lanes beyond the last row repeat it exactly */
+    bool pixels;      /* has ops that fill vectors from pixels */
     struct cf_range {
         uint32_t first, end;
     } * gradient_gaps; /* elements of the gradient slab that the program does not write */

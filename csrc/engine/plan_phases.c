@@ -35,6 +35,8 @@ void cf_assign_phases(cf_planner *p) {
         state->invariant = is_invariant(p, n);
         if (cf_has_flag(p, n, CF_OP_LANES_DIFFER))
             p->program->lanes_alike = false;
+        if (cf_has_flag(p, n, CF_OP_PIXELS))
+            p->program->pixels = true;
         if (state->phase > last)
             last = state->phase;
     }

@@ -56,6 +56,7 @@ enum {
         64, /* its last operand is there for the gradient: the kernel does not read it */
     CF_OP_LANES_DIFFER = 128, /* gives lanes beyond the last row other values than the last row's */
     CF_OP_INVARIANT = 256,    /* row values that are the same in every tile */
+    CF_OP_PIXELS = 512,       /* fills vectors from the pixels of an image: few samples a tile do */
 };
 
 typedef struct cf_node cf_node;
@@ -128,6 +129,7 @@ cf_value cf_slice(cf_builder *b, cf_value value, size_t first, size_t count);
 cf_value cf_select(cf_builder *b, cf_value value, const int64_t *indices, size_t count);
 cf_value cf_concat(cf_builder *b, const cf_value *values, size_t count); /* skips CF_NO_VALUE */
 cf_value cf_repeat(cf_builder *b, cf_value value, size_t count);         /* value has one feature */
+cf_value cf_repeat_each(cf_builder *b, cf_value value, size_t count);    /* 0, 0, ..., 1, 1, ... */
 /* The inverse of selecting `indices` and `rest`, together all features once: feature indices[i]
  * from `a`, rest[i] from `b`. */
 cf_value cf_merge(cf_builder *builder, cf_value a, const int64_t *indices, size_t count, cf_value b,

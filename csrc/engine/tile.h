@@ -11,7 +11,7 @@ enum { CF_MAX_LANES = 64 };
  * features instead would lie in the first-level cache badly, since kernels work on some lanes of
  * many features and these would be a power of two apart. */
 typedef struct {
-    size_t lanes;  /* samples in a slice: 16 or 64 */
+    size_t lanes;  /* samples in a slice: 16 (few rows, images) or 64 */
     size_t slices; /* in a tile: 1, 2 or 4 */
     size_t tiles;
     size_t groups; /* of tiles whose reductions are added up together */

@@ -116,6 +116,31 @@ cf_value cf_solve(cf_builder *b, cf_value matrix, cf_value inverse, cf_value x, 
 cf_value cf_solve_triangular(cf_builder *b, cf_value matrix, cf_value x, bool upper,
                              bool transposed);
 
+/* --- images
+ * ---------------------------------------------------------------------------------------------------
+ *
+ * An image is a value of channels x height x width features, in that order.
+ */
+
+typedef struct {
+    size_t channels, height, width;
+} cf_shape;
+
+/* The convolution of an image with weights [outputs, channels, kernel, kernel], a shared value;
+ * kernel is odd, around the image are zeros, and the result is as high and wide. bias: `outputs`
+ * shared numbers or CF_NO_VALUE. */
+cf_value cf_conv(cf_builder *b, cf_value weight, cf_value bias, cf_value x, cf_shape shape,
+                 size_t outputs, size_t kernel);
+
+/* Its gradient with respect to the weights, summed over rows; `shape` is that of x. */
+cf_value cf_conv_outer_sum(cf_builder *b, cf_value dy, cf_value x, cf_shape shape, size_t outputs,
+                           size_t kernel);
+
+/* The weights with inputs and outputs exchanged and turned by 180 degrees: [channels, outputs,
+ * kernel, kernel]. */
+cf_value cf_turn_kernel(cf_builder *b, cf_value weight, size_t outputs, size_t channels,
+                        size_t kernel);
+
 /* --- arithmetic
  * ---------------------------------------------------------------------------------------------------
  */

@@ -1,10 +1,11 @@
 /* The matrix kernels: everything that costs rows x weights goes through these three.
  *
  * A slice holds feature rows of `lanes` contiguous reals, one lane a sample; lanes is a multiple
- * of 16. Row k of an operand lies at base + rows[k] * lanes, so that views (masks, concatenations,
- * permutations) cost nothing. Outputs are contiguous rows. No kernel allocates. Results do not
- * depend on `lanes`, nor on where in a tile a sample lies: each output of cf_linear is a chain of
- * fused multiply-adds over the inputs in ascending order, starting from the bias.
+ * of 16. Row k of an operand lies at base + rows[k] * step, so that views (masks, concatenations,
+ * permutations) cost nothing; a step smaller than `lanes` makes rows that overlap, as those of a
+ * convolution do, whose lanes are the pixels of a line of the image. No kernel allocates. Results
+ * do not depend on `lanes`, nor on where in a tile a sample lies: each output of cf_linear is a
+ * chain of fused multiply-adds over the inputs in ascending order, starting from the bias.
  */
 #ifndef CF_SIMD_MATMUL_H
 #define CF_SIMD_MATMUL_H
@@ -38,6 +39,8 @@ typedef struct {
     const void *x;               /* base of the inputs */
     const uint32_t *x_rows;      /* inputs row numbers */
     void *y;                     /* outputs x lanes; overlaps no input */
+    size_t x_step;               /* reals from row 0 of x to row 1, a power of two; 0: lanes */
+    size_t y_step;               /* reals from an output to the next; 0: lanes */
     bool relu;                   /* y = max(y, 0) */
     cf_epilogue epilogue;        /* or NULL */
     const void *epilogue_context;
@@ -52,6 +55,7 @@ typedef struct {
     size_t slices, slice_bytes; /* how many there are; from one to the next of x and of dy */
     const void *dy, *x;
     const uint32_t *dy_rows, *x_rows; /* outputs and inputs row numbers */
+    size_t step;                      /* reals from row 0 to row 1 of both; 0: lanes */
     void *dw;                         /* outputs x inputs, row-major */
     void *scratch;                    /* cf_outer_sum_scratch() bytes, aligned to CF_ALIGNMENT */
     bool accumulate;                  /* dw += rather than dw = */

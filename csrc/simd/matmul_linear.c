@@ -51,8 +51,8 @@ typedef struct {
     const uint32_t *x_rows, *begin, *end; /* the last two are NULL in the full forms */
     size_t before;                        /* inputs of earlier passes */
     real *y;
-    size_t inputs, output_step, input_step, bias_step;
-    int log_lanes;
+    size_t inputs, output_step, input_step, bias_step, y_step;
+    int log_x_step;
     bool relu;
 } panel;
 
@@ -84,7 +84,7 @@ CF_INLINE void CF_FN(add_stairs)(const int rows, const int vectors, block_sums s
             factors[i] = &factor[i];
         }
         CF_FN(add_products)
-        (rows, vectors, sum, factors, 0, p->x + ((size_t)p->x_rows[k] << p->log_lanes));
+        (rows, vectors, sum, factors, 0, p->x + ((size_t)p->x_rows[k] << p->log_x_step));
     }
 }
 
@@ -94,19 +94,19 @@ CF_INLINE void CF_FN(block)(const int rows, const int vectors, const int form, c
     const size_t output_step = IS_BY_INPUT(form) ? p->output_step : 1;
     const size_t input_step = IS_BY_INPUT(form) ? 1 : p->input_step;
     const real *w[MAX_BLOCK_ROWS];
-    real *y = p->y + (o << p->log_lanes);
+    real *y = p->y + o * p->y_step;
     block_sums sum;
 #pragma GCC unroll 8
     for (int i = 0; i < rows; i++) {
         w[i] = p->weight + (o + (size_t)i) * output_step;
 #pragma GCC unroll 4
         for (int j = 0; j < vectors; j++)
-            sum[i][j] = IS_CONTINUED(form) ? v_load(y + ((size_t)i << p->log_lanes) + j * (int)VL)
+            sum[i][j] = IS_CONTINUED(form) ? v_load(y + (size_t)i * p->y_step + j * (int)VL)
                                            : v_set1(p->bias[(o + (size_t)i) * p->bias_step]);
     }
 #define INPUT(k)                                                                                   \
     CF_FN(add_products)                                                                            \
-    (rows, vectors, sum, w, (k)*input_step, p->x + ((size_t)p->x_rows[k] << p->log_lanes))
+    (rows, vectors, sum, w, (k)*input_step, p->x + ((size_t)p->x_rows[k] << p->log_x_step))
     /* Weights come from afar: those of the next block are asked for in good time. */
     const real *ahead = IS_BY_INPUT(form) ? w[rows - 1] + output_step : w[0] + LINE;
     size_t k = 0, stop = p->inputs, end = stop;
@@ -140,7 +140,7 @@ CF_INLINE void CF_FN(block)(const int rows, const int vectors, const int form, c
     for (int i = 0; i < rows; i++)
 #pragma GCC unroll 4
         for (int j = 0; j < vectors; j++)
-            v_store(y + ((size_t)i << p->log_lanes) + j * (int)VL, sum[i][j]);
+            v_store(y + (size_t)i * p->y_step + j * (int)VL, sum[i][j]);
 }
 
 /* Blocks of one height. A copy of the panel, which no store can change, stays in registers. */
@@ -217,7 +217,8 @@ static void CF_FN(run_panel)(const cf_linear_args *a, panel_kernel kernel, panel
                .output_step = a->output_stride,
                .input_step = a->input_stride,
                .bias_step = a->bias != NULL,
-               .log_lanes = __builtin_ctzll(a->lanes)};
+               .y_step = a->y_step > 0 ? a->y_step : a->lanes,
+               .log_x_step = __builtin_ctzll(a->x_step > 0 ? a->x_step : a->lanes)};
     bool far = continued != NULL && a->input_stride * sizeof(real) > FAR_BYTES;
     size_t passes = far ? (a->inputs + FAR_INPUTS / 2) / FAR_INPUTS : 1, left = a->inputs;
     for (; passes > 1; passes--) {

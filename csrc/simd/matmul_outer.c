@@ -41,7 +41,8 @@ typedef struct {
 /* Row `row` of slice `slice`; `base` is x or dy. */
 CF_INLINE const real *CF_FN(row_at)(const cf_outer_sum_args *a, const void *base, size_t slice,
                                     size_t row) {
-    return (const real *)((const char *)base + slice * a->slice_bytes) + row * a->lanes;
+    return (const real *)((const char *)base + slice * a->slice_bytes) +
+           row * (a->step > 0 ? a->step : a->lanes);
 }
 
 /* The first output that any column from k on goes to. */

@@ -1,0 +1,150 @@
+/* Convolution with zeros around the image (cross-correlation, as the field has it): out[o, y, x] =
+ * bias[o] + sum over c, i, j of w[o, c, i, j] image[c, y + i - k / 2, x + j - k / 2]; operands
+ * image, w [outputs, channels, k, k] and, if there is one, the bias. integer[0 ... 3]: channels,
+ * height, width, k, which is odd. */
+#include "ops/conv.h"
+
+#include "base/memory.h"
+#include "ops/elementwise.h"
+#include "ops/lines.h"
+#include "simd/matmul.h"
+
+cf_shape cf_conv_shape(const cf_node *node) {
+    const int64_t *integer = node->attributes.integer;
+    return (cf_shape){(size_t)integer[0], (size_t)integer[1], (size_t)integer[2]};
+}
+
+size_t cf_conv_kernel(const cf_node *node) {
+    return (size_t)node->attributes.integer[3];
+}
+
+static size_t pixels(const cf_node *node) {
+    return (size_t)(node->attributes.integer[1] * node->attributes.integer[2]);
+}
+
+static void conv_rule(cf_builder *b, const cf_node *node, cf_value out, cf_value dout,
+                      const bool *needed, cf_value *dx) {
+    cf_value x = node->operand[0], weight = node->operand[1];
+    cf_shape shape = cf_conv_shape(node);
+    size_t outputs = node->size / pixels(node), kernel = cf_conv_kernel(node);
+    cf_shape dshape = {outputs, shape.height, shape.width};
+    (void)out;
+    if (needed[0])
+        dx[0] = cf_conv(b, cf_turn_kernel(b, weight, outputs, shape.channels, kernel), CF_NO_VALUE,
+                        dout, dshape, shape.channels, kernel);
+    if (needed[1])
+        dx[1] = cf_conv_outer_sum(b, dout, x, shape, outputs, kernel);
+    if (node->operands > 2 && needed[2])
+        dx[2] = cf_sum_rows(b, cf_sum_groups(b, dout, outputs));
+}
+
+static size_t conv_scratch(const cf_node *node, size_t lanes, cf_dtype dtype) {
+    return cf_lines_scratch(cf_conv_shape(node), cf_conv_kernel(node), lanes, dtype);
+}
+
+/* One call of the matrix kernel: from which pixel on. */
+typedef struct {
+    const cf_call *call;
+    size_t pixels, first;
+} piece;
+
+/* cf_epilogue whose context is a piece: the lanes of an output are those of its pixels. */
+static void epilogue(const void *context, size_t first, size_t count, size_t lane, size_t width) {
+    const piece *p = context;
+    size_t lanes = p->call->lanes;
+    for (size_t o = first; o < first + count; o++) {
+        size_t row = o * p->pixels + p->first + lane / lanes;
+        if (width < lanes)
+            cf_run_epilogue(p->call, row, 1, lane % lanes, width);
+        else
+            cf_run_epilogue(p->call, row, width / lanes, 0, lanes);
+    }
+}
+
+static void run_piece(const cf_call *call, cf_linear_args *args, size_t first, size_t count) {
+    const cf_node *node = call->step->node;
+    piece p = {call, pixels(node), first};
+    args->lanes = count * call->lanes;
+    args->y = (char *)call->out + first * call->lanes * cf_dtype_size(call->dtype);
+    args->epilogue_context = &p;
+    cf_linear[call->level][call->dtype](args);
+}
+
+/* A kernel of one pixel on an image that lies as one piece needs no line of its own. */
+static void conv_whole(const cf_call *call, cf_linear_args *args) {
+    const cf_node *node = call->step->node;
+    uint32_t *rows = call->scratch;
+    for (size_t c = 0; c < args->inputs; c++)
+        rows[c] = call->step->operand[0].rows[c * pixels(node)];
+    args->x = call->base[CF_SPACE_TILE];
+    args->x_rows = rows;
+    run_piece(call, args, 0, pixels(node));
+}
+
+static void conv_lines(const cf_call *call, cf_linear_args *args) {
+    const cf_node *node = call->step->node;
+    cf_shape shape = cf_conv_shape(node);
+    cf_lines lines;
+    cf_lines_start(&lines, call, 0, call->base[CF_SPACE_TILE], shape, cf_conv_kernel(node),
+                   call->scratch);
+    args->x = lines.ring;
+    for (size_t y = 0; y < shape.height; y++) {
+        args->x_rows = cf_lines_take(&lines, y);
+        run_piece(call, args, y * shape.width, shape.width);
+    }
+}
+
+static void conv(const cf_call *call) {
+    const cf_step *step = call->step;
+    const cf_node *node = step->node;
+    bool relu = step->epilogue != NULL && step->epilogue->node->op == &cf_relu_op;
+    size_t kernel = cf_conv_kernel(node);
+    size_t inputs = cf_conv_shape(node).channels * kernel * kernel;
+    cf_linear_args args = {.outputs = node->size / pixels(node),
+                           .inputs = inputs,
+                           .weight = cf_operand_base(call, 1),
+                           .output_stride = inputs,
+                           .input_stride = 1,
+                           .bias = node->operands > 2 ? cf_operand_base(call, 2) : NULL,
+                           .x_step = call->lanes,
+                           .y_step = pixels(node) * call->lanes,
+                           .relu = relu,
+                           .epilogue = step->epilogue != NULL && !relu ? epilogue : NULL};
+    if (kernel == 1 && step->contiguous)
+        conv_whole(call, &args);
+    else
+        conv_lines(call, &args);
+}
+
+static const cf_op conv_op = {
+    .name = "conv",
+    .flags = CF_OP_EPILOGUE | CF_OP_PIXELS,
+    .kernel = CF_ONE_VERSION(conv),
+    .gradient = conv_rule,
+    .scratch = conv_scratch,
+};
+
+cf_value cf_conv(cf_builder *b, cf_value weight, cf_value bias, cf_value x, cf_shape shape,
+                 size_t outputs, size_t kernel) {
+    size_t plane = shape.height * shape.width;
+    if (cf_builder_status(b) != CF_OK)
+        return CF_NO_VALUE;
+    if (kernel % 2 == 0)
+        return cf_builder_fail(b, CF_INVALID, "a kernel of a convolution must be odd, got %zu",
+                               kernel);
+    if (cf_value_size(b, x) != shape.channels * plane ||
+        cf_value_size(b, weight) != outputs * shape.channels * kernel * kernel ||
+        (!cf_is_none(bias) && cf_value_size(b, bias) != outputs))
+        return cf_builder_fail(b, CF_INVALID,
+                               "%zu weights of size %zu do not take %zu features, an image of "
+                               "%zu x %zu x %zu, to %zu channels",
+                               cf_value_size(b, weight), kernel, cf_value_size(b, x),
+                               shape.channels, shape.height, shape.width, outputs);
+    cf_value operands[3] = {x, cf_contiguous(b, weight), CF_NO_VALUE};
+    if (!cf_is_none(bias))
+        operands[2] = cf_contiguous(b, bias);
+    cf_attributes attributes = {.integer = {(int64_t)shape.channels, (int64_t)shape.height,
+                                            (int64_t)shape.width, (int64_t)kernel}};
+    return cf_emit(b, &conv_op, CF_ROW, outputs * plane, cf_is_none(bias) ? 2 : 3, operands,
+                   &attributes);
+}
