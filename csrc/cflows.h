@@ -6,7 +6,7 @@
  *     cf_spec_set_string(layer, "mask", "half");
  *     cf_spec_finish(layer);
  *     cf_flow *flow;                                             bind to sizes, draw the weights
- *     cf_flow_parts parts = {.layers = &layer, .layer_count = 1, .features = features};
+ *     cf_flow_parts parts = {.layers = &layer, .layer_count = 1, .shape = cf_vector(features)};
  *     cf_flow_new(&flow, &parts);
  *     cf_trainer_new(&trainer, flow, &data, NULL, &options);     learn
  *     cf_trainer_epoch(trainer, NULL, NULL, &report);            until report.stop is set

@@ -63,6 +63,40 @@ static bool refuse_shape(cf_py_rows *rows, const char *name, const char *wanted,
     return false;
 }
 
+int cf_py_dims(cf_shape shape, npy_intp *dims) {
+    dims[0] = (npy_intp)shape.channels;
+    dims[1] = (npy_intp)shape.height;
+    dims[2] = (npy_intp)shape.width;
+    return shape.image ? 3 : 1;
+}
+
+PyObject *cf_py_shape_tuple(cf_shape shape) {
+    npy_intp dims[CF_PY_MAX_DIMS];
+    return PyArray_IntTupleFromIntp(cf_py_dims(shape, dims), dims);
+}
+
+bool cf_py_shape(PyObject *object, const char *name, cf_shape *out) {
+    uint64_t sizes[CF_PY_MAX_DIMS];
+    PyObject *tuple = PySequence_Check(object) ? PySequence_Tuple(object) : NULL;
+    Py_ssize_t dims = tuple == NULL ? 0 : PyTuple_GET_SIZE(tuple);
+    if (dims != 1 && dims != 3) {
+        PyErr_Clear();
+        PyErr_Format(PyExc_TypeError, "%s must be (features,) or (channels, height, width), got %R",
+                     name, object);
+        Py_XDECREF(tuple);
+        return false;
+    }
+    bool read = true;
+    for (Py_ssize_t i = 0; i < dims && read; i++)
+        read = cf_py_count(PyTuple_GET_ITEM(tuple, i), name, NPY_MAX_INTP, &sizes[i]);
+    Py_DECREF(tuple);
+    if (read && dims == 1)
+        *out = cf_vector((size_t)sizes[0]);
+    else if (read)
+        *out = (cf_shape){(size_t)sizes[0], (size_t)sizes[1], (size_t)sizes[2], true};
+    return read;
+}
+
 /* Rows are the first dimension, features the second. */
 static void set_strides(cf_py_rows *rows) {
     const npy_intp *strides = PyArray_STRIDES(rows->array);
@@ -71,21 +105,54 @@ static void set_strides(cf_py_rows *rows) {
     rows->view.feature_stride = PyArray_NDIM(rows->array) > 1 ? strides[1] : 0;
 }
 
-bool cf_py_read_rows(PyObject *object, const char *name, size_t features, cf_py_rows *out) {
+static void set_image_strides(cf_py_rows *rows) {
+    const npy_intp *strides = PyArray_STRIDES(rows->array), *dims = PyArray_DIMS(rows->array);
+    rows->rows = (size_t)dims[0];
+    rows->view.row_stride = strides[0];
+    rows->view.feature_stride = strides[3];
+    if (strides[2] == dims[3] * strides[3] && strides[1] == dims[2] * strides[2])
+        return; /* equally spaced */
+    rows->view.line = (size_t)dims[3];
+    rows->view.lines = (size_t)dims[2];
+    rows->view.line_stride = strides[2];
+    rows->view.channel_stride = strides[1];
+}
+
+/* Says what the shape should be, and what the user may have meant. */
+static bool refuse_rows(cf_py_rows *rows, const char *name, cf_shape shape) {
+    char wanted[96], hint[128] = "";
+    const PyArrayObject *array = rows->array;
+    int dims = PyArray_NDIM(array);
+    size_t first = dims > 0 ? (size_t)PyArray_DIM(array, 0) : 0;
+    if (shape.image)
+        PyOS_snprintf(wanted, sizeof wanted, "(n, %zu, %zu, %zu)", shape.channels, shape.height,
+                      shape.width);
+    else
+        PyOS_snprintf(wanted, sizeof wanted, "(n, %zu)", shape.channels);
+    if (dims == 1 && !shape.image && shape.channels == 1)
+        PyOS_snprintf(hint, sizeof hint, "; samples of one feature are %s.reshape(-1, 1)", name);
+    else if (dims == 1 && !shape.image && first == shape.channels)
+        PyOS_snprintf(hint, sizeof hint, "; one sample is %s.reshape(1, -1)", name);
+    else if (dims == 3 && shape.image && first == shape.channels)
+        PyOS_snprintf(hint, sizeof hint, "; one image is %s[None]", name);
+    else if (dims == 3 && shape.image && shape.channels == 1)
+        PyOS_snprintf(hint, sizeof hint, "; images of one channel are %s[:, None]", name);
+    return refuse_shape(rows, name, wanted, hint);
+}
+
+bool cf_py_read_rows(PyObject *object, const char *name, cf_shape shape, cf_py_rows *out) {
+    npy_intp wanted[CF_PY_MAX_DIMS];
+    int dims = cf_py_dims(shape, wanted);
     if (!hold(object, name, out))
         return false;
-    int dims = PyArray_NDIM(out->array);
-    if (dims == 2 && (size_t)PyArray_DIM(out->array, 1) == features) {
+    if (PyArray_NDIM(out->array) != dims + 1 ||
+        !PyArray_CompareLists(PyArray_DIMS(out->array) + 1, wanted, dims))
+        return refuse_rows(out, name, shape);
+    if (shape.image)
+        set_image_strides(out);
+    else
         set_strides(out);
-        return true;
-    }
-    char wanted[64], hint[128] = "";
-    PyOS_snprintf(wanted, sizeof wanted, "(n, %zu)", features);
-    if (dims == 1 && features == 1)
-        PyOS_snprintf(hint, sizeof hint, "; samples of one feature are %s.reshape(-1, 1)", name);
-    else if (dims == 1 && (size_t)PyArray_DIM(out->array, 0) == features)
-        PyOS_snprintf(hint, sizeof hint, "; one sample is %s.reshape(1, -1)", name);
-    return refuse_shape(out, name, wanted, hint);
+    return true;
 }
 
 bool cf_py_read_vector(PyObject *object, const char *name, cf_py_rows *out) {
@@ -160,11 +227,11 @@ void cf_py_release(cf_py_rows *rows) {
     *rows = (cf_py_rows){0};
 }
 
-PyObject *cf_py_new_rows(cf_dtype dtype, int dims, const npy_intp *shape, bool scalar_rows,
+PyObject *cf_py_new_rows(cf_dtype dtype, int dims, const npy_intp *shape, size_t numbers,
                          cf_result *result) {
     PyObject *array = PyArray_SimpleNew(dims, shape, cf_py_type_number(dtype));
     if (array != NULL)
-        *result = (cf_result){.data = PyArray_DATA((PyArrayObject *)array),
-                              .row_stride = scalar_rows ? 1 : (size_t)shape[dims - 1]};
+        *result =
+            (cf_result){.data = PyArray_DATA((PyArrayObject *)array), .row_stride = numbers};
     return array;
 }

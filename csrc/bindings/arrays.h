@@ -2,6 +2,7 @@
 #ifndef CF_BINDINGS_ARRAYS_H
 #define CF_BINDINGS_ARRAYS_H
 
+#include "base/shape.h"
 #include "bindings/module.h"
 #include "engine/array.h"
 #include "engine/run.h"
@@ -13,9 +14,17 @@ typedef struct {
     size_t rows;
 } cf_py_rows;
 
-/* An array of shape (n, features). Any real element type, strides, byte order and alignment are
- * read in place; array-likes are converted by NumPy. `name` is the argument's, for messages. */
-bool cf_py_read_rows(PyObject *object, const char *name, size_t features, cf_py_rows *out);
+/* The dimensions of a sample: (features,) or (channels, height, width); returns how many. */
+enum { CF_PY_MAX_DIMS = 3 };
+int cf_py_dims(cf_shape shape, npy_intp *dims);
+
+/* A new tuple of them, and the way back. */
+PyObject *cf_py_shape_tuple(cf_shape shape);
+bool cf_py_shape(PyObject *object, const char *name, cf_shape *out);
+
+/* An array of shape (n, ...) of samples. Any real element type, strides, byte order and alignment
+ * are read in place; array-likes are converted by NumPy. `name` is the argument's, for messages. */
+bool cf_py_read_rows(PyObject *object, const char *name, cf_shape shape, cf_py_rows *out);
 
 /* An array of shape (n,): rows of one feature. */
 bool cf_py_read_vector(PyObject *object, const char *name, cf_py_rows *out);
@@ -32,9 +41,8 @@ bool cf_py_check_rows(const cf_py_rows *array, const char *name, size_t rows);
 
 void cf_py_release(cf_py_rows *rows);
 
-/* A new array of the given shape in the flow's dtype; *result writes it as rows of its last
- * dimension, or of one number where `scalar_rows`. */
-PyObject *cf_py_new_rows(cf_dtype dtype, int dims, const npy_intp *shape, bool scalar_rows,
+/* A new array of the given shape in the flow's dtype, which *result writes as rows of `numbers`. */
+PyObject *cf_py_new_rows(cf_dtype dtype, int dims, const npy_intp *shape, size_t numbers,
                          cf_result *result);
 
 #endif

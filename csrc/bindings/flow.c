@@ -109,23 +109,41 @@ static PyObject *flow_new(PyTypeObject *type, PyObject *args, PyObject *keywords
     return (PyObject *)self;
 }
 
+/* Of the two arguments one. */
+static bool read_shape(PyObject *features, PyObject *shape, cf_shape *out) {
+    uint64_t count;
+    if ((features == Py_None) == (shape == Py_None)) {
+        PyErr_Format(PyExc_TypeError,
+                     "Flow needs features, for vectors, or shape=(channels, height, width), for "
+                     "images, got %s",
+                     features == Py_None ? "neither" : "both");
+        return false;
+    }
+    if (features == Py_None)
+        return cf_py_shape(shape, "shape", out);
+    if (!cf_py_count(features, "features", NPY_MAX_INTP, &count))
+        return false;
+    *out = cf_vector((size_t)count);
+    return true;
+}
+
 static int flow_init(PyObject *self, PyObject *args, PyObject *keywords) {
     static char *names[] = {"layers", "features", "context_features", "embedding", "base", "dtype",
-                            "seed",   NULL};
-    PyObject *layers, *features, *context = NULL, *embedding = Py_None, *base = Py_None;
-    PyObject *type = NULL, *seed = NULL;
-    uint64_t feature_count, context_count = 0;
+                            "seed",   "shape",    NULL};
+    PyObject *layers, *features = Py_None, *context = NULL, *embedding = Py_None, *base = Py_None;
+    PyObject *type = NULL, *seed = NULL, *shape = Py_None;
+    uint64_t context_count = 0;
     cf_flow_parts parts = {.dtype = CF_FLOAT32};
-    bool done = PyArg_ParseTupleAndKeywords(args, keywords, "OO|OOOOO:Flow", names, &layers,
-                                            &features, &context, &embedding, &base, &type, &seed) &&
-                cf_py_count(features, "features", NPY_MAX_INTP, &feature_count) &&
+    bool done = PyArg_ParseTupleAndKeywords(args, keywords, "O|OOOOOOO:Flow", names, &layers,
+                                            &features, &context, &embedding, &base, &type, &seed,
+                                            &shape) &&
+                read_shape(features, shape, &parts.shape) &&
                 (context == NULL ||
                  cf_py_count(context, "context_features", NPY_MAX_INTP, &context_count)) &&
                 (type == NULL || cf_py_dtype(type, &parts.dtype)) &&
                 cf_py_seed(((cf_py_flow *)self)->state, seed, &parts.seed);
     if (!done)
         return -1;
-    parts.features = (size_t)feature_count;
     parts.context = (size_t)context_count;
     return cf_py_flow_build((cf_py_flow *)self, layers, base, embedding, parts) ? 0 : -1;
 }
@@ -194,6 +212,18 @@ static PyObject *get_features(PyObject *self, void *closure) {
     return flow == NULL ? NULL : PyLong_FromSize_t(cf_flow_features(flow));
 }
 
+static PyObject *get_shape(PyObject *self, void *closure) {
+    (void)closure;
+    const cf_flow *flow = cf_py_flow_of(self);
+    return flow == NULL ? NULL : cf_py_shape_tuple(cf_flow_shape(flow));
+}
+
+static PyObject *get_base_shape(PyObject *self, void *closure) {
+    (void)closure;
+    const cf_flow *flow = cf_py_flow_of(self);
+    return flow == NULL ? NULL : cf_py_shape_tuple(cf_flow_base_shape(flow));
+}
+
 static PyObject *get_context_features(PyObject *self, void *closure) {
     (void)closure;
     const cf_flow *flow = cf_py_flow_of(self);
@@ -233,7 +263,13 @@ static PyGetSetDef getset[] = {
     {"layers", get_layers, NULL, "The bound layers, base to data, a tuple.", NULL},
     {"base", get_base, NULL, "The base distribution.", NULL},
     {"embedding", get_embedding, NULL, "The `Embedding` of the context, or None.", NULL},
-    {"features", get_features, NULL, "The number of features.", NULL},
+    {"shape", get_shape, NULL,
+     "The shape of a sample: (features,), or of images (channels, height, width).", NULL},
+    {"base_shape", get_base_shape, NULL,
+     "The shape of a point of the base; layers may change it, with the number of features or "
+     "without.",
+     NULL},
+    {"features", get_features, NULL, "The number of features of a sample.", NULL},
     {"context_features", get_context_features, NULL,
      "The number of context features, before any embedding.", NULL},
     {"dtype", get_dtype, NULL, "The dtype of parameters and results.", NULL},

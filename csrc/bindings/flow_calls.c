@@ -2,11 +2,16 @@
 
 #include "base/pool.h"
 
-bool cf_py_request_begin(PyObject *self, PyObject *x, const char *name, PyObject *context,
-                         cf_py_request *out) {
+cf_shape cf_py_shape_at(const cf_flow *flow, cf_py_side side) {
+    return side == CF_PY_X ? cf_flow_shape(flow) : cf_flow_base_shape(flow);
+}
+
+bool cf_py_request_begin(PyObject *self, PyObject *x, const char *name, cf_py_side side,
+                         PyObject *context, cf_py_request *out) {
     *out = (cf_py_request){.self = (cf_py_flow *)self};
     cf_flow *flow = cf_py_flow_of(self);
-    if (flow == NULL || !cf_py_read_rows(x, name, cf_flow_features(flow), &out->x) ||
+    if (flow == NULL ||
+        !cf_py_read_rows(x, name, cf_py_shape_at(flow, side), &out->x) ||
         !cf_py_read_context(context, cf_flow_context(flow), &out->context) ||
         !cf_py_spread_context(&out->context, out->x.rows))
         return false;
@@ -34,15 +39,17 @@ bool cf_py_request_run(cf_py_request *request,
     return status == CF_OK;
 }
 
-PyObject *cf_py_request_values(const cf_py_request *request, cf_result *result) {
+PyObject *cf_py_request_values(const cf_py_request *request, cf_py_side side, cf_result *result) {
     const cf_flow *flow = request->self->flow;
-    npy_intp shape[2] = {(npy_intp)request->call.rows, (npy_intp)cf_flow_features(flow)};
-    return cf_py_new_rows(cf_flow_dtype(flow), 2, shape, false, result);
+    cf_shape shape = cf_py_shape_at(flow, side);
+    npy_intp dims[1 + CF_PY_MAX_DIMS] = {(npy_intp)request->call.rows};
+    return cf_py_new_rows(cf_flow_dtype(flow), 1 + cf_py_dims(shape, dims + 1), dims,
+                          cf_shape_features(shape), result);
 }
 
 PyObject *cf_py_request_numbers(const cf_py_request *request, cf_result *result) {
     npy_intp shape = (npy_intp)request->call.rows;
-    return cf_py_new_rows(cf_flow_dtype(request->self->flow), 1, &shape, true, result);
+    return cf_py_new_rows(cf_flow_dtype(request->self->flow), 1, &shape, 1, result);
 }
 
 PyObject *cf_py_pair(bool done, PyObject *a, PyObject *b) {
@@ -55,14 +62,14 @@ PyObject *cf_py_pair(bool done, PyObject *a, PyObject *b) {
 /* ---- maps and density ---- */
 
 static PyObject *map(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames,
-                     const cf_py_signature *signature,
+                     const cf_py_signature *signature, cf_py_side side,
                      cf_status (*compute)(cf_flow *, const cf_flow_call *)) {
     PyObject *given[2], *log_det = NULL, *value = NULL;
     cf_py_request r;
     if (!cf_py_arguments(signature, args, nargs, kwnames, given))
         return NULL;
-    bool done = cf_py_request_begin(self, given[0], signature->names[0], given[1], &r) &&
-                (value = cf_py_request_values(&r, &r.call.value)) != NULL &&
+    bool done = cf_py_request_begin(self, given[0], signature->names[0], side, given[1], &r) &&
+                (value = cf_py_request_values(&r, cf_py_other(side), &r.call.value)) != NULL &&
                 (log_det = cf_py_request_numbers(&r, &r.call.log_det)) != NULL &&
                 cf_py_request_run(&r, compute);
     cf_py_request_end(&r);
@@ -72,13 +79,13 @@ static PyObject *map(PyObject *self, PyObject *const *args, Py_ssize_t nargs, Py
 CF_PY_METHOD(cf_py_flow_forward) {
     static const char *const names[] = {"u", "context"};
     static const cf_py_signature signature = {"forward", names, 2, 1};
-    return map(self, args, nargs, kwnames, &signature, cf_flow_forward);
+    return map(self, args, nargs, kwnames, &signature, CF_PY_U, cf_flow_forward);
 }
 
 CF_PY_METHOD(cf_py_flow_inverse) {
     static const char *const names[] = {"x", "context"};
     static const cf_py_signature signature = {"inverse", names, 2, 1};
-    return map(self, args, nargs, kwnames, &signature, cf_flow_inverse);
+    return map(self, args, nargs, kwnames, &signature, CF_PY_X, cf_flow_inverse);
 }
 
 CF_PY_METHOD(cf_py_flow_log_prob) {
@@ -88,7 +95,7 @@ CF_PY_METHOD(cf_py_flow_log_prob) {
     cf_py_request r;
     if (!cf_py_arguments(&signature, args, nargs, kwnames, given))
         return NULL;
-    bool done = cf_py_request_begin(self, given[0], "x", given[1], &r) &&
+    bool done = cf_py_request_begin(self, given[0], "x", CF_PY_X, given[1], &r) &&
                 (log_prob = cf_py_request_numbers(&r, &r.call.log_det)) != NULL &&
                 cf_py_request_run(&r, cf_flow_log_prob);
     cf_py_request_end(&r);
@@ -101,13 +108,12 @@ CF_PY_METHOD(cf_py_flow_log_prob) {
 
 /* How many samples of how many contexts, and the shape that they have. */
 typedef struct {
-    npy_intp shape[3];
-    int dims;
+    npy_intp shape[2 + CF_PY_MAX_DIMS];
+    int leading, dims; /* before those of a sample; with them */
 } sample_shape;
 
 /* One context row, or none, gives n samples; m rows give n each. */
 static bool take_shape(cf_py_request *r, uint64_t n, sample_shape *out) {
-    npy_intp features = (npy_intp)cf_flow_features(r->self->flow);
     bool one = r->context.array == NULL || r->context.rows == 1;
     size_t contexts = one ? 1 : r->context.rows;
     if (contexts > 0 && n > (uint64_t)NPY_MAX_INTP / contexts) {
@@ -119,11 +125,12 @@ static bool take_shape(cf_py_request *r, uint64_t n, sample_shape *out) {
     r->call.context = r->context.view;
     if (one) {
         r->call.context.row_stride = 0;
-        *out = (sample_shape){{(npy_intp)n, features}, 2};
+        *out = (sample_shape){{(npy_intp)n}, 1, 1};
     } else {
         r->call.context.repeat = (size_t)n;
-        *out = (sample_shape){{(npy_intp)contexts, (npy_intp)n, features}, 3};
+        *out = (sample_shape){{(npy_intp)contexts, (npy_intp)n}, 2, 2};
     }
+    out->dims += cf_py_dims(cf_flow_shape(r->self->flow), out->shape + out->leading);
     return true;
 }
 
@@ -154,9 +161,10 @@ static PyObject *draw(PyObject *self, PyObject *const *args, Py_ssize_t nargs, P
     bool done = begin_sampling(self, given, &r, &shape);
     cf_dtype dtype = done ? cf_flow_dtype(r.self->flow) : CF_FLOAT32;
     if (done)
-        x = cf_py_new_rows(dtype, shape.dims, shape.shape, false, &r.call.value);
+        x = cf_py_new_rows(dtype, shape.dims, shape.shape, cf_flow_features(r.self->flow),
+                           &r.call.value);
     if (x != NULL && with_log_prob)
-        log_prob = cf_py_new_rows(dtype, shape.dims - 1, shape.shape, true, &r.call.log_det);
+        log_prob = cf_py_new_rows(dtype, shape.leading, shape.shape, 1, &r.call.log_det);
     done =
         x != NULL && (log_prob != NULL || !with_log_prob) && cf_py_request_run(&r, cf_flow_sample);
     cf_py_request_end(&r);

@@ -24,8 +24,8 @@
     "RuntimeError\n"                                                                               \
     "    While the flow is being fitted.\n\n"
 
-PyDoc_STRVAR(flow_doc, "Flow(layers, features, context_features=0, embedding=None, base=None, "
-                       "dtype='float32', seed=None)\n--\n\n"
+PyDoc_STRVAR(flow_doc, "Flow(layers, features=None, context_features=0, embedding=None, base=None, "
+                       "dtype='float32', seed=None, shape=None)\n--\n\n"
                        "The compiled part of `cflows.Flow`, which documents it.");
 
 PyDoc_STRVAR(forward_doc,

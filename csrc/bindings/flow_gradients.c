@@ -34,7 +34,8 @@ static PyObject *new_context_rows(cf_py_request *request) {
     npy_intp shape[2] = {(npy_intp)request->call.rows, (npy_intp)cf_flow_context(flow)};
     if (request->context.array == NULL)
         return Py_NewRef(Py_None);
-    return cf_py_new_rows(cf_flow_dtype(flow), 2, shape, false, &request->call.dcontext);
+    return cf_py_new_rows(cf_flow_dtype(flow), 2, shape, cf_flow_context(flow),
+                          &request->call.dcontext);
 }
 
 /* The cotangent of the context as it was given: where it was one row for all, the sum over all
@@ -68,8 +69,8 @@ CF_PY_METHOD(cf_py_flow_grad_log_prob) {
     if (!cf_py_arguments(&signature, args, nargs, kwnames, given))
         return NULL;
     int wanted = given[2] == NULL ? 0 : PyObject_IsTrue(given[2]);
-    bool done = cf_py_request_begin(self, given[0], "x", given[1], &r) && wanted >= 0 &&
-                (score = cf_py_request_values(&r, &r.call.dx)) != NULL &&
+    bool done = cf_py_request_begin(self, given[0], "x", CF_PY_X, given[1], &r) && wanted >= 0 &&
+                (score = cf_py_request_values(&r, CF_PY_X, &r.call.dx)) != NULL &&
                 (!wanted || (log_prob = cf_py_request_numbers(&r, &r.call.log_det)) != NULL) &&
                 cf_py_request_run(&r, cf_flow_log_prob);
     cf_py_request_end(&r);
@@ -84,26 +85,27 @@ CF_PY_METHOD(cf_py_flow_grad_log_prob) {
 
 enum { X, DU, DLOG_DET, CONTEXT, DIRECTION, PARAMETERS, VJP_ARGUMENTS };
 
-static bool read_direction(PyObject *object, bool *forward) {
-    *forward = object != NULL && PyUnicode_Check(object) &&
+static bool read_direction(PyObject *object, cf_py_side *side) {
+    bool forward = object != NULL && PyUnicode_Check(object) &&
                PyUnicode_CompareWithASCIIString(object, "forward") == 0;
     bool inverse = object == NULL || (PyUnicode_Check(object) &&
                                       PyUnicode_CompareWithASCIIString(object, "inverse") == 0);
-    if (!*forward && !inverse)
+    *side = forward ? CF_PY_U : CF_PY_X;
+    if (!forward && !inverse)
         PyErr_Format(PyExc_ValueError, "direction must be 'inverse' or 'forward', got %.100R",
                      object);
-    return *forward || inverse;
+    return forward || inverse;
 }
 
 /* The cotangents that the caller gives, of which there must be one. */
-static bool read_cotangents(cf_py_request *r, PyObject *const *given, cf_py_rows *du,
-                            cf_py_rows *dlog_det) {
+static bool read_cotangents(cf_py_request *r, PyObject *const *given, cf_py_side side,
+                            cf_py_rows *du, cf_py_rows *dlog_det) {
     if (given[DU] == NULL && given[DLOG_DET] == NULL) {
         PyErr_SetString(PyExc_ValueError, "vjp needs du, dlog_det or both, got neither");
         return false;
     }
-    size_t features = cf_flow_features(r->self->flow);
-    if (given[DU] != NULL && !cf_py_read_rows(given[DU], "du", features, du))
+    cf_shape shape = cf_py_shape_at(r->self->flow, cf_py_other(side));
+    if (given[DU] != NULL && !cf_py_read_rows(given[DU], "du", shape, du))
         return false;
     if (given[DLOG_DET] != NULL && !cf_py_read_vector(given[DLOG_DET], "dlog_det", dlog_det))
         return false;
@@ -126,12 +128,13 @@ static PyObject *new_cotangents(const cf_py_request *r, PyObject *x, PyObject *c
     return result;
 }
 
-static PyObject *compute_vjp(cf_py_request *r, bool forward, bool with_parameters) {
-    PyObject *x = cf_py_request_values(r, &r->call.dx);
+static PyObject *compute_vjp(cf_py_request *r, cf_py_side side, bool with_parameters) {
+    PyObject *x = cf_py_request_values(r, side, &r->call.dx);
     PyObject *context = x == NULL ? NULL : new_context_rows(r);
     PyObject *slab = context == NULL ? NULL : with_parameters ? new_slab(r) : Py_NewRef(Py_None);
     PyObject *result = NULL;
-    if (slab != NULL && cf_py_request_run(r, forward ? cf_flow_forward_vjp : cf_flow_inverse_vjp)) {
+    if (slab != NULL && 
+        cf_py_request_run(r, side == CF_PY_U ? cf_flow_forward_vjp : cf_flow_inverse_vjp)) {
         PyObject *tensors = with_parameters ? slab_tensors(r, slab) : Py_NewRef(Py_None);
         result = new_cotangents(r, x, gather_context(r, context), tensors);
     } else {
@@ -149,14 +152,14 @@ CF_PY_METHOD(cf_py_flow_vjp) {
     PyObject *given[VJP_ARGUMENTS], *result = NULL;
     cf_py_rows du = {0}, dlog_det = {0};
     cf_py_request r;
-    bool forward;
+    cf_py_side side;
     if (!cf_py_arguments(&signature, args, nargs, kwnames, given) ||
-        !read_direction(given[DIRECTION], &forward))
+        !read_direction(given[DIRECTION], &side))
         return NULL;
     int with_parameters = given[PARAMETERS] == NULL ? 1 : PyObject_IsTrue(given[PARAMETERS]);
-    if (cf_py_request_begin(self, given[X], "x", given[CONTEXT], &r) && with_parameters >= 0 &&
-        read_cotangents(&r, given, &du, &dlog_det))
-        result = compute_vjp(&r, forward, with_parameters > 0);
+    if (cf_py_request_begin(self, given[X], "x", side, given[CONTEXT], &r) && with_parameters >= 0 &&
+        read_cotangents(&r, given, side, &du, &dlog_det))
+        result = compute_vjp(&r, side, with_parameters > 0);
     cf_py_request_end(&r);
     cf_py_release(&du);
     cf_py_release(&dlog_det);
@@ -267,7 +270,7 @@ CF_PY_METHOD(cf_py_flow_loss_and_grad) {
     cf_py_request r;
     if (!cf_py_arguments(&signature, args, nargs, kwnames, given))
         return NULL;
-    bool done = cf_py_request_begin(self, given[0], "x", given[1], &r) &&
+    bool done = cf_py_request_begin(self, given[0], "x", CF_PY_X, given[1], &r) &&
                 (given[2] == NULL || cf_py_read_vector(given[2], "weights", &loss.weights)) &&
                 cf_py_check_rows(&loss.weights, "weights", r.call.rows) &&
                 (slab = new_slab(&r)) != NULL && run_loss(&r, &loss);

@@ -1,6 +1,7 @@
 #include "bindings/flow_state.h"
 
 #include "bindings/arguments.h"
+#include "bindings/arrays.h"
 #include "bindings/settings.h"
 #include "bindings/spec.h"
 #include "bindings/tensors.h"
@@ -149,11 +150,11 @@ static PyObject *state_of(cf_py_flow *self) {
         attributes = PyDict_New();
     /* N gives the references away, and fails where one is NULL. */
     PyObject *result = Py_BuildValue(
-        "{sN sN sN sn sn ss sK sO sO sN sN}", "layers",
+        "{sN sN sN sN sn ss sK sO sO sN sN}", "layers",
         cf_py_setting_value(state, cf_spec_get(cf_flow_chain(flow)->spec, "layers")), "base",
         cf_py_spec_wrap(state, cf_flow_base(flow)->spec), "embedding",
-        cf_py_spec_wrap(state, cf_flow_embedding(flow)), "features",
-        (Py_ssize_t)cf_flow_features(flow), "context_features", (Py_ssize_t)cf_flow_context(flow),
+        cf_py_spec_wrap(state, cf_flow_embedding(flow)), "shape",
+        cf_py_shape_tuple(cf_flow_shape(flow)), "context_features", (Py_ssize_t)cf_flow_context(flow),
         "dtype", cf_flow_dtype(flow) == CF_FLOAT32 ? "float32" : "float64", "seed",
         (unsigned long long)cf_flow_seed(flow), "parameters", PyTuple_GET_ITEM(numbers, 0),
         "buffers", PyTuple_GET_ITEM(numbers, 1), "frozen",
@@ -202,21 +203,20 @@ static size_t given_elements(PyObject *state) {
 }
 
 static bool build(cf_py_flow *self, PyObject *state) {
-    static const char *const names[] = {"layers",           "base",  "embedding", "features",
+    static const char *const names[] = {"layers",           "base",  "embedding", "shape",
                                         "context_features", "dtype", "seed"};
-    enum { LAYERS, BASE, EMBEDDING, FEATURES, CONTEXT, DTYPE, SEED, ENTRIES };
+    enum { LAYERS, BASE, EMBEDDING, SHAPE, CONTEXT, DTYPE, SEED, ENTRIES };
     PyObject *given[ENTRIES];
-    uint64_t features, context;
+    uint64_t context;
     cf_flow_parts parts = {.most_parameters = given_elements(state)};
     for (size_t i = 0; i < ENTRIES; i++)
         if ((given[i] = entry(state, names[i], NULL)) == NULL)
             return false;
-    if (!cf_py_count(given[FEATURES], names[FEATURES], NPY_MAX_INTP, &features) ||
+    if (!cf_py_shape(given[SHAPE], names[SHAPE], &parts.shape) ||
         !cf_py_count(given[CONTEXT], names[CONTEXT], NPY_MAX_INTP, &context) ||
         !cf_py_dtype(given[DTYPE], &parts.dtype) ||
         !cf_py_seed(self->state, given[SEED], &parts.seed))
         return false;
-    parts.features = (size_t)features;
     parts.context = (size_t)context;
     return cf_py_flow_build(self, given[LAYERS], given[BASE], given[EMBEDDING], parts);
 }

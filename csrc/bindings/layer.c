@@ -1,6 +1,7 @@
 #include "bindings/layer.h"
 
 #include "base/memory.h"
+#include "bindings/arrays.h"
 #include "bindings/spec.h"
 #include "layers/permutation.h"
 
@@ -67,6 +68,11 @@ static PyObject *get_features(PyObject *self, void *closure) {
     return PyLong_FromSize_t(object_of(self)->layer->features);
 }
 
+static PyObject *get_shape(PyObject *self, void *closure) {
+    (void)closure;
+    return cf_py_shape_tuple(object_of(self)->layer->shape);
+}
+
 static PyObject *get_context_features(PyObject *self, void *closure) {
     (void)closure;
     return PyLong_FromSize_t(object_of(self)->layer->context);
@@ -78,13 +84,32 @@ static PyObject *get_layers(PyObject *self, void *closure) {
     return cf_py_bound_layers(layer->state, layer->owner, layer->layer);
 }
 
+/* "(n, 2)". */
+static void write_shape(cf_shape shape, char *out, size_t size) {
+    if (shape.image)
+        PyOS_snprintf(out, size, "(n, %zu, %zu, %zu)", shape.channels, shape.height, shape.width);
+    else
+        PyOS_snprintf(out, size, "(n, %zu)", shape.channels);
+}
+
+static PyObject *shapes_of(const cf_layer *layer) {
+    cf_shape base = layer->shape;
+    char u[96], x[96];
+    if (cf_layer_reshape(layer->spec, true, &base) != CF_OK)
+        return PyErr_NoMemory(); /* bound layers have fitting shapes */
+    write_shape(base, u, sizeof u);
+    write_shape(layer->shape, x, sizeof x);
+    return PyUnicode_FromFormat("u %s -> x %s", u, x);
+}
+
 static PyObject *layer_repr(PyObject *self) {
     const layer_object *layer = object_of(self);
     PyObject *spec = cf_py_spec_repr(layer->state, layer->layer->spec);
     if (spec == NULL)
         return NULL;
-    size_t n = layer->layer->features;
-    PyObject *text = PyUnicode_FromFormat("<%U: u (n, %zu) -> x (n, %zu)>", spec, n, n);
+    PyObject *shapes = shapes_of(layer->layer);
+    PyObject *text = shapes == NULL ? NULL : PyUnicode_FromFormat("<%U: %U>", spec, shapes);
+    Py_XDECREF(shapes);
     Py_DECREF(spec);
     return text;
 }
@@ -113,7 +138,10 @@ static PyObject *get_sign(PyObject *self, void *closure) {
     if (seen == NULL)
         return PyErr_NoMemory();
     int sign = cf_permutation_sign(indices->integers, indices->count, seen);
+    size_t pixels = object_of(self)->layer->features / indices->count; /* that each moves */
     PyMem_Free(seen);
+    if (pixels % 2 == 0)
+        sign = 1;
     return PyLong_FromLong(sign);
 }
 
@@ -123,7 +151,9 @@ static PyGetSetDef layer_getset[] = {
     {"spec", get_spec, NULL, "The description that was bound, random choices made.", NULL},
     {"type", get_type, NULL, "The name of its class.", NULL},
     {"options", get_options, NULL, "All options and their values, a new dict.", NULL},
-    {"features", get_features, NULL, "The number of features.", NULL},
+    {"shape", get_shape, NULL,
+     "The shape of a sample of x: (features,), or of images (channels, height, width).", NULL},
+    {"features", get_features, NULL, "The number of features of x.", NULL},
     {"context_features", get_context_features, NULL, "The number of context features.", NULL},
     {"layers", get_layers, NULL, "The layers within this one, base to data.", NULL},
     {0},
@@ -145,7 +175,10 @@ static PyType_Spec layer_spec = {
 };
 
 static PyGetSetDef permutation_getset[] = {
-    {"indices", get_indices, NULL, "forward(u)[:, i] = u[:, indices[i]]; an int64 array.", NULL},
+    {"indices", get_indices, NULL,
+     "forward(u)[:, i] = u[:, indices[i]]; an int64 array, of an image one a channel or one a "
+     "feature.",
+     NULL},
     {"sign", get_sign, NULL, "The determinant: (-1) ** (number of transpositions).", NULL},
     {0},
 };

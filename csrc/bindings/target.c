@@ -119,8 +119,9 @@ static PyObject *context_rows(const calling *c, npy_intp rows, const int64_t *nu
 
 static PyObject *call_target(const calling *c, npy_intp rows, const void *x,
                              const int64_t *numbers) {
-    npy_intp shape[2] = {rows, (npy_intp)cf_flow_features(c->flow)};
-    PyObject *samples = copy_of(2, shape, cf_py_type_number(cf_flow_dtype(c->flow)), x);
+    npy_intp shape[1 + CF_PY_MAX_DIMS] = {rows};
+    int dims = 1 + cf_py_dims(cf_flow_shape(c->flow), shape + 1);
+    PyObject *samples = copy_of(dims, shape, cf_py_type_number(cf_flow_dtype(c->flow)), x);
     PyObject *context = samples == NULL || numbers == NULL ? NULL : context_rows(c, rows, numbers);
     PyObject *result = NULL;
     if (samples != NULL && (numbers == NULL || context != NULL))
@@ -128,6 +129,13 @@ static PyObject *call_target(const calling *c, npy_intp rows, const void *x,
     Py_XDECREF(samples);
     Py_XDECREF(context);
     return result;
+}
+
+static void refuse_numbers(const char *what, int dims, const npy_intp *shape) {
+    PyObject *wanted = PyArray_IntTupleFromIntp(dims, shape);
+    if (wanted != NULL)
+        PyErr_Format(PyExc_ValueError, "the target's %s must have shape %R", what, wanted);
+    Py_XDECREF(wanted);
 }
 
 /* Copies numbers of the given shape; `what` they are, for messages. */
@@ -141,18 +149,16 @@ static bool take_numbers(PyObject *object, const char *what, int dims, const npy
         PyArray_NDIM(array) == dims && PyArray_CompareLists(PyArray_DIMS(array), shape, dims);
     if (fits)
         memcpy(out, PyArray_DATA(array), (size_t)PyArray_NBYTES(array));
-    else if (dims == 1)
-        PyErr_Format(PyExc_ValueError, "the target's %s must have shape (%zd,)", what, shape[0]);
     else
-        PyErr_Format(PyExc_ValueError, "the target's %s must have shape (%zd, %zd)", what, shape[0],
-                     shape[1]);
+        refuse_numbers(what, dims, shape);
     Py_DECREF(array);
     return fits;
 }
 
-static bool take_result(PyObject *result, npy_intp rows, npy_intp features, double *log_density,
+static bool take_result(PyObject *result, npy_intp rows, cf_shape sample, double *log_density,
                         double *gradient) {
-    npy_intp shape[2] = {rows, features};
+    npy_intp shape[1 + CF_PY_MAX_DIMS] = {rows};
+    int dims = 1 + cf_py_dims(sample, shape + 1);
     if (result == NULL)
         return false;
     bool pair = PyTuple_Check(result) && PyTuple_GET_SIZE(result) == 2;
@@ -161,7 +167,7 @@ static bool take_result(PyObject *result, npy_intp rows, npy_intp features, doub
                      "the target must return a tuple (log_density, gradient), got %.100R", result);
     bool taken = pair &&
                  take_numbers(PyTuple_GET_ITEM(result, 0), "log_density", 1, shape, log_density) &&
-                 take_numbers(PyTuple_GET_ITEM(result, 1), "gradient", 2, shape, gradient);
+                 take_numbers(PyTuple_GET_ITEM(result, 1), "gradient", dims, shape, gradient);
     Py_DECREF(result);
     return taken;
 }
@@ -173,7 +179,7 @@ static bool evaluate(void *given, size_t rows, const void *x, const int64_t *con
     PyEval_RestoreThread(c->saved);
     bool done = PyErr_CheckSignals() == 0 &&
                 take_result(call_target(c, (npy_intp)rows, x, context_numbers), (npy_intp)rows,
-                            (npy_intp)cf_flow_features(c->flow), log_density, gradient);
+                            cf_flow_shape(c->flow), log_density, gradient);
     c->saved = PyEval_SaveThread();
     return done;
 }

@@ -46,7 +46,7 @@ bool cf_py_read_training_rows(PyObject *tuple, const cf_flow *flow, const char *
                               cf_py_training_rows *out) {
     PyObject *x, *context, *weights, *index;
     if (!PyArg_ParseTuple(tuple, "OOOO", &x, &context, &weights, &index) ||
-        !cf_py_read_rows(x, name, cf_flow_features(flow), &out->x) ||
+        !cf_py_read_rows(x, name, cf_flow_shape(flow), &out->x) ||
         !cf_py_read_context(context == Py_None ? NULL : context, cf_flow_context(flow),
                             &out->context) ||
         !cf_py_spread_context(&out->context, out->x.rows) ||

@@ -28,6 +28,10 @@ typedef struct {
     cf_element element;
     bool swapped;                         /* of the other byte order */
     ptrdiff_t row_stride, feature_stride; /* in bytes; row_stride 0 repeats one row */
+    /* Images of other strides: a line is `line` features of feature_stride, lines of an image and
+     * images follow each other at these, in bytes. 0: features are equally spaced. */
+    size_t line, lines;
+    ptrdiff_t line_stride, channel_stride;
     const int64_t *index;                 /* row i is data row index[i]; NULL: row i */
     size_t repeat;                        /* rows i to i + repeat - 1 are the same data row; 0: 1 */
 } cf_array;
@@ -38,6 +42,16 @@ static inline cf_array cf_double_rows(const double *data, size_t columns) {
                       .element = CF_DOUBLE,
                       .row_stride = (ptrdiff_t)(columns * sizeof *data),
                       .feature_stride = sizeof *data};
+}
+
+/* Where feature f of a row is, in bytes from its first. */
+static inline ptrdiff_t cf_feature_offset(const cf_array *array, size_t f) {
+    if (array->line == 0)
+        return (ptrdiff_t)f * array->feature_stride;
+    size_t line = f / array->line;
+    return (ptrdiff_t)(f % array->line) * array->feature_stride +
+           (ptrdiff_t)(line % array->lines) * array->line_stride +
+           (ptrdiff_t)(line / array->lines) * array->channel_stride;
 }
 
 /* Makes the array begin `rows` rows later; one row for all stays. */

@@ -12,7 +12,7 @@ struct cf_flow {
     cf_pile pile;
     cf_binding binding;
     cf_flow_body body;
-    size_t features;
+    cf_shape base_shape;
     cf_dtype dtype;
     void *parameters, *gradients;
     double *buffers;
@@ -27,9 +27,23 @@ static cf_status fail_busy(void) {
     return cf_fail(CF_BUSY, "the flow is being fitted: wait until fit returns");
 }
 
-static cf_status check_sizes(size_t features, size_t context) {
-    if (features < 1 || features > 1 << 24)
-        return cf_fail(CF_INVALID, "features must be from 1 to 16777216, got %zu", features);
+static cf_status check_shape(cf_shape shape) {
+    const size_t sizes[3] = {shape.channels, shape.height, shape.width};
+    const size_t most = 1 << 24;
+    for (size_t i = 0, features = 1; i < 3; i++) {
+        if (sizes[i] < 1 || sizes[i] > most / features)
+            return cf_fail(CF_INVALID, "a shape must have from 1 to %zu numbers, got %zu x %zu x %zu",
+                           most, shape.channels, shape.height, shape.width);
+        features *= sizes[i];
+    }
+    return CF_OK;
+}
+
+static cf_status check_sizes(cf_shape shape, size_t context) {
+    if (shape.image)
+        CF_TRY(check_shape(shape));
+    else if (shape.channels < 1 || shape.channels > 1 << 24)
+        return cf_fail(CF_INVALID, "features must be from 1 to 16777216, got %zu", shape.channels);
     if (context > 1 << 24)
         return cf_fail(CF_INVALID, "context features must be at most 16777216, got %zu", context);
     return CF_OK;
@@ -61,7 +75,8 @@ static cf_status bind_layers(cf_flow *flow, cf_spec *const *layers, size_t count
     cf_spec *chain;
     CF_TRY(new_kept_spec(flow, &cf_chain_type, &chain));
     CF_TRY(cf_spec_set_specs(chain, "layers", layers, count));
-    return cf_layer_bind(&flow->body.chain, chain, &flow->binding, flow->features,
+    CF_TRY(cf_layer_reshape(chain, true, &flow->base_shape));
+    return cf_layer_bind(&flow->body.chain, chain, &flow->binding, flow->body.shape,
                          flow->body.embedding.features);
 }
 
@@ -73,8 +88,9 @@ static cf_status bind_base(cf_flow *flow, cf_spec *spec) {
         CF_TRY(cf_binding_keep(&flow->binding, cf_spec_retain(spec)));
     CF_TRY(check_role(spec, "base", "a base distribution"));
     CF_TRY(cf_binding_enter(&flow->binding, "base", -1, &mark));
-    cf_status status = cf_base_bind(&flow->body.base, spec, &flow->binding, flow->features,
-                                    flow->body.embedding.features);
+    cf_status status =
+        cf_base_bind(&flow->body.base, spec, &flow->binding, cf_shape_features(flow->base_shape),
+                     flow->body.embedding.features);
     cf_binding_leave(&flow->binding, mark);
     return status;
 }
@@ -127,9 +143,9 @@ static cf_status build(cf_flow *flow, const cf_flow_parts *parts) {
 cf_status cf_flow_new(cf_flow **out, const cf_flow_parts *parts) {
     cf_flow *flow;
     *out = NULL;
-    CF_TRY(check_sizes(parts->features, parts->context));
+    CF_TRY(check_sizes(parts->shape, parts->context));
     CF_TRY(cf_alloc(&flow, 1, sizeof *flow));
-    flow->features = parts->features;
+    flow->body.shape = flow->base_shape = parts->shape;
     flow->dtype = parts->dtype;
     flow->binding.pile = &flow->pile;
     flow->binding.seed = parts->seed;
@@ -175,7 +191,7 @@ cf_status cf_flow_copy(cf_flow **out, const cf_flow *flow, cf_dtype dtype) {
                            .layer_count = layers->count,
                            .base = flow->body.base.spec,
                            .embedding = flow->body.embedding.spec,
-                           .features = flow->features,
+                           .shape = flow->body.shape,
                            .context = flow->body.embedding.context,
                            .dtype = dtype,
                            .seed = flow->binding.seed};
@@ -203,8 +219,16 @@ void cf_flow_free(cf_flow *flow) {
     cf_lease_trim(); /* its programs' working memory may be of use to nobody else */
 }
 
+cf_shape cf_flow_shape(const cf_flow *flow) {
+    return flow->body.shape;
+}
+
+cf_shape cf_flow_base_shape(const cf_flow *flow) {
+    return flow->base_shape;
+}
+
 size_t cf_flow_features(const cf_flow *flow) {
-    return flow->features;
+    return cf_shape_features(flow->body.shape);
 }
 
 size_t cf_flow_context(const cf_flow *flow) {

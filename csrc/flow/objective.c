@@ -14,10 +14,19 @@ typedef struct {
     cf_value value, log_det; /* results; of log_prob and sample, log_det is the log-density */
 } composer;
 
+static bool maps_to_data(const composer *c) {
+    return c->objective->map == CF_MAP_FORWARD || c->objective->map == CF_MAP_SAMPLE;
+}
+
+/* How many numbers a row of the map's input or result has. */
+static size_t features_of(const composer *c, bool of_data) {
+    return of_data ? cf_shape_features(c->body->shape) : c->body->base.features;
+}
+
 static cf_value take_input(composer *c) {
     cf_builder *b = c->b;
     const cf_base *base = &c->body->base;
-    size_t features = base->features;
+    size_t features = features_of(c, !maps_to_data(c));
     if (c->objective->map == CF_MAP_SAMPLE)
         return cf_base_methods_of(base)->sample(base, b, CF_STREAM_PROGRAM, c->seen);
     if (c->objective->jitter)
@@ -35,7 +44,7 @@ static void emit_map(composer *c) {
         c->context = cf_input(c->b, CF_IN_CONTEXT, embedding->context, CF_PAD_REPEAT);
     c->seen = cf_embedding_emit(embedding, c->b, c->context);
     c->input = take_input(c);
-    c->value = map == CF_MAP_FORWARD || map == CF_MAP_SAMPLE
+    c->value = maps_to_data(c)
                    ? cf_layer_forward(chain, c->b, c->input, c->seen, &c->log_det)
                    : cf_layer_inverse(chain, c->b, c->input, c->seen, &c->log_det);
     if (map == CF_MAP_LOG_PROB)
@@ -107,9 +116,8 @@ static void output_gradients(composer *c, const cf_value *gradient, const size_t
 static cf_status emit_cotangents(composer *c) {
     const cf_objective *o = c->objective;
     cf_builder *b = c->b;
-    size_t features = c->body->base.features;
     cf_value outputs[2] = {c->value, c->log_det}, cotangents[2];
-    cotangents[0] = take_cotangent(c, o->dvalue, CF_IN_DVALUE, features);
+    cotangents[0] = take_cotangent(c, o->dvalue, CF_IN_DVALUE, features_of(c, maps_to_data(c)));
     cotangents[1] = o->score ? cf_constant(b, CF_ROW, 1, 1.0)
                              : take_cotangent(c, o->dlog_det, CF_IN_DLOG_DET, 1);
     size_t room = count_trainable(c) > 0 ? cf_builder_nodes(b) : 0;
@@ -130,7 +138,7 @@ static cf_status emit_cotangents(composer *c) {
     cf_gradient(b, 2, outputs, cotangents, inputs + count, wrt, gradient);
     output_gradients(c, gradient + inputs, tensor, count);
     if (o->dx || o->score)
-        cf_output(b, CF_OUT_DX, as_row(b, gradient[0], features));
+        cf_output(b, CF_OUT_DX, as_row(b, gradient[0], features_of(c, !maps_to_data(c))));
     if (o->dcontext)
         cf_output(b, CF_OUT_DCONTEXT, as_row(b, gradient[inputs - 1], c->body->embedding.context));
     cf_free(wrt);

@@ -26,6 +26,7 @@ typedef struct {
 
 /* The bound parts of a flow. */
 typedef struct {
+    cf_shape shape; /* of x */
     cf_embedding embedding;
     cf_layer chain;
     cf_base base;

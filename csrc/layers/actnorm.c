@@ -14,15 +14,16 @@ static cf_status bind(cf_layer *layer, cf_binding *binding) {
     CF_TRY(cf_pile_take(binding->pile, &state, 1, sizeof *state));
     layer->state = state;
     cf_statistic trained = {.start = 0.0};
-    CF_TRY(cf_bind_statistic(binding, "shift", layer->features, trained, &state->shift));
-    return cf_bind_statistic(binding, "log_scale", layer->features, trained, &state->log_scale);
+    CF_TRY(cf_bind_statistic(binding, "shift", layer->shape.channels, trained, &state->shift));
+    return cf_bind_statistic(binding, "log_scale", layer->shape.channels, trained, &state->log_scale);
 }
 
 /* Sets log_scale and shift so that what comes out of this direction has mean 0 and standard
  * deviation 1, and makes the parameters start there. */
-static void start(const actnorm_state *state, cf_builder *b, cf_value x, bool inverse,
+static void start(const cf_layer *layer, cf_builder *b, cf_value x, bool inverse,
                   cf_value *log_scale, cf_value *shift) {
-    cf_moments m = cf_moments_of(b, x);
+    const actnorm_state *state = layer->state;
+    cf_moments m = cf_moments_of(b, x, layer->shape);
     *log_scale = cf_log_deviation(b, m.variance, m.mean);
     *shift = m.mean;
     if (!inverse) {
@@ -38,12 +39,12 @@ static cf_value apply(const cf_layer *layer, cf_builder *b, cf_value x, bool inv
     const actnorm_state *state = layer->state;
     cf_value log_scale, shift;
     if (cf_builder_mode(b) == CF_STARTING) {
-        start(state, b, x, inverse, &log_scale, &shift);
+        start(layer, b, x, inverse, &log_scale, &shift);
     } else {
-        log_scale = cf_parameter(b, state->log_scale, layer->features);
-        shift = cf_parameter(b, state->shift, layer->features);
+        log_scale = cf_parameter(b, state->log_scale, layer->shape.channels);
+        shift = cf_parameter(b, state->shift, layer->shape.channels);
     }
-    return cf_shared_affine(b, x, log_scale, shift, inverse, log_det);
+    return cf_shared_affine(b, x, layer->shape, log_scale, shift, inverse, log_det);
 }
 
 static cf_value forward(const cf_layer *layer, cf_builder *b, cf_value u, cf_value context,
@@ -64,7 +65,9 @@ const cf_spec_type cf_actnorm_type = {
     .name = "ActNorm",
     .role = "layer",
     .doc = "Learned elementwise scale and shift that start from the data.\n\n"
-           "``x = u * exp(log_scale) + shift``, ``log_det = sum(log_scale)``. A new layer is the "
+           "``x = u * exp(log_scale) + shift``, ``log_det = sum(log_scale)``; of images one scale "
+           "and shift\n"
+           "a channel, ``log_det = height * width * sum(log_scale)``. A new layer is the "
            "identity;\n"
            "the flow's first ``fit`` sets every such layer, from the data towards the base, so "
            "that up to\n"

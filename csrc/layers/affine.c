@@ -68,15 +68,15 @@ static cf_status bind(cf_layer *layer, cf_binding *binding) {
     return status;
 }
 
-cf_value cf_shared_affine(cf_builder *b, cf_value x, cf_value log_scale, cf_value shift,
-                          bool inverse, cf_value *log_det) {
-    if (inverse) {
-        cf_value less = cf_scale(b, log_scale, -1.0, 0.0);
-        *log_det = cf_sum_features(b, less);
-        return cf_multiply(b, cf_subtract(b, x, shift), cf_exp(b, less));
-    }
-    *log_det = cf_sum_features(b, log_scale);
-    return cf_add(b, cf_multiply(b, x, cf_exp(b, log_scale)), shift);
+cf_value cf_shared_affine(cf_builder *b, cf_value x, cf_shape shape, cf_value log_scale,
+                          cf_value shift, bool inverse, cf_value *log_det) {
+    cf_value log_factor = inverse ? cf_scale(b, log_scale, -1.0, 0.0) : log_scale;
+    cf_value factor = cf_spread_channels(b, cf_exp(b, log_factor), shape);
+    shift = cf_spread_channels(b, shift, shape);
+    *log_det = cf_every_pixel(b, cf_sum_features(b, log_factor), shape);
+    if (inverse)
+        return cf_multiply(b, cf_subtract(b, x, shift), factor);
+    return cf_add(b, cf_multiply(b, x, factor), shift);
 }
 
 static cf_value apply_learned(const cf_layer *layer, cf_builder *b, cf_value x, bool inverse,
@@ -84,7 +84,7 @@ static cf_value apply_learned(const cf_layer *layer, cf_builder *b, cf_value x, 
     const affine_state *state = layer->state;
     cf_value log_scale = cf_parameter(b, state->log_scale, layer->features);
     cf_value shift = cf_parameter(b, state->shift, layer->features);
-    return cf_shared_affine(b, x, log_scale, shift, inverse, log_det);
+    return cf_shared_affine(b, x, cf_vector(layer->features), log_scale, shift, inverse, log_det);
 }
 
 static cf_value forward(const cf_layer *layer, cf_builder *b, cf_value u, cf_value context,

@@ -35,10 +35,11 @@ static cf_status bind(cf_layer *layer, cf_binding *binding) {
     layer->state = state;
     cf_features all, before;
     state->parallel_forward = strcmp(cf_spec_string(layer->spec, "parallel"), "forward") == 0;
-    CF_TRY(cf_permutation_bind(&state->order, layer, binding, "order"));
+    CF_TRY(cf_permutation_bind(&state->order, layer, binding, "order", layer->features));
     before = (cf_features){layer->features - 1, state->order.indices};
     CF_TRY(cf_every_feature(&all, layer, binding));
-    CF_TRY(cf_conditioned_bind(&state->conditioned, layer, binding, before, all, layer->features));
+    CF_TRY(cf_conditioned_bind(&state->conditioned, layer, binding, before, all, true,
+                               layer->features));
     const cf_spec *transform = state->conditioned.transform;
     state->raw_count = cf_transform_methods_of(transform)->raw_count(transform);
     CF_TRY(bind_places(layer, binding, state));

@@ -15,9 +15,9 @@ typedef struct {
 static cf_status bind_statistics(cf_layer *layer, cf_binding *binding) {
     batchnorm_state *state = layer->state;
     double share = cf_spec_real(layer->spec, "momentum");
-    CF_TRY(cf_bind_statistic(binding, "mean", layer->features,
+    CF_TRY(cf_bind_statistic(binding, "mean", layer->shape.channels,
                              (cf_statistic){.start = 0.0, .share = share}, &state->mean));
-    return cf_bind_statistic(binding, "variance", layer->features,
+    return cf_bind_statistic(binding, "variance", layer->shape.channels,
                              (cf_statistic){.start = 1.0, .share = share}, &state->variance);
 }
 
@@ -25,7 +25,7 @@ static cf_status bind(cf_layer *layer, cf_binding *binding) {
     batchnorm_state *state;
     cf_spec *scale;
     double start;
-    size_t n = layer->features;
+    size_t n = layer->shape.channels;
     CF_TRY(cf_pile_take(binding->pile, &state, 1, sizeof *state));
     layer->state = state;
     state->epsilon = cf_spec_real(layer->spec, "epsilon");
@@ -41,15 +41,19 @@ static cf_status bind(cf_layer *layer, cf_binding *binding) {
 /* log(scale / sqrt(variance + epsilon)), by which the layer multiplies on the way to the base. */
 static cf_value log_factor(const cf_layer *layer, cf_builder *b, cf_value variance) {
     const batchnorm_state *state = layer->state;
-    cf_value raw = cf_parameter(b, state->raw_scale, layer->features);
+    cf_value raw = cf_parameter(b, state->raw_scale, layer->shape.channels);
     cf_value spread = cf_log(b, cf_scale(b, variance, 1.0, state->epsilon));
     return cf_subtract(b, cf_log_scale(b, state->scale, raw), cf_scale(b, spread, 0.5, 0.0));
+}
+
+static cf_value spread(const cf_layer *layer, cf_builder *b, cf_value value) {
+    return cf_spread_channels(b, value, layer->shape);
 }
 
 static cf_value forward(const cf_layer *layer, cf_builder *b, cf_value u, cf_value context,
                         cf_value *log_det) {
     const batchnorm_state *state = layer->state;
-    size_t n = layer->features;
+    size_t n = layer->shape.channels;
     cf_value mean = cf_parameter(b, state->mean, n), variance = cf_parameter(b, state->variance, n);
     cf_value less = cf_scale(b, log_factor(layer, b, variance), -1.0, 0.0);
     (void)context;
@@ -57,29 +61,29 @@ static cf_value forward(const cf_layer *layer, cf_builder *b, cf_value u, cf_val
         cf_output_gradient(b, state->mean, mean);
         cf_output_gradient(b, state->variance, variance);
     }
-    *log_det = cf_sum_features(b, less);
-    u = cf_subtract(b, u, cf_parameter(b, state->shift, n));
-    return cf_add(b, cf_multiply(b, u, cf_exp(b, less)), mean);
+    *log_det = cf_every_pixel(b, cf_sum_features(b, less), layer->shape);
+    u = cf_subtract(b, u, spread(layer, b, cf_parameter(b, state->shift, n)));
+    return cf_add(b, cf_multiply(b, u, spread(layer, b, cf_exp(b, less))), spread(layer, b, mean));
 }
 
 static cf_value inverse(const cf_layer *layer, cf_builder *b, cf_value x, cf_value context,
                         cf_value *log_det) {
     const batchnorm_state *state = layer->state;
-    size_t n = layer->features;
+    size_t n = layer->shape.channels;
     cf_moments m;
     (void)context;
     if (cf_builder_mode(b) == CF_EVALUATION) {
         m = (cf_moments){.variance = cf_parameter(b, state->variance, n)};
-        m.centred = cf_subtract(b, x, cf_parameter(b, state->mean, n));
+        m.centred = cf_subtract(b, x, spread(layer, b, cf_parameter(b, state->mean, n)));
     } else {
-        m = cf_moments_of(b, x);
+        m = cf_moments_of(b, x, layer->shape);
         cf_output_gradient(b, state->mean, m.mean);
         cf_output_gradient(b, state->variance, m.variance);
     }
     cf_value factor = log_factor(layer, b, m.variance);
-    *log_det = cf_sum_features(b, factor);
-    return cf_add(b, cf_multiply(b, m.centred, cf_exp(b, factor)),
-                  cf_parameter(b, state->shift, n));
+    *log_det = cf_every_pixel(b, cf_sum_features(b, factor), layer->shape);
+    return cf_add(b, cf_multiply(b, m.centred, spread(layer, b, cf_exp(b, factor))),
+                  spread(layer, b, cf_parameter(b, state->shift, n)));
 }
 
 static cf_status check(const cf_spec *spec) {
@@ -114,7 +118,8 @@ static const cf_option options[] = {
 const cf_spec_type cf_batchnorm_type = {
     .name = "BatchNorm",
     .role = "layer",
-    .doc = "Batch normalisation, between the layers of a flow.\n\n"
+    .doc = "Batch normalisation, between the layers of a flow: of features, or of an image's "
+           "channels.\n\n"
            "On the way to the base ``u = (x - mean) / sqrt(variance + epsilon) * scale + shift``, "
            "with\n"
            "``log_det = sum(log(scale) - log(variance + epsilon) / 2)``; scale and shift are "

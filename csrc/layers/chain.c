@@ -1,25 +1,44 @@
 /* Layers one after the other, base to data; the determinant is the product of theirs. */
-#include "layers/layer.h"
+#include "layers/chain.h"
 #include "ops/ops.h"
 
-static cf_status bind(cf_layer *layer, cf_binding *binding) {
+/* Through layers [first, end). */
+static cf_status reshape_part(const cf_setting *layers, size_t first, size_t end, bool to_base,
+                              cf_shape *shape) {
+    for (size_t i = first; i < end; i++) {
+        const cf_spec *layer = layers->specs[to_base ? end - 1 - (i - first) : i];
+        CF_TRY(cf_layer_reshape(layer, to_base, shape));
+    }
+    return CF_OK;
+}
+
+cf_status cf_chain_reshape(const cf_spec *spec, bool to_base, cf_shape *shape) {
+    const cf_setting *layers = cf_spec_get(spec, "layers");
+    return reshape_part(layers, 0, layers->count, to_base, shape);
+}
+
+/* Names and random choices are numbered from the base; shapes are known at the data. */
+cf_status cf_chain_bind(cf_layer *layer, cf_binding *binding, cf_shape shape, size_t more) {
     const cf_setting *layers = cf_spec_get(layer->spec, "layers");
-    CF_TRY(cf_pile_take(binding->pile, &layer->child, layers->count, sizeof *layer->child));
-    for (size_t i = 0; i < layers->count; i++) {
+    size_t count = layers->count;
+    CF_TRY(cf_pile_take(binding->pile, &layer->child, count + more, sizeof *layer->child));
+    for (size_t i = 0; i < count; i++) {
         size_t mark;
+        cf_shape x = shape;
+        CF_TRY(reshape_part(layers, i + 1, count, true, &x));
         CF_TRY(cf_binding_enter(binding, "layers.", (long)i, &mark));
         layer->children = i + 1;
-        cf_status status = cf_layer_bind(&layer->child[i], layers->specs[i], binding,
-                                         layer->features, layer->context);
+        cf_status status =
+            cf_layer_bind(&layer->child[i], layers->specs[i], binding, x, layer->context);
         cf_binding_leave(binding, mark);
         CF_TRY(status);
     }
     return cf_layer_resolve_children(layer, binding, "layers");
 }
 
-static cf_value forward(const cf_layer *layer, cf_builder *b, cf_value u, cf_value context,
-                        cf_value *log_det) {
-    for (size_t i = 0; i < layer->children; i++) {
+cf_value cf_chain_forward(const cf_layer *layer, size_t count, cf_builder *b, cf_value u,
+                          cf_value context, cf_value *log_det) {
+    for (size_t i = 0; i < count; i++) {
         cf_value term;
         u = cf_layer_forward(&layer->child[i], b, u, context, &term);
         *log_det = cf_add_optional(b, *log_det, term);
@@ -27,9 +46,9 @@ static cf_value forward(const cf_layer *layer, cf_builder *b, cf_value u, cf_val
     return u;
 }
 
-static cf_value inverse(const cf_layer *layer, cf_builder *b, cf_value x, cf_value context,
-                        cf_value *log_det) {
-    for (size_t i = layer->children; i-- > 0;) {
+cf_value cf_chain_inverse(const cf_layer *layer, size_t count, cf_builder *b, cf_value x,
+                          cf_value context, cf_value *log_det) {
+    for (size_t i = count; i-- > 0;) {
         cf_value term;
         x = cf_layer_inverse(&layer->child[i], b, x, context, &term);
         *log_det = cf_add_optional(b, *log_det, term);
@@ -37,7 +56,22 @@ static cf_value inverse(const cf_layer *layer, cf_builder *b, cf_value x, cf_val
     return x;
 }
 
-static const cf_layer_methods methods = {bind, forward, inverse};
+static cf_status bind(cf_layer *layer, cf_binding *binding) {
+    return cf_chain_bind(layer, binding, layer->shape, 0);
+}
+
+static cf_value forward(const cf_layer *layer, cf_builder *b, cf_value u, cf_value context,
+                        cf_value *log_det) {
+    return cf_chain_forward(layer, layer->children, b, u, context, log_det);
+}
+
+static cf_value inverse(const cf_layer *layer, cf_builder *b, cf_value x, cf_value context,
+                        cf_value *log_det) {
+    return cf_chain_inverse(layer, layer->children, b, x, context, log_det);
+}
+
+static const cf_layer_methods methods = {
+    .bind = bind, .forward = forward, .inverse = inverse, .reshape = cf_chain_reshape};
 
 static const cf_option options[] = {
     {.name = "layers",

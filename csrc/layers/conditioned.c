@@ -5,17 +5,37 @@
 #include "base/memory.h"
 #include "ops/ops.h"
 
+/* Sizes of a conditioner of `raw` numbers a feature. */
+static cf_status sizes_of(const cf_conditioned *given, const cf_layer *layer, const cf_spec *spec,
+                          size_t raw, cf_conditioner_sizes *out) {
+    bool image = cf_conditioner_is_convolutional(spec);
+    out->context = layer->context;
+    out->shape = image ? given->in : cf_vector(given->inputs.count);
+    size_t features = image ? cf_shape_features(given->out) : given->moved.count;
+    if (image && out->groups > 1)
+        return cf_fail(CF_INVALID, "%s: a convolutional network cannot be masked, got %s",
+                       cf_spec_type_of(layer->spec)->name, cf_spec_type_of(spec)->name);
+    if (image && given->inputs.count == 0)
+        return cf_fail(CF_INVALID, "%s: no channel is kept for %s to read",
+                       cf_spec_type_of(layer->spec)->name, cf_spec_type_of(spec)->name);
+    if (image && out->periods != NULL)
+        return cf_fail(CF_INVALID, "%s: a convolutional network cannot read circles, got %s",
+                       cf_spec_type_of(layer->spec)->name, cf_spec_type_of(spec)->name);
+    if (!cf_size_mul(raw, features, &out->outputs))
+        return cf_fail(CF_INVALID, "%s: too many raw numbers", cf_spec_type_of(layer->spec)->name);
+    return CF_OK;
+}
+
 static cf_status bind_two(cf_conditioned *given, const cf_layer *layer, cf_binding *binding,
-                          const cf_setting *pair, size_t inputs) {
+                          const cf_setting *pair) {
     const char *names[2] = {"scale_conditioner", "shift_conditioner"};
     given->conditioners = 2;
-    for (size_t i = 0; i < 2; i++)
-        CF_TRY(cf_conditioner_bind(&given->conditioner[i], pair->specs[i], binding, names[i],
-                                   (cf_conditioner_sizes){.inputs = inputs,
-                                                          .context = layer->context,
-                                                          .outputs = given->moved.count,
-                                                          .groups = 1},
+    for (size_t i = 0; i < 2; i++) {
+        cf_conditioner_sizes sizes = {.groups = 1};
+        CF_TRY(sizes_of(given, layer, pair->specs[i], 1, &sizes));
+        CF_TRY(cf_conditioner_bind(&given->conditioner[i], pair->specs[i], binding, names[i], sizes,
                                    true));
+    }
     return CF_OK;
 }
 
@@ -70,41 +90,84 @@ static cf_status find_periods(const cf_spec *transform, cf_binding *binding, cf_
 }
 
 static cf_status bind_one(cf_conditioned *given, const cf_layer *layer, cf_binding *binding,
-                          cf_features inputs, size_t groups) {
+                          size_t groups) {
     const cf_spec *transform = given->transform;
-    cf_conditioner_sizes sizes = {
-        .inputs = inputs.count, .context = layer->context, .groups = groups};
+    cf_conditioner_sizes sizes = {.groups = groups};
     cf_spec *conditioner;
-    if (!cf_size_mul(cf_transform_methods_of(transform)->raw_count(transform), given->moved.count,
-                     &sizes.outputs))
-        return cf_fail(CF_INVALID, "%s: too many raw numbers", cf_spec_type_of(layer->spec)->name);
-    CF_TRY(find_periods(transform, binding, inputs, &sizes.periods));
+    CF_TRY(find_periods(transform, binding, given->inputs, &sizes.periods));
     CF_TRY(conditioner_spec(layer->spec, &conditioner));
     CF_TRY(cf_binding_keep(binding, conditioner));
+    CF_TRY(sizes_of(given, layer, conditioner, cf_transform_methods_of(transform)->raw_count(transform),
+                    &sizes));
     return cf_conditioner_bind(&given->conditioner[0], conditioner, binding, "conditioner", sizes,
                                true);
 }
 
+/* The images that a convolutional conditioner would read and give. */
+static void find_images(cf_conditioned *given, const cf_layer *layer, bool whole_channels) {
+    size_t pixels = cf_pixels(layer->shape);
+    given->in = given->out = layer->shape;
+    given->in_places = !whole_channels;
+    if (whole_channels) {
+        given->in.channels = given->inputs.count / pixels;
+        given->out.channels = given->moved.count / pixels;
+    }
+}
+
 cf_status cf_conditioned_bind(cf_conditioned *out, cf_layer *layer, cf_binding *binding,
-                              cf_features inputs, cf_features moved, size_t groups) {
+                              cf_features inputs, cf_features moved, bool whole_channels,
+                              size_t groups) {
     const cf_setting *option = cf_spec_get(layer->spec, "conditioner");
     cf_spec *transform;
-    *out = (cf_conditioned){.moved = moved, .conditioners = 1};
+    *out = (cf_conditioned){.moved = moved, .inputs = inputs, .conditioners = 1};
+    find_images(out, layer, whole_channels);
     CF_TRY(cf_transform_spec(layer->spec, &transform));
     CF_TRY(cf_binding_keep(binding, transform));
     out->transform = transform;
     if (cf_transform_methods_of(transform)->check_features != NULL)
         CF_TRY(cf_transform_methods_of(transform)->check_features(transform, layer->features));
     if (option->kind == CF_OPTION_SPECS)
-        return bind_two(out, layer, binding, option, inputs.count);
-    return bind_one(out, layer, binding, inputs, groups);
+        return bind_two(out, layer, binding, option);
+    return bind_one(out, layer, binding, groups);
+}
+
+/* The inputs at their places in an image, with zeros around them. */
+static cf_value place_inputs(const cf_conditioned *given, cf_builder *b, cf_value x) {
+    const cf_features *inputs = &given->inputs, *moved = &given->moved;
+    cf_value zero = cf_constant(b, CF_ROW, 1, 0.0);
+    return cf_merge(b, x, inputs->feature, inputs->count, cf_repeat(b, zero, moved->count),
+                    moved->feature, moved->count);
+}
+
+/* Of raw numbers for all features of an image those of the moved ones. */
+static cf_value select_moved(const cf_conditioned *given, cf_builder *b, cf_value raw) {
+    const cf_features *moved = &given->moved;
+    cf_value all = CF_NO_VALUE;
+    if (cf_builder_status(b) != CF_OK)
+        return CF_NO_VALUE;
+    size_t features = cf_shape_features(given->out), numbers = cf_value_size(b, raw) / features;
+    for (size_t p = 0; p < numbers; p++) {
+        cf_value of_all = cf_slice(b, raw, p * features, features);
+        cf_value some = cf_select(b, of_all, moved->feature, moved->count);
+        all = cf_concat(b, (cf_value[]){all, some}, 2);
+    }
+    return all;
+}
+
+static cf_value emit_raw(const cf_conditioned *given, const cf_conditioner *conditioner,
+                         cf_builder *b, cf_value x, cf_value context) {
+    bool places = given->in_places && cf_conditioner_is_convolutional(conditioner->spec);
+    if (!places)
+        return cf_conditioner_emit(conditioner, b, x, context);
+    x = place_inputs(given, b, x);
+    return select_moved(given, b, cf_conditioner_emit(conditioner, b, x, context));
 }
 
 cf_value cf_conditioned_apply(const cf_conditioned *given, cf_builder *b, cf_value u, cf_value x,
                               cf_value context, bool inverse, cf_value *log_det) {
     cf_value raw[2] = {CF_NO_VALUE, CF_NO_VALUE};
     for (size_t i = 0; i < given->conditioners; i++)
-        raw[i] = cf_conditioner_emit(&given->conditioner[i], b, x, context);
+        raw[i] = emit_raw(given, &given->conditioner[i], b, x, context);
     return cf_transform_methods_of(given->transform)
         ->apply(given->transform, b, u, cf_concat(b, raw, 2), given->moved.feature, inverse,
                 log_det);

@@ -20,6 +20,9 @@ typedef struct {
     cf_features moved;   /* transformed */
     size_t conditioners; /* 2: one for scale and one for shift of an affine transform */
     cf_conditioner conditioner[2];
+    cf_features inputs; /* of the conditioner */
+    cf_shape in, out;   /* images that a convolutional one reads and gives, a raw number each */
+    bool in_places;     /* they are of the layer's shape, and kept and moved features lie there */
 } cf_conditioned;
 
 /* All features of the layer, listed in the flow's pile. */
@@ -27,9 +30,12 @@ cf_status cf_every_feature(cf_features *out, const cf_layer *layer, cf_binding *
 
 /* Reads the options below; the features `moved` are transformed, and `inputs`, beside the context,
  * go into the conditioner. Both lists are kept by reference. With groups > 1 it is masked, and
- * gives all raw numbers of one feature after the other. */
+ * gives all raw numbers of one feature after the other. A convolutional one reads an image of the
+ * inputs' channels where `whole_channels`, else one of all channels, with zeros at the other
+ * features. */
 cf_status cf_conditioned_bind(cf_conditioned *out, cf_layer *layer, cf_binding *binding,
-                              cf_features inputs, cf_features moved, size_t groups);
+                              cf_features inputs, cf_features moved, bool whole_channels,
+                              size_t groups);
 
 /* The moved features u transformed, or inverted; x, the inputs, goes into the conditioner. */
 cf_value cf_conditioned_apply(const cf_conditioned *given, cf_builder *b, cf_value u, cf_value x,

@@ -21,7 +21,8 @@ static cf_status bind(cf_layer *layer, cf_binding *binding) {
     binding->layers++;
     cf_features kept = {state->mask.kept_count, state->mask.kept};
     cf_features moved = {state->mask.moved_count, state->mask.moved};
-    return cf_conditioned_bind(&state->conditioned, layer, binding, kept, moved, 1);
+    return cf_conditioned_bind(&state->conditioned, layer, binding, kept, moved,
+                               state->mask.whole_channels, 1);
 }
 
 static cf_value apply(const cf_layer *layer, cf_builder *b, cf_value x, cf_value context,
@@ -46,16 +47,17 @@ static cf_value inverse(const cf_layer *layer, cf_builder *b, cf_value x, cf_val
 
 static const cf_layer_methods methods = {bind, forward, inverse};
 
-static const char *const masks[] = {"half", "alternating", NULL};
+static const char *const masks[] = {"half", "alternating", "checkerboard", NULL};
 
 static const cf_option options[] = {
     {.name = "mask",
      .kinds = CF_OPTION_STRING | CF_OPTION_BOOLS | CF_OPTION_INTS,
      .fallback = CF_DEFAULT_STRING("half"),
      .choices = masks,
-     .doc = "Which features are kept and condition the others: ``'half'`` (the first half), "
-            "``'alternating'`` (every other, from the first), a boolean a feature, or a list of "
-            "indices."},
+     .doc = "Which features, or channels of an image, are kept and condition the others: "
+            "``'half'`` (the first half), ``'alternating'`` (every other, from the first), a "
+            "boolean each, or a list of indices. Of an image also ``'checkerboard'`` (the pixels "
+            "whose row and column have an even sum), or a boolean a feature."},
     {.name = "swap",
      .kinds = CF_OPTION_BOOL,
      .fallback = CF_DEFAULT_BOOL(0),
@@ -72,7 +74,11 @@ const cf_spec_type cf_coupling_type = {
         "sum(log(scale))``;\n"
         "additive ``x_b = u_b + shift``, ``log_det = 0``; or a `Spline` or another transform. "
         "Its raw\n"
-        "numbers are functions of ``u_kept`` and the context. A new affine or additive coupling is "
+        "numbers are functions of ``u_kept`` and the context. Of images a convolutional "
+        "conditioner reads\n"
+        "the kept channels, or, where the mask is not of whole channels, all of them with zeros in "
+        "place of\n"
+        "what is not kept; an `MLP` reads the kept features in a row. A new affine or additive coupling is "
         "the\n"
         "identity (with scales that are 1 and output activations that are 0 at 0).\n\n"
         "References\n----------\n"

@@ -11,7 +11,7 @@ typedef struct {
 
 static cf_status bind(cf_layer *layer, cf_binding *binding) {
     const cf_setting *count = cf_spec_get(layer->spec, "reflections");
-    size_t n = layer->features;
+    size_t n = layer->shape.channels;
     householder_state *state;
     CF_TRY(cf_pile_take(binding->pile, &state, 1, sizeof *state));
     layer->state = state;
@@ -23,39 +23,50 @@ static cf_status bind(cf_layer *layer, cf_binding *binding) {
 }
 
 /* x - 2 q (q x) / (q q) for row `row` of the vectors. */
-static cf_value reflect_once(cf_builder *b, cf_value vectors, size_t row, cf_value x) {
-    size_t n = cf_value_size(b, x);
+static cf_value reflect_once(cf_builder *b, cf_value vectors, size_t row, cf_value x,
+                             cf_shape shape) {
+    size_t n = shape.channels;
     cf_value q = cf_slice(b, vectors, row * n, n);
     cf_value square = cf_sum_features(b, cf_multiply(b, q, q));
     cf_value scaled = cf_divide(b, cf_scale(b, q, 2.0, 0.0), square);
-    return cf_subtract(b, x, cf_multiply(b, scaled, cf_matmul(b, q, CF_NO_VALUE, x, 1)));
+    cf_value along = cf_channels_matmul(b, q, CF_NO_VALUE, x, shape, 1);
+    return cf_subtract(b, x,
+                       cf_multiply(b, cf_spread_channels(b, scaled, shape),
+                                   cf_spread_pixels(b, along, shape)));
 }
 
-cf_value cf_reflect(cf_builder *b, cf_value vectors, size_t count, cf_value x, bool backwards) {
+cf_value cf_reflect(cf_builder *b, cf_value vectors, size_t count, cf_value x, cf_shape shape,
+                    bool backwards) {
     for (size_t i = 0; i < count && cf_builder_status(b) == CF_OK; i++)
-        x = reflect_once(b, vectors, backwards ? count - 1 - i : i, x);
+        x = reflect_once(b, vectors, backwards ? count - 1 - i : i, x, shape);
     return x;
+}
+
+static cf_value bias(const cf_layer *layer, cf_builder *b) {
+    const householder_state *state = layer->state;
+    return cf_spread_channels(b, cf_parameter(b, state->bias, layer->shape.channels),
+                              layer->shape);
 }
 
 static cf_value forward(const cf_layer *layer, cf_builder *b, cf_value u, cf_value context,
                         cf_value *log_det) {
     const householder_state *state = layer->state;
-    cf_value vectors = cf_parameter(b, state->vectors, state->count * layer->features);
+    cf_value vectors = cf_parameter(b, state->vectors, state->count * layer->shape.channels);
     (void)context;
     (void)log_det;
-    u = cf_reflect(b, vectors, state->count, u, false);
-    return state->has_bias ? cf_add(b, u, cf_parameter(b, state->bias, layer->features)) : u;
+    u = cf_reflect(b, vectors, state->count, u, layer->shape, false);
+    return state->has_bias ? cf_add(b, u, bias(layer, b)) : u;
 }
 
 static cf_value inverse(const cf_layer *layer, cf_builder *b, cf_value x, cf_value context,
                         cf_value *log_det) {
     const householder_state *state = layer->state;
-    cf_value vectors = cf_parameter(b, state->vectors, state->count * layer->features);
+    cf_value vectors = cf_parameter(b, state->vectors, state->count * layer->shape.channels);
     (void)context;
     (void)log_det;
     if (state->has_bias)
-        x = cf_subtract(b, x, cf_parameter(b, state->bias, layer->features));
-    return cf_reflect(b, vectors, state->count, x, true);
+        x = cf_subtract(b, x, bias(layer, b));
+    return cf_reflect(b, vectors, state->count, x, layer->shape, true);
 }
 
 static cf_status check(const cf_spec *spec) {
@@ -72,7 +83,7 @@ static const cf_option options[] = {
     {.name = "reflections",
      .kinds = CF_OPTION_INT | CF_OPTIONAL,
      .fallback = CF_DEFAULT_NONE,
-     .doc = "How many; None is one a feature. Products of an even number are rotations, of an odd "
+     .doc = "How many; None is one a feature, or channel. Products of an even number are rotations, of an odd "
             "number not; one a feature, or one less, is enough for all of either."},
     {.name = "bias",
      .kinds = CF_OPTION_BOOL,
@@ -85,7 +96,9 @@ const cf_spec_type cf_householder_type = {
     .role = "layer",
     .doc = "An orthogonal matrix as a product of reflections ``x = u - 2 q (q u) / (q q)``, one a "
            "row q\n"
-           "of the parameter ``vectors``, in their order; ``log_det = 0``.\n\n"
+           "of the parameter ``vectors``, in their order; ``log_det = 0``. Of images it acts on the "
+           "channels of\n"
+           "every pixel.\n\n"
            "References\n----------\n"
            "Tomczak and Welling 2016, Improving variational auto-encoders using Householder flow,\n"
            "arXiv:1611.09630.",

@@ -2,10 +2,16 @@
 #include "layers/layer.h"
 #include "ops/ops.h"
 
+static cf_status reshape(const cf_spec *spec, bool to_base, cf_shape *shape) {
+    return cf_layer_reshape(cf_spec_spec(spec, "layer"), !to_base, shape);
+}
+
 static cf_status bind(cf_layer *layer, cf_binding *binding) {
+    cf_shape shape = layer->shape; /* whose x is that layer's u */
+    CF_TRY(reshape(layer->spec, true, &shape));
     CF_TRY(cf_pile_take(binding->pile, &layer->child, 1, sizeof *layer->child));
     layer->children = 1;
-    CF_TRY(cf_layer_bind(layer->child, cf_spec_spec(layer->spec, "layer"), binding, layer->features,
+    CF_TRY(cf_layer_bind(layer->child, cf_spec_spec(layer->spec, "layer"), binding, shape,
                          layer->context));
     return cf_layer_resolve_children(layer, binding, "layer");
 }
@@ -20,7 +26,8 @@ static cf_value inverse(const cf_layer *layer, cf_builder *b, cf_value x, cf_val
     return cf_layer_forward(layer->child, b, x, context, log_det);
 }
 
-static const cf_layer_methods methods = {bind, forward, inverse};
+static const cf_layer_methods methods = {
+    .bind = bind, .forward = forward, .inverse = inverse, .reshape = reshape};
 
 static const cf_option options[] = {
     {.name = "layer",

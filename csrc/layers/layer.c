@@ -6,9 +6,15 @@ static const cf_layer_methods *methods_of(const cf_layer *layer) {
     return cf_spec_type_of(layer->spec)->methods;
 }
 
-cf_status cf_layer_bind(cf_layer *out, cf_spec *spec, cf_binding *binding, size_t features,
+cf_status cf_layer_reshape(const cf_spec *spec, bool to_base, cf_shape *shape) {
+    const cf_layer_methods *methods = cf_spec_type_of(spec)->methods;
+    return methods->reshape == NULL ? CF_OK : methods->reshape(spec, to_base, shape);
+}
+
+cf_status cf_layer_bind(cf_layer *out, cf_spec *spec, cf_binding *binding, cf_shape shape,
                         size_t context) {
-    *out = (cf_layer){.spec = spec, .features = features, .context = context};
+    *out = (cf_layer){
+        .spec = spec, .shape = shape, .features = cf_shape_features(shape), .context = context};
     CF_TRY(cf_binding_keep(binding, cf_spec_retain(spec)));
     return methods_of(out)->bind(out, binding);
 }

@@ -9,13 +9,14 @@
 #ifndef CF_LAYERS_LAYER_H
 #define CF_LAYERS_LAYER_H
 
+#include "base/shape.h"
 #include "engine/program.h"
 #include "nn/binding.h"
 
 typedef struct cf_layer cf_layer;
 
 typedef struct {
-    /* Checks the options against layer->features and layer->context, declares parameters and
+    /* Checks the options against layer->shape and layer->context, declares parameters and
      * buffers, sets layer->state. */
     cf_status (*bind)(cf_layer *layer, cf_binding *binding);
     /* u -> x and x -> u. *log_det is log|det J| of the map just applied: one feature, a shared
@@ -25,21 +26,28 @@ typedef struct {
     cf_value (*inverse)(const cf_layer *layer, cf_builder *b, cf_value x, cf_value context,
                         cf_value *log_det);
     bool limited; /* either direction is NaN or infinite at some finite numbers */
+    /* Makes the shape of x that of u if `to_base`, or the other way round; NULL: they are one. */
+    cf_status (*reshape)(const cf_spec *spec, bool to_base, cf_shape *shape);
 } cf_layer_methods;
 
 struct cf_layer {
     cf_spec
         *spec; /* kept by the binding; bind may replace it by one that says what chance decided */
-    size_t features, context;
+    cf_shape shape;   /* of x */
+    size_t features;  /* of x */
+    size_t context;
     void *state; /* of its type, in the flow's pile */
     size_t children;
     cf_layer *child; /* bound layers within this one */
 };
 
-/* Binds `spec` to its sizes, names starting at the binding's path; its number tells random choices
- * apart. */
-cf_status cf_layer_bind(cf_layer *out, cf_spec *spec, cf_binding *binding, size_t features,
+/* Binds `spec` to its sizes, of which `shape` is that of x, names starting at the binding's path;
+ * its number tells random choices apart. */
+cf_status cf_layer_bind(cf_layer *out, cf_spec *spec, cf_binding *binding, cf_shape shape,
                         size_t context);
+
+/* Makes the shape of the layer's x that of its u if `to_base`, or the other way round. */
+cf_status cf_layer_reshape(const cf_spec *spec, bool to_base, cf_shape *shape);
 
 /* Makes layer->spec one whose option `name` is `setting`: what chance decided. */
 cf_status cf_layer_resolve(cf_layer *layer, cf_binding *binding, const char *name,
@@ -64,6 +72,6 @@ extern const cf_spec_type cf_coupling_type, cf_autoregressive_type, cf_actnorm_t
     cf_batchnorm_type, cf_permutation_type, cf_affine_type, cf_inverse_type, cf_chain_type,
     cf_elementwise_type, cf_triangular_type, cf_householder_type, cf_rotation_type, cf_partial_type,
     cf_exp_type, cf_log_type, cf_sigmoid_type, cf_logit_type, cf_tanh_type, cf_softplus_type,
-    cf_sinh_type, cf_arcsinh_type, cf_power_type, cf_circular_shift_type;
+    cf_sinh_type, cf_arcsinh_type, cf_power_type, cf_circular_shift_type, cf_squeeze_type, cf_split_type;
 
 #endif

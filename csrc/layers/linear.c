@@ -21,7 +21,7 @@ typedef struct {
 /* Triangular factors lie in `weight`, with the diagonal of U in `diagonal`. */
 static cf_status bind_factors(cf_layer *layer, cf_binding *binding) {
     linear_state *state = layer->state;
-    size_t n = layer->features;
+    size_t n = layer->shape.channels;
     cf_spec *scale;
     double start;
     CF_TRY(cf_scale_spec(cf_spec_get(layer->spec, "scale"), &scale));
@@ -31,13 +31,14 @@ static cf_status bind_factors(cf_layer *layer, cf_binding *binding) {
     CF_TRY(cf_bind_parameter(binding, "weight", 2, (size_t[]){n, n}, 0.0, &state->weight));
     CF_TRY(cf_bind_parameter_constant(binding, "diagonal", n, start, &state->diagonal));
     if (state->form == FORM_LU)
-        return cf_permutation_bind(&state->permutation, layer, binding, "permutation");
+        return cf_permutation_bind(&state->permutation, layer, binding, "permutation",
+                                   layer->shape.channels);
     return cf_bind_parameter(binding, "vectors", 2, (size_t[]){n, n}, 1.0, &state->vectors);
 }
 
 static cf_status bind(cf_layer *layer, cf_binding *binding) {
     const char *form = cf_spec_string(layer->spec, "form");
-    size_t n = layer->features;
+    size_t n = layer->shape.channels;
     linear_state *state;
     CF_TRY(cf_pile_take(binding->pile, &state, 1, sizeof *state));
     layer->state = state;
@@ -55,10 +56,10 @@ static cf_status bind(cf_layer *layer, cf_binding *binding) {
 static void emit_factors(const cf_layer *layer, cf_builder *b, cf_value *lower, cf_value *upper,
                          cf_value *log_det) {
     const linear_state *state = layer->state;
-    size_t n = layer->features;
+    size_t n = layer->shape.channels;
     cf_value weight = cf_parameter(b, state->weight, n * n);
     cf_value log_scale = cf_log_scale(b, state->scale, cf_parameter(b, state->diagonal, n));
-    *log_det = cf_sum_features(b, log_scale);
+    *log_det = cf_every_pixel(b, cf_sum_features(b, log_scale), layer->shape);
     *upper = cf_triangle(b, weight, cf_exp(b, log_scale), 0.0, true);
     *lower = state->form == FORM_LU ? cf_triangle(b, weight, CF_NO_VALUE, 1.0, false) : CF_NO_VALUE;
 }
@@ -66,26 +67,28 @@ static void emit_factors(const cf_layer *layer, cf_builder *b, cf_value *lower, 
 static cf_value multiply_factors(const cf_layer *layer, cf_builder *b, cf_value u,
                                  cf_value *log_det) {
     const linear_state *state = layer->state;
-    size_t n = layer->features;
+    size_t n = layer->shape.channels;
     cf_value lower, upper;
     emit_factors(layer, b, &lower, &upper, log_det);
-    u = cf_matmul(b, upper, CF_NO_VALUE, u, n);
+    u = cf_channels_matmul(b, upper, CF_NO_VALUE, u, layer->shape, n);
     if (state->form == FORM_QR)
-        return cf_reflect(b, cf_parameter(b, state->vectors, n * n), n, u, false);
-    return cf_select(b, cf_matmul(b, lower, CF_NO_VALUE, u, n), state->permutation.indices, n);
+        return cf_reflect(b, cf_parameter(b, state->vectors, n * n), n, u, layer->shape, false);
+    u = cf_channels_matmul(b, lower, CF_NO_VALUE, u, layer->shape, n);
+    return cf_select(b, u, state->permutation.indices, layer->features);
 }
 
 static cf_value divide_factors(const cf_layer *layer, cf_builder *b, cf_value x,
                                cf_value *log_det) {
     const linear_state *state = layer->state;
-    size_t n = layer->features;
+    size_t n = layer->shape.channels;
     cf_value lower, upper;
     emit_factors(layer, b, &lower, &upper, log_det);
     *log_det = cf_scale(b, *log_det, -1.0, 0.0);
     if (state->form == FORM_QR)
-        x = cf_reflect(b, cf_parameter(b, state->vectors, n * n), n, x, true);
+        x = cf_reflect(b, cf_parameter(b, state->vectors, n * n), n, x, layer->shape, true);
     else
-        x = cf_solve_triangular(b, lower, cf_select(b, x, state->permutation.inverse, n), false,
+        x = cf_solve_triangular(b, lower,
+                                cf_select(b, x, state->permutation.inverse, layer->features), false,
                                 false);
     return cf_solve_triangular(b, upper, x, true, false);
 }
@@ -93,30 +96,32 @@ static cf_value divide_factors(const cf_layer *layer, cf_builder *b, cf_value x,
 static cf_value forward(const cf_layer *layer, cf_builder *b, cf_value u, cf_value context,
                         cf_value *log_det) {
     const linear_state *state = layer->state;
-    size_t n = layer->features;
+    size_t n = layer->shape.channels;
     cf_value bias = state->has_bias ? cf_parameter(b, state->bias, n) : CF_NO_VALUE;
     (void)context;
     if (state->form == FORM_DENSE) {
         cf_value weight = cf_parameter(b, state->weight, n * n);
         cf_invert(b, weight, log_det);
-        return cf_matmul(b, weight, bias, u, n);
+        *log_det = cf_every_pixel(b, *log_det, layer->shape);
+        return cf_channels_matmul(b, weight, bias, u, layer->shape, n);
     }
     cf_value x = multiply_factors(layer, b, u, log_det);
-    return state->has_bias ? cf_add(b, x, bias) : x;
+    return state->has_bias ? cf_add(b, x, cf_spread_channels(b, bias, layer->shape)) : x;
 }
 
 static cf_value inverse(const cf_layer *layer, cf_builder *b, cf_value x, cf_value context,
                         cf_value *log_det) {
     const linear_state *state = layer->state;
-    size_t n = layer->features;
+    size_t n = layer->shape.channels;
     (void)context;
     if (state->has_bias)
-        x = cf_subtract(b, x, cf_parameter(b, state->bias, n));
+        x = cf_subtract(b, x,
+                        cf_spread_channels(b, cf_parameter(b, state->bias, n), layer->shape));
     if (state->form != FORM_DENSE)
         return divide_factors(layer, b, x, log_det);
     cf_value weight = cf_parameter(b, state->weight, n * n), log_abs_det;
     cf_value inverted = cf_invert(b, weight, &log_abs_det);
-    *log_det = cf_scale(b, log_abs_det, -1.0, 0.0);
+    *log_det = cf_every_pixel(b, cf_scale(b, log_abs_det, -1.0, 0.0), layer->shape);
     return cf_solve(b, weight, inverted, x, false);
 }
 
@@ -167,8 +172,12 @@ static const cf_option options[] = {
 const cf_spec_type cf_linear_type = {
     .name = "Linear",
     .role = "layer",
-    .doc = "``x = W u + bias`` with a learned invertible matrix.\n\n"
-           "``log_det = log|det W|``, for factors the sum of the logarithms of a diagonal. A new "
+    .doc = "``x = W u + bias`` with a learned invertible matrix; of images, at every pixel with the "
+           "channels\n"
+           "for features: the invertible 1 x 1 convolution of Glow.\n\n"
+           "``log_det = log|det W|``, times ``height * width`` of images; for factors it is the sum "
+           "of the\n"
+           "logarithms of a diagonal. A new "
            "layer is a\n"
            "permutation (``'lu'``), a random orthogonal matrix (``'qr'``) or the identity "
            "(``'dense'``). In\n"

@@ -2,13 +2,15 @@
 #ifndef CF_LAYERS_MOMENTS_H
 #define CF_LAYERS_MOMENTS_H
 
+#include "base/shape.h"
 #include "engine/program.h"
 
 typedef struct {
-    cf_value mean, variance; /* shared, by feature; the variance divides by the number of rows */
+    cf_value mean, variance; /* shared, by channel; the variance divides by how many numbers of a
+                                channel there are: rows times pixels */
     cf_value centred;        /* rows less the mean */
 } cf_moments;
 
-cf_moments cf_moments_of(cf_builder *b, cf_value x);
+cf_moments cf_moments_of(cf_builder *b, cf_value x, cf_shape shape);
 
 #endif

@@ -12,7 +12,7 @@ static cf_status bind(cf_layer *layer, cf_binding *binding) {
     CF_TRY(cf_pile_take(binding->pile, &layer->child, 1, sizeof *layer->child));
     layer->children = 1;
     CF_TRY(cf_layer_bind(layer->child, cf_spec_spec(layer->spec, "layer"), binding,
-                         mask->moved_count, layer->context));
+                         cf_vector(mask->moved_count), layer->context));
     return cf_layer_resolve_children(layer, binding, "layer");
 }
 

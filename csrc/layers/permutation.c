@@ -50,33 +50,52 @@ cf_status cf_permutation_check(const cf_spec *spec, const char *name) {
     return status;
 }
 
+/* In each channel the pixels whose row and column have an even sum, then the others. */
+static void list_checkerboard(int64_t *indices, cf_shape shape) {
+    for (size_t c = 0; c < shape.channels; c++)
+        for (size_t odd = 0; odd < 2; odd++)
+            for (size_t p = 0; p < cf_pixels(shape); p++)
+                if ((p / shape.width + p % shape.width) % 2 == odd)
+                    *indices++ = (int64_t)(c * cf_pixels(shape) + p);
+}
+
+static void list_named(int64_t *indices, const cf_layer *layer, const cf_binding *binding,
+                       const char *order, size_t count) {
+    bool reverse = strcmp(order, "reverse") == 0;
+    for (size_t i = 0; i < count; i++)
+        indices[i] = (int64_t)(reverse ? count - 1 - i : i);
+    if (strcmp(order, "random") == 0)
+        cf_philox_shuffle(indices, (int64_t)count, binding->seed, CF_STREAM_PERMUTATION,
+                          binding->layers);
+    if (strcmp(order, "checkerboard") == 0)
+        list_checkerboard(indices, layer->shape);
+}
+
 static cf_status read_indices(int64_t *indices, cf_layer *layer, cf_binding *binding,
-                              const char *name) {
+                              const char *name, size_t count) {
     const cf_setting *option = cf_spec_get(layer->spec, name);
-    size_t n = layer->features;
     if (option->kind == CF_OPTION_INTS) {
-        if (option->count != n)
-            return cf_fail(CF_INVALID, "%s: %zu indices for %zu features",
-                           cf_spec_type_of(layer->spec)->name, option->count, n);
-        memcpy(indices, option->integers, n * sizeof *indices);
+        if (option->count != count)
+            return cf_fail(CF_INVALID, "%s: %zu indices for %zu %s",
+                           cf_spec_type_of(layer->spec)->name, option->count, count,
+                           count < layer->features ? "channels" : "features");
+        memcpy(indices, option->integers, count * sizeof *indices);
         return CF_OK;
     }
-    bool reverse = strcmp(option->string, "reverse") == 0;
-    for (size_t i = 0; i < n; i++)
-        indices[i] = (int64_t)(reverse ? n - 1 - i : i);
-    if (strcmp(option->string, "random") == 0)
-        cf_philox_shuffle(indices, (int64_t)n, binding->seed, CF_STREAM_PERMUTATION,
-                          binding->layers);
-    cf_setting chosen = {.kind = CF_OPTION_INTS, .given = true, .count = n, .integers = indices};
+    list_named(indices, layer, binding, option->string, count);
+    cf_setting chosen = {
+        .kind = CF_OPTION_INTS, .given = true, .count = count, .integers = indices};
     return cf_layer_resolve(layer, binding, name, &chosen);
 }
 
 cf_status cf_permutation_bind(cf_permutation *out, cf_layer *layer, cf_binding *binding,
-                              const char *name) {
-    size_t n = layer->features;
+                              const char *name, size_t count) {
+    size_t n = layer->features, each = n / count;
     CF_TRY(cf_pile_take(binding->pile, &out->indices, n, sizeof(int64_t)));
     CF_TRY(cf_pile_take(binding->pile, &out->inverse, n, sizeof(int64_t)));
-    CF_TRY(read_indices(out->indices, layer, binding, name));
+    CF_TRY(read_indices(out->indices, layer, binding, name, count));
+    for (size_t i = n; each > 1 && i-- > 0;) /* from the end: in place */
+        out->indices[i] = out->indices[i / each] * (int64_t)each + (int64_t)(i % each);
     for (size_t i = 0; i < n; i++)
         out->inverse[out->indices[i]] = (int64_t)i;
     return CF_OK;
@@ -87,10 +106,19 @@ static cf_status check(const cf_spec *spec) {
 }
 
 static cf_status bind(cf_layer *layer, cf_binding *binding) {
+    const cf_setting *indices = cf_spec_get(layer->spec, "indices");
+    bool checkerboard =
+        indices->kind == CF_OPTION_STRING && strcmp(indices->string, "checkerboard") == 0;
+    bool pixels =
+        checkerboard || (indices->kind == CF_OPTION_INTS && indices->count == layer->features);
     cf_permutation *state;
+    if (checkerboard && !layer->shape.image)
+        return cf_fail(CF_INVALID, "Permutation: a checkerboard is of an image, and the flow is of "
+                                   "vectors: give it a shape (channels, height, width)");
     CF_TRY(cf_pile_take(binding->pile, &state, 1, sizeof *state));
     layer->state = state;
-    CF_TRY(cf_permutation_bind(state, layer, binding, "indices"));
+    CF_TRY(cf_permutation_bind(state, layer, binding, "indices",
+                               pixels ? layer->features : layer->shape.channels));
     binding->layers++;
     return CF_OK;
 }
@@ -113,7 +141,7 @@ static cf_value inverse(const cf_layer *layer, cf_builder *b, cf_value x, cf_val
 
 static const cf_layer_methods methods = {bind, forward, inverse};
 
-static const char *const names[] = {"reverse", "random", NULL};
+static const char *const names[] = {"reverse", "random", "checkerboard", NULL};
 
 static const cf_option options[] = {
     {.name = "indices",
@@ -121,8 +149,9 @@ static const cf_option options[] = {
      .fallback = CF_DEFAULT_STRING("reverse"),
      .choices = names,
      .doc = "``'reverse'``, ``'random'`` (drawn from the flow's seed when it is bound) or a list "
-            "in which "
-            "every index occurs once."},
+            "in which every index occurs once; of an image they are its channels'. Of images also "
+            "a list of all features, or ``'checkerboard'``: in each channel the pixels whose row "
+            "and column have an even sum, then the others."},
 };
 
 const cf_spec_type cf_permutation_type = {

@@ -16,6 +16,8 @@ const cf_spec_type *const cf_spec_types[] = {
     &cf_actnorm_type,
     &cf_batchnorm_type,
     &cf_permutation_type,
+    &cf_squeeze_type,
+    &cf_split_type,
     &cf_affine_type,
     &cf_inverse_type,
     &cf_chain_type,
@@ -47,6 +49,8 @@ const cf_spec_type *const cf_spec_types[] = {
     /* conditioners, and what embeds the context */
     &cf_mlp_type,
     &cf_residual_net_type,
+    &cf_conv_net_type,
+    &cf_conv_residual_net_type,
     &cf_embedding_type,
     /* bases */
     &cf_normal_type,

@@ -9,7 +9,7 @@ typedef struct {
 } rotation_state;
 
 static cf_status bind(cf_layer *layer, cf_binding *binding) {
-    size_t n = layer->features;
+    size_t n = layer->shape.channels;
     rotation_state *state;
     CF_TRY(cf_pile_take(binding->pile, &state, 1, sizeof *state));
     layer->state = state;
@@ -18,7 +18,7 @@ static cf_status bind(cf_layer *layer, cf_binding *binding) {
 
 static cf_value matrix(const cf_layer *layer, cf_builder *b) {
     const rotation_state *state = layer->state;
-    size_t n = layer->features;
+    size_t n = layer->shape.channels;
     cf_value weight = cf_parameter(b, state->weight, n * n);
     cf_value transposed = cf_contiguous(b, cf_transpose(b, weight, n));
     return cf_matrix_exponential(b, cf_subtract(b, weight, transposed));
@@ -28,14 +28,17 @@ static cf_value forward(const cf_layer *layer, cf_builder *b, cf_value u, cf_val
                         cf_value *log_det) {
     (void)context;
     (void)log_det;
-    return cf_matmul(b, matrix(layer, b), CF_NO_VALUE, u, layer->features);
+    return cf_channels_matmul(b, matrix(layer, b), CF_NO_VALUE, u, layer->shape,
+                              layer->shape.channels);
 }
 
 static cf_value inverse(const cf_layer *layer, cf_builder *b, cf_value x, cf_value context,
                         cf_value *log_det) {
     (void)context;
     (void)log_det;
-    return cf_matmul_transposed(b, matrix(layer, b), x, layer->features);
+    cf_value turned_back = cf_transpose(b, matrix(layer, b), layer->shape.channels);
+    return cf_channels_matmul(b, cf_contiguous(b, turned_back), CF_NO_VALUE, x, layer->shape,
+                              layer->shape.channels);
 }
 
 static const cf_layer_methods methods = {bind, forward, inverse};
@@ -47,7 +50,7 @@ const cf_spec_type cf_rotation_type = {
            "``x = exp(W - W^T) u`` with the matrix exponential of the parameter ``weight``, "
            "``log_det = 0``.\n"
            "Every rotation is one; reflections are not, see `Householder`. A new layer is a random "
-           "rotation.\n\n"
+           "rotation.\nOf images it acts on the channels of every pixel.\n\n"
            "References\n----------\n"
            "Lezcano-Casado and Martínez-Rubio 2019, Cheap orthogonal constraints in neural "
            "networks,\n"

@@ -18,13 +18,13 @@ static cf_status bind_diagonal(cf_layer *layer, cf_binding *binding) {
     CF_TRY(cf_binding_keep(binding, scale));
     state->scale = scale;
     CF_TRY(cf_scale_raw_of_one(scale, &start));
-    return cf_bind_parameter_constant(binding, "diagonal", layer->features, start,
+    return cf_bind_parameter_constant(binding, "diagonal", layer->shape.channels, start,
                                       &state->diagonal);
 }
 
 static cf_status bind(cf_layer *layer, cf_binding *binding) {
     const cf_setting *signs = cf_spec_get(layer->spec, "signs");
-    size_t n = layer->features;
+    size_t n = layer->shape.channels;
     triangular_state *state;
     CF_TRY(cf_pile_take(binding->pile, &state, 1, sizeof *state));
     layer->state = state;
@@ -32,7 +32,7 @@ static cf_status bind(cf_layer *layer, cf_binding *binding) {
     state->unit = cf_spec_int(layer->spec, "unit") != 0;
     state->has_bias = cf_spec_int(layer->spec, "bias") != 0;
     if (signs->kind != CF_NONE && signs->count != n)
-        return cf_fail(CF_INVALID, "Triangular: %zu signs, the flow has %zu features", signs->count,
+        return cf_fail(CF_INVALID, "Triangular: %zu signs, there are %zu features or channels", signs->count,
                        n);
     CF_TRY(cf_bind_parameter(binding, "weight", 2, (size_t[]){n, n}, 0.0, &state->weight));
     if (!state->unit)
@@ -44,10 +44,10 @@ static cf_status bind(cf_layer *layer, cf_binding *binding) {
 static cf_value emit_diagonal(const cf_layer *layer, cf_builder *b, cf_value *log_det) {
     const triangular_state *state = layer->state;
     const cf_setting *signs = cf_spec_get(layer->spec, "signs");
-    size_t n = layer->features;
+    size_t n = layer->shape.channels;
     cf_value log_scale = cf_log_scale(b, state->scale, cf_parameter(b, state->diagonal, n));
     cf_value diagonal = cf_exp(b, log_scale);
-    *log_det = cf_sum_features(b, log_scale);
+    *log_det = cf_every_pixel(b, cf_sum_features(b, log_scale), layer->shape);
     if (signs->kind == CF_NONE)
         return diagonal;
     cf_value turned = CF_NO_VALUE;
@@ -61,7 +61,7 @@ static cf_value emit_diagonal(const cf_layer *layer, cf_builder *b, cf_value *lo
 /* The matrix as it is; *log_det is that of multiplying by it. */
 static cf_value emit_matrix(const cf_layer *layer, cf_builder *b, cf_value *log_det) {
     const triangular_state *state = layer->state;
-    cf_value weight = cf_parameter(b, state->weight, layer->features * layer->features);
+    cf_value weight = cf_parameter(b, state->weight, layer->shape.channels * layer->shape.channels);
     cf_value diagonal = state->unit ? CF_NO_VALUE : emit_diagonal(layer, b, log_det);
     return cf_triangle(b, weight, diagonal, 1.0, state->upper);
 }
@@ -69,10 +69,10 @@ static cf_value emit_matrix(const cf_layer *layer, cf_builder *b, cf_value *log_
 static cf_value forward(const cf_layer *layer, cf_builder *b, cf_value u, cf_value context,
                         cf_value *log_det) {
     const triangular_state *state = layer->state;
-    size_t n = layer->features;
+    size_t n = layer->shape.channels;
     cf_value bias = state->has_bias ? cf_parameter(b, state->bias, n) : CF_NO_VALUE;
     (void)context;
-    return cf_matmul(b, emit_matrix(layer, b, log_det), bias, u, n);
+    return cf_channels_matmul(b, emit_matrix(layer, b, log_det), bias, u, layer->shape, n);
 }
 
 static cf_value inverse(const cf_layer *layer, cf_builder *b, cf_value x, cf_value context,
@@ -83,7 +83,9 @@ static cf_value inverse(const cf_layer *layer, cf_builder *b, cf_value x, cf_val
     if (!cf_is_none(*log_det))
         *log_det = cf_scale(b, *log_det, -1.0, 0.0);
     if (state->has_bias)
-        x = cf_subtract(b, x, cf_parameter(b, state->bias, layer->features));
+        x = cf_subtract(b, x,
+                        cf_spread_channels(b, cf_parameter(b, state->bias, layer->shape.channels),
+                                           layer->shape));
     return cf_solve_triangular(b, matrix, x, state->upper, false);
 }
 
@@ -128,8 +130,10 @@ static const cf_option options[] = {
 const cf_spec_type cf_triangular_type = {
     .name = "Triangular",
     .role = "layer",
-    .doc = "``x = T u + bias`` with a learned triangular matrix, which starts as the identity.\n\n"
-           "``log_det`` is the sum of the logarithms of the absolute diagonal. An upper and a unit "
+    .doc = "``x = T u + bias`` with a learned triangular matrix, which starts as the identity; of "
+           "images, at\n"
+           "every pixel with the channels for features.\n\n"
+           "``log_det`` is the sum of the logarithms of the absolute diagonal, at every pixel. An upper and a unit "
            "lower\n"
            "triangular layer are an LU decomposition.\n\n"
            "References\n----------\n"

@@ -23,6 +23,11 @@ static const cf_conditioner_methods *methods_of(const cf_conditioner *conditione
     return cf_spec_type_of(conditioner->spec)->methods;
 }
 
+bool cf_conditioner_is_convolutional(const cf_spec *spec) {
+    const cf_conditioner_methods *methods = cf_spec_type_of(spec)->methods;
+    return methods->convolutional;
+}
+
 /* Columns of a feature in the network's first weight. */
 static size_t width(const cf_conditioner *c, size_t feature) {
     return c->periods != NULL && c->periods[feature] > 0.0 ? 2 : 1;
@@ -59,15 +64,21 @@ cf_status cf_conditioner_bind(cf_conditioner *out, const cf_spec *spec, cf_bindi
                               const char *name, cf_conditioner_sizes sizes, bool zero_last) {
     size_t mark;
     *out = (cf_conditioner){.spec = spec,
-                            .features = sizes.inputs,
+                            .shape = sizes.shape,
+                            .features = cf_shape_features(sizes.shape),
                             .periods = sizes.periods,
                             .context = sizes.context,
                             .outputs = sizes.outputs};
-    for (size_t f = 0; f < sizes.inputs; f++)
+    for (size_t f = 0; f < out->features; f++)
         out->inputs += width(out, f);
     if (out->inputs + sizes.context > INT32_MAX || sizes.outputs > INT32_MAX)
         return cf_fail(CF_INVALID, "%s: more than %d inputs or outputs",
                        cf_spec_type_of(spec)->name, INT32_MAX);
+    if (cf_conditioner_is_convolutional(spec) && !sizes.shape.image)
+        return cf_fail(CF_INVALID,
+                       "%s reads images, and there are none here: a flow of images has a shape "
+                       "(channels, height, width)",
+                       cf_spec_type_of(spec)->name);
     CF_TRY(bind_groups(out, binding, sizes.groups));
     CF_TRY(cf_binding_enter(binding, name, -1, &mark));
     cf_status status = is_constant(out) ? bind_constant(out, binding)

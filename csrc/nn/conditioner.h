@@ -5,6 +5,7 @@
 #ifndef CF_NN_CONDITIONER_H
 #define CF_NN_CONDITIONER_H
 
+#include "base/shape.h"
 #include "engine/program.h"
 #include "nn/binding.h"
 #include "nn/dense.h"
@@ -19,11 +20,13 @@ typedef struct {
      * the context if group 0 is one. Either may be CF_NO_VALUE. */
     cf_value (*emit)(const cf_conditioner *conditioner, cf_builder *b, cf_emission *emission,
                      cf_value x, cf_value context);
+    bool convolutional; /* reads an image, conditioner->shape, and gives one as high and wide */
 } cf_conditioner_methods;
 
 struct cf_conditioner {
     const cf_spec *spec;
-    size_t features;                                       /* that it reads beside the context */
+    cf_shape shape;                                        /* of what it reads beside the context */
+    size_t features;                                       /* how many numbers those are */
     const double *periods;                                 /* by feature, 0: none; or NULL */
     size_t inputs, context, outputs;                       /* numbers; inputs: of the features */
     cf_groups input_groups, feature_groups, output_groups; /* inputs: context and features */
@@ -32,17 +35,20 @@ struct cf_conditioner {
 };
 
 typedef struct {
-    size_t inputs, context, outputs; /* features */
+    cf_shape shape; /* of the inputs */
+    size_t context, outputs; /* features */
     size_t groups;         /* of outputs, of one size: inputs + 1, or 1 for a plain network */
     const double *periods; /* by input, 0 where there is none; NULL: none has one. Kept */
 } cf_conditioner_sizes;
 
-/* Binds `spec` to its sizes under the name `name`. With no input at all (inputs = context = 0) the
+/* Binds `spec` to its sizes under the name `name`. With no input at all the
  * outputs are learned constants, one parameter `name`.constant. The columns of the first weight
  * are a plain network's features, then its context; a masked one's context, then its features. A
  * feature with a period is two columns, the cosine and the sine of 2 pi feature / period. */
 cf_status cf_conditioner_bind(cf_conditioner *out, const cf_spec *spec, cf_binding *binding,
                               const char *name, cf_conditioner_sizes sizes, bool zero_last);
+
+bool cf_conditioner_is_convolutional(const cf_spec *spec);
 
 /* All outputs. */
 cf_value cf_conditioner_emit(const cf_conditioner *conditioner, cf_builder *b, cf_value x,
@@ -61,6 +67,7 @@ cf_value cf_conditioner_inputs(const cf_conditioner *conditioner, cf_builder *b,
 cf_status cf_conditioner_hidden(const cf_conditioner *conditioner, cf_binding *binding,
                                 size_t units, cf_groups *out);
 
-extern const cf_spec_type cf_mlp_type, cf_residual_net_type;
+extern const cf_spec_type cf_mlp_type, cf_residual_net_type, cf_conv_net_type,
+    cf_conv_residual_net_type;
 
 #endif

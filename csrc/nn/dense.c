@@ -5,11 +5,6 @@
 
 #include "ops/ops.h"
 
-/* Of the starting weights. Tried on the tables of benchmarks/density.py: with 1, as the frameworks
- * have it, flows that start as the identity learn more slowly; sqrt(3), which keeps the variance of
- * what passes through, overfits small tables sooner. */
-static const double GAIN = 1.5;
-
 static cf_status new_groups(cf_groups *out, cf_pile *pile, size_t groups, uint32_t **end) {
     CF_TRY(cf_pile_take(pile, end, groups, sizeof **end));
     *out = (cf_groups){groups, *end};
@@ -67,7 +62,7 @@ cf_status cf_dense_bind(cf_dense *out, cf_binding *binding, const char *name, lo
         CF_TRY(new_staircase(&out->staircase, binding->pile, inputs, outputs));
     CF_TRY(cf_binding_enter(binding, name, number, &mark));
     cf_status status =
-        cf_bind_matrix(binding, "weight", rows, columns, GAIN * unit,
+        cf_bind_matrix(binding, "weight", rows, columns, CF_WEIGHT_GAIN * unit,
                        out->staircase != NULL ? out->staircase->end : NULL, &out->weight);
     if (status == CF_OK)
         status = cf_bind_parameter(binding, "bias", 1, &rows, unit, &out->bias);

@@ -84,7 +84,7 @@ static const char *CF_FN(sample)(const cf_call *call, const cf_array *array, siz
 /* Reads one feature of the tile into `stage`. */
 static void CF_FN(read_feature)(const cf_array *array, const char *const *samples, size_t feature,
                                 size_t lanes, double *stage) {
-    ptrdiff_t offset = (ptrdiff_t)feature * array->feature_stride;
+    ptrdiff_t offset = cf_feature_offset(array, feature);
     if (array->element == CF_DOUBLE && !array->swapped) {
         for (size_t lane = 0; lane < lanes; lane++)
             memcpy(&stage[lane], samples[lane] + offset, sizeof(double));

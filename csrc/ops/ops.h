@@ -6,6 +6,7 @@
 #ifndef CF_OPS_OPS_H
 #define CF_OPS_OPS_H
 
+#include "base/shape.h"
 #include "engine/intrinsics.h"
 #include "engine/program.h"
 #include "simd/matmul.h"
@@ -109,22 +110,17 @@ cf_value cf_diagonal(cf_builder *b, cf_value matrix, size_t n);
 /* The inverse of a shared square matrix, for cf_solve alone, and log|det|. */
 cf_value cf_invert(cf_builder *b, cf_value matrix, cf_value *log_abs_det);
 
-/* y of W y = x, or of W^T y = x, for a shared matrix and its inverse. */
+/* y of W y = x, or of W^T y = x, for a shared matrix and its inverse; where x has a multiple of as
+ * many features as W has rows, it is an image, and y that of the channels of every pixel. */
 cf_value cf_solve(cf_builder *b, cf_value matrix, cf_value inverse, cf_value x, bool transposed);
 
-/* y of T y = x, or of T^T y = x, for a shared triangular T; its other triangle is not read. */
+/* The same for a shared triangular T, whose other triangle is not read. */
 cf_value cf_solve_triangular(cf_builder *b, cf_value matrix, cf_value x, bool upper,
                              bool transposed);
 
 /* --- images
  * ---------------------------------------------------------------------------------------------------
- *
- * An image is a value of channels x height x width features, in that order.
  */
-
-typedef struct {
-    size_t channels, height, width;
-} cf_shape;
 
 /* The convolution of an image with weights [outputs, channels, kernel, kernel], a shared value;
  * kernel is odd, around the image are zeros, and the result is as high and wide. bias: `outputs`
@@ -140,6 +136,24 @@ cf_value cf_conv_outer_sum(cf_builder *b, cf_value dy, cf_value x, cf_shape shap
  * kernel, kernel]. */
 cf_value cf_turn_kernel(cf_builder *b, cf_value weight, size_t outputs, size_t channels,
                         size_t kernel);
+
+/* What follows acts on the channels of every pixel; of a vector, on its features. */
+
+/* W x + bias, as cf_matmul. */
+cf_value cf_channels_matmul(cf_builder *b, cf_value weight, cf_value bias, cf_value x,
+                            cf_shape shape, size_t outputs);
+
+/* The sum over rows and pixels of the outer products x y^T, both of the same shape. */
+cf_value cf_channels_outer_sum(cf_builder *b, cf_value x, cf_value y, cf_shape shape);
+
+/* One number a channel, at every pixel: a view. */
+cf_value cf_spread_channels(cf_builder *b, cf_value value, cf_shape shape);
+
+/* One number a pixel, in each of shape.channels channels: a view. */
+cf_value cf_spread_pixels(cf_builder *b, cf_value value, cf_shape shape);
+
+/* The log-determinant of a map that does the same at every pixel; CF_NO_VALUE stays. */
+cf_value cf_every_pixel(cf_builder *b, cf_value log_det, cf_shape shape);
 
 /* --- arithmetic
  * ---------------------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 /* y of W y = x, or W^T y = x, by multiplication with W's inverse: operands x, W and the inverse.
- * integer[0]: transposed. */
+ * integer[0]: transposed; integer[1]: W's order; integer[2]: the pixels of x, whose channels are as
+ * many. */
 #include "ops/rows.h"
 #include "simd/matmul.h"
 
@@ -7,18 +8,29 @@
  * there. */
 static void solve_rule(cf_builder *b, const cf_node *node, cf_value out, cf_value dout,
                        const bool *needed, cf_value *dx) {
-    bool transposed = node->attributes.integer[0] != 0;
+    const int64_t *integer = node->attributes.integer;
+    bool transposed = integer[0] != 0;
+    cf_shape shape = {(size_t)integer[1], 1, (size_t)integer[2], true};
     dx[0] = cf_solve(b, node->operand[1], node->operand[2], dout, !transposed);
     if (!needed[1])
         return;
     cf_value w = cf_scale(b, dx[0], -1.0, 0.0);
-    dx[1] = transposed ? cf_outer_sum_rows(b, out, w) : cf_outer_sum_rows(b, w, out);
+    dx[1] = transposed ? cf_channels_outer_sum(b, out, w, shape)
+                       : cf_channels_outer_sum(b, w, out, shape);
+}
+
+static size_t solve_scratch(const cf_node *node, size_t lanes, cf_dtype dtype) {
+    (void)lanes;
+    (void)dtype;
+    return (size_t)node->attributes.integer[1] * sizeof(uint32_t);
 }
 
 static void solve(const cf_call *call) {
     const cf_step *step = call->step;
-    size_t n = step->out_size;
-    bool transposed = step->node->attributes.integer[0] != 0;
+    const int64_t *integer = step->node->attributes.integer;
+    size_t n = (size_t)integer[1], pixels = (size_t)integer[2];
+    bool transposed = integer[0] != 0;
+    uint32_t *rows = call->scratch;
     cf_linear_args args = {.outputs = n,
                            .inputs = n,
                            .lanes = call->lanes,
@@ -26,26 +38,33 @@ static void solve(const cf_call *call) {
                            .output_stride = transposed ? 1 : n,
                            .input_stride = transposed ? n : 1,
                            .x = call->base[CF_SPACE_TILE],
-                           .x_rows = step->operand[0].rows,
-                           .y = call->out,
-                           .one_row = call->one_row};
-    cf_linear[call->level][call->dtype](&args);
+                           .x_rows = rows,
+                           .y_step = pixels * call->lanes,
+                           .one_row = call->one_row && pixels == 1};
+    for (size_t pixel = 0; pixel < pixels; pixel++) {
+        for (size_t c = 0; c < n; c++)
+            rows[c] = step->operand[0].rows[c * pixels + pixel];
+        args.y = (char *)call->out + pixel * call->lanes * cf_dtype_size(call->dtype);
+        cf_linear[call->level][call->dtype](&args);
+    }
 }
 
 static const cf_op solve_op = {
     .name = "solve",
     .kernel = CF_ONE_VERSION(solve),
     .gradient = solve_rule,
+    .scratch = solve_scratch,
 };
 
 cf_value cf_solve(cf_builder *b, cf_value matrix, cf_value inverse, cf_value x, bool transposed) {
     if (cf_builder_status(b) != CF_OK)
         return CF_NO_VALUE;
-    size_t n = cf_value_size(b, x);
-    if (cf_value_size(b, matrix) != n * n || cf_value_size(b, inverse) != n * n)
-        return cf_builder_fail(b, CF_INVALID, "a matrix of %zu numbers for %zu features",
-                               cf_value_size(b, matrix), n);
+    size_t features = cf_value_size(b, x), size = cf_value_size(b, matrix);
+    size_t n = cf_order_of_square(size);
+    if (n * n != size || n == 0 || cf_value_size(b, inverse) != size || features % n != 0)
+        return cf_builder_fail(b, CF_INVALID, "a matrix of %zu numbers for %zu features", size,
+                               features);
     cf_value operands[3] = {x, cf_contiguous(b, matrix), cf_contiguous(b, inverse)};
-    cf_attributes attributes = {.integer = {transposed}};
-    return cf_emit(b, &solve_op, CF_ROW, n, 3, operands, &attributes);
+    cf_attributes attributes = {.integer = {transposed, (int64_t)n, (int64_t)(features / n)}};
+    return cf_emit(b, &solve_op, CF_ROW, features, 3, operands, &attributes);
 }

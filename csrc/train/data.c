@@ -11,7 +11,7 @@
 static double element(const cf_array *array, size_t i, size_t f) {
     int64_t row = array->index != NULL ? array->index[i] : (int64_t)i;
     return cf_read_element((const char *)array->data + row * array->row_stride +
-                               (ptrdiff_t)f * array->feature_stride,
+                               cf_feature_offset(array, f),
                            array);
 }
 

@@ -113,6 +113,35 @@ class Permutation(Layer):
     def indices(self) -> str | tuple[int, ...]: ...
 
 @final
+class Squeeze(Layer):
+    def __new__(cls, factor: int = 2, form: str = "pixels") -> Self: ...
+    @property
+    def factor(self) -> int: ...
+    @property
+    def form(self) -> str: ...
+
+@final
+class Split(Layer):
+    def __new__(
+        cls,
+        layers: Sequence[Layer],
+        mask: str | _Bools | _Ints = "half",
+        swap: bool = False,
+        conditioner: Conditioner | None = None,
+        scale: str | Scale = "softclip",
+    ) -> Self: ...
+    @property
+    def layers(self) -> tuple[Layer, ...]: ...
+    @property
+    def mask(self) -> str | tuple[bool, ...] | tuple[int, ...]: ...
+    @property
+    def swap(self) -> bool: ...
+    @property
+    def conditioner(self) -> Conditioner | None: ...
+    @property
+    def scale(self) -> str | Scale: ...
+
+@final
 class ActNorm(Layer):
     def __new__(cls) -> Self: ...
 
@@ -501,6 +530,54 @@ class ResidualNet(Conditioner):
     def dropout(self) -> float: ...
 
 @final
+class ConvNet(Conditioner):
+    def __new__(
+        cls,
+        channels: _Ints = (64, 64),
+        kernels: int | _Ints = 3,
+        activation: str = "relu",
+        dropout: float = 0.0,
+    ) -> Self: ...
+    @property
+    def channels(self) -> tuple[int, ...]: ...
+    @property
+    def kernels(self) -> int | tuple[int, ...]: ...
+    @property
+    def activation(self) -> str: ...
+    @property
+    def dropout(self) -> float: ...
+
+@final
+class ConvResidualNet(Conditioner):
+    def __new__(
+        cls,
+        channels: int = 64,
+        blocks: int = 2,
+        kernel: int = 3,
+        outer_kernel: int = 1,
+        activation: str = "relu",
+        normalization: str = "none",
+        gated: bool = False,
+        dropout: float = 0.0,
+    ) -> Self: ...
+    @property
+    def channels(self) -> int: ...
+    @property
+    def blocks(self) -> int: ...
+    @property
+    def kernel(self) -> int: ...
+    @property
+    def outer_kernel(self) -> int: ...
+    @property
+    def activation(self) -> str: ...
+    @property
+    def normalization(self) -> str: ...
+    @property
+    def gated(self) -> bool: ...
+    @property
+    def dropout(self) -> float: ...
+
+@final
 class Embedding(Spec):
     def __new__(cls, features: int, network: Conditioner | None = None) -> Self: ...
     @property
@@ -634,6 +711,8 @@ class BoundLayer:
     @property
     def options(self) -> dict[str, Any]: ...
     @property
+    def shape(self) -> tuple[int, ...]: ...
+    @property
     def features(self) -> int: ...
     @property
     def context_features(self) -> int: ...
@@ -656,12 +735,13 @@ class Flow:
     def __init__(
         self,
         layers: Sequence[Layer],
-        features: int,
+        features: int | None = None,
         context_features: int = 0,
         embedding: Embedding | None = None,
         base: Base | None = None,
         dtype: DTypeLike = "float32",
         seed: int | None = None,
+        shape: Sequence[int] | None = None,
     ) -> None: ...
     def forward(
         self, /, u: ArrayLike, context: ArrayLike | None = None
@@ -724,6 +804,10 @@ class Flow:
     def base(self) -> Base: ...
     @property
     def embedding(self) -> Embedding | None: ...
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    @property
+    def base_shape(self) -> tuple[int, ...]: ...
     @property
     def features(self) -> int: ...
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -26,15 +27,15 @@ def jacobian(
     Parameters
     ----------
     flow : Flow
-    x : array_like, shape (n, features)
+    x : array_like, shape (n, features) or (n, channels, height, width)
         What the map is applied to.
     context : array_like, shape (n, context_features) or (context_features,), optional
     direction : {'inverse', 'forward'}
 
     Returns
     -------
-    ndarray, shape (n, features, features)
-        In the flow's dtype.
+    ndarray, shape (n, features of the result, features of x)
+        In the flow's dtype; images are flattened.
 
     Raises
     ------
@@ -56,18 +57,19 @@ def jacobian(
            [0., 2.]], dtype=float32)
     """
     x = np.asanyarray(x)
-    shape = (*x.shape[:1], flow.features)
-    rows = [
+    result = flow.shape if direction == "forward" else flow.base_shape
+    size, rows = math.prod(result), len(x)
+    gradients = [
         flow.vjp(
             x,
-            np.broadcast_to(unit, shape),
+            np.broadcast_to(unit.reshape(result), (rows, *result)),
             context=context,
             direction=direction,
             parameters=False,
-        ).x
-        for unit in np.eye(flow.features)
+        ).x.reshape(rows, math.prod(x.shape[1:]))
+        for unit in np.eye(size)
     ]
-    return np.stack(rows, axis=1)
+    return np.stack(gradients, axis=1)
 
 
 @dataclass(frozen=True)

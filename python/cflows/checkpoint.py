@@ -121,7 +121,7 @@ def architecture(flow: Flow) -> Terms:
     """What makes a flow another one, by name."""
     layers = {f"layers.{i}": repr(layer.spec) for i, layer in enumerate(flow.layers)}
     return {
-        "features": flow.features,
+        "shape": list(flow.shape),
         "context_features": flow.context_features,
         "dtype": str(flow.dtype),
         "base": repr(flow.base),

@@ -60,7 +60,7 @@ def fit(
 
     Parameters
     ----------
-    x : array_like, shape (n, features)
+    x : array_like, shape (n, features) or (n, channels, height, width)
         Of finite numbers. An array is read in place, whatever its dtype and layout: also a
         `numpy.memmap` larger than memory.
     context : array_like, shape (n, context_features) or (context_features,), optional
@@ -84,7 +84,7 @@ def fit(
         Gradients longer than this are shortened to it; None, like infinity, leaves them.
     patience : int, optional
         Stop after so many epochs without a better validation loss.
-    jitter : float or array_like, shape (features,), optional
+    jitter : float or array_like, of a sample's shape, optional
         Uniform noise on ``[0, jitter)``, drawn afresh in every epoch: columns of integers have an
         unbounded density without. Validation rows get the same noise in every epoch.
     seed : int, optional
@@ -156,8 +156,9 @@ def fit(
     saved = None if source is None else _checkpoint_class().read(source)
     seed = _seed(seed, saved)
     rows = read_rows(x, context, weights)
-    if rows.x.ndim != 2:
-        raise ValueError(f"x must have shape (n, {self.features}), got {rows.x.shape}")
+    if rows.x.shape[1:] != self.shape:
+        wanted = ", ".join(map(str, ("n", *self.shape)))
+        raise ValueError(f"x must have shape ({wanted}), got {rows.x.shape}")
     rows, held_out = read_validation(rows, validation, seed, self.context_features)
     optimizer = checked_optimizer(optimizer)
     plan: Schedule = checked_schedule(schedule, SCHEDULES)
@@ -169,7 +170,7 @@ def fit(
     numbers: dict[str, Any] = {
         "batch_size": integer("batch_size", batch_size, 1),
         "clip_norm": gradient_limit(clip_norm),
-        "jitter": _jitter(jitter, self.features),
+        "jitter": _jitter(jitter, self.shape),
         "seed": seed,
     }
     trainer = _core.Trainer(
@@ -373,14 +374,14 @@ def _seed(seed: Any, saved: Checkpoint | None) -> int:
     return integer("seed", seed, 0, 2**64 - 1)
 
 
-def _jitter(jitter: ArrayLike | None, features: int) -> NDArray[np.float64] | None:
-    """One number a column; None if all are 0."""
+def _jitter(jitter: ArrayLike | None, shape: tuple[int, ...]) -> NDArray[np.float64] | None:
+    """One number a feature; None if all are 0."""
     if jitter is None:
         return None
     array = np.asarray(jitter)
     if array.dtype.kind not in "biuf":
         raise TypeError(f"jitter must be real numbers, got dtype {array.dtype}")
-    if array.ndim > 1:
-        raise ValueError(f"jitter must be a number or have shape ({features},), got {array.shape}")
-    widths = np.array(np.broadcast_to(array, features) if array.ndim == 0 else array, np.float64)
+    if array.shape not in ((), shape):
+        raise ValueError(f"jitter must be a number or have shape {shape}, got {array.shape}")
+    widths = np.array(np.broadcast_to(array, shape), np.float64).ravel()
     return widths if widths.any() else None

@@ -20,7 +20,7 @@ class Flow(_core.Flow):
     layers : sequence of Layer
         Base to data: ``Flow([A, B])`` computes ``x = B(A(u))``.
     features : int
-        The number of columns of the data.
+        The number of columns of the data, which are vectors; or else `shape`.
     context_features : int, default 0
         The number of columns of what the flow is conditioned on; 0 is none.
     embedding : Embedding, optional
@@ -33,6 +33,8 @@ class Flow(_core.Flow):
     seed : int, optional
         0 to 2**64 - 1: of the starting weights and the random permutations. None draws one from
         the operating system's entropy; `seed` tells it.
+    shape : (channels, height, width), optional
+        That of the data, which are images; instead of `features`.
 
     Raises
     ------
@@ -40,7 +42,8 @@ class Flow(_core.Flow):
         If a size is out of range, a layer does not fit the number of features, or there is an
         embedding and no context.
     TypeError
-        If a layer is no layer, the base no base distribution, or the embedding none.
+        If a layer is no layer, the base no base distribution, the embedding none, or if there is
+        not one of `features` and `shape`.
 
     See Also
     --------

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -75,7 +76,7 @@ def save(flow: Flow, path: str | os.PathLike[str]) -> None:
     parameters, buffers = flow._snapshot()
     tensors: Tensors = parameters | {f"buffers.{name}": array for name, array in buffers.items()}
     architecture = {
-        "features": flow.features,
+        "shape": list(flow.shape),
         "context_features": flow.context_features,
         "dtype": str(flow.dtype),
         "seed": flow.seed,
@@ -194,8 +195,8 @@ def _check_sum(tensors: Tensors, metadata: dict[str, str]) -> None:
 
 
 def _built(architecture: Any, tensors: Tensors) -> Flow:
-    sizes = {"features": int, "context_features": int, "dtype": str, "seed": int}
-    parts = {"base": dict, "layers": list, "frozen": list}
+    sizes = {"context_features": int, "dtype": str, "seed": int}
+    parts = {"shape": list, "base": dict, "layers": list, "frozen": list}
     _check_members(architecture, sizes | parts, {"embedding": dict})
     size = sum(array.nbytes for array in tensors.values())
     permutations = _taken(tensors, "permutations.")
@@ -203,6 +204,7 @@ def _built(architecture: Any, tensors: Tensors) -> Flow:
     _check_frozen(architecture["frozen"], tensors)
     state = {
         **{name: architecture[name] for name in sizes},
+        "shape": tuple(architecture["shape"]),
         "base": _spec(architecture["base"], permutations),
         "embedding": None,
         "layers": tuple(_spec(layer, permutations) for layer in architecture["layers"]),
@@ -215,8 +217,9 @@ def _built(architecture: Any, tensors: Tensors) -> Flow:
         state["embedding"] = _spec(architecture["embedding"], permutations)
     if permutations:
         raise ValueError(f"no layer has the tensor {next(iter(permutations))[:80]!r}")
-    if state["features"] > max(size, _FREE_FEATURES):
-        raise ValueError(f"{size} bytes of tensors cannot be those of {state['features']} features")
+    features = math.prod(_sizes(architecture["shape"]))
+    if features > max(size, _FREE_FEATURES):
+        raise ValueError(f"{size} bytes of tensors cannot be those of {features} features")
     flow = Flow.__new__(Flow)
     # It compares sizes before it makes room for them, and builds all or nothing.
     flow.__setstate__(state)
@@ -232,6 +235,12 @@ def _check_members(
     for name, wanted in {**types, **optional}.items():
         if name in value and type(value[name]) is not wanted:  # bool is an int to isinstance
             raise ValueError(f"{name} must be of type {wanted.__name__}")
+
+
+def _sizes(shape: list[Any]) -> list[int]:
+    if any(type(size) is not int for size in shape):
+        raise ValueError("the shape must be of integers")
+    return shape
 
 
 def _check_frozen(frozen: list[Any], tensors: Tensors) -> None:

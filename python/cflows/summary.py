@@ -31,23 +31,29 @@ def describe(flow: _core.Flow) -> str:
       layers.1  -> x (n, 2)         Affine()
     """
     sizes = {name: array.size for name, array in flow.parameters.items()}
-    shape = f"(n, {flow.features})"
     rows = []
     if flow.embedding is not None:
         seen = f"     (n, {flow.embedding.features})"
         rows.append(("embedding", seen, _count(sizes, "embedding."), repr(flow.embedding)))
-    rows.append(("base", f"   u {shape}", _count(sizes, "base."), repr(flow.base)))
+    base = _shape(flow.base_shape)
+    rows.append(("base", f"   u {base}", _count(sizes, "base."), repr(flow.base)))
     last = len(flow.layers) - 1
     for i, layer in enumerate(flow.layers):
         name = f"layers.{i}"
-        arrow = f"-> x {shape}" if i == last else f"->   {shape}"
+        arrow = f"-> {'x' if i == last else ' '} {_shape(layer.shape)}"
         rows.append((name, arrow, _count(sizes, f"{name}."), repr(layer.spec)))
     return "\n".join([_title(flow), *_lines(rows)])
 
 
+def _shape(shape: tuple[int, ...]) -> str:
+    return f"({', '.join(map(str, ('n', *shape)))})"
+
+
 def _title(flow: _core.Flow) -> str:
     given = " | context" if flow.context_features else ""
-    parts = [f"Flow: u -> x{given}", _plural(flow.features, "feature")]
+    size = " x ".join(map(str, flow.shape))
+    sample = f"images of {size}" if len(flow.shape) > 1 else _plural(flow.features, "feature")
+    parts = [f"Flow: u -> x{given}", sample]
     if flow.context_features:
         parts.append(_plural(flow.context_features, "context feature"))
     parts += [str(flow.dtype), _plural(flow.n_parameters, "parameter")]

@@ -42,7 +42,7 @@ static cf_flow *new_flow(void) {
     layers[4] = new_spec("Affine");
     for (int i = 0; i < 5; i++)
         CHECK_OK(cf_spec_finish(layers[i]));
-    cf_flow_parts parts = {.layers = layers, .layer_count = 5, .features = FEATURES, .seed = 1};
+    cf_flow_parts parts = {.layers = layers, .layer_count = 5, .shape = cf_vector(FEATURES), .seed = 1};
     CHECK_OK(cf_flow_new(&flow, &parts));
     for (int i = 0; i < 5; i++)
         cf_spec_free(layers[i]);
@@ -142,7 +142,7 @@ static void test_layer_from_outside(void) {
     CHECK_OK(cf_spec_new(&layers[0], &type));
     layers[1] = new_spec("Permutation");
     cf_flow_parts parts = {
-        .layers = layers, .layer_count = 2, .features = FEATURES, .dtype = CF_FLOAT64};
+        .layers = layers, .layer_count = 2, .shape = cf_vector(FEATURES), .dtype = CF_FLOAT64};
     CHECK_OK(cf_flow_new(&flow, &parts));
     cf_flow_call call = {.rows = 3,
                          .threads = 1,
@@ -184,9 +184,9 @@ static void test_bad_specs(void) {
     CHECK(strstr(cf_message(), "repeated") != NULL);
     CHECK_OK(cf_spec_set_ints(spec, "indices", (int64_t[]){0, 2, 1}, 3));
     CHECK_OK(cf_spec_finish(spec));
-    cf_flow_parts parts = {.layers = &spec, .layer_count = 1, .features = 2};
+    cf_flow_parts parts = {.layers = &spec, .layer_count = 1, .shape = cf_vector(2)};
     CHECK(cf_flow_new(&flow, &parts) == CF_INVALID && flow == NULL);
-    parts.features = 3;
+    parts.shape = cf_vector(3);
     parts.base = spec;
     CHECK(cf_flow_new(&flow, &parts) == CF_TYPE && flow == NULL);
     parts.base = NULL;

@@ -1,0 +1,39 @@
+/* Ops on channels, made of others. */
+#include "base/memory.h"
+#include "ops/ops.h"
+
+cf_value cf_channels_matmul(cf_builder *b, cf_value weight, cf_value bias, cf_value x,
+                            cf_shape shape, size_t outputs) {
+    if (cf_pixels(shape) == 1)
+        return cf_matmul(b, weight, bias, x, outputs);
+    return cf_conv(b, weight, bias, x, shape, outputs, 1);
+}
+
+cf_value cf_channels_outer_sum(cf_builder *b, cf_value x, cf_value y, cf_shape shape) {
+    if (cf_pixels(shape) == 1)
+        return cf_outer_sum_rows(b, x, y);
+    return cf_conv_outer_sum(b, x, y, shape, shape.channels, 1);
+}
+
+cf_value cf_spread_channels(cf_builder *b, cf_value value, cf_shape shape) {
+    return cf_pixels(shape) == 1 ? value : cf_repeat_each(b, value, cf_pixels(shape));
+}
+
+cf_value cf_spread_pixels(cf_builder *b, cf_value value, cf_shape shape) {
+    cf_value *parts, all;
+    if (cf_builder_status(b) != CF_OK || shape.channels == 1)
+        return value;
+    if (cf_alloc(&parts, shape.channels, sizeof *parts) != CF_OK)
+        return cf_builder_fail(b, CF_NO_MEMORY, "no memory for a view of an image");
+    for (size_t c = 0; c < shape.channels; c++)
+        parts[c] = value;
+    all = cf_concat(b, parts, shape.channels);
+    cf_free(parts);
+    return all;
+}
+
+cf_value cf_every_pixel(cf_builder *b, cf_value log_det, cf_shape shape) {
+    if (cf_is_none(log_det) || cf_pixels(shape) == 1)
+        return log_det;
+    return cf_scale(b, log_det, (double)cf_pixels(shape), 0.0);
+}
