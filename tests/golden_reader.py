@@ -50,7 +50,8 @@ class Source(Copied):
         if self.columns is None:
             used[rows] = True
         else:
-            used[rows, :] = np.isin(np.arange(array.shape[1]), self.columns)
+            column = np.isin(np.arange(array.shape[1]), self.columns)
+            used[rows] = column.reshape(-1, *(1,) * (array.ndim - 2))
         return array[~used]
 
 
@@ -247,7 +248,31 @@ def residual_net(
     return spec, sources | dense(f"{name}.final", f"{theirs}final", rows)
 
 
-NETS = {"mlp": mlp, "residual_net": residual_net}
+def conv_net(
+    net: dict[str, Any], name: str, at: str, rows: Any, columns: Any
+) -> tuple[Any, Sources]:
+    last = net["n_conv"] - 1
+    spec = cf.ConvNet(net["channels"][1:-1], net["kernels"], activation=net["activation"])
+    sources: Sources = {}
+    for k in range(last + 1):
+        theirs = f"{at}/{net['prefix']}conv{k}"
+        sources |= dense(f"{name}.conv{k}", theirs, rows if k == last else None)
+    return spec, sources
+
+
+def conv_residual_net(
+    net: dict[str, Any], name: str, at: str, rows: Any, columns: Any
+) -> tuple[Any, Sources]:
+    spec = cf.ConvResidualNet(net["hidden"], blocks=net["blocks"], activation=net["activation"])
+    theirs = f"{at}/{net['prefix']}"
+    sources = dense(f"{name}.initial", f"{theirs}initial", columns=columns)
+    for k in range(net["blocks"]):
+        for conv in ("conv0", "conv1"):
+            sources |= dense(f"{name}.block{k}.{conv}", f"{theirs}block{k}/{conv}")
+    return spec, sources | dense(f"{name}.final", f"{theirs}final", rows)
+
+
+NETS = {"mlp": mlp, "residual_net": residual_net, "conv_residual_net": conv_residual_net}
 
 
 def input_columns(layer: dict[str, Any], context_features: int) -> np.ndarray:
@@ -342,17 +367,19 @@ def triangle(name: str, key: str, n: int, upper: bool) -> Sources:
 
 
 def lu_linear(layer: dict[str, Any], at: str, case: Case) -> tuple[Any, Sources]:
-    n = case.meta["features"]
+    n = len(case.arrays[f"{at}/bias"])
+    permutation = case.arrays.get(f"{at}/permutation", np.arange(n))
     spec = cf.Chain(
         [
+            cf.Permutation(permutation),
             cf.Triangular(upper=True, scale=cf.Scale("softplus", minimum=layer["eps"])),
             cf.Triangular(unit=True, bias=True),
         ]
     )
-    sources = triangle("layers.0", f"{at}/upper_entries", n, True)
-    sources |= triangle("layers.1", f"{at}/lower_entries", n, False)
-    sources["layers.0.diagonal"] = Source(f"{at}/unconstrained_upper_diag")
-    sources["layers.1.bias"] = Source(f"{at}/bias")
+    sources = triangle("layers.1", f"{at}/upper_entries", n, True)
+    sources |= triangle("layers.2", f"{at}/lower_entries", n, False)
+    sources["layers.1.diagonal"] = Source(f"{at}/unconstrained_upper_diag")
+    sources["layers.2.bias"] = Source(f"{at}/bias")
     return cf.Inverse(spec), sources
 
 
@@ -374,7 +401,47 @@ def qr_linear(layer: dict[str, Any], at: str, case: Case) -> tuple[Any, Sources]
 
 def channel_affine(layer: dict[str, Any], at: str, case: Case) -> tuple[Any, Sources]:
     sources: Sources = {name: Source(f"{at}/{name}") for name in ("shift", "log_scale")}
-    return cf.Inverse(cf.Affine(learned=True)), sources
+    undoes = layer["x_to_u"] == "y = (x - shift)*exp(-log_scale)"
+    return cf.ActNorm() if undoes else cf.Inverse(cf.ActNorm()), sources
+
+
+def squeeze(layer: dict[str, Any], at: str, case: Case) -> tuple[Any, Sources]:
+    assert layer["order"] == "channel_major"
+    return cf.Squeeze(), {}
+
+
+def checkerboard_affine(layer: dict[str, Any], at: str, case: Case) -> tuple[Any, Sources]:
+    conditioner, sources = conv_net(layer["net"], "conditioner", at, None, None)
+    mask = case.arrays[f"{at}/mask"]
+    odd = bool(mask[0, 1])
+    np.testing.assert_array_equal(mask, np.indices(mask.shape).sum(axis=0) % 2 == odd)
+    options = {"swap": odd, "conditioner": conditioner, "scale": scale_of(layer)}
+    return cf.Inverse(cf.Coupling("checkerboard", **options)), sources
+
+
+def split(
+    layer: dict[str, Any], at: str, rest: list[Any], found: Sources
+) -> tuple[cf.Split, Sources]:
+    """A split whose inner layers, base to data, are `rest`, with their sources."""
+    options: dict[str, Any] = {"swap": layer["factored"] == "first"}
+    sources = dict(found)
+    if "prior" in layer:
+        outputs = layer["prior"]["channels"][-1]  # means, then logarithms of scales
+        rows = np.roll(np.arange(outputs), outputs // 2)
+        conditioner, prior = conv_net(layer["prior"], "prior.conditioner", at, rows, None)
+        options |= {"conditioner": conditioner, "scale": "exp"}
+        sources |= prior
+    return cf.Split(rest, **options), sources
+
+
+def dequantize_scale(layer: dict[str, Any], at: str, case: Case) -> tuple[Any, Sources]:
+    return cf.Affine(scale=layer["levels"]), {}
+
+
+def logit(layer: dict[str, Any], at: str, case: Case) -> tuple[Any, Sources]:
+    """The affine map is that of p to x."""
+    width = 1 - 2 * layer["alpha"]
+    return cf.Chain([cf.Sigmoid(), cf.Affine(-layer["alpha"] / width, 1 / width)]), {}
 
 
 def logit_temperature(layer: dict[str, Any], at: str, case: Case) -> tuple[Any, Sources]:
@@ -605,6 +672,11 @@ LAYERS = {
     "householder_sequence": householder_sequence,
     "qr_linear": qr_linear,
     "channel_affine": channel_affine,
+    "conv1x1": lu_linear,
+    "squeeze": squeeze,
+    "checkerboard_affine": checkerboard_affine,
+    "dequantize_scale": dequantize_scale,
+    "logit": logit,
     "logit_temperature": logit_temperature,
     "coupling": coupling,
     "masked_affine": masked_affine,
@@ -657,20 +729,30 @@ class Case:
     def context_features(self) -> int:
         return int(self.meta["context_features"])
 
+    def _layers(self, first: int) -> tuple[list[Any], Sources]:
+        """Theirs from number `first` on, which are listed x -> u, base to data."""
+        described = list(enumerate(self.meta["layers"]))[first:]
+        chain: list[tuple[Any, Sources]] = []
+        for i, layer in described:
+            if layer["type"] == "split":
+                chain.insert(0, split(layer, f"layer{i}", *self._layers(i + 1)))
+                break
+            chain.insert(0, LAYERS[layer["type"]](layer, f"layer{i}", self))
+        sources: Sources = {}
+        for i, (_, found) in enumerate(chain):
+            sources |= {f"layers.{i}.{name}": source for name, source in found.items()}
+        return [spec for spec, _ in chain], sources
+
     def build(self, dtype: str = "float64") -> tuple[cf.Flow, Sources]:
         """The flow with this case's weights, and where each parameter's values come from."""
-        layers: list[Any] = []
-        sources: Sources = {}
-        count = len(self.meta["layers"])
-        for i, layer in enumerate(self.meta["layers"]):  # listed x -> u; ours are base to data
-            spec, found = LAYERS[layer["type"]](layer, f"layer{i}", self)
-            layers.insert(0, spec)
-            sources |= {f"layers.{count - 1 - i}.{name}": s for name, s in found.items()}
+        layers, sources = self._layers(0)
         described = self.meta["base"]
         base, found = BASES[described["type"]](described, self)
+        shape = tuple(self.meta.get("event_shape") or ())
+        size = {"shape": shape} if len(shape) == 3 else {"features": self.meta["features"]}
         flow = cf.Flow(
             layers,
-            features=self.meta["features"],
+            **size,
             context_features=self.context_features,
             base=base,
             dtype=dtype,
