@@ -128,20 +128,21 @@ static bool read_shape(PyObject *features, PyObject *shape, cf_shape *out) {
 }
 
 static int flow_init(PyObject *self, PyObject *args, PyObject *keywords) {
-    static char *names[] = {"layers", "features", "context_features", "embedding", "base", "dtype",
-                            "seed",   "shape",    NULL};
+    static char *names[] = {"layers",    "features", "context_features",
+                            "embedding", "base",     "dtype",
+                            "seed",      "shape",    NULL};
     PyObject *layers, *features = Py_None, *context = NULL, *embedding = Py_None, *base = Py_None;
     PyObject *type = NULL, *seed = NULL, *shape = Py_None;
     uint64_t context_count = 0;
     cf_flow_parts parts = {.dtype = CF_FLOAT32};
-    bool done = PyArg_ParseTupleAndKeywords(args, keywords, "O|OOOOOOO:Flow", names, &layers,
-                                            &features, &context, &embedding, &base, &type, &seed,
-                                            &shape) &&
-                read_shape(features, shape, &parts.shape) &&
-                (context == NULL ||
-                 cf_py_count(context, "context_features", NPY_MAX_INTP, &context_count)) &&
-                (type == NULL || cf_py_dtype(type, &parts.dtype)) &&
-                cf_py_seed(((cf_py_flow *)self)->state, seed, &parts.seed);
+    bool done =
+        PyArg_ParseTupleAndKeywords(args, keywords, "O|OOOOOOO:Flow", names, &layers, &features,
+                                    &context, &embedding, &base, &type, &seed, &shape) &&
+        read_shape(features, shape, &parts.shape) &&
+        (context == NULL ||
+         cf_py_count(context, "context_features", NPY_MAX_INTP, &context_count)) &&
+        (type == NULL || cf_py_dtype(type, &parts.dtype)) &&
+        cf_py_seed(((cf_py_flow *)self)->state, seed, &parts.seed);
     if (!done)
         return -1;
     parts.context = (size_t)context_count;

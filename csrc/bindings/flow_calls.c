@@ -10,8 +10,7 @@ bool cf_py_request_begin(PyObject *self, PyObject *x, const char *name, cf_py_si
                          PyObject *context, cf_py_request *out) {
     *out = (cf_py_request){.self = (cf_py_flow *)self};
     cf_flow *flow = cf_py_flow_of(self);
-    if (flow == NULL ||
-        !cf_py_read_rows(x, name, cf_py_shape_at(flow, side), &out->x) ||
+    if (flow == NULL || !cf_py_read_rows(x, name, cf_py_shape_at(flow, side), &out->x) ||
         !cf_py_read_context(context, cf_flow_context(flow), &out->context) ||
         !cf_py_spread_context(&out->context, out->x.rows))
         return false;

@@ -87,7 +87,7 @@ enum { X, DU, DLOG_DET, CONTEXT, DIRECTION, PARAMETERS, VJP_ARGUMENTS };
 
 static bool read_direction(PyObject *object, cf_py_side *side) {
     bool forward = object != NULL && PyUnicode_Check(object) &&
-               PyUnicode_CompareWithASCIIString(object, "forward") == 0;
+                   PyUnicode_CompareWithASCIIString(object, "forward") == 0;
     bool inverse = object == NULL || (PyUnicode_Check(object) &&
                                       PyUnicode_CompareWithASCIIString(object, "inverse") == 0);
     *side = forward ? CF_PY_U : CF_PY_X;
@@ -133,7 +133,7 @@ static PyObject *compute_vjp(cf_py_request *r, cf_py_side side, bool with_parame
     PyObject *context = x == NULL ? NULL : new_context_rows(r);
     PyObject *slab = context == NULL ? NULL : with_parameters ? new_slab(r) : Py_NewRef(Py_None);
     PyObject *result = NULL;
-    if (slab != NULL && 
+    if (slab != NULL &&
         cf_py_request_run(r, side == CF_PY_U ? cf_flow_forward_vjp : cf_flow_inverse_vjp)) {
         PyObject *tensors = with_parameters ? slab_tensors(r, slab) : Py_NewRef(Py_None);
         result = new_cotangents(r, x, gather_context(r, context), tensors);
@@ -157,8 +157,8 @@ CF_PY_METHOD(cf_py_flow_vjp) {
         !read_direction(given[DIRECTION], &side))
         return NULL;
     int with_parameters = given[PARAMETERS] == NULL ? 1 : PyObject_IsTrue(given[PARAMETERS]);
-    if (cf_py_request_begin(self, given[X], "x", side, given[CONTEXT], &r) && with_parameters >= 0 &&
-        read_cotangents(&r, given, side, &du, &dlog_det))
+    if (cf_py_request_begin(self, given[X], "x", side, given[CONTEXT], &r) &&
+        with_parameters >= 0 && read_cotangents(&r, given, side, &du, &dlog_det))
         result = compute_vjp(&r, side, with_parameters > 0);
     cf_py_request_end(&r);
     cf_py_release(&du);

@@ -154,8 +154,9 @@ static PyObject *state_of(cf_py_flow *self) {
         cf_py_setting_value(state, cf_spec_get(cf_flow_chain(flow)->spec, "layers")), "base",
         cf_py_spec_wrap(state, cf_flow_base(flow)->spec), "embedding",
         cf_py_spec_wrap(state, cf_flow_embedding(flow)), "shape",
-        cf_py_shape_tuple(cf_flow_shape(flow)), "context_features", (Py_ssize_t)cf_flow_context(flow),
-        "dtype", cf_flow_dtype(flow) == CF_FLOAT32 ? "float32" : "float64", "seed",
+        cf_py_shape_tuple(cf_flow_shape(flow)), "context_features",
+        (Py_ssize_t)cf_flow_context(flow), "dtype",
+        cf_flow_dtype(flow) == CF_FLOAT32 ? "float32" : "float64", "seed",
         (unsigned long long)cf_flow_seed(flow), "parameters", PyTuple_GET_ITEM(numbers, 0),
         "buffers", PyTuple_GET_ITEM(numbers, 1), "frozen",
         cf_py_flow_frozen((PyObject *)self, NULL), "attributes", attributes);

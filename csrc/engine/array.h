@@ -32,8 +32,8 @@ typedef struct {
      * images follow each other at these, in bytes. 0: features are equally spaced. */
     size_t line, lines;
     ptrdiff_t line_stride, channel_stride;
-    const int64_t *index;                 /* row i is data row index[i]; NULL: row i */
-    size_t repeat;                        /* rows i to i + repeat - 1 are the same data row; 0: 1 */
+    const int64_t *index; /* row i is data row index[i]; NULL: row i */
+    size_t repeat;        /* rows i to i + repeat - 1 are the same data row; 0: 1 */
 } cf_array;
 
 /* Contiguous rows of `columns` float64 numbers. */

@@ -32,8 +32,9 @@ static cf_status check_shape(cf_shape shape) {
     const size_t most = 1 << 24;
     for (size_t i = 0, features = 1; i < 3; i++) {
         if (sizes[i] < 1 || sizes[i] > most / features)
-            return cf_fail(CF_INVALID, "a shape must have from 1 to %zu numbers, got %zu x %zu x %zu",
-                           most, shape.channels, shape.height, shape.width);
+            return cf_fail(CF_INVALID,
+                           "a shape must have from 1 to %zu numbers, got %zu x %zu x %zu", most,
+                           shape.channels, shape.height, shape.width);
         features *= sizes[i];
     }
     return CF_OK;

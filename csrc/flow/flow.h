@@ -19,8 +19,8 @@ typedef struct {
     size_t layer_count;
     cf_spec *base;      /* NULL: the standard normal */
     cf_spec *embedding; /* NULL: layers and base see the context as it is */
-    cf_shape shape; /* of a sample of the data */
-    size_t context; /* context features; 0: none */
+    cf_shape shape;     /* of a sample of the data */
+    size_t context;     /* context features; 0: none */
     cf_dtype dtype;
     uint64_t seed; /* of the weights, which are freshly drawn, and of random permutations */
     /* For descriptions that are not trusted: a slab of more elements is CF_INVALID, before there is
@@ -39,7 +39,7 @@ cf_status cf_flow_copy(cf_flow **out, const cf_flow *flow, cf_dtype dtype);
 cf_shape cf_flow_shape(const cf_flow *flow);      /* of x */
 cf_shape cf_flow_base_shape(const cf_flow *flow); /* of u */
 size_t cf_flow_features(const cf_flow *flow);     /* of x */
-size_t cf_flow_context(const cf_flow *flow); /* before any embedding */
+size_t cf_flow_context(const cf_flow *flow);      /* before any embedding */
 cf_dtype cf_flow_dtype(const cf_flow *flow);
 uint64_t cf_flow_seed(const cf_flow *flow);
 const cf_layer *cf_flow_chain(const cf_flow *flow);

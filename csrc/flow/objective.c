@@ -44,9 +44,8 @@ static void emit_map(composer *c) {
         c->context = cf_input(c->b, CF_IN_CONTEXT, embedding->context, CF_PAD_REPEAT);
     c->seen = cf_embedding_emit(embedding, c->b, c->context);
     c->input = take_input(c);
-    c->value = maps_to_data(c)
-                   ? cf_layer_forward(chain, c->b, c->input, c->seen, &c->log_det)
-                   : cf_layer_inverse(chain, c->b, c->input, c->seen, &c->log_det);
+    c->value = maps_to_data(c) ? cf_layer_forward(chain, c->b, c->input, c->seen, &c->log_det)
+                               : cf_layer_inverse(chain, c->b, c->input, c->seen, &c->log_det);
     if (map == CF_MAP_LOG_PROB)
         c->log_det =
             cf_add_optional(c->b, methods->log_prob(base, c->b, c->value, c->seen), c->log_det);

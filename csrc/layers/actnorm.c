@@ -15,7 +15,8 @@ static cf_status bind(cf_layer *layer, cf_binding *binding) {
     layer->state = state;
     cf_statistic trained = {.start = 0.0};
     CF_TRY(cf_bind_statistic(binding, "shift", layer->shape.channels, trained, &state->shift));
-    return cf_bind_statistic(binding, "log_scale", layer->shape.channels, trained, &state->log_scale);
+    return cf_bind_statistic(binding, "log_scale", layer->shape.channels, trained,
+                             &state->log_scale);
 }
 
 /* Sets log_scale and shift so that what comes out of this direction has mean 0 and standard

@@ -97,8 +97,8 @@ static cf_status bind_one(cf_conditioned *given, const cf_layer *layer, cf_bindi
     CF_TRY(find_periods(transform, binding, given->inputs, &sizes.periods));
     CF_TRY(conditioner_spec(layer->spec, &conditioner));
     CF_TRY(cf_binding_keep(binding, conditioner));
-    CF_TRY(sizes_of(given, layer, conditioner, cf_transform_methods_of(transform)->raw_count(transform),
-                    &sizes));
+    CF_TRY(sizes_of(given, layer, conditioner,
+                    cf_transform_methods_of(transform)->raw_count(transform), &sizes));
     return cf_conditioner_bind(&given->conditioner[0], conditioner, binding, "conditioner", sizes,
                                true);
 }

@@ -30,9 +30,9 @@ static cf_value reflect_once(cf_builder *b, cf_value vectors, size_t row, cf_val
     cf_value square = cf_sum_features(b, cf_multiply(b, q, q));
     cf_value scaled = cf_divide(b, cf_scale(b, q, 2.0, 0.0), square);
     cf_value along = cf_channels_matmul(b, q, CF_NO_VALUE, x, shape, 1);
-    return cf_subtract(b, x,
-                       cf_multiply(b, cf_spread_channels(b, scaled, shape),
-                                   cf_spread_pixels(b, along, shape)));
+    return cf_subtract(
+        b, x,
+        cf_multiply(b, cf_spread_channels(b, scaled, shape), cf_spread_pixels(b, along, shape)));
 }
 
 cf_value cf_reflect(cf_builder *b, cf_value vectors, size_t count, cf_value x, cf_shape shape,
@@ -44,8 +44,7 @@ cf_value cf_reflect(cf_builder *b, cf_value vectors, size_t count, cf_value x, c
 
 static cf_value bias(const cf_layer *layer, cf_builder *b) {
     const householder_state *state = layer->state;
-    return cf_spread_channels(b, cf_parameter(b, state->bias, layer->shape.channels),
-                              layer->shape);
+    return cf_spread_channels(b, cf_parameter(b, state->bias, layer->shape.channels), layer->shape);
 }
 
 static cf_value forward(const cf_layer *layer, cf_builder *b, cf_value u, cf_value context,
@@ -83,7 +82,8 @@ static const cf_option options[] = {
     {.name = "reflections",
      .kinds = CF_OPTION_INT | CF_OPTIONAL,
      .fallback = CF_DEFAULT_NONE,
-     .doc = "How many; None is one a feature, or channel. Products of an even number are rotations, of an odd "
+     .doc = "How many; None is one a feature, or channel. Products of an even number are "
+            "rotations, of an odd "
             "number not; one a feature, or one less, is enough for all of either."},
     {.name = "bias",
      .kinds = CF_OPTION_BOOL,
@@ -94,14 +94,15 @@ static const cf_option options[] = {
 const cf_spec_type cf_householder_type = {
     .name = "Householder",
     .role = "layer",
-    .doc = "An orthogonal matrix as a product of reflections ``x = u - 2 q (q u) / (q q)``, one a "
-           "row q\n"
-           "of the parameter ``vectors``, in their order; ``log_det = 0``. Of images it acts on the "
-           "channels of\n"
-           "every pixel.\n\n"
-           "References\n----------\n"
-           "Tomczak and Welling 2016, Improving variational auto-encoders using Householder flow,\n"
-           "arXiv:1611.09630.",
+    .doc =
+        "An orthogonal matrix as a product of reflections ``x = u - 2 q (q u) / (q q)``, one a "
+        "row q\n"
+        "of the parameter ``vectors``, in their order; ``log_det = 0``. Of images it acts on the "
+        "channels of\n"
+        "every pixel.\n\n"
+        "References\n----------\n"
+        "Tomczak and Welling 2016, Improving variational auto-encoders using Householder flow,\n"
+        "arXiv:1611.09630.",
     .options = options,
     .option_count = sizeof options / sizeof *options,
     .check = check,

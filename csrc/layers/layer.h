@@ -33,8 +33,8 @@ typedef struct {
 struct cf_layer {
     cf_spec
         *spec; /* kept by the binding; bind may replace it by one that says what chance decided */
-    cf_shape shape;   /* of x */
-    size_t features;  /* of x */
+    cf_shape shape;  /* of x */
+    size_t features; /* of x */
     size_t context;
     void *state; /* of its type, in the flow's pile */
     size_t children;
@@ -72,6 +72,7 @@ extern const cf_spec_type cf_coupling_type, cf_autoregressive_type, cf_actnorm_t
     cf_batchnorm_type, cf_permutation_type, cf_affine_type, cf_inverse_type, cf_chain_type,
     cf_elementwise_type, cf_triangular_type, cf_householder_type, cf_rotation_type, cf_partial_type,
     cf_exp_type, cf_log_type, cf_sigmoid_type, cf_logit_type, cf_tanh_type, cf_softplus_type,
-    cf_sinh_type, cf_arcsinh_type, cf_power_type, cf_circular_shift_type, cf_squeeze_type, cf_split_type;
+    cf_sinh_type, cf_arcsinh_type, cf_power_type, cf_circular_shift_type, cf_squeeze_type,
+    cf_split_type;
 
 #endif

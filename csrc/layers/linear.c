@@ -87,9 +87,8 @@ static cf_value divide_factors(const cf_layer *layer, cf_builder *b, cf_value x,
     if (state->form == FORM_QR)
         x = cf_reflect(b, cf_parameter(b, state->vectors, n * n), n, x, layer->shape, true);
     else
-        x = cf_solve_triangular(b, lower,
-                                cf_select(b, x, state->permutation.inverse, layer->features), false,
-                                false);
+        x = cf_solve_triangular(
+            b, lower, cf_select(b, x, state->permutation.inverse, layer->features), false, false);
     return cf_solve_triangular(b, upper, x, true, false);
 }
 
@@ -115,8 +114,7 @@ static cf_value inverse(const cf_layer *layer, cf_builder *b, cf_value x, cf_val
     size_t n = layer->shape.channels;
     (void)context;
     if (state->has_bias)
-        x = cf_subtract(b, x,
-                        cf_spread_channels(b, cf_parameter(b, state->bias, n), layer->shape));
+        x = cf_subtract(b, x, cf_spread_channels(b, cf_parameter(b, state->bias, n), layer->shape));
     if (state->form != FORM_DENSE)
         return divide_factors(layer, b, x, log_det);
     cf_value weight = cf_parameter(b, state->weight, n * n), log_abs_det;
@@ -172,20 +170,21 @@ static const cf_option options[] = {
 const cf_spec_type cf_linear_type = {
     .name = "Linear",
     .role = "layer",
-    .doc = "``x = W u + bias`` with a learned invertible matrix; of images, at every pixel with the "
-           "channels\n"
-           "for features: the invertible 1 x 1 convolution of Glow.\n\n"
-           "``log_det = log|det W|``, times ``height * width`` of images; for factors it is the sum "
-           "of the\n"
-           "logarithms of a diagonal. A new "
-           "layer is a\n"
-           "permutation (``'lu'``), a random orthogonal matrix (``'qr'``) or the identity "
-           "(``'dense'``). In\n"
-           "the parameters of ``'lu'``, `weight` holds both factors: ``L`` below the diagonal and "
-           "``U`` above it.\n\n"
-           "References\n----------\n"
-           "Kingma and Dhariwal 2018, Glow, arXiv:1807.03039, section 3.2.\n"
-           "Hoogeboom et al. 2019, Emerging convolutions, arXiv:1901.11137, section 4 (QR).",
+    .doc =
+        "``x = W u + bias`` with a learned invertible matrix; of images, at every pixel with the "
+        "channels\n"
+        "for features: the invertible 1 x 1 convolution of Glow.\n\n"
+        "``log_det = log|det W|``, times ``height * width`` of images; for factors it is the sum "
+        "of the\n"
+        "logarithms of a diagonal. A new "
+        "layer is a\n"
+        "permutation (``'lu'``), a random orthogonal matrix (``'qr'``) or the identity "
+        "(``'dense'``). In\n"
+        "the parameters of ``'lu'``, `weight` holds both factors: ``L`` below the diagonal and "
+        "``U`` above it.\n\n"
+        "References\n----------\n"
+        "Kingma and Dhariwal 2018, Glow, arXiv:1807.03039, section 3.2.\n"
+        "Hoogeboom et al. 2019, Emerging convolutions, arXiv:1901.11137, section 4 (QR).",
     .options = options,
     .option_count = sizeof options / sizeof *options,
     .check = check,

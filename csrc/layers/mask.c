@@ -36,16 +36,18 @@ static cf_status check_kind(const cf_layer *layer, const char *name, const cf_se
     const char *type = cf_spec_type_of(layer->spec)->name;
     size_t c = layer->shape.channels, n = layer->features;
     if (is_named(mask, "checkerboard") && !layer->shape.image)
-        return cf_fail(CF_INVALID, "%s: a checkerboard is of an image, and the flow is of vectors: "
-                                   "give it a shape (channels, height, width)",
+        return cf_fail(CF_INVALID,
+                       "%s: a checkerboard is of an image, and the flow is of vectors: "
+                       "give it a shape (channels, height, width)",
                        type);
     if (mask->kind != CF_OPTION_BOOLS || mask->count == c || mask->count == n)
         return CF_OK;
     if (!layer->shape.image)
         return cf_fail(CF_INVALID, "%s: the %s has %zu entries, the flow has %zu features", type,
                        name, mask->count, n);
-    return cf_fail(CF_INVALID, "%s: the %s has %zu entries, the image has %zu channels, %zu features",
-                   type, name, mask->count, c, n);
+    return cf_fail(CF_INVALID,
+                   "%s: the %s has %zu entries, the image has %zu channels, %zu features", type,
+                   name, mask->count, c, n);
 }
 
 /* The number of units that the mask has an entry of. */

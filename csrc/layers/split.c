@@ -72,8 +72,8 @@ static cf_status bind(cf_layer *layer, cf_binding *binding) {
     CF_TRY(cf_pile_take(binding->pile, &state, 1, sizeof *state));
     layer->state = state;
     CF_TRY(kept_shape(layer->spec, layer->shape, &inner));
-    CF_TRY(cf_mask_read(&state->mask, layer, binding, "mask",
-                        cf_spec_int(layer->spec, "swap") != 0));
+    CF_TRY(
+        cf_mask_read(&state->mask, layer, binding, "mask", cf_spec_int(layer->spec, "swap") != 0));
     CF_TRY(cf_chain_bind(layer, binding, inner, 1));
     state->layers = layer->children;
     CF_TRY(cf_chain_reshape(layer->spec, true, &inner));
@@ -151,19 +151,18 @@ static const cf_option options[] = {
 const cf_spec_type cf_split_type = {
     .name = "Split",
     .role = "layer",
-    .doc =
-        "Factors features out to the base, so that further layers see fewer: a flow of several "
-        "scales.\n\n"
-        "On the way to the base ``x`` is cut into ``h``, which is kept, and ``z``;\n"
-        "``u = [(z - mean(h)) / scale(h), layers.inverse(h)]``, a vector in this order, with\n"
-        "``log_det`` that of the layers less ``sum(log(scale))``. So ``z`` has the base's "
-        "distribution or,\n"
-        "with a conditioner and a normal base, a Gaussian that is conditional on ``h``. Splits "
-        "nest: the last\n"
-        "of the layers may begin with another.\n\n"
-        "References\n----------\n"
-        "Dinh et al. 2017, Density estimation using Real NVP, arXiv:1605.08803, section 3.6.\n"
-        "Kingma and Dhariwal 2018, Glow, arXiv:1807.03039, section 3.",
+    .doc = "Factors features out to the base, so that further layers see fewer: a flow of several "
+           "scales.\n\n"
+           "On the way to the base ``x`` is cut into ``h``, which is kept, and ``z``;\n"
+           "``u = [(z - mean(h)) / scale(h), layers.inverse(h)]``, a vector in this order, with\n"
+           "``log_det`` that of the layers less ``sum(log(scale))``. So ``z`` has the base's "
+           "distribution or,\n"
+           "with a conditioner and a normal base, a Gaussian that is conditional on ``h``. Splits "
+           "nest: the last\n"
+           "of the layers may begin with another.\n\n"
+           "References\n----------\n"
+           "Dinh et al. 2017, Density estimation using Real NVP, arXiv:1605.08803, section 3.6.\n"
+           "Kingma and Dhariwal 2018, Glow, arXiv:1807.03039, section 3.",
     .options = options,
     .option_count = sizeof options / sizeof *options,
     .methods = &methods,

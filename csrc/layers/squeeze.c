@@ -15,8 +15,9 @@ typedef struct {
 static cf_status reshape(const cf_spec *spec, bool to_base, cf_shape *shape) {
     size_t factor = (size_t)cf_spec_int(spec, "factor"), square = factor * factor;
     if (!shape->image)
-        return cf_fail(CF_INVALID, "Squeeze: it is of images, and there are vectors here: a flow of "
-                                   "images has a shape (channels, height, width)");
+        return cf_fail(CF_INVALID,
+                       "Squeeze: it is of images, and there are vectors here: a flow of "
+                       "images has a shape (channels, height, width)");
     if (to_base && (shape->height % factor != 0 || shape->width % factor != 0))
         return cf_fail(CF_INVALID,
                        "Squeeze: height and width must be multiples of %zu, got %zu x %zu", factor,

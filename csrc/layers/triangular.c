@@ -32,8 +32,8 @@ static cf_status bind(cf_layer *layer, cf_binding *binding) {
     state->unit = cf_spec_int(layer->spec, "unit") != 0;
     state->has_bias = cf_spec_int(layer->spec, "bias") != 0;
     if (signs->kind != CF_NONE && signs->count != n)
-        return cf_fail(CF_INVALID, "Triangular: %zu signs, there are %zu features or channels", signs->count,
-                       n);
+        return cf_fail(CF_INVALID, "Triangular: %zu signs, there are %zu features or channels",
+                       signs->count, n);
     CF_TRY(cf_bind_parameter(binding, "weight", 2, (size_t[]){n, n}, 0.0, &state->weight));
     if (!state->unit)
         CF_TRY(bind_diagonal(layer, binding));
@@ -133,7 +133,8 @@ const cf_spec_type cf_triangular_type = {
     .doc = "``x = T u + bias`` with a learned triangular matrix, which starts as the identity; of "
            "images, at\n"
            "every pixel with the channels for features.\n\n"
-           "``log_det`` is the sum of the logarithms of the absolute diagonal, at every pixel. An upper and a unit "
+           "``log_det`` is the sum of the logarithms of the absolute diagonal, at every pixel. An "
+           "upper and a unit "
            "lower\n"
            "triangular layer are an LU decomposition.\n\n"
            "References\n----------\n"

@@ -35,10 +35,10 @@ struct cf_conditioner {
 };
 
 typedef struct {
-    cf_shape shape; /* of the inputs */
+    cf_shape shape;          /* of the inputs */
     size_t context, outputs; /* features */
-    size_t groups;         /* of outputs, of one size: inputs + 1, or 1 for a plain network */
-    const double *periods; /* by input, 0 where there is none; NULL: none has one. Kept */
+    size_t groups;           /* of outputs, of one size: inputs + 1, or 1 for a plain network */
+    const double *periods;   /* by input, 0 where there is none; NULL: none has one. Kept */
 } cf_conditioner_sizes;
 
 /* Binds `spec` to its sizes under the name `name`. With no input at all the

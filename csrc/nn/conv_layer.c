@@ -9,8 +9,8 @@ static cf_status bind_parameters(cf_conv_layer *layer, cf_binding *binding, bool
     size_t shape[4] = {layer->outputs, layer->in.channels, layer->kernel, layer->kernel};
     double unit = fan_in == 0 ? 0.0 : 1.0 / sqrt((double)fan_in);
     bool zero_weight = zero && !layer->normalized; /* a direction cannot be zero */
-    CF_TRY(cf_bind_parameter(binding, "weight", 4, shape,
-                             zero_weight ? 0.0 : CF_WEIGHT_GAIN * unit, &layer->weight));
+    CF_TRY(cf_bind_parameter(binding, "weight", 4, shape, zero_weight ? 0.0 : CF_WEIGHT_GAIN * unit,
+                             &layer->weight));
     CF_TRY(cf_bind_parameter(binding, "bias", 1, shape, zero ? 0.0 : unit, &layer->bias));
     if (!layer->normalized)
         return CF_OK;

@@ -54,10 +54,10 @@ static cf_status bind(cf_conditioner *conditioner, cf_binding *binding, bool zer
     const cf_spec *spec = conditioner->spec;
     size_t outputs = conditioner->outputs / cf_pixels(conditioner->shape);
     conv_residual_state *state;
-    cf_conv_options options = {
-        .outputs = (size_t)cf_spec_int(spec, "channels"),
-        .kernel = (size_t)cf_spec_int(spec, "outer_kernel"),
-        .normalized = strcmp(cf_spec_string(spec, "normalization"), "weight") == 0};
+    cf_conv_options options = {.outputs = (size_t)cf_spec_int(spec, "channels"),
+                               .kernel = (size_t)cf_spec_int(spec, "outer_kernel"),
+                               .normalized =
+                                   strcmp(cf_spec_string(spec, "normalization"), "weight") == 0};
     CF_TRY(cf_pile_take(binding->pile, &state, 1, sizeof *state));
     conditioner->state = state;
     state->hidden = conditioner->shape;

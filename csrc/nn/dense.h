@@ -12,9 +12,9 @@
 #include "nn/binding.h"
 #include "simd/matmul.h"
 
-/* Weights start uniform on +-gain / sqrt(inputs). Tried on the tables of benchmarks/density.py: with
- * 1, as the frameworks have it, flows that start as the identity learn more slowly; sqrt(3), which
- * keeps the variance of what passes through, overfits small tables sooner. */
+/* Weights start uniform on +-gain / sqrt(inputs). Tried on the tables of benchmarks/density.py:
+ * with 1, as the frameworks have it, flows that start as the identity learn more slowly; sqrt(3),
+ * which keeps the variance of what passes through, overfits small tables sooner. */
 #define CF_WEIGHT_GAIN 1.5
 
 typedef struct {

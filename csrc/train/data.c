@@ -10,9 +10,8 @@
 /* Feature f of row i, as float64. */
 static double element(const cf_array *array, size_t i, size_t f) {
     int64_t row = array->index != NULL ? array->index[i] : (int64_t)i;
-    return cf_read_element((const char *)array->data + row * array->row_stride +
-                               cf_feature_offset(array, f),
-                           array);
+    return cf_read_element(
+        (const char *)array->data + row * array->row_stride + cf_feature_offset(array, f), array);
 }
 
 static long long row_number(const cf_array *array, size_t i) {

@@ -42,7 +42,8 @@ static cf_flow *new_flow(void) {
     layers[4] = new_spec("Affine");
     for (int i = 0; i < 5; i++)
         CHECK_OK(cf_spec_finish(layers[i]));
-    cf_flow_parts parts = {.layers = layers, .layer_count = 5, .shape = cf_vector(FEATURES), .seed = 1};
+    cf_flow_parts parts = {
+        .layers = layers, .layer_count = 5, .shape = cf_vector(FEATURES), .seed = 1};
     CHECK_OK(cf_flow_new(&flow, &parts));
     for (int i = 0; i < 5; i++)
         cf_spec_free(layers[i]);
