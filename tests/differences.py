@@ -33,10 +33,11 @@ def gradient(f: Callable[[], float], array: np.ndarray, step: float = 2e-3) -> n
 def jacobian(
     f: Callable[[np.ndarray], np.ndarray], x: np.ndarray, step: float = 2e-3
 ) -> np.ndarray:
-    """d f(x)[n, i] / d x[n, j] of a function of rows: (n, i, j)."""
+    """d f(x)[n, i] / d x[n, j] of a function of rows, each of which is flattened: (n, i, j)."""
     columns = []
-    for j in range(x.shape[1]):
+    for index in np.ndindex(x.shape[1:]):
         direction = np.zeros_like(x)
-        direction[:, j] = 1
-        columns.append(derivative(lambda h, d=direction: f(x + h * d), step))
+        direction[(slice(None), *index)] = 1
+        column = derivative(lambda h, d=direction: f(x + h * d), step)
+        columns.append(column.reshape(len(x), -1))
     return np.stack(columns, axis=-1)

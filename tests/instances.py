@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,10 @@ import cflows as cf
 
 SMALL = {"hidden": (7, 6), "activation": "tanh"}
 SMALL_NET = cf.MLP((6,), activation="tanh")
+SMALL_CONV = cf.ConvNet((4,), (3, 1), activation="tanh")
+SMALL_CONV_RESIDUAL = cf.ConvResidualNet(
+    3, 1, outer_kernel=3, activation="silu", normalization="weight", gated=True
+)
 
 
 @dataclass(frozen=True)
@@ -28,7 +33,13 @@ class Instance:
     embedding: cf.Embedding | None = None
     volume: bool = True
     smooth: bool = True  # no kinks: differences converge everywhere
+    shape: tuple[int, int, int] | None = None  # of images, instead of features
     step: float = 2e-3  # of differences: shorter where slopes bend at knots that they may straddle
+
+    @property
+    def size(self) -> dict[str, Any]:
+        """What tells it to `Flow`."""
+        return {"features": self.features} if self.shape is None else {"shape": self.shape}
 
 
 def coupling(**options: Any) -> Callable[[], list[Any]]:
@@ -357,6 +368,97 @@ INSTANCES: dict[str, Instance] = {
     ),
     "base-learned": Instance(coupling(), base=lambda: cf.Normal(0.5, 2.0, learned=True)),
     "empty": Instance(list, features=3, volume=False),
+    **{
+        f"image-{name}": Instance(lambda layer=layer: [layer()], shape=(2, 4, 3), volume=False)
+        for name, layer in {
+            "actnorm": cf.ActNorm,
+            "batchnorm": cf.BatchNorm,
+            "linear-lu": cf.Linear,
+            "linear-qr": lambda: cf.Linear("qr"),
+            "linear-dense": lambda: cf.Linear("dense"),
+            "triangular": lambda: cf.Triangular(upper=True, bias=True),
+            "householder": lambda: cf.Chain([cf.ActNorm(), cf.Householder(bias=True)]),
+            "rotation": lambda: cf.Chain([cf.ActNorm(), cf.Rotation()]),
+            "permutation": lambda: cf.Permutation(),
+            "permutation-checkerboard": lambda: cf.Permutation("checkerboard"),
+            "permutation-pixels": lambda: cf.Permutation([*range(1, 24), 0]),
+        }.items()
+    },
+    **{
+        f"image-coupling-{name}": Instance(
+            lambda options=options: [cf.Coupling(**options)], shape=(3, 2, 4)
+        )
+        for name, options in {
+            "half": {"mask": "half", "conditioner": SMALL_CONV},
+            "swap": {"mask": "half", "swap": True, "conditioner": SMALL_CONV_RESIDUAL},
+            "indices": {"mask": [2, 0], "conditioner": SMALL_CONV},
+            "checkerboard": {"mask": "checkerboard", "conditioner": SMALL_CONV},
+            "checkerboard-swap": {
+                "mask": "checkerboard",
+                "swap": True,
+                "conditioner": SMALL_CONV_RESIDUAL,
+                "transform": cf.Spline(4, bound=4.0),
+            },
+            "pixels": {"mask": [True] * 7 + [False] * 17, "conditioner": SMALL_CONV},
+            "mlp": {"mask": "checkerboard", **SMALL},
+            "two-nets": {
+                "mask": "checkerboard",
+                "conditioner": [SMALL_CONV, SMALL_NET],
+                "scale": "tanh",
+            },
+        }.items()
+    },
+    "image-coupling-context": Instance(
+        lambda: [
+            cf.Coupling("checkerboard", conditioner=SMALL_CONV),
+            cf.Coupling(conditioner=SMALL_CONV_RESIDUAL),
+        ],
+        context=2,
+        shape=(2, 3, 2),
+    ),
+    "image-elementwise": Instance(lambda: [cf.Elementwise("spline")], shape=(1, 2, 2)),
+    "image-maf": Instance(autoregressive(), shape=(2, 2, 1)),
+    "image-partial": Instance(
+        lambda: [
+            cf.Partial([2, 0], cf.Coupling(conditioner=SMALL_CONV)),
+            cf.Partial([True, False] * 6, cf.Sinh()),
+        ],
+        shape=(3, 2, 2),
+    ),
+    "squeeze": Instance(
+        lambda: [cf.Coupling(conditioner=SMALL_CONV), cf.Squeeze()], shape=(1, 4, 4)
+    ),
+    "squeeze-three": Instance(
+        lambda: [cf.Coupling(conditioner=SMALL_CONV), cf.Squeeze(3)], shape=(1, 3, 6)
+    ),
+    "squeeze-haar": Instance(
+        lambda: [cf.Coupling(conditioner=SMALL_CONV), cf.Squeeze(form="haar")], shape=(2, 4, 2)
+    ),
+    "unsqueeze": Instance(
+        lambda: [cf.Coupling("checkerboard", conditioner=SMALL_CONV), cf.Inverse(cf.Squeeze())],
+        shape=(4, 1, 2),
+    ),
+    "split": Instance(lambda: [cf.Split(coupling()())], features=5),
+    "split-conditional": Instance(
+        lambda: [cf.Split(coupling()(), "alternating", conditioner=SMALL_NET)], context=2
+    ),
+    "split-inverse": Instance(lambda: [cf.Inverse(cf.Split(coupling()()))], features=5),
+    "image-split": Instance(
+        lambda: [
+            cf.Split(
+                [
+                    cf.Split([cf.Coupling(conditioner=SMALL_CONV)], swap=True),
+                    cf.Linear(),
+                    cf.Squeeze(),
+                    cf.Coupling("checkerboard", conditioner=SMALL_CONV),
+                ],
+                conditioner=SMALL_CONV,
+                scale="tanh",
+            ),
+            cf.Inverse(cf.Linear()),
+        ],
+        shape=(2, 4, 2),
+    ),
 }
 
 
@@ -365,7 +467,7 @@ def build(name: str, dtype: str = "float64", seed: int = 1) -> cf.Flow:
     instance = INSTANCES[name]
     flow = cf.Flow(
         instance.layers(),
-        features=instance.features,
+        **instance.size,
         context_features=instance.context,
         embedding=instance.embedding,
         base=instance.base(),
@@ -374,7 +476,7 @@ def build(name: str, dtype: str = "float64", seed: int = 1) -> cf.Flow:
     )
     rng = np.random.default_rng(seed)
     for parameter_name, parameter in flow.parameters.items():
-        fan_in = parameter.shape[1] if parameter.ndim == 2 else 4.0
+        fan_in = np.prod(parameter.shape[1:]) if parameter.ndim > 1 else 4.0
         parameter[...] = rng.normal(size=parameter.shape) / np.sqrt(fan_in)
         if parameter_name.endswith("variance"):
             np.exp(parameter, out=parameter)
@@ -387,13 +489,22 @@ def build(name: str, dtype: str = "float64", seed: int = 1) -> cf.Flow:
 
 def volume_layers(flow: cf.Flow) -> int:
     """How many layers change volumes from row to row."""
-    return sum(layer.type in ("Coupling", "Inverse", "Chain") for layer in flow.layers)
+    return sum(layer.type in ("Coupling", "Inverse", "Chain", "Split") for layer in flow.layers)
+
+
+@cache
+def base_shape(name: str) -> tuple[int, ...]:
+    """That of its latent rows."""
+    instance = INSTANCES[name]
+    context = instance.embedding.features if instance.embedding else instance.context
+    flow = cf.Flow(instance.layers(), **instance.size, context_features=context)
+    return flow.base_shape
 
 
 def sample_rows(name: str, rows: int, seed: int = 2) -> tuple[np.ndarray, np.ndarray | None]:
     """Latent rows u, and a context if the instance has one."""
     instance = INSTANCES[name]
     rng = np.random.default_rng(seed)
-    u = rng.normal(size=(rows, instance.features)) * 1.3
+    u = rng.normal(size=(rows, *base_shape(name))) * 1.3
     context = rng.normal(size=(rows, instance.context)) if instance.context else None
     return u, context

@@ -242,7 +242,7 @@ HALF = cf.Coupling()
         (lambda: cf.Flow([HALF], 2, dtype=None), ValueError, "'float64', got None"),
         (lambda: cf.Flow([HALF], 2, seed=-1), ValueError, "seed must be from 0"),
         (lambda: cf.Flow([HALF], 2, seed="a"), TypeError, "seed must be an integer"),
-        (lambda: cf.Flow([HALF], 2, 0, None, None, "float32", 0, 7), TypeError, "at most 7"),
+        (lambda: cf.Flow([HALF], 2, 0, None, None, "float32", 0, None, 7), TypeError, "at most 8"),
         (
             lambda: cf.Flow([cf.Coupling(mask=[True, True])], 2),
             ValueError,
@@ -333,7 +333,7 @@ def broken_states():
     yield "not a dict", [], TypeError, "is a dict, got list"
     for key in good:
         yield f"no {key}", {k: v for k, v in good.items() if k != key}, ValueError, f"no '{key}'"
-    yield "features", having(features=3), ValueError, "of the flow's shape and dtype"
+    yield "sizes", having(shape=(3,)), ValueError, "of the flow's shape and dtype"
     yield "layer", having(layers=(cf.MLP(),)), TypeError, "layers expects"
     yield "dtype", having(dtype="float64"), ValueError, "of the flow's shape and dtype"
     yield "shape", tensors(np.zeros(3, "f")), ValueError, name

@@ -3,6 +3,8 @@
 These tests run at whatever instruction set CFLOWS_SIMD names; CI runs them at each.
 """
 
+import math
+
 import numpy as np
 import pytest
 
@@ -19,6 +21,11 @@ def data_rows(flow, name, rows, seed=2):
     """Rows x that the flow maps from sample_rows, with their context."""
     u, context = sample_rows(name, rows, seed)
     return flow.forward(u, context)[0].astype(np.float64), context
+
+
+def flat(x):
+    """Rows of one dimension, also of images."""
+    return x.reshape(len(x), math.prod(x.shape[1:]))
 
 
 def norms(matrices):
@@ -39,7 +46,7 @@ def test_instance_is_far_from_the_identity(name):
     if INSTANCES[name].volume:
         assert log_det.std() >= volume_layers(flow) ** 0.5
     elif name != "empty":
-        assert np.abs(x - u).max() > 1
+        assert np.abs(flat(x) - flat(u)).max() > 1
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -85,8 +92,8 @@ def test_round_trip(name, dtype):
     condition = norms(cf.jacobian(wide, x, context)) * norms(
         cf.jacobian(wide, u, context, direction="forward")
     )
-    error = np.abs(again - x).max(axis=1)
-    assert np.all(error <= 50 * eps * condition * (1 + np.abs(x).max(axis=1)))
+    error = flat(np.abs(again - x)).max(axis=1)
+    assert np.all(error <= 50 * eps * condition * (1 + flat(np.abs(x)).max(axis=1)))
     if dtype == "float64":
         well_conditioned = condition <= 1e3
         assert well_conditioned.mean() > 0.3  # a third for the chain, nearly all for the others
@@ -106,10 +113,11 @@ def objective(flow, direction, x, context, value, log_det):
 def test_gradients_against_differences(name, direction):
     flow, step = build(name), INSTANCES[name].step
     x, context = data_rows(flow, name, 5)
+    rng = np.random.default_rng(3)
+    value = rng.normal(size=(5, *(flow.shape if direction == "forward" else flow.base_shape)))
+    log_det = rng.normal(size=5)
     if direction == "forward":
         x = flow.inverse(x, context)[0]
-    rng = np.random.default_rng(3)
-    value, log_det = rng.normal(size=x.shape), rng.normal(size=len(x))
     ours = flow.vjp(x, value, log_det, context, direction=direction)
 
     def f():
@@ -140,7 +148,8 @@ def test_loss_gradient_against_differences(name):
         truth = 0.0 * array if parameter in flow.frozen else gradient(f, array, step)
         norm_close(gradients[parameter], truth, 1e-7)
     score = flow.grad_log_prob(x, context)
-    norm_close(-score * (weights / weights.sum())[:, None], gradient(f, x, step), 1e-7)
+    weighted = flat(score) * (weights / weights.sum())[:, None]
+    norm_close(-weighted.reshape(x.shape), gradient(f, x, step), 1e-7)
 
 
 @pytest.mark.parametrize("name", SMOOTH)
@@ -179,10 +188,11 @@ def test_rows_are_independent(name, dtype):
     for first, end in ((3, 4), (500, 517), (7, 256), (100, 1000)):
         part = None if context is None else context[first:end]
         assert np.array_equal(flow.log_prob(x[first:end], part), whole[first:end])
-    strided = np.full((1000, 3 * x.shape[1]), np.nan, dtype)[:, ::3]
+    strided = np.full((*x.shape[:-1], 3 * x.shape[-1]), np.nan, dtype)[..., ::3]
     strided[...] = x
-    assert np.array_equal(flow.log_prob(strided, context), whole)
-    assert np.array_equal(flow.log_prob(np.asfortranarray(x), context), whole)
+    last = np.moveaxis(np.moveaxis(x, 1, -1).copy(), -1, 1)  # of images, the channels
+    for layout in (strided, np.asfortranarray(x), last):
+        assert np.array_equal(flow.log_prob(layout, context), whole)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -214,7 +224,8 @@ def test_a_bad_row_affects_itself_alone(name):
     x, context = data_rows(flow, name, 40)
     whole, score = flow.log_prob(x, context), flow.grad_log_prob(x, context)
     bad = x.copy()
-    bad[3, 0], bad[17, -1], bad[39, 0] = np.nan, np.inf, -np.inf
+    for row, feature, number in ((3, 0, np.nan), (17, -1, np.inf), (39, 0, -np.inf)):
+        bad[row].flat[feature] = number
     rest = np.setdiff1d(np.arange(40), [3, 17, 39])
     log_prob = flow.log_prob(bad, context)
     assert np.array_equal(log_prob[rest], whole[rest])

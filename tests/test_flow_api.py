@@ -425,8 +425,8 @@ def test_repr_shows_the_chain():
 
 def test_signatures():
     assert str(inspect.signature(cf.Flow)) == (
-        "(layers, features, context_features=0, embedding=None, base=None, dtype='float32', "
-        "seed=None)"
+        "(layers, features=None, context_features=0, embedding=None, base=None, dtype='float32', "
+        "seed=None, shape=None)"
     )
     assert (
         str(inspect.signature(cf.Flow.sample)) == "(self, /, n, context=None, seed=None, start=0)"

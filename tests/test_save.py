@@ -64,7 +64,8 @@ def test_a_flow_comes_back_bit_by_bit(tmp_path: Path, name: str, dtype: str):
     again = cf.load(path)
     assert type(again) is cf.Flow
     assert contents(again) == contents(flow)
-    x, context = instances.sample_rows(name, 17)
+    u, context = instances.sample_rows(name, 17)
+    x = flow.forward(u, context)[0]
     assert again.log_prob(x, context).tobytes() == flow.log_prob(x, context).tobytes()
 
 
@@ -105,7 +106,7 @@ def test_the_safetensors_package_reads_it(tmp_path: Path, saved: bytes):
     with safetensors.safe_open(path, "np") as file:
         metadata = file.metadata()
     assert metadata["format"] == "cflows" and metadata["version"] == cf.__version__
-    assert json.loads(metadata["architecture"])["features"] == 3
+    assert json.loads(metadata["architecture"])["shape"] == [3]
 
 
 def test_a_file_that_the_package_has_written_again(tmp_path: Path, saved: bytes):
@@ -274,16 +275,35 @@ def other_indices(name: object) -> dict[str, Any]:
     return {"type": "Permutation", "options": {"indices": {"tensor": name}}}
 
 
+LARGE = (0, 1, 2**20, 2**24, 2**31, 2**63)
+
 HOSTILE: dict[str, dict[str, Any]] = {
     **{
         f"{key} {value!r:.20}": {key: value}
-        for key in ("features", "context_features", "seed")
+        for key in ("context_features", "seed")
         for value in (-1, 2**64, 10**400, 1.0, True, None, "3", [3], {})
     },
+    **{f"context {value}": {"context_features": value} for value in LARGE},
+    **{f"shape [{value}]": {"shape": [value]} for value in LARGE},
+    **{f"shape [1, {value}, {value}]": {"shape": [1, value, value]} for value in LARGE},
     **{
-        f"{key} {value}": {key: value}
-        for key in ("features", "context_features")
-        for value in (0, 1, 2**20, 2**24, 2**31, 2**63)
+        f"shape {value!r:.20}": {"shape": value}
+        for value in (
+            [-1],
+            [10**400],
+            [1.0],
+            [True],
+            [None],
+            ["3"],
+            [[3]],
+            [],
+            [3, 3],
+            [1, 3, 1, 1],
+            3,
+            "3",
+            None,
+            {},
+        )
     },
     **{f"dtype {value!r}": {"dtype": value} for value in ("float16", "object", "", None, 1, ["f"])},
     **{
@@ -342,9 +362,9 @@ HOSTILE: dict[str, dict[str, Any]] = {
         * 100
     },
     "a wide context": {"context_features": 2**24, "layers": [coupling(hidden=[100])]},
-    "many features": {"features": 2**24, "layers": [coupling(hidden=[100])] * 100},
+    "many features": {"shape": [2**24], "layers": [coupling(hidden=[100])] * 100},
     "many features, no parameters": {
-        "features": 2**20,
+        "shape": [2**20],
         "layers": [{"type": "Permutation", "options": {"indices": "reverse"}}] * 1000,
     },
     "a drawn permutation": layer("Permutation", {"indices": "random"}),
@@ -514,7 +534,7 @@ def test_forged_architectures_at_random(tmp_path: Path, saved: bytes):
         except ValueError:
             continue
         built += 1
-        flow.log_prob(np.zeros((2, flow.features)), np.zeros((2, flow.context_features)))
+        flow.log_prob(np.zeros((2, *flow.shape)), np.zeros((2, flow.context_features)))
         flow.save(tmp_path / "again")
         assert contents(cf.load(tmp_path / "again")) == contents(flow)
     assert built > 20

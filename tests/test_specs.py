@@ -174,7 +174,10 @@ def test_wrong_kinds_are_type_errors(make, message):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: cf.Coupling(mask="quarter"), "mask must be one of 'half', 'alternating', got"),
+        (
+            lambda: cf.Coupling(mask="quarter"),
+            "mask must be one of 'half', 'alternating', 'checkerboard', got",
+        ),
         (lambda: cf.Coupling(mask="hälf"), "got 'hälf'"),
         (lambda: cf.Coupling(mask="ä" * 100), "got 'ä"),  # cut off within a character
         (lambda: cf.Coupling(mask="half\0"), "null character"),
@@ -229,9 +232,12 @@ def test_docstrings_are_made_from_the_tables():
     doc = cf.Coupling.__doc__
     assert doc.startswith("Coupling layer: some features are kept")
     assert "u -> x" in doc
-    assert "\nmask : {'half', 'alternating'} or sequence of bool or sequence of int, " in doc
+    assert (
+        "\nmask : {'half', 'alternating', 'checkerboard'} or sequence of bool or sequence of int, "
+        in doc
+    )
     assert doc.index("\nParameters\n----------\n") < doc.index("\nReferences\n----------\n")
     assert "u -> x" not in cf.MLP.__doc__
-    assert cf.Coupling.mask.__doc__.startswith("Which features are kept")
+    assert cf.Coupling.mask.__doc__.startswith("Which features, or channels of an image, are kept")
     for line in inspect.getdoc(cf.Permutation).splitlines():
         assert len(line) <= 100

@@ -2,6 +2,15 @@
 #include "layers/mask.h"
 #include "ops/ops.h"
 
+/* Whole channels of an image are an image. */
+static cf_shape inner_shape(const cf_layer *layer, const cf_mask *mask) {
+    cf_shape shape = layer->shape;
+    if (!mask->whole_channels)
+        return cf_vector(mask->moved_count);
+    shape.channels = mask->moved_count / cf_pixels(shape);
+    return shape;
+}
+
 static cf_status bind(cf_layer *layer, cf_binding *binding) {
     cf_mask *mask;
     CF_TRY(cf_pile_take(binding->pile, &mask, 1, sizeof *mask));
@@ -12,7 +21,7 @@ static cf_status bind(cf_layer *layer, cf_binding *binding) {
     CF_TRY(cf_pile_take(binding->pile, &layer->child, 1, sizeof *layer->child));
     layer->children = 1;
     CF_TRY(cf_layer_bind(layer->child, cf_spec_spec(layer->spec, "layer"), binding,
-                         cf_vector(mask->moved_count), layer->context));
+                         inner_shape(layer, mask), layer->context));
     return cf_layer_resolve_children(layer, binding, "layer");
 }
 
@@ -43,12 +52,13 @@ static const cf_option options[] = {
     {.name = "features",
      .kinds = CF_OPTION_BOOLS | CF_OPTION_INTS,
      .fallback = CF_REQUIRED,
-     .doc = "Those that the layer gets: indices, or a boolean a feature. They keep their places."},
+     .doc = "Those that the layer gets, or channels of an image: indices, or a boolean each. They "
+            "keep their places."},
     {.name = "layer",
      .kinds = CF_OPTION_SPEC,
      .fallback = CF_REQUIRED,
      .spec_role = "layer",
-     .doc = "A layer for so many features, in ascending order."},
+     .doc = "A layer for so many features or channels, in ascending order."},
 };
 
 const cf_spec_type cf_partial_type = {

@@ -32,8 +32,8 @@ static cf_status bind(cf_layer *layer, cf_binding *binding) {
     state->unit = cf_spec_int(layer->spec, "unit") != 0;
     state->has_bias = cf_spec_int(layer->spec, "bias") != 0;
     if (signs->kind != CF_NONE && signs->count != n)
-        return cf_fail(CF_INVALID, "Triangular: %zu signs, there are %zu features or channels",
-                       signs->count, n);
+        return cf_fail(CF_INVALID, "Triangular: %zu signs, the flow has %zu %s", signs->count, n,
+                       layer->shape.image ? "channels" : "features");
     CF_TRY(cf_bind_parameter(binding, "weight", 2, (size_t[]){n, n}, 0.0, &state->weight));
     if (!state->unit)
         CF_TRY(bind_diagonal(layer, binding));

@@ -79,7 +79,7 @@ from .columns import Column, circular, interval, positive, real
 from .flow import Flow
 from .history import EpochReport, History
 from .optim import SGD, Adam, AdamW, Constant, Cosine, Plateau
-from .recipes import glow1d, iaf, maf, ncsf, nice, nsf, nsf_ar, realnvp
+from .recipes import glow, glow1d, iaf, maf, ncsf, nice, nsf, nsf_ar, realnvp, realnvp_image
 from .target import CTarget, Importance, TargetHistory, TargetReport
 
 if TYPE_CHECKING:
@@ -100,6 +100,8 @@ __all__ = [
     "iaf",
     "nsf_ar",
     "ncsf",
+    "glow",
+    "realnvp_image",
     # what columns hold
     "Column",
     "real",

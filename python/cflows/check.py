@@ -58,16 +58,16 @@ def jacobian(
     """
     x = np.asanyarray(x)
     result = flow.shape if direction == "forward" else flow.base_shape
-    size, rows = math.prod(result), len(x)
+    rows, size = x.shape[:1], math.prod(x.shape[1:])
     gradients = [
         flow.vjp(
             x,
-            np.broadcast_to(unit.reshape(result), (rows, *result)),
+            np.broadcast_to(unit.reshape(result), (*rows, *result)),
             context=context,
             direction=direction,
             parameters=False,
-        ).x.reshape(rows, math.prod(x.shape[1:]))
-        for unit in np.eye(size)
+        ).x.reshape(*rows, size)
+        for unit in np.eye(math.prod(result))
     ]
     return np.stack(gradients, axis=1)
 

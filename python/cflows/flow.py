@@ -54,6 +54,10 @@ class Flow(_core.Flow):
     Any number of threads may compute with one flow at once, as long as none writes its
     parameters. Results are the same, bit for bit, for any number of threads.
 
+    Samples of a flow of images have the shape ``(n, channels, height, width)`` wherever methods
+    speak of ``(n, features)``, and points of the base that of ``base_shape``: layers such as
+    `Squeeze` and `Split` change it on the way.
+
     References
     ----------
     Papamakarios et al. 2021, Normalizing Flows for Probabilistic Modeling and Inference,

@@ -1,0 +1,200 @@
+"""Recipes of image flows of several scales: Glow, RealNVP."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from .._core import (
+    ActNorm,
+    ConvNet,
+    ConvResidualNet,
+    Coupling,
+    Embedding,
+    Inverse,
+    Layer,
+    Linear,
+    Scale,
+    Split,
+    Squeeze,
+)
+from ..arguments import integer
+from ..flow import Flow
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
+
+
+def glow(
+    shape: Sequence[int],
+    levels: int = 2,
+    steps: int = 4,
+    channels: int = 64,
+    *,
+    context: int = 0,
+    embedding: Embedding | None = None,
+    scale: str | Scale = "softclip",
+    dtype: DTypeLike = "float32",
+    seed: int | None = None,
+) -> Flow:
+    """Glow: levels of a squeeze and steps of normalisation, 1 x 1 convolution and coupling.
+
+    On the way from the data to the base each level is a `Squeeze`, `steps` times an `ActNorm`,
+    which ``fit`` starts from the data, an inverted `Linear` layer of the channels and a coupling
+    that keeps the first half of them, and, but for the last level, a `Split` that factors half the
+    channels out to a Gaussian which a convolution of the other half sets.
+
+    Parameters
+    ----------
+    shape : (channels, height, width)
+        Of an image; height and width are multiples of ``2**levels``.
+    levels : int, default 2
+    steps : int, default 4
+        Of each level; 32 in the paper.
+    channels : int, default 64
+        Of the two hidden images of each coupling's network; 512 in the paper.
+    context : int, default 0
+        The number of context features.
+    embedding : Embedding, optional
+        A network that the context passes through first, learned with the flow.
+    scale : str or Scale, default 'softclip'
+        How raw outputs become scales, as of `Coupling`; Glow's own is
+        ``cf.Scale('sigmoid', offset=2)``.
+    dtype : {'float32', 'float64'}, default 'float32'
+    seed : int, optional
+        Of the starting weights and permutations.
+
+    Returns
+    -------
+    Flow
+
+    Raises
+    ------
+    ValueError
+        If a size is out of range, or the image does not fit the levels.
+    TypeError
+        If an argument is of the wrong kind.
+
+    References
+    ----------
+    Kingma and Dhariwal 2018, Glow, arXiv:1807.03039, figure 2.
+
+    Examples
+    --------
+    >>> import cflows as cf
+    >>> flow = cf.glow((1, 8, 8), levels=2, steps=1, channels=8, seed=0)
+    >>> [layer.type for layer in flow.layers]
+    ['Split', 'Coupling', 'Inverse', 'ActNorm', 'Squeeze']
+    >>> flow.sample(3, seed=0).shape
+    (3, 1, 8, 8)
+    """
+    levels, steps = integer("levels", levels, 1), integer("steps", steps, 1)
+    network = ConvNet((integer("channels", channels, 1),) * 2, (3, 1, 3))
+    step: list[Layer] = [Coupling(conditioner=network, scale=scale), Inverse(Linear()), ActNorm()]
+    chain: list[Layer] = []
+    for level in range(levels):
+        split = [Split(chain, conditioner=ConvNet((), 3), scale=scale)] if level > 0 else []
+        chain = [*split, *(step * steps), Squeeze()]
+    return _build(chain, shape, context, embedding, dtype, seed)
+
+
+def realnvp_image(
+    shape: Sequence[int],
+    levels: int = 2,
+    channels: int = 64,
+    blocks: int = 2,
+    *,
+    context: int = 0,
+    embedding: Embedding | None = None,
+    scale: str | Scale = "softclip",
+    dtype: DTypeLike = "float32",
+    seed: int | None = None,
+) -> Flow:
+    """RealNVP of images: checkerboard couplings, a squeeze, channel couplings, and a split a level.
+
+    On the way from the data to the base each level but the last is three couplings with
+    checkerboards in turn, a `Squeeze`, three with halves of the channels in turn, and a `Split`
+    of half the channels; the last is four with checkerboards. On the data's side of each coupling
+    is an `ActNorm`, in place of the paper's batch normalisation.
+
+    Parameters
+    ----------
+    shape : (channels, height, width)
+        Of an image; height and width are multiples of ``2**(levels - 1)``.
+    levels : int, default 2
+    channels : int, default 64
+        Of the hidden images of each coupling's residual network.
+    blocks : int, default 2
+        The number of its blocks; 8 in the paper, for small images.
+    context : int, default 0
+        The number of context features.
+    embedding : Embedding, optional
+        A network that the context passes through first, learned with the flow.
+    scale : str or Scale, default 'softclip'
+        How raw outputs become scales, as of `Coupling`.
+    dtype : {'float32', 'float64'}, default 'float32'
+    seed : int, optional
+        Of the starting weights.
+
+    Returns
+    -------
+    Flow
+
+    Raises
+    ------
+    ValueError
+        If a size is out of range, or the image does not fit the levels.
+    TypeError
+        If an argument is of the wrong kind.
+
+    References
+    ----------
+    Dinh et al. 2017, Density estimation using Real NVP, arXiv:1605.08803, section 3.6.
+
+    Examples
+    --------
+    >>> import cflows as cf
+    >>> flow = cf.realnvp_image((1, 8, 8), levels=2, channels=8, blocks=1, seed=0)
+    >>> flow.base_shape
+    (64,)
+    >>> flow.sample(3, seed=0).shape
+    (3, 1, 8, 8)
+    """
+    levels = integer("levels", levels, 1)
+    network = ConvResidualNet(
+        integer("channels", channels, 1),
+        integer("blocks", blocks, 0),
+        outer_kernel=3,
+        normalization="weight",
+    )
+
+    def couplings(mask: str, count: int) -> list[Layer]:
+        chain: list[Layer] = []
+        for i in reversed(range(count)):  # from the base; the first at the data is not swapped
+            chain.append(Coupling(mask, swap=i % 2 == 1, conditioner=network, scale=scale))
+            chain.append(ActNorm())
+        return chain
+
+    chain = couplings("checkerboard", 4)
+    for _ in range(levels - 1):
+        above = [Split(chain), *couplings("half", 3)]
+        chain = [*above, Squeeze(), *couplings("checkerboard", 3)]
+    return _build(chain, shape, context, embedding, dtype, seed)
+
+
+def _build(
+    chain: Sequence[Layer],
+    shape: Sequence[int],
+    context: int,
+    embedding: Embedding | None,
+    dtype: DTypeLike,
+    seed: int | None,
+) -> Flow:
+    return Flow(
+        chain,
+        shape=shape,
+        context_features=integer("context", context, 0),
+        embedding=embedding,
+        dtype=dtype,
+        seed=seed,
+    )
