@@ -390,7 +390,12 @@ INSTANCES: dict[str, Instance] = {
         )
         for name, options in {
             "half": {"mask": "half", "conditioner": SMALL_CONV},
-            "swap": {"mask": "half", "swap": True, "conditioner": SMALL_CONV_RESIDUAL},
+            "swap": {
+                "mask": "half",
+                "swap": True,
+                "conditioner": SMALL_CONV_RESIDUAL,
+                "scale": "tanh",
+            },
             "indices": {"mask": [2, 0], "conditioner": SMALL_CONV},
             "checkerboard": {"mask": "checkerboard", "conditioner": SMALL_CONV},
             "checkerboard-swap": {
