@@ -393,8 +393,7 @@ INSTANCES: dict[str, Instance] = {
             "swap": {
                 "mask": "half",
                 "swap": True,
-                "conditioner": SMALL_CONV_RESIDUAL,
-                "scale": "tanh",
+                "conditioner": cf.ConvResidualNet(3, 1, activation="silu", normalization="weight"),
             },
             "indices": {"mask": [2, 0], "conditioner": SMALL_CONV},
             "checkerboard": {"mask": "checkerboard", "conditioner": SMALL_CONV},
