@@ -210,6 +210,41 @@ def test_splits_factor_out_in_order():
     assert np.allclose(log_det, 4 * np.log(2) - 2 * np.log(5))
 
 
+def nested(inner, **options):
+    split = [cf.Split(inner, [True, False, True, True] * 2, conditioner=NET)]
+    return cf.Flow([cf.Split([*split, cf.Squeeze()], swap=True), cf.Squeeze()], **options)
+
+
+def test_levels():
+    flow = nested([cf.ActNorm()], shape=(1, 8, 4), dtype="float64", seed=0)
+    flow_with_empty = nested([], shape=(1, 8, 4), dtype="float64", seed=0)
+    u = np.arange(64.0).reshape(2, 32)
+    for f in (flow, flow_with_empty):
+        levels = f.levels(u)
+        assert [level.shape for level in levels] == [(2, 2, 4, 2), (2, 2, 2, 1), (2, 6, 2, 1)]
+        assert np.array_equal(np.concatenate([x.reshape(2, -1) for x in levels], axis=1), u)
+        assert np.array_equal(f.join_levels(levels), u)
+    # The first level is the half of the squeezed channels that the outer split factors out.
+    x = np.random.default_rng(0).normal(size=(2, 1, 8, 4))
+    squeezed, _ = cf.Flow([cf.Squeeze()], shape=(1, 8, 4), dtype="float64").inverse(x)
+    assert np.array_equal(flow.levels(flow.inverse(x)[0])[0], squeezed[:, :2])
+
+
+def test_levels_of_vectors_and_of_flows_without():
+    flow = cf.Flow([cf.Split([cf.Split([], "alternating")], [1, 4, 2])], features=5)
+    assert [x.shape for x in flow.levels(np.zeros((3, 5)))] == [(3, 2), (3, 1), (3, 2)]
+    assert [x.shape for x in flow.levels(np.zeros((0, 5)))] == [(0, 2), (0, 1), (0, 2)]
+    plain = cf.Flow([cf.Squeeze()], shape=(1, 2, 2))
+    assert [x.shape for x in plain.levels(np.zeros((3, 4, 1, 1)))] == [(3, 4, 1, 1)]
+    assert plain.join_levels([np.zeros((3, 4, 1, 1))]).shape == (3, 4, 1, 1)
+    with pytest.raises(ValueError, match=r"u must have shape \(n, 5\), got \(3, 4\)"):
+        flow.levels(np.zeros((3, 4)))
+    with pytest.raises(ValueError, match="levels must have the shapes"):
+        flow.join_levels([np.zeros((3, 2)), np.zeros((3, 2)), np.zeros((3, 1))])
+    with pytest.raises(ValueError, match="levels must have the shapes"):
+        flow.join_levels([])
+
+
 def test_a_conditional_split_is_a_gaussian():
     """With the rest fixed, log_prob is that of a normal whose parameters the network gives."""
     stats = pytest.importorskip("scipy.stats")

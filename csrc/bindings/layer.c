@@ -68,6 +68,20 @@ static PyObject *get_features(PyObject *self, void *closure) {
     return PyLong_FromSize_t(object_of(self)->layer->features);
 }
 
+static bool find_base_shape(const cf_layer *layer, cf_shape *out) {
+    *out = layer->shape;
+    if (cf_layer_reshape(layer->spec, true, out) == CF_OK)
+        return true;
+    PyErr_NoMemory(); /* the shapes of bound layers fit */
+    return false;
+}
+
+static PyObject *get_base_shape(PyObject *self, void *closure) {
+    cf_shape shape;
+    (void)closure;
+    return find_base_shape(object_of(self)->layer, &shape) ? cf_py_shape_tuple(shape) : NULL;
+}
+
 static PyObject *get_shape(PyObject *self, void *closure) {
     (void)closure;
     return cf_py_shape_tuple(object_of(self)->layer->shape);
@@ -93,10 +107,10 @@ static void write_shape(cf_shape shape, char *out, size_t size) {
 }
 
 static PyObject *shapes_of(const cf_layer *layer) {
-    cf_shape base = layer->shape;
+    cf_shape base;
     char u[96], x[96];
-    if (cf_layer_reshape(layer->spec, true, &base) != CF_OK)
-        return PyErr_NoMemory(); /* bound layers have fitting shapes */
+    if (!find_base_shape(layer, &base))
+        return NULL;
     write_shape(base, u, sizeof u);
     write_shape(layer->shape, x, sizeof x);
     return PyUnicode_FromFormat("u %s -> x %s", u, x);
@@ -153,6 +167,7 @@ static PyGetSetDef layer_getset[] = {
     {"options", get_options, NULL, "All options and their values, a new dict.", NULL},
     {"shape", get_shape, NULL,
      "The shape of a sample of x: (features,), or of images (channels, height, width).", NULL},
+    {"base_shape", get_base_shape, NULL, "The same of u.", NULL},
     {"features", get_features, NULL, "The number of features of x.", NULL},
     {"context_features", get_context_features, NULL, "The number of context features.", NULL},
     {"layers", get_layers, NULL, "The layers within this one, base to data.", NULL},

@@ -6,6 +6,7 @@ import os
 
 from . import _core
 from .fit import fit
+from .levels import join_levels, levels
 from .summary import describe
 from .target import fit_target, importance_sample
 
@@ -80,6 +81,8 @@ class Flow(_core.Flow):
     fit = fit
     fit_target = fit_target
     importance_sample = importance_sample
+    levels = levels
+    join_levels = join_levels
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the flow to one safetensors file: weights, buffers and architecture.
