@@ -28,7 +28,8 @@ enum {
     CF_STREAM_JITTER = 5,          /* row = running count of rows drawn in training */
     CF_STREAM_CONTEXT = 6,         /* row = running count of samples drawn for a target */
     CF_STREAM_PROGRAM = 16,        /* of bases: row of the sample */
-    CF_STREAM_LAYERS = 4096,       /* of layers in training: row as for jitter */
+    CF_STREAM_LAYERS = 4096,       /* of layers: in training row as for jitter */
+    CF_STREAM_TO_DATA = 8192,      /* of layers on the way to the data: row of the sample */
 };
 
 /* out = the four 32-bit words of one counter. The counter's words are (row low, row high, stream,

@@ -231,6 +231,12 @@ static PyObject *get_context_features(PyObject *self, void *closure) {
     return flow == NULL ? NULL : PyLong_FromSize_t(cf_flow_context(flow));
 }
 
+static PyObject *get_stochastic(PyObject *self, void *closure) {
+    (void)closure;
+    const cf_flow *flow = cf_py_flow_of(self);
+    return flow == NULL ? NULL : PyBool_FromLong(cf_layer_is_stochastic(cf_flow_chain(flow)));
+}
+
 static PyObject *get_dtype(PyObject *self, void *closure) {
     (void)closure;
     const cf_flow *flow = cf_py_flow_of(self);
@@ -270,6 +276,8 @@ static PyGetSetDef getset[] = {
      "The shape of a point of the base; layers may change it, with the number of features or "
      "without.",
      NULL},
+    {"stochastic", get_stochastic, NULL,
+     "Whether a layer is stochastic, so that `log_prob` is a lower bound.", NULL},
     {"features", get_features, NULL, "The number of features of a sample.", NULL},
     {"context_features", get_context_features, NULL,
      "The number of context features, before any embedding.", NULL},

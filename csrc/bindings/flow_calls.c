@@ -26,6 +26,11 @@ void cf_py_request_end(cf_py_request *request) {
     cf_py_release(&request->context);
 }
 
+bool cf_py_request_noise(cf_py_request *request, PyObject *seed, PyObject *start) {
+    return (seed == NULL || cf_py_count(seed, "seed", UINT64_MAX, &request->call.seed)) &&
+           (start == NULL || cf_py_count(start, "start", INT64_MAX, &request->call.first_row));
+}
+
 bool cf_py_request_run(cf_py_request *request,
                        cf_status (*compute)(cf_flow *, const cf_flow_call *)) {
     cf_flow *flow = request->self->flow;
@@ -63,11 +68,12 @@ PyObject *cf_py_pair(bool done, PyObject *a, PyObject *b) {
 static PyObject *map(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames,
                      const cf_py_signature *signature, cf_py_side side,
                      cf_status (*compute)(cf_flow *, const cf_flow_call *)) {
-    PyObject *given[2], *log_det = NULL, *value = NULL;
+    PyObject *given[4], *log_det = NULL, *value = NULL;
     cf_py_request r;
     if (!cf_py_arguments(signature, args, nargs, kwnames, given))
         return NULL;
     bool done = cf_py_request_begin(self, given[0], signature->names[0], side, given[1], &r) &&
+                cf_py_request_noise(&r, given[2], given[3]) &&
                 (value = cf_py_request_values(&r, cf_py_other(side), &r.call.value)) != NULL &&
                 (log_det = cf_py_request_numbers(&r, &r.call.log_det)) != NULL &&
                 cf_py_request_run(&r, compute);
@@ -76,25 +82,26 @@ static PyObject *map(PyObject *self, PyObject *const *args, Py_ssize_t nargs, Py
 }
 
 CF_PY_METHOD(cf_py_flow_forward) {
-    static const char *const names[] = {"u", "context"};
-    static const cf_py_signature signature = {"forward", names, 2, 1};
+    static const char *const names[] = {"u", "context", "seed", "start"};
+    static const cf_py_signature signature = {"forward", names, 4, 1};
     return map(self, args, nargs, kwnames, &signature, CF_PY_U, cf_flow_forward);
 }
 
 CF_PY_METHOD(cf_py_flow_inverse) {
-    static const char *const names[] = {"x", "context"};
-    static const cf_py_signature signature = {"inverse", names, 2, 1};
+    static const char *const names[] = {"x", "context", "seed", "start"};
+    static const cf_py_signature signature = {"inverse", names, 4, 1};
     return map(self, args, nargs, kwnames, &signature, CF_PY_X, cf_flow_inverse);
 }
 
 CF_PY_METHOD(cf_py_flow_log_prob) {
-    static const char *const names[] = {"x", "context"};
-    static const cf_py_signature signature = {"log_prob", names, 2, 1};
-    PyObject *given[2], *log_prob = NULL;
+    static const char *const names[] = {"x", "context", "seed", "start"};
+    static const cf_py_signature signature = {"log_prob", names, 4, 1};
+    PyObject *given[4], *log_prob = NULL;
     cf_py_request r;
     if (!cf_py_arguments(&signature, args, nargs, kwnames, given))
         return NULL;
     bool done = cf_py_request_begin(self, given[0], "x", CF_PY_X, given[1], &r) &&
+                cf_py_request_noise(&r, given[2], given[3]) &&
                 (log_prob = cf_py_request_numbers(&r, &r.call.log_det)) != NULL &&
                 cf_py_request_run(&r, cf_flow_log_prob);
     cf_py_request_end(&r);

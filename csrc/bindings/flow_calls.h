@@ -28,6 +28,9 @@ bool cf_py_request_begin(PyObject *self, PyObject *x, const char *name, cf_py_si
                          PyObject *context, cf_py_request *out);
 void cf_py_request_end(cf_py_request *request);
 
+/* Takes the seed of what stochastic layers draw and the number of the first row (NULL: 0). */
+bool cf_py_request_noise(cf_py_request *request, PyObject *seed, PyObject *start);
+
 /* Computes without the GIL. */
 bool cf_py_request_run(cf_py_request *request,
                        cf_status (*compute)(cf_flow *, const cf_flow_call *));

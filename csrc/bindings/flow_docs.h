@@ -15,6 +15,12 @@
     "    What the flow is conditioned on; a single row stands for all. Needed by a flow with\n"    \
     "    context features, refused by one without.\n"
 
+#define CF_DOC_NOISE                                                                               \
+    "seed : int, default 0\n"                                                                      \
+    "    Of what stochastic layers draw, 0 to 2**64 - 1; the others draw nothing.\n"                \
+    "start : int, default 0\n"                                                                     \
+    "    The number of the first row: row k has the numbers of the first with ``start=k``.\n"
+
 #define CF_DOC_ERRORS                                                                              \
     "Raises\n------\n"                                                                             \
     "ValueError\n"                                                                                 \
@@ -29,50 +35,50 @@ PyDoc_STRVAR(flow_doc, "Flow(layers, features=None, context_features=0, embeddin
                        "The compiled part of `cflows.Flow`, which documents it.");
 
 PyDoc_STRVAR(forward_doc,
-             "forward($self, /, u, context=None)\n--\n\n"
+             "forward($self, /, u, context=None, seed=0, start=0)\n--\n\n"
              "Carry base points to the data, ``u -> x``.\n\n"
              "Parameters\n----------\n"
              "u : array_like, shape (n, features)\n"
-             "    Real numbers of any dtype and layout; n may be 0.\n" CF_DOC_CONTEXT(
-                 "n") "\nReturns\n-------\n"
-                      "x : ndarray, shape (n, features)\n"
-                      "log_det : ndarray, shape (n,)\n"
-                      "    ``log|det dx/du|``.\n\n" CF_DOC_ERRORS "See Also\n--------\n"
-                      "inverse : the other direction.\n\n" CF_DOC_EXAMPLE
-                      ">>> y, log_det = flow.forward(x)\n"
-                      ">>> y.shape, log_det.shape\n"
-                      "((5, 2), (5,))\n");
+             "    Real numbers of any dtype and layout; n may be 0.\n" CF_DOC_CONTEXT("n")
+                 CF_DOC_NOISE "\nReturns\n-------\n"
+                              "x : ndarray, shape (n, features)\n"
+                              "log_det : ndarray, shape (n,)\n"
+                              "    ``log|det dx/du|``.\n\n" CF_DOC_ERRORS "See Also\n--------\n"
+                              "inverse : the other direction.\n\n" CF_DOC_EXAMPLE
+                              ">>> y, log_det = flow.forward(x)\n"
+                              ">>> y.shape, log_det.shape\n"
+                              "((5, 2), (5,))\n");
 
 PyDoc_STRVAR(
     inverse_doc,
-    "inverse($self, /, x, context=None)\n--\n\n"
+    "inverse($self, /, x, context=None, seed=0, start=0)\n--\n\n"
     "Carry data to the base, ``x -> u``.\n\n"
     "Parameters\n----------\n"
     "x : array_like, shape (n, features)\n"
     "    Real numbers of any dtype and layout; n may be 0. A row that is NaN, infinite or\n"
-    "    out of the flow's domain spoils its own results alone.\n" CF_DOC_CONTEXT(
-        "n") "\nReturns\n-------\n"
-             "u : ndarray, shape (n, features)\n"
-             "log_det : ndarray, shape (n,)\n"
-             "    ``log|det du/dx|``.\n\n" CF_DOC_ERRORS "See Also\n--------\n"
-             "forward : the other direction.\n\n" CF_DOC_EXAMPLE
-             ">>> u, log_det = flow.inverse(x)\n"
-             ">>> np.allclose(flow.forward(u)[0], x)\n"
-             "True\n");
+    "    out of the flow's domain spoils its own results alone.\n" CF_DOC_CONTEXT("n") CF_DOC_NOISE
+    "\nReturns\n-------\n"
+    "u : ndarray, shape (n, features)\n"
+    "log_det : ndarray, shape (n,)\n"
+    "    ``log|det du/dx|``.\n\n" CF_DOC_ERRORS "See Also\n--------\n"
+    "forward : the other direction.\n\n" CF_DOC_EXAMPLE ">>> u, log_det = flow.inverse(x)\n"
+    ">>> np.allclose(flow.forward(u)[0], x)\n"
+    "True\n");
 
 PyDoc_STRVAR(log_prob_doc,
-             "log_prob($self, /, x, context=None)\n--\n\n"
+             "log_prob($self, /, x, context=None, seed=0, start=0)\n--\n\n"
              "The log-density of data, in nats.\n\n"
              "``log_prob(x) = base.log_prob(u) + log|det du/dx|`` with ``u`` the inverse of ``x``\n"
              "(Papamakarios et al. 2021, arXiv:1912.02762, equation 1).\n\n"
              "Parameters\n----------\n"
              "x : array_like, shape (n, features)\n"
-             "    Real numbers of any dtype and layout; n may be 0.\n" CF_DOC_CONTEXT(
-                 "n") "\nReturns\n-------\n"
-                      "ndarray, shape (n,)\n"
-                      "    In the flow's dtype. NaN for a row that is NaN, and for that row "
-                      "alone.\n\n" CF_DOC_ERRORS CF_DOC_EXAMPLE ">>> flow.log_prob(x).shape\n"
-                      "(5,)\n");
+             "    Real numbers of any dtype and layout; n may be 0.\n" CF_DOC_CONTEXT("n")
+                 CF_DOC_NOISE
+             "\nReturns\n-------\n"
+             "ndarray, shape (n,)\n"
+             "    In the flow's dtype. NaN for a row that is NaN, and for that row "
+             "alone.\n\n" CF_DOC_ERRORS CF_DOC_EXAMPLE ">>> flow.log_prob(x).shape\n"
+             "(5,)\n");
 
 #define CF_DOC_SAMPLING                                                                            \
     "Parameters\n----------\n"                                                                     \
@@ -111,24 +117,25 @@ PyDoc_STRVAR(sample_and_log_prob_doc,
              ">>> np.allclose(log_prob, flow.log_prob(y), atol=1e-4)\n"
              "True\n");
 
-PyDoc_STRVAR(grad_log_prob_doc,
-             "grad_log_prob($self, /, x, context=None, return_log_prob=False)\n--\n\n"
-             "The score, the gradient of `log_prob` with respect to ``x``.\n\n"
-             "Parameters\n----------\n"
-             "x : array_like, shape (n, features)\n" CF_DOC_CONTEXT(
-                 "n") "return_log_prob : bool, default False\n"
-                      "    Also return what `log_prob` does, at little cost.\n\n"
-                      "Returns\n-------\n"
-                      "score : ndarray, shape (n, features)\n"
-                      "log_prob : ndarray, shape (n,)\n"
-                      "    Only if asked for.\n\n" CF_DOC_ERRORS CF_DOC_EXAMPLE
-                      ">>> flow.grad_log_prob(x).shape\n"
-                      "(5, 2)\n");
+PyDoc_STRVAR(
+    grad_log_prob_doc,
+    "grad_log_prob($self, /, x, context=None, return_log_prob=False, seed=0, start=0)\n--\n\n"
+    "The score, the gradient of `log_prob` with respect to ``x``.\n\n"
+    "Parameters\n----------\n"
+    "x : array_like, shape (n, features)\n" CF_DOC_CONTEXT(
+        "n") "return_log_prob : bool, default False\n"
+             "    Also return what `log_prob` does, at little cost.\n" CF_DOC_NOISE "\n"
+             "Returns\n-------\n"
+             "score : ndarray, shape (n, features)\n"
+             "log_prob : ndarray, shape (n,)\n"
+             "    Only if asked for.\n\n" CF_DOC_ERRORS CF_DOC_EXAMPLE
+             ">>> flow.grad_log_prob(x).shape\n"
+             "(5, 2)\n");
 
 PyDoc_STRVAR(
     vjp_doc,
     "vjp($self, /, x, du=None, dlog_det=None, context=None, direction='inverse', "
-    "parameters=True)\n--\n\n"
+    "parameters=True, seed=0, start=0)\n--\n\n"
     "The vector-Jacobian product of a map and its log-determinant.\n\n"
     "With ``u, log_det = inverse(x)``, the gradient of\n"
     "``sum(du * u) + sum(dlog_det * log_det)`` with respect to everything that the map\n"
@@ -143,7 +150,7 @@ PyDoc_STRVAR(
     "    The cotangent of ``log_det``; None is 0. One of the two has to be given.\n" CF_DOC_CONTEXT(
         "n") "direction : {'inverse', 'forward'}\n"
              "parameters : bool, default True\n"
-             "    Whether to compute the cotangents of the parameters too.\n\n"
+             "    Whether to compute the cotangents of the parameters too.\n" CF_DOC_NOISE "\n"
              "Returns\n-------\n"
              "Cotangents\n"
              "    A named tuple: ``x``, (n, features); ``context``, in the shape of the context\n"
@@ -158,14 +165,14 @@ PyDoc_STRVAR(
 
 PyDoc_STRVAR(
     loss_and_grad_doc,
-    "loss_and_grad($self, /, x, context=None, weights=None)\n--\n\n"
+    "loss_and_grad($self, /, x, context=None, weights=None, seed=0, start=0)\n--\n\n"
     "The mean negative log-likelihood, and its gradient with respect to the parameters.\n\n"
     "``loss = -sum(w * log_prob(x)) / sum(w)``, summed in float64.\n\n"
     "Parameters\n----------\n"
     "x : array_like, shape (n, features)\n"
     "    At least one row.\n" CF_DOC_CONTEXT(
         "n") "weights : array_like, shape (n,), optional\n"
-             "    Finite and not negative, not all 0; None is 1 for every row.\n\n"
+             "    Finite and not negative, not all 0; None is 1 for every row.\n" CF_DOC_NOISE "\n"
              "Returns\n-------\n"
              "loss : float\n"
              "    In nats a row.\n"

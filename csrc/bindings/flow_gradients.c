@@ -62,14 +62,15 @@ static PyObject *gather_context(const cf_py_request *request, PyObject *rows) {
 /* ---- the score ---- */
 
 CF_PY_METHOD(cf_py_flow_grad_log_prob) {
-    static const char *const names[] = {"x", "context", "return_log_prob"};
-    static const cf_py_signature signature = {"grad_log_prob", names, 3, 1};
-    PyObject *given[3], *score = NULL, *log_prob = NULL;
+    static const char *const names[] = {"x", "context", "return_log_prob", "seed", "start"};
+    static const cf_py_signature signature = {"grad_log_prob", names, 5, 1};
+    PyObject *given[5], *score = NULL, *log_prob = NULL;
     cf_py_request r;
     if (!cf_py_arguments(&signature, args, nargs, kwnames, given))
         return NULL;
     int wanted = given[2] == NULL ? 0 : PyObject_IsTrue(given[2]);
     bool done = cf_py_request_begin(self, given[0], "x", CF_PY_X, given[1], &r) && wanted >= 0 &&
+                cf_py_request_noise(&r, given[3], given[4]) &&
                 (score = cf_py_request_values(&r, CF_PY_X, &r.call.dx)) != NULL &&
                 (!wanted || (log_prob = cf_py_request_numbers(&r, &r.call.log_det)) != NULL) &&
                 cf_py_request_run(&r, cf_flow_log_prob);
@@ -83,7 +84,7 @@ CF_PY_METHOD(cf_py_flow_grad_log_prob) {
 
 /* ---- vector-Jacobian products ---- */
 
-enum { X, DU, DLOG_DET, CONTEXT, DIRECTION, PARAMETERS, VJP_ARGUMENTS };
+enum { X, DU, DLOG_DET, CONTEXT, DIRECTION, PARAMETERS, SEED, START, VJP_ARGUMENTS };
 
 static bool read_direction(PyObject *object, cf_py_side *side) {
     bool forward = object != NULL && PyUnicode_Check(object) &&
@@ -146,8 +147,8 @@ static PyObject *compute_vjp(cf_py_request *r, cf_py_side side, bool with_parame
 }
 
 CF_PY_METHOD(cf_py_flow_vjp) {
-    static const char *const names[] = {"x",       "du",        "dlog_det",
-                                        "context", "direction", "parameters"};
+    static const char *const names[] = {"x",         "du",         "dlog_det", "context",
+                                        "direction", "parameters", "seed",     "start"};
     static const cf_py_signature signature = {"vjp", names, VJP_ARGUMENTS, 1};
     PyObject *given[VJP_ARGUMENTS], *result = NULL;
     cf_py_rows du = {0}, dlog_det = {0};
@@ -158,7 +159,8 @@ CF_PY_METHOD(cf_py_flow_vjp) {
         return NULL;
     int with_parameters = given[PARAMETERS] == NULL ? 1 : PyObject_IsTrue(given[PARAMETERS]);
     if (cf_py_request_begin(self, given[X], "x", side, given[CONTEXT], &r) &&
-        with_parameters >= 0 && read_cotangents(&r, given, side, &du, &dlog_det))
+        with_parameters >= 0 && cf_py_request_noise(&r, given[SEED], given[START]) &&
+        read_cotangents(&r, given, side, &du, &dlog_det))
         result = compute_vjp(&r, side, with_parameters > 0);
     cf_py_request_end(&r);
     cf_py_release(&du);
@@ -263,14 +265,15 @@ static bool run_loss(cf_py_request *r, loss_request *loss) {
 }
 
 CF_PY_METHOD(cf_py_flow_loss_and_grad) {
-    static const char *const names[] = {"x", "context", "weights"};
-    static const cf_py_signature signature = {"loss_and_grad", names, 3, 1};
-    PyObject *given[3], *slab = NULL, *result = NULL;
+    static const char *const names[] = {"x", "context", "weights", "seed", "start"};
+    static const cf_py_signature signature = {"loss_and_grad", names, 5, 1};
+    PyObject *given[5], *slab = NULL, *result = NULL;
     loss_request loss = {0};
     cf_py_request r;
     if (!cf_py_arguments(&signature, args, nargs, kwnames, given))
         return NULL;
     bool done = cf_py_request_begin(self, given[0], "x", CF_PY_X, given[1], &r) &&
+                cf_py_request_noise(&r, given[3], given[4]) &&
                 (given[2] == NULL || cf_py_read_vector(given[2], "weights", &loss.weights)) &&
                 cf_py_check_rows(&loss.weights, "weights", r.call.rows) &&
                 (slab = new_slab(&r)) != NULL && run_loss(&r, &loss);

@@ -89,7 +89,7 @@ static PyObject *get_shape(PyObject *self, void *closure) {
 
 static PyObject *get_context_features(PyObject *self, void *closure) {
     (void)closure;
-    return PyLong_FromSize_t(object_of(self)->layer->context);
+    return PyLong_FromSize_t(cf_shape_features(object_of(self)->layer->context));
 }
 
 static PyObject *get_layers(PyObject *self, void *closure) {

@@ -49,7 +49,7 @@ cf_status cf_location_scale_bind(cf_location_scale *out, cf_base *base, cf_bindi
                        name_of(base->spec));
     if (out->conditional)
         return cf_conditioner_bind(&out->conditioner, conditioner, binding, "conditioner",
-                                   (cf_conditioner_sizes){.context = base->context,
+                                   (cf_conditioner_sizes){.context = cf_vector(base->context),
                                                           .outputs = 2 * base->features,
                                                           .groups = 1},
                                    true);

@@ -49,9 +49,11 @@ static cf_status bind(cf_base *base, cf_binding *binding) {
                        "Mixture: a conditioner reads the context, and the flow has none");
     if (!cf_size_mul(state->components, 2 * base->features + 1, &numbers))
         return cf_fail(CF_INVALID, "Mixture: too many components");
-    return cf_conditioner_bind(
-        &state->conditioner, conditioner, binding, "conditioner",
-        (cf_conditioner_sizes){.context = base->context, .outputs = numbers, .groups = 1}, true);
+    return cf_conditioner_bind(&state->conditioner, conditioner, binding, "conditioner",
+                               (cf_conditioner_sizes){.context = cf_vector(base->context),
+                                                      .outputs = numbers,
+                                                      .groups = 1},
+                               true);
 }
 
 /* `count` numbers from `first` of raw outputs, if there are any, added to parameters. */

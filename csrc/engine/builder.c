@@ -12,6 +12,7 @@ cf_status cf_builder_new(cf_builder **out, cf_mode mode) {
     cf_builder *b;
     CF_TRY(cf_alloc(out, 1, sizeof *b));
     b = *out;
+    b->first_stream = CF_STREAM_LAYERS;
     /* View 0 and node 0 stand for "none", so that ids start at 1. */
     cf_status status = cf_grow(&b->views, &b->view_capacity, 0, 64, sizeof *b->views);
     if (status == CF_OK)
@@ -44,8 +45,12 @@ cf_mode cf_builder_mode(const cf_builder *b) {
     return b->mode;
 }
 
+void cf_start_streams(cf_builder *b, uint32_t first) {
+    b->first_stream = first;
+}
+
 uint32_t cf_next_stream(cf_builder *b) {
-    return CF_STREAM_LAYERS + b->streams++;
+    return b->first_stream + b->streams++;
 }
 
 cf_value cf_builder_fail(cf_builder *b, cf_status code, const char *format, ...) {

@@ -17,8 +17,8 @@ typedef struct {
 struct cf_builder {
     cf_status status;
     cf_mode mode;
-    uint32_t streams; /* given out */
-    cf_view *views;   /* ids are indices; 0 is "none" */
+    uint32_t first_stream, streams; /* given out: so many from the first on */
+    cf_view *views;                 /* ids are indices; 0 is "none" */
     size_t view_count, view_capacity;
     cf_segment *segments;
     size_t segment_count, segment_capacity;

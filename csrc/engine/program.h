@@ -112,7 +112,9 @@ void cf_builder_free(cf_builder *b);
 cf_status cf_builder_status(const cf_builder *b);
 cf_mode cf_builder_mode(const cf_builder *b);
 
-/* A number for a stream of random numbers: another at each call, the same in each build. */
+/* A number for a stream of random numbers: another at each call, the same in each build; from
+ * `first` on, which is CF_STREAM_LAYERS unless it is set before the first is given out. */
+void cf_start_streams(cf_builder *b, uint32_t first);
 uint32_t cf_next_stream(cf_builder *b);
 
 /* Records a failure; returns CF_NO_VALUE, for `return cf_builder_fail(…)`. */

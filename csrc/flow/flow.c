@@ -78,7 +78,7 @@ static cf_status bind_layers(cf_flow *flow, cf_spec *const *layers, size_t count
     CF_TRY(cf_spec_set_specs(chain, "layers", layers, count));
     CF_TRY(cf_layer_reshape(chain, true, &flow->base_shape));
     return cf_layer_bind(&flow->body.chain, chain, &flow->binding, flow->body.shape,
-                         flow->body.embedding.features);
+                         cf_vector(flow->body.embedding.features));
 }
 
 static cf_status bind_base(cf_flow *flow, cf_spec *spec) {
@@ -442,6 +442,8 @@ cf_status cf_flow_log_prob(cf_flow *flow, const cf_flow_call *call) {
 }
 
 cf_status cf_flow_sample(cf_flow *flow, const cf_flow_call *call) {
+    if (call->log_det.data != NULL)
+        CF_TRY(cf_flow_check_density(flow));
     return run_as_caller(flow, call, objective_of(CF_MAP_SAMPLE, call));
 }
 
@@ -488,6 +490,13 @@ cf_status cf_flow_start_held(cf_flow *flow, const cf_flow_call *call) {
             memcpy((char *)flow->parameters + tensor->offset * element,
                    (char *)flow->gradients + tensor->offset * element, tensor->size * element);
     }
+    return CF_OK;
+}
+
+cf_status cf_flow_check_density(const cf_flow *flow) {
+    if (cf_layer_is_stochastic(&flow->body.chain))
+        return cf_fail(CF_INVALID, "samples of a flow with a stochastic layer come without their "
+                                   "density: draw them, then ask for log_prob, which bounds it");
     return CF_OK;
 }
 

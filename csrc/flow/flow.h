@@ -120,6 +120,9 @@ cf_status cf_flow_sample_vjp_held(cf_flow *flow, const cf_flow_call *call);
  * been changed already, from the rows x; overwrites the gradients. */
 cf_status cf_flow_start_held(cf_flow *flow, const cf_flow_call *call);
 
+/* CF_INVALID if the density of samples cannot be told with them, for a layer is stochastic. */
+cf_status cf_flow_check_density(const cf_flow *flow);
+
 /* Whether a layer computes with statistics of the batch in training. */
 bool cf_flow_has_batch_statistics(const cf_flow *flow);
 

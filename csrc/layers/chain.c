@@ -18,7 +18,8 @@ cf_status cf_chain_reshape(const cf_spec *spec, bool to_base, cf_shape *shape) {
 }
 
 /* Names and random choices are numbered from the base; shapes are known at the data. */
-cf_status cf_chain_bind(cf_layer *layer, cf_binding *binding, cf_shape shape, size_t more) {
+cf_status cf_chain_bind(cf_layer *layer, cf_binding *binding, cf_shape shape, cf_shape context,
+                        size_t more) {
     const cf_setting *layers = cf_spec_get(layer->spec, "layers");
     size_t count = layers->count;
     CF_TRY(cf_pile_take(binding->pile, &layer->child, count + more, sizeof *layer->child));
@@ -28,8 +29,7 @@ cf_status cf_chain_bind(cf_layer *layer, cf_binding *binding, cf_shape shape, si
         CF_TRY(reshape_part(layers, i + 1, count, true, &x));
         CF_TRY(cf_binding_enter(binding, "layers.", (long)i, &mark));
         layer->children = i + 1;
-        cf_status status =
-            cf_layer_bind(&layer->child[i], layers->specs[i], binding, x, layer->context);
+        cf_status status = cf_layer_bind(&layer->child[i], layers->specs[i], binding, x, context);
         cf_binding_leave(binding, mark);
         CF_TRY(status);
     }
@@ -57,7 +57,7 @@ cf_value cf_chain_inverse(const cf_layer *layer, size_t count, cf_builder *b, cf
 }
 
 static cf_status bind(cf_layer *layer, cf_binding *binding) {
-    return cf_chain_bind(layer, binding, layer->shape, 0);
+    return cf_chain_bind(layer, binding, layer->shape, layer->context, 0);
 }
 
 static cf_value forward(const cf_layer *layer, cf_builder *b, cf_value u, cf_value context,

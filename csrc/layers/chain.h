@@ -7,9 +7,10 @@
 /* cf_layer_reshape of the layers that the option "layers" of `spec` lists. */
 cf_status cf_chain_reshape(const cf_spec *spec, bool to_base, cf_shape *shape);
 
-/* Binds those layers as the first children, where `shape` is that of the last one's x; there is
- * room for `more` children behind them. */
-cf_status cf_chain_bind(cf_layer *layer, cf_binding *binding, cf_shape shape, size_t more);
+/* Binds those layers as the first children, where `shape` is that of the last one's x and `context`
+ * that of what they see; there is room for `more` children behind them. */
+cf_status cf_chain_bind(cf_layer *layer, cf_binding *binding, cf_shape shape, cf_shape context,
+                        size_t more);
 
 /* Through the first `count` children. *log_det is added to; it may be CF_NO_VALUE. */
 cf_value cf_chain_forward(const cf_layer *layer, size_t count, cf_builder *b, cf_value u,

@@ -15,7 +15,7 @@ static cf_status sizes_of(const cf_conditioned *given, const cf_layer *layer, co
     if (image && out->groups > 1)
         return cf_fail(CF_INVALID, "%s: a convolutional network cannot be masked, got %s",
                        cf_spec_type_of(layer->spec)->name, cf_spec_type_of(spec)->name);
-    if (image && given->inputs.count == 0)
+    if (image && given->inputs.count == 0 && !layer->context.image)
         return cf_fail(CF_INVALID, "%s: no channel is kept for %s to read",
                        cf_spec_type_of(layer->spec)->name, cf_spec_type_of(spec)->name);
     if (image && out->periods != NULL)

@@ -12,7 +12,7 @@ cf_status cf_layer_reshape(const cf_spec *spec, bool to_base, cf_shape *shape) {
 }
 
 cf_status cf_layer_bind(cf_layer *out, cf_spec *spec, cf_binding *binding, cf_shape shape,
-                        size_t context) {
+                        cf_shape context) {
     *out = (cf_layer){
         .spec = spec, .shape = shape, .features = cf_shape_features(shape), .context = context};
     CF_TRY(cf_binding_keep(binding, cf_spec_retain(spec)));
@@ -49,6 +49,13 @@ bool cf_layer_is_limited(const cf_layer *layer) {
     for (size_t i = 0; i < layer->children && !limited; i++)
         limited = cf_layer_is_limited(&layer->child[i]);
     return limited;
+}
+
+bool cf_layer_is_stochastic(const cf_layer *layer) {
+    bool stochastic = methods_of(layer)->stochastic;
+    for (size_t i = 0; i < layer->children && !stochastic; i++)
+        stochastic = cf_layer_is_stochastic(&layer->child[i]);
+    return stochastic;
 }
 
 cf_value cf_layer_forward(const cf_layer *layer, cf_builder *b, cf_value u, cf_value context,

@@ -25,7 +25,8 @@ typedef struct {
                         cf_value *log_det);
     cf_value (*inverse)(const cf_layer *layer, cf_builder *b, cf_value x, cf_value context,
                         cf_value *log_det);
-    bool limited; /* either direction is NaN or infinite at some finite numbers */
+    bool stochastic; /* draws random numbers, and its log_det is a term of a bound */
+    bool limited;    /* either direction is NaN or infinite at some finite numbers */
     /* Makes the shape of x that of u if `to_base`, or the other way round; NULL: they are one. */
     cf_status (*reshape)(const cf_spec *spec, bool to_base, cf_shape *shape);
 } cf_layer_methods;
@@ -33,10 +34,10 @@ typedef struct {
 struct cf_layer {
     cf_spec
         *spec; /* kept by the binding; bind may replace it by one that says what chance decided */
-    cf_shape shape;  /* of x */
-    size_t features; /* of x */
-    size_t context;
-    void *state; /* of its type, in the flow's pile */
+    cf_shape shape;   /* of x */
+    size_t features;  /* of x */
+    cf_shape context; /* an image, or a vector; of no features: there is none */
+    void *state;      /* of its type, in the flow's pile */
     size_t children;
     cf_layer *child; /* bound layers within this one */
 };
@@ -44,7 +45,7 @@ struct cf_layer {
 /* Binds `spec` to its sizes, of which `shape` is that of x, names starting at the binding's path;
  * its number tells random choices apart. */
 cf_status cf_layer_bind(cf_layer *out, cf_spec *spec, cf_binding *binding, cf_shape shape,
-                        size_t context);
+                        cf_shape context);
 
 /* Makes the shape of the layer's x that of its u if `to_base`, or the other way round. */
 cf_status cf_layer_reshape(const cf_spec *spec, bool to_base, cf_shape *shape);
@@ -64,6 +65,9 @@ cf_value cf_layer_inverse(const cf_layer *layer, cf_builder *b, cf_value x, cf_v
 /* Whether it or a layer within it is limited: data may lie outside of its domain. */
 bool cf_layer_is_limited(const cf_layer *layer);
 
+/* Whether it or a layer within it is stochastic: densities are bounded from below. */
+bool cf_layer_is_stochastic(const cf_layer *layer);
+
 /* Whether `layer` is a fixed Affine whose shift and scale of `feature` are for data to set; *offset
  * is that of its buffers, shift first. */
 bool cf_affine_is_open(const cf_layer *layer, size_t feature, size_t *offset);
@@ -73,6 +77,6 @@ extern const cf_spec_type cf_coupling_type, cf_autoregressive_type, cf_actnorm_t
     cf_elementwise_type, cf_triangular_type, cf_householder_type, cf_rotation_type, cf_partial_type,
     cf_exp_type, cf_log_type, cf_sigmoid_type, cf_logit_type, cf_tanh_type, cf_softplus_type,
     cf_sinh_type, cf_arcsinh_type, cf_power_type, cf_circular_shift_type, cf_squeeze_type,
-    cf_split_type;
+    cf_split_type, cf_dequantize_type;
 
 #endif

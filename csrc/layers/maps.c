@@ -37,8 +37,10 @@ static cf_value exp_inverse(const cf_layer *layer, cf_builder *b, cf_value x, cf
     return u;
 }
 
-static const cf_layer_methods exp_methods = {bind_nothing, exp_forward, exp_inverse, true};
-static const cf_layer_methods log_methods = {bind_nothing, exp_inverse, exp_forward, true};
+static const cf_layer_methods exp_methods = {bind_nothing, exp_forward, exp_inverse,
+                                             .limited = true};
+static const cf_layer_methods log_methods = {bind_nothing, exp_inverse, exp_forward,
+                                             .limited = true};
 
 const cf_spec_type cf_exp_type = {
     .name = "Exp",
@@ -109,9 +111,9 @@ static cf_status check_sigmoid(const cf_spec *spec) {
 }
 
 static const cf_layer_methods sigmoid_methods = {bind_nothing, sigmoid_forward, sigmoid_inverse,
-                                                 true};
+                                                 .limited = true};
 static const cf_layer_methods logit_methods = {bind_nothing, sigmoid_inverse, sigmoid_forward,
-                                               true};
+                                               .limited = true};
 
 static const cf_option sigmoid_options[] = {
     {.name = "low",
@@ -178,7 +180,8 @@ static cf_value tanh_inverse(const cf_layer *layer, cf_builder *b, cf_value x, c
     return cf_scale(b, cf_subtract(b, above, below), 0.5, 0.0);
 }
 
-static const cf_layer_methods tanh_methods = {bind_nothing, tanh_forward, tanh_inverse, true};
+static const cf_layer_methods tanh_methods = {bind_nothing, tanh_forward, tanh_inverse,
+                                              .limited = true};
 
 const cf_spec_type cf_tanh_type = {
     .name = "Tanh",
@@ -208,7 +211,7 @@ static cf_value softplus_inverse(const cf_layer *layer, cf_builder *b, cf_value 
 }
 
 static const cf_layer_methods softplus_methods = {bind_nothing, softplus_forward, softplus_inverse,
-                                                  true};
+                                                  .limited = true};
 
 const cf_spec_type cf_softplus_type = {
     .name = "Softplus",
@@ -246,8 +249,10 @@ static cf_value sinh_inverse(const cf_layer *layer, cf_builder *b, cf_value x, c
 }
 
 /* Limited, though sinh is defined everywhere: of large numbers it is infinite. */
-static const cf_layer_methods sinh_methods = {bind_nothing, sinh_forward, sinh_inverse, true};
-static const cf_layer_methods arcsinh_methods = {bind_nothing, sinh_inverse, sinh_forward, true};
+static const cf_layer_methods sinh_methods = {bind_nothing, sinh_forward, sinh_inverse,
+                                              .limited = true};
+static const cf_layer_methods arcsinh_methods = {bind_nothing, sinh_inverse, sinh_forward,
+                                                 .limited = true};
 
 const cf_spec_type cf_sinh_type = {
     .name = "Sinh",
@@ -291,7 +296,8 @@ static cf_status check_power(const cf_spec *spec) {
     return CF_OK;
 }
 
-static const cf_layer_methods power_methods = {bind_nothing, power_forward, power_inverse, true};
+static const cf_layer_methods power_methods = {bind_nothing, power_forward, power_inverse,
+                                               .limited = true};
 
 static const cf_option power_options[] = {
     {.name = "exponent",

@@ -18,6 +18,7 @@ const cf_spec_type *const cf_spec_types[] = {
     &cf_permutation_type,
     &cf_squeeze_type,
     &cf_split_type,
+    &cf_dequantize_type,
     &cf_affine_type,
     &cf_inverse_type,
     &cf_chain_type,

@@ -74,7 +74,7 @@ static cf_status bind(cf_layer *layer, cf_binding *binding) {
     CF_TRY(kept_shape(layer->spec, layer->shape, &inner));
     CF_TRY(
         cf_mask_read(&state->mask, layer, binding, "mask", cf_spec_int(layer->spec, "swap") != 0));
-    CF_TRY(cf_chain_bind(layer, binding, inner, 1));
+    CF_TRY(cf_chain_bind(layer, binding, inner, layer->context, 1));
     state->layers = layer->children;
     CF_TRY(cf_chain_reshape(layer->spec, true, &inner));
     state->inner = cf_shape_features(inner);

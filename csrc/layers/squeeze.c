@@ -44,15 +44,9 @@ static cf_status bind(cf_layer *layer, cf_binding *binding) {
     CF_TRY(reshape(layer->spec, true, &state->squeezed));
     CF_TRY(cf_pile_take(binding->pile, &state->indices, n, sizeof(int64_t)));
     CF_TRY(cf_pile_take(binding->pile, &state->inverse, n, sizeof(int64_t)));
-    for (size_t f = 0, pixels = cf_pixels(state->squeezed); f < n; f++) {
-        size_t channel = f / pixels, row = f % pixels / state->squeezed.width;
-        size_t column = f % state->squeezed.width, part = channel % (factor * factor);
-        size_t y = row * factor + part / factor, x = column * factor + part % factor;
-        channel /= factor * factor;
-        size_t source = (channel * layer->shape.height + y) * layer->shape.width + x;
-        state->indices[f] = (int64_t)source;
-        state->inverse[source] = (int64_t)f;
-    }
+    cf_squeeze_order(layer->shape, factor, state->indices);
+    for (size_t f = 0; f < n; f++)
+        state->inverse[state->indices[f]] = (int64_t)f;
     return CF_OK;
 }
 

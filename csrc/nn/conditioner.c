@@ -60,18 +60,36 @@ cf_status cf_conditioner_hidden(const cf_conditioner *conditioner, cf_binding *b
     return cf_groups_spread(out, binding->pile, groups, first, units);
 }
 
+/* Joins an image that is the context to the image that the network reads. */
+static cf_status join_images(cf_conditioner *c, cf_binding *binding, cf_shape image) {
+    cf_shape *shape = &c->shape;
+    size_t factor = image.height / shape->height;
+    if (factor < 1 || image.height != factor * shape->height ||
+        image.width != factor * shape->width)
+        return cf_fail(
+            CF_INVALID, "%s: a context of %zu x %zu pixels cannot be squeezed to %zu x %zu",
+            cf_spec_type_of(c->spec)->name, image.height, image.width, shape->height, shape->width);
+    CF_TRY(cf_pile_take(binding->pile, &c->squeezed, cf_shape_features(image), sizeof(int64_t)));
+    cf_squeeze_order(image, factor, c->squeezed);
+    shape->channels += image.channels * factor * factor;
+    c->context = 0;
+    return CF_OK;
+}
+
 cf_status cf_conditioner_bind(cf_conditioner *out, const cf_spec *spec, cf_binding *binding,
                               const char *name, cf_conditioner_sizes sizes, bool zero_last) {
     size_t mark;
     *out = (cf_conditioner){.spec = spec,
                             .shape = sizes.shape,
-                            .features = cf_shape_features(sizes.shape),
                             .periods = sizes.periods,
-                            .context = sizes.context,
+                            .context = cf_shape_features(sizes.context),
                             .outputs = sizes.outputs};
+    if (cf_conditioner_is_convolutional(spec) && sizes.shape.image && sizes.context.image)
+        CF_TRY(join_images(out, binding, sizes.context));
+    out->features = cf_shape_features(out->shape);
     for (size_t f = 0; f < out->features; f++)
         out->inputs += width(out, f);
-    if (out->inputs + sizes.context > INT32_MAX || sizes.outputs > INT32_MAX)
+    if (out->inputs + out->context > INT32_MAX || sizes.outputs > INT32_MAX)
         return cf_fail(CF_INVALID, "%s: more than %d inputs or outputs",
                        cf_spec_type_of(spec)->name, INT32_MAX);
     if (cf_conditioner_is_convolutional(spec) && !sizes.shape.image)
@@ -117,6 +135,11 @@ cf_value cf_conditioner_emit(const cf_conditioner *conditioner, cf_builder *b, c
     if (is_constant(conditioner)) {
         const constant_state *state = conditioner->state;
         return cf_parameter(b, state->offset, conditioner->outputs);
+    }
+    if (conditioner->squeezed != NULL) {
+        size_t count = cf_value_size(b, context);
+        x = cf_concat(b, (cf_value[]){x, cf_select(b, context, conditioner->squeezed, count)}, 2);
+        context = CF_NO_VALUE;
     }
     x = conditioner->inputs == 0 ? CF_NO_VALUE : as_inputs(conditioner, b, x, 0);
     cf_emission emission = {.end = conditioner->output_groups.count};

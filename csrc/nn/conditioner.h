@@ -25,8 +25,11 @@ typedef struct {
 
 struct cf_conditioner {
     const cf_spec *spec;
-    cf_shape shape;                                        /* of what it reads beside the context */
-    size_t features;                                       /* how many numbers those are */
+    cf_shape shape;    /* of what it reads beside the context; of a convolutional network, an image
+                          context included */
+    size_t features;   /* how many numbers those are */
+    int64_t *squeezed; /* of a convolutional network with an image for context: the order in which
+                          the channels behind those of x are read from it */
     const double *periods;                                 /* by feature, 0: none; or NULL */
     size_t inputs, context, outputs;                       /* numbers; inputs: of the features */
     cf_groups input_groups, feature_groups, output_groups; /* inputs: context and features */
@@ -35,16 +38,19 @@ struct cf_conditioner {
 };
 
 typedef struct {
-    cf_shape shape;          /* of the inputs */
-    size_t context, outputs; /* features */
-    size_t groups;           /* of outputs, of one size: inputs + 1, or 1 for a plain network */
-    const double *periods;   /* by input, 0 where there is none; NULL: none has one. Kept */
+    cf_shape shape;        /* of the inputs */
+    cf_shape context;      /* of no features: there is none */
+    size_t outputs;        /* features */
+    size_t groups;         /* of outputs, of one size: inputs + 1, or 1 for a plain network */
+    const double *periods; /* by input, 0 where there is none; NULL: none has one. Kept */
 } cf_conditioner_sizes;
 
 /* Binds `spec` to its sizes under the name `name`. With no input at all the
  * outputs are learned constants, one parameter `name`.constant. The columns of the first weight
  * are a plain network's features, then its context; a masked one's context, then its features. A
- * feature with a period is two columns, the cosine and the sine of 2 pi feature / period. */
+ * feature with a period is two columns, the cosine and the sine of 2 pi feature / period. A
+ * convolutional network reads an image context as further channels, squeezed to the height and
+ * width of its input. */
 cf_status cf_conditioner_bind(cf_conditioner *out, const cf_spec *spec, cf_binding *binding,
                               const char *name, cf_conditioner_sizes sizes, bool zero_last);
 

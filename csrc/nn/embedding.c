@@ -21,9 +21,11 @@ cf_status cf_embedding_bind(cf_embedding *out, cf_spec *spec, cf_binding *bindin
     CF_TRY(cf_binding_keep(binding, network));
     /* A last layer that started at zero would let nothing of the context through, and would have no
      * gradient as long as what reads it starts at zero too. */
-    return cf_conditioner_bind(
-        &out->network, network, binding, "embedding",
-        (cf_conditioner_sizes){.context = context, .outputs = out->features, .groups = 1}, false);
+    return cf_conditioner_bind(&out->network, network, binding, "embedding",
+                               (cf_conditioner_sizes){.context = cf_vector(context),
+                                                      .outputs = out->features,
+                                                      .groups = 1},
+                               false);
 }
 
 cf_value cf_embedding_emit(const cf_embedding *embedding, cf_builder *b, cf_value context) {

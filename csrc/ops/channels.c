@@ -37,3 +37,15 @@ cf_value cf_every_pixel(cf_builder *b, cf_value log_det, cf_shape shape) {
         return log_det;
     return cf_scale(b, log_det, (double)cf_pixels(shape), 0.0);
 }
+
+void cf_squeeze_order(cf_shape shape, size_t factor, int64_t *order) {
+    size_t height = shape.height / factor, width = shape.width / factor;
+    for (size_t f = 0, n = cf_shape_features(shape); f < n; f++) {
+        size_t x = f % width, y = f / width % height, channel = f / (width * height);
+        size_t part = channel % (factor * factor);
+        y = y * factor + part / factor;
+        x = x * factor + part % factor;
+        channel /= factor * factor;
+        order[f] = (int64_t)((channel * shape.height + y) * shape.width + x);
+    }
+}

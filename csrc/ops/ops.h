@@ -152,6 +152,10 @@ cf_value cf_spread_channels(cf_builder *b, cf_value value, cf_shape shape);
 /* One number a pixel, in each of shape.channels channels: a view. */
 cf_value cf_spread_pixels(cf_builder *b, cf_value value, cf_shape shape);
 
+/* Where each feature of the image squeezed by `factor`, which divides its height and width, comes
+ * from: order[(f f c + f i + j, y, x)] = (c, f y + i, f x + j). */
+void cf_squeeze_order(cf_shape shape, size_t factor, int64_t *order);
+
 /* The log-determinant of a map that does the same at every pixel; CF_NO_VALUE stays. */
 cf_value cf_every_pixel(cf_builder *b, cf_value log_det, cf_shape shape);
 
@@ -166,6 +170,12 @@ cf_value cf_divide(cf_builder *b, cf_value x, cf_value y);
 cf_value cf_scale(cf_builder *b, cf_value x, double factor, double term);
 /* min(max(x, low), high); the gradient is 0 outside. */
 cf_value cf_clamp(cf_builder *b, cf_value x, double low, double high);
+/* The greatest integer not above x; the gradient is 0. */
+cf_value cf_floor(cf_builder *b, cf_value x);
+/* 1 where x >= threshold, else 0; the gradient is 0. */
+cf_value cf_at_least(cf_builder *b, cf_value x, double threshold);
+/* x + noise of integers x and noise on [0, 1], strictly between x and x + 1 for any rounding. */
+cf_value cf_add_noise(cf_builder *b, cf_value x, cf_value noise);
 /* A sum in which either may be missing (CF_NO_VALUE is 0). */
 cf_value cf_add_optional(cf_builder *b, cf_value x, cf_value y);
 
@@ -211,6 +221,9 @@ cf_value cf_log_inside(cf_builder *b, cf_value x, size_t low, size_t high);
 
 /* --- densities and maps with their log-determinant
  * --------------------------------------------------------------- */
+
+/* 0 where x is an integer from low to high, and -inf elsewhere; the gradient is 0. */
+cf_value cf_log_integer(cf_builder *b, cf_value x, double low, double high);
 
 /* -(sum of u^2) / 2 - features log(2 pi) / 2: one feature. */
 cf_value cf_normal_log_density(cf_builder *b, cf_value u);

@@ -27,6 +27,7 @@ static cf_status check(const cf_flow *flow, cf_array contexts, size_t context_ro
                        const cf_target_options *o) {
     CF_TRY(cf_optimizer_check(&o->optimizer, cf_flow_dtype(flow)));
     CF_TRY(cf_schedule_check(&o->schedule));
+    CF_TRY(cf_flow_check_density(flow));
     if (o->schedule.kind == CF_SCHEDULE_PLATEAU)
         return cf_fail(CF_INVALID, "a plateau schedule needs epochs, which a target does not have");
     if (o->batch_size < 1 || o->batch_size > INT32_MAX)

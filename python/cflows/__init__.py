@@ -32,6 +32,7 @@ from ._core import (
     Cotangents,
     Coupling,
     CubicSpline,
+    Dequantize,
     Elementwise,
     Embedding,
     Exp,
@@ -81,6 +82,7 @@ from .history import EpochReport, History
 from .optim import SGD, Adam, AdamW, Constant, Cosine, Plateau
 from .recipes import glow, glow1d, iaf, maf, ncsf, nice, nsf, nsf_ar, realnvp, realnvp_image
 from .target import CTarget, Importance, TargetHistory, TargetReport
+from .units import bits_per_dimension
 
 if TYPE_CHECKING:
     from . import data as data
@@ -116,6 +118,7 @@ __all__ = [
     "Permutation",
     "Squeeze",
     "Split",
+    "Dequantize",
     "ActNorm",
     "BatchNorm",
     "Affine",
@@ -184,6 +187,7 @@ __all__ = [
     "audit",
     "Audit",
     # the rest
+    "bits_per_dimension",
     "Cotangents",
     "NumericalError",
     "get_num_threads",

@@ -142,6 +142,14 @@ class Split(Layer):
     def scale(self) -> str | Scale: ...
 
 @final
+class Dequantize(Layer):
+    def __new__(cls, levels: int | None = 256, layers: Sequence[Layer] = ()) -> Self: ...
+    @property
+    def levels(self) -> int | None: ...
+    @property
+    def layers(self) -> tuple[Layer, ...]: ...
+
+@final
 class ActNorm(Layer):
     def __new__(cls) -> Self: ...
 
@@ -746,12 +754,29 @@ class Flow:
         shape: Sequence[int] | None = None,
     ) -> None: ...
     def forward(
-        self, /, u: ArrayLike, context: ArrayLike | None = None
+        self,
+        /,
+        u: ArrayLike,
+        context: ArrayLike | None = None,
+        seed: int = 0,
+        start: int = 0,
     ) -> tuple[_Float, _Float]: ...
     def inverse(
-        self, /, x: ArrayLike, context: ArrayLike | None = None
+        self,
+        /,
+        x: ArrayLike,
+        context: ArrayLike | None = None,
+        seed: int = 0,
+        start: int = 0,
     ) -> tuple[_Float, _Float]: ...
-    def log_prob(self, /, x: ArrayLike, context: ArrayLike | None = None) -> _Float: ...
+    def log_prob(
+        self,
+        /,
+        x: ArrayLike,
+        context: ArrayLike | None = None,
+        seed: int = 0,
+        start: int = 0,
+    ) -> _Float: ...
     def sample(
         self, /, n: int, context: ArrayLike | None = None, seed: int | None = None, start: int = 0
     ) -> _Float: ...
@@ -765,10 +790,19 @@ class Flow:
         x: ArrayLike,
         context: ArrayLike | None = None,
         return_log_prob: Literal[False] = False,
+        seed: int = 0,
+        start: int = 0,
     ) -> _Float: ...
     @overload
     def grad_log_prob(
-        self, /, x: ArrayLike, context: ArrayLike | None = None, *, return_log_prob: Literal[True]
+        self,
+        /,
+        x: ArrayLike,
+        context: ArrayLike | None = None,
+        *,
+        return_log_prob: Literal[True],
+        seed: int = 0,
+        start: int = 0,
     ) -> tuple[_Float, _Float]: ...
     def vjp(
         self,
@@ -779,6 +813,8 @@ class Flow:
         context: ArrayLike | None = None,
         direction: _Direction = "inverse",
         parameters: bool = True,
+        seed: int = 0,
+        start: int = 0,
     ) -> Cotangents: ...
     def loss_and_grad(
         self,
@@ -786,6 +822,8 @@ class Flow:
         x: ArrayLike,
         context: ArrayLike | None = None,
         weights: ArrayLike | None = None,
+        seed: int = 0,
+        start: int = 0,
     ) -> tuple[float, dict[str, _Float]]: ...
     def freeze(self, pattern: str, /) -> int: ...
     def unfreeze(self, pattern: str, /) -> int: ...
@@ -808,6 +846,8 @@ class Flow:
     def embedding(self) -> Embedding | None: ...
     @property
     def shape(self) -> tuple[int, ...]: ...
+    @property
+    def stochastic(self) -> bool: ...
     @property
     def base_shape(self) -> tuple[int, ...]: ...
     @property

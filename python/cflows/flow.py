@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from . import _core
+from .bounds import importance_weighted_log_prob
 from .fit import fit
 from .levels import join_levels, levels
 from .summary import describe
@@ -81,6 +82,7 @@ class Flow(_core.Flow):
     fit = fit
     fit_target = fit_target
     importance_sample = importance_sample
+    importance_weighted_log_prob = importance_weighted_log_prob
     levels = levels
     join_levels = join_levels
 

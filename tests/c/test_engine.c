@@ -175,7 +175,7 @@ static size_t flow_nodes(size_t permutations) {
     for (size_t i = 0; i < 3; i++)
         CHECK_OK(cf_spec_new(&specs[i], &cf_permutation_type));
     CHECK_OK(cf_spec_set_specs(chain, "layers", specs, permutations));
-    CHECK_OK(cf_layer_bind(&layer, chain, &binding, cf_vector(5), 0));
+    CHECK_OK(cf_layer_bind(&layer, chain, &binding, cf_vector(5), cf_vector(0)));
     cf_builder *b = new_builder();
     cf_value x = cf_input(b, 0, 5, CF_PAD_REPEAT), log_det;
     x = cf_layer_forward(&layer, b, x, CF_NO_VALUE, &log_det);

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from .. import AdamW, Scale, realnvp
 from ..data import digits, split
 from ..history import History
+from ..units import bits_per_dimension
 from .gaussian import Gaussian, fit_gaussian
-from .units import bits_per_dimension
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
