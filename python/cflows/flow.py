@@ -8,6 +8,7 @@ from . import _core
 from .bounds import importance_weighted_log_prob
 from .fit import fit
 from .levels import join_levels, levels
+from .part import part
 from .summary import describe
 from .target import fit_target, importance_sample
 
@@ -83,6 +84,7 @@ class Flow(_core.Flow):
     fit_target = fit_target
     importance_sample = importance_sample
     importance_weighted_log_prob = importance_weighted_log_prob
+    part = part
     levels = levels
     join_levels = join_levels
 
