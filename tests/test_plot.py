@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
+from PIL import Image
 
 import cflows as cf
 from cflows import data, plot
@@ -24,6 +25,29 @@ def headless():
     with mpl.rc_context({"backend": "agg"}):
         yield
         plt.close("all")
+
+
+def bent(context=0, seed=0):
+    """A flow of two features in which every layer does something."""
+    flow = cf.Flow(
+        [
+            cf.Coupling(hidden=(5,), activation="tanh"),
+            cf.Permutation("reverse"),
+            cf.Coupling(hidden=(5,), activation="tanh"),
+            cf.BatchNorm(),
+            cf.Affine(shift=[0.5, -1.0], scale=[0.9, -0.4]),
+        ],
+        features=2,
+        context_features=context,
+        dtype="float64",
+        seed=seed,
+    )
+    rng = np.random.default_rng(seed)
+    for name, parameter in flow.parameters.items():
+        parameter[...] = rng.normal(size=parameter.shape) * 0.3
+        if name.endswith("variance"):
+            np.exp(parameter, out=parameter)
+    return flow
 
 
 def rendered(figure):
@@ -45,6 +69,9 @@ def test_missing_matplotlib_says_how_to_get_it(monkeypatch):
         lambda: plot.samples(TABLE, TABLE),
         lambda: plot.images(np.ones((4, 8, 8))),
         lambda: plot.learning_curve(history),
+        lambda: plot.grid(bent()),
+        lambda: plot.layers(bent()),
+        lambda: plot.animate(bent()),
     ):
         with pytest.raises(ImportError, match=r"pip install cflows\[plot\]"):
             picture()
@@ -358,3 +385,206 @@ def test_learning_curve_shows_what_is_learnt_late():
 def test_learning_curve_errors():
     with pytest.raises(ValueError, match=r"'epochs', 'steps' or 'seconds', got 'hours'"):
         plot.learning_curve(SimpleNamespace(train=[1.0], validation=None), against="hours")
+
+
+# --- Grids that a flow bends ---------------------------------------------------------------
+
+
+def vertices_of(ax):
+    """What is drawn: the mesh's points, its colours, and the two sets of lines."""
+    mesh, of_first, of_second = ax.collections
+    points = np.asarray(mesh.get_coordinates())
+    colours = np.asarray(mesh.get_array()).reshape(points.shape[:-1])
+    return points, colours, np.array(of_first.get_segments()), np.array(of_second.get_segments())
+
+
+def by_differences(map_, points, step=1e-5):
+    """log|det| of the Jacobian, column by column from central differences."""
+    columns = [
+        (map_(points + step * unit)[0] - map_(points - step * unit)[0]) / (2 * step)
+        for unit in np.eye(2)
+    ]
+    return np.linalg.slogdet(np.stack(columns, axis=-1))[1]
+
+
+@pytest.mark.parametrize("direction", ["forward", "inverse"])
+def test_grid_is_where_the_flow_carries_it(direction):
+    flow = bent()
+    (left, right), (bottom, top) = bounds = (-2.0, 1.0), (-1.0, 2.0)
+    ax = plot.grid(flow, direction=direction, bounds=bounds, lines=7)
+    map_ = getattr(flow, direction)
+    points, colours, of_first, of_second = vertices_of(ax)
+    side = len(points)
+    start = np.stack(np.meshgrid(np.linspace(left, right, side), np.linspace(bottom, top, side)))
+    start = start.transpose(1, 2, 0).reshape(-1, 2)
+    np.testing.assert_allclose(points.reshape(-1, 2), map_(start)[0], atol=1e-12)
+    np.testing.assert_allclose(colours.ravel(), by_differences(map_, start), atol=1e-6)
+
+    assert of_first.shape == of_second.shape == (7, side, 2)
+    for i in range(7):
+        along = np.linspace(0.0, 1.0, side)
+        constant = np.full(side, i / 6)
+        first = np.column_stack([left + 3.0 * constant, bottom + 3.0 * along])
+        second = np.column_stack([left + 3.0 * along, bottom + 3.0 * constant])
+        np.testing.assert_allclose(of_first[i], map_(first)[0], atol=1e-12)
+        np.testing.assert_allclose(of_second[i], map_(second)[0], atol=1e-12)
+
+    mesh = ax.collections[0]
+    assert mesh.norm.vmin == -mesh.norm.vmax
+    bar = ax.figure.axes[1]
+    assert ("x / " if direction == "forward" else "u / ") in bar.get_ylabel()
+    assert ax.get_xlabel() == ("$x_1$" if direction == "forward" else "$u_1$")
+    assert rendered(ax.figure)
+
+
+def test_grid_shows_where_the_probability_is():
+    flow = bent(seed=4)
+    ax = plot.grid(flow)
+    x = flow.sample(5000, seed=1)
+    (left, right), (bottom, top) = ax.get_xlim(), ax.get_ylim()
+    inside = (x[:, 0] > left) & (x[:, 0] < right) & (x[:, 1] > bottom) & (x[:, 1] < top)
+    assert inside.mean() > 0.95
+    # Against the flow the densest x fill what is seen of the base.
+    ax = plot.grid(flow, direction="inverse")
+    assert -4.0 < ax.get_xlim()[0] < -2.0 and 2.0 < ax.get_xlim()[1] < 4.0
+
+
+def test_regular_grids_lie_where_the_base_does():
+    assert np.abs(vertices_of(plot.grid(cf.Flow([], features=2)))[0]).max() == 3.0
+    flow = cf.Flow([cf.Logit()], features=2, base=cf.Uniform(), dtype="float64")
+    points = vertices_of(plot.grid(flow))[0]
+    corner = np.log(0.0025 / 0.9975)
+    np.testing.assert_allclose([points.min(), points.max()], [corner, -corner], rtol=0.1)
+
+
+def test_grid_takes_a_context_an_axes_and_either_dtype():
+    flow = bent(context=2)
+    figure, (left, right) = plt.subplots(1, 2)
+    assert plot.grid(flow, context=[0.5, -1.0], ax=left, lines=3) is left
+    plot.grid(flow, context=[-0.5, 2.0], ax=right, lines=3, colorbar=False)
+    assert len(figure.axes) == 3 and plt.get_fignums() == [figure.number]
+    corner = flow.forward([[-3.0, -3.0]], [0.5, -1.0])[0]
+    np.testing.assert_allclose(vertices_of(left)[0][0, 0], corner[0])
+    assert not np.allclose(vertices_of(right)[0], vertices_of(left)[0])
+    single = vertices_of(plot.grid(flow.astype("float32"), context=[0.5, -1.0], lines=3))
+    np.testing.assert_allclose(single[0], vertices_of(left)[0], atol=1e-4)
+
+
+def test_layers_are_the_flows_own_one_after_the_other():
+    flow = bent()
+    figure = plot.layers(flow, lines=5)
+    *panels, bar = figure.axes
+    assert len(panels) == 6 and "log" in bar.get_ylabel()
+    assert [ax.get_title() for ax in panels[:3]] == ["$u$", "1: Coupling", "2: Permutation"]
+    assert panels[-1].get_title().startswith("5: Affine")
+    u = vertices_of(panels[0])[0].reshape(-1, 2)
+    for k, ax in enumerate(panels):
+        points, colours, _, _ = vertices_of(ax)
+        part = flow.part(0, k)
+        np.testing.assert_allclose(points.reshape(-1, 2), part.forward(u)[0], atol=1e-12)
+        by_jacobian = by_differences(part.forward, u)
+        np.testing.assert_allclose(colours.ravel(), by_jacobian, atol=1e-6)
+        assert ax.collections[0].norm.vmax == panels[0].collections[0].norm.vmax
+    # Coupling after coupling, the colour is that of the whole flow in the end.
+    np.testing.assert_allclose(colours.ravel(), flow.forward(u)[1], atol=1e-12)
+    assert len({(ax.get_xlim(), ax.get_ylim()) for ax in panels}) == 1
+    assert rendered(figure)
+
+
+def test_layers_of_deep_flows_and_chosen_stages():
+    deep = cf.Flow([cf.Rotation()] * 29, features=2, seed=0)
+    titles = [ax.get_title() for ax in plot.layers(deep, lines=3).axes if ax.get_title()]
+    assert len(titles) == 8 and titles[0] == "$u$" and titles[-1].startswith("29: Rotation")
+    own = Figure()
+    assert plot.layers(deep, stages=[3, 29], lines=3, figure=own) is own
+    assert [ax.get_title() for ax in own.axes[:2]] == ["3: Rotation", titles[-1]]
+    # Nothing changes areas: no colour for what rounding leaves.
+    assert own.axes[0].collections[0].norm.vmax == 1.0
+
+
+@pytest.mark.parametrize("affine", [{"scale": 1e5}, {"shift": 1e3}])
+def test_panels_have_frames_of_their_own_where_one_would_lose_some(affine):
+    flow = cf.Flow([cf.Rotation(), cf.Affine(**affine)], features=2, seed=0)
+    for ax in plot.layers(flow, lines=5).axes[:3]:
+        points, across = vertices_of(ax)[0], np.ptp(ax.get_xlim())
+        assert 0.5 < np.ptp(points[..., 0]) / across < 2.0
+        assert ax.get_xlim()[0] < points[..., 0].mean() < ax.get_xlim()[1]
+        assert np.ptp(ax.get_ylim()) == pytest.approx(across)
+
+
+def test_animation_moves_the_grid_from_stage_to_stage(tmp_path):
+    flow = bent()
+    animation = plot.animate(flow, frames=4, lines=3)
+    # Two pictures rest at either end, four lead to each of the five layers.
+    assert len(list(animation.new_frame_seq())) == 2 + 5 * 4 + 1 + 2
+    ax = animation._fig.axes[0]
+    drawn = {}
+    for frame in (0, 2, 4, 6, 22, 24):
+        animation._func(frame)
+        drawn[frame] = vertices_of(ax)
+    u = drawn[0][2]
+    for frame, layers in ((2, 0), (6, 1), (22, 5), (24, 5)):
+        x, log_det = flow.part(0, layers).forward(u.reshape(-1, 2))
+        np.testing.assert_allclose(drawn[frame][2].reshape(-1, 2), x, atol=1e-12)
+        # Every other point of the lines is one of the mesh.
+        colours = drawn[frame][1][:, ::4].T.ravel()
+        np.testing.assert_allclose(colours, log_det.reshape(3, -1)[:, ::2].ravel(), atol=1e-12)
+    for part in range(4):
+        middle = (drawn[2][part] + drawn[6][part]) / 2
+        np.testing.assert_allclose(drawn[4][part], middle, atol=1e-12)
+
+    path = tmp_path / "flow.gif"
+    animation.save(path, writer="pillow", dpi=20)
+    with Image.open(path) as gif:
+        assert gif.format == "GIF" and 20 <= gif.n_frames <= 25
+
+
+def test_animation_of_flows_as_they_were_learned():
+    flows = [bent(seed=seed) for seed in range(3)]
+    animation = plot.animate(flows, frames=2, lines=3, figure=Figure())
+    assert len(list(animation.new_frame_seq())) == 1 + 2 * 2 + 1 + 1
+    ax = animation._fig.axes[0]
+    for frame, flow in zip((1, 3, 5), flows, strict=True):
+        animation._func(frame)
+        corner = vertices_of(ax)[0][0, 0]
+        np.testing.assert_allclose(corner, flow.forward([[-3.0, -3.0]])[0][0])
+    assert ax.get_title() == "flow 3 of 3"
+    animation._draw_was_started = True  # or its end warns that nobody looked at it
+
+
+def test_grids_errors():
+    flow = bent()
+    for picture in (plot.grid, plot.layers, plot.animate):
+        with pytest.raises(ValueError, match=r"flow of 2 features, got one of shape \(3,\)"):
+            picture(cf.realnvp(3))
+        with pytest.raises(ValueError, match=r"bounds \(\(left, right\), \(bottom, top\)\), got"):
+            picture(flow, bounds=((1.0, -1.0), (0.0, 1.0)))
+        with pytest.raises(ValueError, match="lines must be 2 or more"):
+            picture(flow, lines=1)
+        with pytest.raises(TypeError, match="lines must be an int"):
+            picture(flow, lines=9.0)
+        with pytest.raises(ValueError, match="context"):
+            picture(flow, context=[1.0])
+        with pytest.raises(ValueError, match="context"):
+            picture(bent(context=1))
+        logarithm = cf.Flow([cf.Log()], features=2)
+        with pytest.raises(ValueError, match=r"not finite at .* points of the grid"):
+            picture(logarithm, bounds=((-1.0, 1.0), (1.0, 2.0)))
+    for picture in (plot.grid, plot.layers):
+        with pytest.raises(TypeError, match="expected a flow, got str"):
+            picture("flow")
+    with pytest.raises(TypeError, match="expected a flow, got int"):
+        plot.animate([flow, 3])
+    with pytest.raises(ValueError, match="expected a flow, or several, got none"):
+        plot.animate([])
+    with pytest.raises(ValueError, match="frames must be 1 or more"):
+        plot.animate(flow, frames=0)
+    with pytest.raises(ValueError, match="direction must be 'forward' or 'inverse', got 'back'"):
+        plot.grid(flow, direction="back")
+    with pytest.raises(ValueError, match="stages must be at most 5"):
+        plot.layers(flow, stages=[0, 6])
+    with pytest.raises(TypeError, match="stages must be an int"):
+        plot.layers(flow, stages=["u"])
+    with pytest.raises(ValueError, match="expected stages to draw, got none"):
+        plot.layers(flow, stages=[])
+    assert plt.get_fignums() == []

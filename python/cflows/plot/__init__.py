@@ -8,12 +8,16 @@ Matplotlib is imported by the first picture; ``pip install cflows[plot]`` brings
 `samples`           data beside samples: histograms, scatters, pairs of features or images
 `images`            a sheet of images
 `learning_curve`    the loss on training and validation data, epoch by epoch
+`grid`              a grid of the plane as a flow of two features carries it, coloured by log|det|
+`layers`            the grid after each layer, base to data
+`animate`           the grid in motion, through the layers or through the epochs of a fit
 ==================  ============================================================================
 """
 
 from .comparison import samples
+from .grids import animate, grid, layers
 from .history import learning_curve
 from .plane import density
 from .sheet import images
 
-__all__ = ["density", "images", "learning_curve", "samples"]
+__all__ = ["animate", "density", "grid", "images", "layers", "learning_curve", "samples"]

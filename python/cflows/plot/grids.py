@@ -1,0 +1,449 @@
+"""Grids of the plane, bent by a flow."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .. import _core
+from ..arguments import integer
+from .canvas import Bounds, Float, aspect, mass_levels, new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.animation import FuncAnimation
+    from matplotlib.axes import Axes
+    from matplotlib.collections import QuadMesh
+    from matplotlib.figure import Figure, SubFigure
+
+    from ..flow import Flow
+
+_BETWEEN = 8  # steps from line to line, so that lines bend
+_MOST_PANELS = 8
+_MOST_IN_A_ROW = 5
+_FORWARD = r"$\log\,|\det\,\partial x / \partial u|$"
+_INVERSE = r"$\log\,|\det\,\partial u / \partial x|$"
+
+
+class _Stage(NamedTuple):
+    """A grid on its way: points, shape (side, side, 2), and the log|det| so far at each of them."""
+
+    title: str
+    points: Float
+    log_det: Float
+    dense: NDArray[np.bool_]  # where most of the probability lies: what has to be seen
+
+
+def grid(
+    flow: Flow,
+    *,
+    direction: Literal["forward", "inverse"] = "forward",
+    context: ArrayLike | None = None,
+    bounds: Bounds | None = None,
+    lines: int = 19,
+    colorbar: bool = True,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw a regular grid as a flow of two features carries it.
+
+    The colour is log|det| of the map: red where it stretches areas, so that the density falls, blue
+    where it presses them together. Lines of constant first feature are black, those of constant
+    second feature green. What 95 % of the probability needs to be seen is seen.
+
+    Parameters
+    ----------
+    flow : Flow
+        Of two features.
+    direction : {'forward', 'inverse'}
+        ``'forward'`` carries a grid in ``u`` to the data, ``'inverse'`` one in ``x`` to the base.
+    context : array_like, shape (context_features,), optional
+        What a conditional flow is given.
+    bounds : ((left, right), (bottom, top)), optional
+        Of the regular grid; by default 3 to each side for a standard normal base, else where
+        99.5 % of either feature's samples lie.
+    lines : int
+        Lines along each side.
+    colorbar : bool
+        Whether the axes get a scale of the colours beside them.
+    ax : matplotlib Axes, optional
+        Where to draw.
+
+    Returns
+    -------
+    matplotlib Axes
+        Its collections are the coloured mesh, then the lines of constant first and second feature.
+
+    Raises
+    ------
+    ValueError
+        If the flow has not two features, the direction is none, there are fewer than 2 lines, the
+        bounds or the context are wrong, or the map is not finite somewhere on the grid.
+    TypeError
+        If `flow` is no flow, or `lines` no int.
+    ImportError
+        If matplotlib is missing.
+
+    See Also
+    --------
+    layers : the grid after each layer.
+
+    Examples
+    --------
+    >>> import cflows as cf
+    >>> flow = cf.Flow([cf.Linear(), cf.Sinh()], features=2, seed=0)
+    >>> ax = cf.plot.grid(flow, bounds=((-1, 1), (-1, 1)))
+    """
+    if direction not in ("forward", "inverse"):
+        raise ValueError(f"direction must be 'forward' or 'inverse', got {direction!r}")
+    start = _regular(flow, direction, context, bounds, lines)
+    forward = direction == "forward"
+    stage = _applied(flow.forward if forward else flow.inverse, start, context, "")
+    frame = _own_frame(stage)
+    ax = _close_figure(5.4, 0.6 + 4.0 * _height(frame)).subplots() if ax is None else ax
+    mesh = _draw(ax, stage, _reach([stage]))
+    _frame(ax, frame)
+    name = "x" if forward else "u"
+    ax.set(xlabel=f"${name}_1$", ylabel=f"${name}_2$")
+    if colorbar:
+        ax.figure.colorbar(mesh, ax=ax, label=_FORWARD if forward else _INVERSE, shrink=0.8)
+    return ax
+
+
+def layers(
+    flow: Flow,
+    *,
+    stages: Sequence[int] | None = None,
+    context: ArrayLike | None = None,
+    bounds: Bounds | None = None,
+    lines: int = 19,
+    figure: Figure | SubFigure | None = None,
+) -> Figure | SubFigure:
+    """Draw a grid in the base, then as the layers carry it to the data, in a row of panels.
+
+    The colour is log|det| of all layers so far, on one scale, as in `grid`. All panels show the
+    same part of the plane, unless the grid becomes so small, large or distant that it would be
+    lost there.
+
+    Parameters
+    ----------
+    flow : Flow
+        Of two features.
+    stages : sequence of int, optional
+        Which to draw: ``k`` is the grid after ``k`` layers, 0 the regular one. By default all, or
+        8 of them.
+    context, bounds, lines
+        As of `grid`.
+    figure : matplotlib Figure or SubFigure, optional
+        Where to draw.
+
+    Returns
+    -------
+    matplotlib Figure or SubFigure
+
+    Raises
+    ------
+    ValueError
+        As of `grid`, or if there is no such stage.
+    TypeError
+        As of `grid`, or if a stage is no int.
+    ImportError
+        If matplotlib is missing.
+
+    See Also
+    --------
+    animate : the same in motion.
+    cflows.Flow.part : some of the layers, as a flow.
+
+    Examples
+    --------
+    >>> import cflows as cf
+    >>> flow = cf.Flow([cf.Linear(), cf.Sinh(), cf.Rotation()], features=2, seed=0)
+    >>> figure = cf.plot.layers(flow, bounds=((-1, 1), (-1, 1)))
+    """
+    everything = _stages(flow, context, bounds, lines)
+    last = len(everything) - 1
+    if stages is None:
+        panels = min(len(everything), _MOST_PANELS)
+        stages = np.linspace(0, last, panels).round().astype(int).tolist()
+    if len(stages) == 0:
+        raise ValueError("expected stages to draw, got none")
+    shown = [everything[integer("stages", stage, 0, last)] for stage in stages]
+
+    frames, reach = _frames(shown), _reach(shown)
+    one_frame = frames.count(frames[0]) == len(frames)
+    rows = math.ceil(len(shown) / _MOST_IN_A_ROW)
+    columns = math.ceil(len(shown) / rows)
+    if figure is None:
+        tall = 2.3 * (_height(frames[0]) if one_frame else 1.0)
+        figure = _close_figure(2.4 * columns + 1.0, (tall + 0.5) * rows)
+    axes = figure.subplots(rows, columns, sharex=one_frame, sharey=one_frame, squeeze=False)
+    for ax, stage, frame in zip(axes.flat, shown, frames, strict=False):
+        mesh = _draw(ax, stage, reach)
+        _frame(ax, frame)
+        ax.set_title(stage.title, fontsize="medium")
+        ax.tick_params(labelsize="small")
+    for ax in axes.flat[len(shown) :]:
+        ax.set_axis_off()
+    figure.colorbar(mesh, ax=axes, label=_FORWARD, shrink=0.8, aspect=20 * rows)
+    return figure
+
+
+def animate(
+    flow: Flow | Sequence[Flow],
+    *,
+    frames: int = 20,
+    context: ArrayLike | None = None,
+    bounds: Bounds | None = None,
+    lines: int = 19,
+    figure: Figure | None = None,
+) -> FuncAnimation:
+    """Move a grid through the layers of a flow, or through flows as they were learned.
+
+    Between two stages every point moves along a straight line, and its colour from one log|det| to
+    the next, as in `layers`.
+
+    Parameters
+    ----------
+    flow : Flow or sequence of Flow
+        Of two features. Several are drawn whole, one after the other, as copies of one flow kept
+        during a fit: ``callback=lambda report: flows.append(flow.astype(flow.dtype))``.
+    frames : int
+        Pictures from one stage to the next. Half as many rest at either end.
+    context, bounds, lines
+        As of `grid`.
+    figure : matplotlib Figure, optional
+        Where to draw.
+
+    Returns
+    -------
+    matplotlib FuncAnimation
+        Of ``frames * layers + 2 * (frames // 2) + 1`` pictures, 50 ms each.
+        ``.save("flow.gif", writer="pillow")`` writes it, ``.to_jshtml()`` is for notebooks.
+
+    Raises
+    ------
+    ValueError
+        As of `grid`, or if there is no flow, or `frames` is below 1.
+    TypeError
+        As of `grid`, or if `frames` is no int.
+    ImportError
+        If matplotlib is missing.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> import cflows as cf
+    >>> flow = cf.Flow([cf.Linear(), cf.Sinh()], features=2, seed=0)
+    >>> animation = cf.plot.animate(flow, frames=2, lines=5)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     animation.save(pathlib.Path(folder) / "flow.gif", writer="pillow")
+    """
+    frames = integer("frames", frames, 1)
+    if isinstance(flow, _core.Flow):
+        stages = _stages(flow, context, bounds, lines)
+    else:
+        stages = _snapshots(list(flow), context, bounds, lines)
+    reach, views, last = _reach(stages), _frames(stages), len(stages) - 1
+    if figure is None:
+        figure = _close_figure(5.4, 0.9 + 4.0 * _height(views[0]))
+    ax = figure.subplots()
+    figure.colorbar(_draw(ax, stages[0], reach), ax=ax, label=_FORWARD, shrink=0.8)
+    _frame(ax, views[0])
+    # Laid out once, not for every picture.
+    ax.set_title(stages[0].title)
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+
+    def picture(frame: int) -> list[Any]:
+        time = min(max((frame - frames // 2) / frames, 0.0), last)
+        k = min(int(time), max(last - 1, 0))
+        before, after = stages[k], stages[min(k + 1, last)]
+        share = _eased(time - k)
+        while ax.collections:
+            ax.collections[0].remove()
+        points = _between(before.points, after.points, share)
+        log_det = _between(before.log_det, after.log_det, share)
+        _draw(ax, before._replace(points=points, log_det=log_det), reach, every=2)
+        view = _between(np.array(views[k]), np.array(views[min(k + 1, last)]), share)
+        _frame(ax, view)
+        ax.set_title(after.title if share > 0.0 else before.title)
+        return list(ax.collections)
+
+    from matplotlib.animation import FuncAnimation
+
+    count = frames * last + 2 * (frames // 2) + 1
+    return FuncAnimation(figure, picture, frames=count, interval=50)
+
+
+def _between(before: Float, after: Float, share: float) -> Float:
+    # Exact at both ends.
+    return (1.0 - share) * before + share * after
+
+
+def _eased(share: float) -> float:
+    """From 0 to 1, slow at either end: the eye sees where a stage begins."""
+    return share * share * (3.0 - 2.0 * share)
+
+
+# --- Grids and stages ------------------------------------------------------------------------
+
+
+def _regular(
+    flow: Flow,
+    direction: Literal["forward", "inverse"],
+    context: ArrayLike | None,
+    bounds: Bounds | None,
+    lines: int,
+) -> _Stage:
+    """The grid that a flow is shown."""
+    if not isinstance(flow, _core.Flow):
+        raise TypeError(f"expected a flow, got {type(flow).__name__}")
+    if flow.shape != (2,):
+        raise ValueError(f"expected a flow of 2 features, got one of shape {flow.shape}")
+    lines = integer("lines", lines, 2)
+    if bounds is None:
+        bounds = _usual(flow, direction, context)
+    (left, right), (bottom, top) = bounds
+    if not (left < right and bottom < top):
+        raise ValueError(f"expected bounds ((left, right), (bottom, top)), got {bounds}")
+    side = (lines - 1) * _BETWEEN + 1
+    across, up = np.linspace(left, right, side), np.linspace(bottom, top, side)
+    points = np.stack(np.meshgrid(across, up), axis=-1)
+    source = flow.part(0, 0) if direction == "forward" else flow
+    log_prob = source.log_prob(points.reshape(-1, 2), context).astype(np.float64)
+    prob = np.exp(log_prob - np.nanmax(log_prob)).reshape(side, side)
+    return _Stage("$u$", points, np.zeros((side, side)), prob >= mass_levels(prob, [0.95])[0])
+
+
+def _usual(
+    flow: Flow, direction: Literal["forward", "inverse"], context: ArrayLike | None
+) -> Bounds:
+    if direction == "forward" and flow.base == _core.Normal():
+        return (-3.0, 3.0), (-3.0, 3.0)
+    source = flow.part(0, 0) if direction == "forward" else flow
+    rows = source.sample(10_000, context, seed=0)
+    (left, bottom), (right, top) = np.quantile(rows, [0.0025, 0.9975], axis=0).tolist()
+    return (left, right), (bottom, top)
+
+
+def _applied(map_: Any, stage: _Stage, context: ArrayLike | None, title: str) -> _Stage:
+    """The stage that a map, `Flow.forward` or `Flow.inverse`, makes of one."""
+    shape = stage.points.shape
+    points, log_det = map_(stage.points.reshape(-1, 2), context)
+    wrong = ~(np.isfinite(points).all(axis=1) & np.isfinite(log_det))
+    if wrong.any():
+        raise ValueError(
+            f"the map is not finite at {wrong.sum():,} of {wrong.size:,} points of the grid: "
+            "give bounds that lie in its domain"
+        )
+    points = points.reshape(shape).astype(np.float64)
+    return _Stage(title, points, stage.log_det + log_det.reshape(shape[:-1]), stage.dense)
+
+
+def _stages(
+    flow: Flow, context: ArrayLike | None, bounds: Bounds | None, lines: int
+) -> list[_Stage]:
+    """The regular grid, then that after each layer."""
+    stages = [_regular(flow, "forward", context, bounds, lines)]
+    for i, layer in enumerate(flow.layers):
+        part = flow.part(i, i + 1)
+        title = f"{i + 1}: {layer.type}"
+        stages.append(_applied(part.forward, stages[-1], context, title))
+    if len(stages) > 1:
+        stages[-1] = stages[-1]._replace(title=f"{stages[-1].title} $\\to\\;x$")
+    return stages
+
+
+def _snapshots(
+    flows: list[Flow], context: ArrayLike | None, bounds: Bounds | None, lines: int
+) -> list[_Stage]:
+    """One grid as each of the flows carries it."""
+    if not flows:
+        raise ValueError("expected a flow, or several, got none")
+    starts = [_regular(flow, "forward", context, bounds, lines) for flow in flows]
+    return [
+        _applied(flow.forward, starts[0], context, f"flow {i + 1} of {len(flows)}")
+        for i, flow in enumerate(flows)
+    ]
+
+
+# --- Drawing ---------------------------------------------------------------------------------
+
+
+def _draw(ax: Axes, stage: _Stage, reach: float, every: int = 1) -> QuadMesh:
+    """A mesh of every so many points in colours from -reach to reach, and the lines on it."""
+    from matplotlib.collections import LineCollection
+
+    points = stage.points
+    mesh = ax.pcolormesh(
+        points[::every, ::every, 0],
+        points[::every, ::every, 1],
+        stage.log_det[::every, ::every],
+        shading="gouraud",
+        cmap="RdBu_r",
+        vmin=-reach,
+        vmax=reach,
+        rasterized=True,
+    )
+    of_first, of_second = points[:, ::_BETWEEN].swapaxes(0, 1), points[::_BETWEEN]
+    for lines, colour in ((of_first, "#1a1a1a"), (of_second, "#1b7837")):
+        ax.add_collection(LineCollection(list(lines), colors=colour, linewidths=0.5, alpha=0.7))
+    return mesh
+
+
+def _height(frame: Bounds) -> float:
+    """Of a picture one wide, within reason."""
+    width, height = np.ptp(frame, axis=1)
+    return float(min(max(height / width, 0.5), 2.0)) if aspect(width, height) == "equal" else 1.0
+
+
+def _close_figure(width: float, height: float) -> Figure:
+    """A figure whose axes stand close although their scales are equal."""
+    figure = new_figure(width, height)
+    figure.set_layout_engine("compressed")
+    return figure
+
+
+def _frame(ax: Axes, frame: Any) -> None:
+    (left, right), (bottom, top) = frame
+    ax.set(xlim=(left, right), ylim=(bottom, top), aspect=aspect(right - left, top - bottom))
+
+
+def _reach(stages: list[_Stage]) -> float:
+    """The log|det| that the strongest colours stand for."""
+    sizes = np.abs([stage.log_det[stage.dense] for stage in stages])
+    reach = float(np.quantile(sizes, 0.99))
+    # What is left of 0 by rounding gets no colour.
+    return reach if reach > 1e-3 else 1.0
+
+
+def _own_frame(stage: _Stage) -> Bounds:
+    """Around what is dense, with a margin."""
+    seen = stage.points[stage.dense]
+    low, high = seen.min(axis=0), seen.max(axis=0)
+    margin = 0.1 * (high - low)
+    (left, bottom), (right, top) = (low - margin).tolist(), (high + margin).tolist()
+    return (left, right), (bottom, top)
+
+
+def _frames(stages: list[_Stage]) -> list[Bounds]:
+    """Where to look at each: one frame for all of them if none is lost in it, else its own."""
+    own = [_own_frame(stage) for stage in stages]
+    (left, bottom), (right, top) = np.min(own, axis=0)[:, 0], np.max(own, axis=0)[:, 1]
+    smallest = np.ptp(own, axis=2).max(axis=1).min()
+    if max(right - left, top - bottom) > 4.0 * smallest:
+        return [_squared(frame) for frame in own]
+    return [((left, right), (bottom, top))] * len(own)
+
+
+def _squared(frame: Bounds) -> Bounds:
+    """The frame made as high as wide, unless it is a strip: panels then stand in line."""
+    low, high = np.transpose(frame)
+    if aspect(*(high - low)) == "auto":
+        return frame
+    middle, half = (low + high) / 2.0, (high - low).max() / 2.0
+    (left, bottom), (right, top) = (middle - half).tolist(), (middle + half).tolist()
+    return (left, right), (bottom, top)
