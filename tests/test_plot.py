@@ -72,6 +72,7 @@ def test_missing_matplotlib_says_how_to_get_it(monkeypatch):
         lambda: plot.grid(bent()),
         lambda: plot.layers(bent()),
         lambda: plot.animate(bent()),
+        lambda: plot.mask("half", 4),
     ):
         with pytest.raises(ImportError, match=r"pip install cflows\[plot\]"):
             picture()
@@ -587,4 +588,72 @@ def test_grids_errors():
         plot.layers(flow, stages=["u"])
     with pytest.raises(ValueError, match="expected stages to draw, got none"):
         plot.layers(flow, stages=[])
+    assert plt.get_fignums() == []
+
+
+# --- Masks -----------------------------------------------------------------------------------
+
+
+def moved(ax):
+    """1 where a square is drawn as transformed, 0 where as kept, -1 where there is none."""
+    squares = ax.collections[0].get_array()
+    return np.ma.filled(squares - 1.0, -1.0).astype(int)
+
+
+@pytest.mark.parametrize(
+    ("mask", "expected"),
+    [
+        ("half", [0, 0, 1, 1, 1]),
+        ("alternating", [0, 1, 0, 1, 0]),
+        ([True, False, False, True, False], [0, 1, 1, 0, 1]),
+        (np.array([False, False, False, False, True]), [1, 1, 1, 1, 0]),
+        ([4, 0], [0, 1, 1, 1, 0]),
+        (cf.Coupling("half", swap=True), [1, 1, 0, 0, 0]),
+        (cf.Split([], "alternating"), [0, 1, 0, 1, 0]),
+    ],
+)
+def test_masks_of_vectors(mask, expected):
+    ax = plot.mask(mask, 5)
+    np.testing.assert_array_equal(moved(ax), [expected])
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["kept", "moved"]
+    assert rendered(ax.figure)
+
+
+def test_masks_of_images():
+    checkerboard = np.indices((4, 6)).sum(axis=0) % 2
+    np.testing.assert_array_equal(moved(plot.mask("checkerboard", (1, 4, 6))), checkerboard)
+    blank = np.full((4, 1), -1)
+    two = moved(plot.mask(cf.Coupling("checkerboard", swap=True), (2, 4, 6)))
+    np.testing.assert_array_equal(two, np.hstack([1 - checkerboard, blank, 1 - checkerboard]))
+    halves = moved(plot.mask("half", (2, 4, 6)))
+    np.testing.assert_array_equal(halves[:, [0, 5, 6, 7, 12]], [[0, 0, -1, 1, 1]] * 4)
+    # Six channels in two rows of three, the first three of which are kept.
+    sheet = moved(plot.mask("half", (6, 2, 2)))
+    assert set(sheet[:2].ravel()) == {0, -1} and set(sheet[3:].ravel()) == {1, -1}
+    pixels = RNG.uniform(size=(2, 3, 3)) < 0.5
+    drawn = moved(plot.mask(pixels.ravel(), (2, 3, 3)))
+    np.testing.assert_array_equal(drawn[:, 4:], ~pixels[1])
+
+
+def test_masks_of_bound_layers():
+    flow = cf.realnvp_image((1, 4, 4), seed=0)
+    last = next(layer for layer in reversed(flow.layers) if layer.type == "Coupling")
+    figure, ax = plt.subplots()
+    assert plot.mask(last, ax=ax) is ax and ax.figure is figure
+    np.testing.assert_array_equal(moved(ax), moved(plot.mask(last.spec, last.shape)))
+
+
+def test_mask_errors():
+    with pytest.raises(ValueError, match="expected a shape: the number of features, or"):
+        plot.mask("half")
+    with pytest.raises(TypeError, match=r"a Coupling or Split, got Affine\(\)"):
+        plot.mask(cf.Affine(), 3)
+    with pytest.raises(ValueError, match="keeps all 2 features"):
+        plot.mask([True, True], 2)
+    with pytest.raises(ValueError, match="got 'stripes'"):
+        plot.mask("stripes", 4)
+    with pytest.raises(ValueError, match="mask index 7, the flow has 4 features"):
+        plot.mask([0, 7], 4)
+    with pytest.raises(TypeError, match="mask expects"):
+        plot.mask(3.5, 4)
     assert plt.get_fignums() == []

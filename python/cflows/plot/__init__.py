@@ -11,13 +11,15 @@ Matplotlib is imported by the first picture; ``pip install cflows[plot]`` brings
 `grid`              a grid of the plane as a flow of two features carries it, coloured by log|det|
 `layers`            the grid after each layer, base to data
 `animate`           the grid in motion, through the layers or through the epochs of a fit
+`mask`              which features, or pixels, a coupling keeps and which it moves
 ==================  ============================================================================
 """
 
 from .comparison import samples
 from .grids import animate, grid, layers
 from .history import learning_curve
+from .masks import mask
 from .plane import density
 from .sheet import images
 
-__all__ = ["animate", "density", "grid", "images", "layers", "learning_curve", "samples"]
+__all__ = ["animate", "density", "grid", "images", "layers", "learning_curve", "mask", "samples"]

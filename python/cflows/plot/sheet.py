@@ -64,7 +64,7 @@ def images(
     low, high = (np.nanmin(pictures), np.nanmax(pictures)) if limits is None else limits
     # In float64, because the difference of small integers may not be one.
     levels = (pictures - float(low)) / ((float(high) - float(low)) or 1.0)
-    sheet = _tiled(np.clip(levels, 0.0, 1.0), across)
+    sheet = tiled(np.clip(levels, 0.0, 1.0), across)
     height, width = sheet.shape[:2]
     ax = new_axes(4.5, min(4.5 * height / width, 9.0)) if ax is None else ax
     ax.imshow(sheet if channels == 3 else sheet[..., 0], cmap="gray_r", vmin=0.0, vmax=1.0)
@@ -85,7 +85,7 @@ def _as_images(array: NDArray[Any], shape: Sequence[int] | None) -> NDArray[Any]
     return images
 
 
-def _tiled(pictures: NDArray[Any], columns: int) -> NDArray[Any]:
+def tiled(pictures: NDArray[Any], columns: int) -> NDArray[Any]:
     """The images, shape (n, height, width, channels), in rows, with blank lines between them."""
     n, height, width, channels = pictures.shape
     rows = math.ceil(n / columns)
