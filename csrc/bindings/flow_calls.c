@@ -65,15 +65,21 @@ PyObject *cf_py_pair(bool done, PyObject *a, PyObject *b) {
 
 /* ---- maps and density ---- */
 
+static bool read_mean(PyObject *object, bool *out) {
+    int mean = object == NULL ? 0 : PyObject_IsTrue(object);
+    *out = mean > 0;
+    return mean >= 0;
+}
+
 static PyObject *map(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames,
                      const cf_py_signature *signature, cf_py_side side,
                      cf_status (*compute)(cf_flow *, const cf_flow_call *)) {
-    PyObject *given[4], *log_det = NULL, *value = NULL;
+    PyObject *given[5], *log_det = NULL, *value = NULL;
     cf_py_request r;
     if (!cf_py_arguments(signature, args, nargs, kwnames, given))
         return NULL;
     bool done = cf_py_request_begin(self, given[0], signature->names[0], side, given[1], &r) &&
-                cf_py_request_noise(&r, given[2], given[3]) &&
+                cf_py_request_noise(&r, given[2], given[3]) && read_mean(given[4], &r.call.means) &&
                 (value = cf_py_request_values(&r, cf_py_other(side), &r.call.value)) != NULL &&
                 (log_det = cf_py_request_numbers(&r, &r.call.log_det)) != NULL &&
                 cf_py_request_run(&r, compute);
@@ -82,14 +88,14 @@ static PyObject *map(PyObject *self, PyObject *const *args, Py_ssize_t nargs, Py
 }
 
 CF_PY_METHOD(cf_py_flow_forward) {
-    static const char *const names[] = {"u", "context", "seed", "start"};
-    static const cf_py_signature signature = {"forward", names, 4, 1};
+    static const char *const names[] = {"u", "context", "seed", "start", "mean"};
+    static const cf_py_signature signature = {"forward", names, 5, 1};
     return map(self, args, nargs, kwnames, &signature, CF_PY_U, cf_flow_forward);
 }
 
 CF_PY_METHOD(cf_py_flow_inverse) {
-    static const char *const names[] = {"x", "context", "seed", "start"};
-    static const cf_py_signature signature = {"inverse", names, 4, 1};
+    static const char *const names[] = {"x", "context", "seed", "start", "mean"};
+    static const cf_py_signature signature = {"inverse", names, 5, 1};
     return map(self, args, nargs, kwnames, &signature, CF_PY_X, cf_flow_inverse);
 }
 

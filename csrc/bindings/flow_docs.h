@@ -17,9 +17,13 @@
 
 #define CF_DOC_NOISE                                                                               \
     "seed : int, default 0\n"                                                                      \
-    "    Of what stochastic layers draw, 0 to 2**64 - 1; the others draw nothing.\n"                \
+    "    Of what stochastic layers draw, 0 to 2**64 - 1; the others draw nothing.\n"               \
     "start : int, default 0\n"                                                                     \
     "    The number of the first row: row k has the numbers of the first with ``start=k``.\n"
+
+#define CF_DOC_MEAN                                                                                \
+    "mean : bool, default False\n"                                                                 \
+    "    Whether stochastic layers give the mean instead of a draw.\n"
 
 #define CF_DOC_ERRORS                                                                              \
     "Raises\n------\n"                                                                             \
@@ -35,23 +39,24 @@ PyDoc_STRVAR(flow_doc, "Flow(layers, features=None, context_features=0, embeddin
                        "The compiled part of `cflows.Flow`, which documents it.");
 
 PyDoc_STRVAR(forward_doc,
-             "forward($self, /, u, context=None, seed=0, start=0)\n--\n\n"
+             "forward($self, /, u, context=None, seed=0, start=0, mean=False)\n--\n\n"
              "Carry base points to the data, ``u -> x``.\n\n"
              "Parameters\n----------\n"
              "u : array_like, shape (n, features)\n"
              "    Real numbers of any dtype and layout; n may be 0.\n" CF_DOC_CONTEXT("n")
-                 CF_DOC_NOISE "\nReturns\n-------\n"
-                              "x : ndarray, shape (n, features)\n"
-                              "log_det : ndarray, shape (n,)\n"
-                              "    ``log|det dx/du|``.\n\n" CF_DOC_ERRORS "See Also\n--------\n"
-                              "inverse : the other direction.\n\n" CF_DOC_EXAMPLE
-                              ">>> y, log_det = flow.forward(x)\n"
-                              ">>> y.shape, log_det.shape\n"
-                              "((5, 2), (5,))\n");
+                 CF_DOC_NOISE CF_DOC_MEAN "\nReturns\n-------\n"
+                                          "x : ndarray, shape (n, features)\n"
+                                          "log_det : ndarray, shape (n,)\n"
+                                          "    ``log|det dx/du|``.\n\n" CF_DOC_ERRORS
+                                          "See Also\n--------\n"
+                                          "inverse : the other direction.\n\n" CF_DOC_EXAMPLE
+                                          ">>> y, log_det = flow.forward(x)\n"
+                                          ">>> y.shape, log_det.shape\n"
+                                          "((5, 2), (5,))\n");
 
 PyDoc_STRVAR(
     inverse_doc,
-    "inverse($self, /, x, context=None, seed=0, start=0)\n--\n\n"
+    "inverse($self, /, x, context=None, seed=0, start=0, mean=False)\n--\n\n"
     "Carry data to the base, ``x -> u``.\n\n"
     "Parameters\n----------\n"
     "x : array_like, shape (n, features)\n"

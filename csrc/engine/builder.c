@@ -45,6 +45,14 @@ cf_mode cf_builder_mode(const cf_builder *b) {
     return b->mode;
 }
 
+void cf_builder_take_means(cf_builder *b) {
+    b->of_means = true;
+}
+
+bool cf_builder_of_means(const cf_builder *b) {
+    return b->of_means;
+}
+
 void cf_start_streams(cf_builder *b, uint32_t first) {
     b->first_stream = first;
 }

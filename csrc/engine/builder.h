@@ -17,6 +17,7 @@ typedef struct {
 struct cf_builder {
     cf_status status;
     cf_mode mode;
+    bool of_means;
     uint32_t first_stream, streams; /* given out: so many from the first on */
     cf_view *views;                 /* ids are indices; 0 is "none" */
     size_t view_count, view_capacity;

@@ -112,6 +112,11 @@ void cf_builder_free(cf_builder *b);
 cf_status cf_builder_status(const cf_builder *b);
 cf_mode cf_builder_mode(const cf_builder *b);
 
+/* Makes it a program of means, in which stochastic layers take the mean instead of drawing; and
+ * whether it is one. */
+void cf_builder_take_means(cf_builder *b);
+bool cf_builder_of_means(const cf_builder *b);
+
 /* A number for a stream of random numbers: another at each call, the same in each build; from
  * `first` on, which is CF_STREAM_LAYERS unless it is set before the first is given out. */
 void cf_start_streams(cf_builder *b, uint32_t first);

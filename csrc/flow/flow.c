@@ -398,6 +398,7 @@ static cf_status run(cf_flow *flow, const cf_flow_call *call, const cf_objective
 static cf_objective objective_of(cf_map map, const cf_flow_call *call) {
     return (cf_objective){.map = map,
                           .mode = call->mode,
+                          .means = call->means,
                           .value = call->value.data != NULL,
                           .log_det = call->log_det.data != NULL,
                           .jitter = call->jitter != NULL};

@@ -74,6 +74,7 @@ typedef struct {
     cf_result dx, dcontext;   /* cotangents of the inputs */
     uint64_t seed, first_row; /* of sampling */
     cf_mode mode;             /* what the program is for */
+    bool means;               /* of stochastic layers, instead of draws */
     const double *jitter;     /* by feature, or NULL */
     bool want_gradients;      /* the parameters' too: into cf_flow_gradients, or `gradients` */
     void *gradients;          /* NULL: the flow's own slab */

@@ -163,6 +163,8 @@ cf_status cf_objective_program(cf_program **out, const cf_objective *objective,
                                const cf_flow_body *body, const cf_slab_table *parameters) {
     composer c = {.objective = objective, .body = body, .parameters = parameters};
     CF_TRY(cf_builder_new(&c.b, objective->mode));
+    if (objective->means)
+        cf_builder_take_means(c.b);
     if (maps_to_data(&c)) /* samples share no numbers with what tells their density */
         cf_start_streams(c.b, CF_STREAM_TO_DATA);
     cf_status status = compose(&c, out);

@@ -22,6 +22,7 @@ typedef struct {
     bool dvalue, dlog_det; /* cotangents given */
     bool dx, dcontext, gradients; /* cotangents wanted */
     bool jitter;
+    bool means; /* instead of draws of stochastic layers */
 } cf_objective;
 
 /* The bound parts of a flow. */

@@ -52,7 +52,7 @@ static cf_value sigmoid_log_slope(cf_builder *b, cf_value t) {
  * layers between a logit and a sigmoid, which cancel where the layers are the identity. */
 static cf_value draw(const cf_layer *layer, cf_builder *b, cf_value x, cf_value context,
                      cf_value *log_det) {
-    cf_value uniform = cf_random_uniform_rows(b, layer->features, cf_next_stream(b));
+    cf_value uniform = cf_uniform_noise(b, layer->features);
     if (layer->children == 0)
         return uniform;
     uniform = cf_clamp(b, uniform, 0x1p-25, 1.0 - 0x1p-24); /* where the logit is finite */
@@ -80,7 +80,7 @@ static cf_value inverse(const cf_layer *layer, cf_builder *b, cf_value x, cf_val
 static cf_value forward(const cf_layer *layer, cf_builder *b, cf_value u, cf_value context,
                         cf_value *log_det) {
     (void)context;
-    *log_det = cf_constant(b, CF_ROW, 1, NAN);
+    *log_det = cf_constant(b, CF_ROW, 1, CF_NO_LOG_DET);
     if (!is_bounded(layer))
         return cf_floor(b, u);
     double levels = levels_of(layer);

@@ -9,9 +9,14 @@
 #ifndef CF_LAYERS_LAYER_H
 #define CF_LAYERS_LAYER_H
 
+#include <math.h>
+
 #include "base/shape.h"
 #include "engine/program.h"
 #include "nn/binding.h"
+
+/* What stochastic layers have for log_det where they have none: on the way to the data. */
+#define CF_NO_LOG_DET NAN
 
 typedef struct cf_layer cf_layer;
 
@@ -77,6 +82,6 @@ extern const cf_spec_type cf_coupling_type, cf_autoregressive_type, cf_actnorm_t
     cf_elementwise_type, cf_triangular_type, cf_householder_type, cf_rotation_type, cf_partial_type,
     cf_exp_type, cf_log_type, cf_sigmoid_type, cf_logit_type, cf_tanh_type, cf_softplus_type,
     cf_sinh_type, cf_arcsinh_type, cf_power_type, cf_circular_shift_type, cf_squeeze_type,
-    cf_split_type, cf_dequantize_type;
+    cf_split_type, cf_dequantize_type, cf_variational_type;
 
 #endif

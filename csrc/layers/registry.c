@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "dist/base.h"
+#include "dist/likelihood.h"
 #include "layers/layer.h"
 #include "layers/scale.h"
 #include "layers/transform.h"
@@ -19,6 +20,7 @@ const cf_spec_type *const cf_spec_types[] = {
     &cf_squeeze_type,
     &cf_split_type,
     &cf_dequantize_type,
+    &cf_variational_type,
     &cf_affine_type,
     &cf_inverse_type,
     &cf_chain_type,
@@ -52,7 +54,14 @@ const cf_spec_type *const cf_spec_types[] = {
     &cf_residual_net_type,
     &cf_conv_net_type,
     &cf_conv_residual_net_type,
+    &cf_conv_encoder_type,
+    &cf_conv_decoder_type,
     &cf_embedding_type,
+    /* likelihoods */
+    &cf_bernoulli_likelihood_type,
+    &cf_normal_likelihood_type,
+    &cf_categorical_likelihood_type,
+    &cf_logistic_likelihood_type,
     /* bases */
     &cf_normal_type,
     &cf_full_normal_type,

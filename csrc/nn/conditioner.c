@@ -82,6 +82,7 @@ cf_status cf_conditioner_bind(cf_conditioner *out, const cf_spec *spec, cf_bindi
     *out = (cf_conditioner){.spec = spec,
                             .shape = sizes.shape,
                             .periods = sizes.periods,
+                            .image = sizes.image,
                             .context = cf_shape_features(sizes.context),
                             .outputs = sizes.outputs};
     if (cf_conditioner_is_convolutional(spec) && sizes.shape.image && sizes.context.image)

@@ -28,6 +28,7 @@ struct cf_conditioner {
     cf_shape shape;    /* of what it reads beside the context; of a convolutional network, an image
                           context included */
     size_t features;   /* how many numbers those are */
+    cf_shape image;    /* that the outputs are of, or a vector */
     int64_t *squeezed; /* of a convolutional network with an image for context: the order in which
                           the channels behind those of x are read from it */
     const double *periods;                                 /* by feature, 0: none; or NULL */
@@ -40,6 +41,7 @@ struct cf_conditioner {
 typedef struct {
     cf_shape shape;        /* of the inputs */
     cf_shape context;      /* of no features: there is none */
+    cf_shape image;        /* that the outputs are of, so many numbers each feature; or a vector */
     size_t outputs;        /* features */
     size_t groups;         /* of outputs, of one size: inputs + 1, or 1 for a plain network */
     const double *periods; /* by input, 0 where there is none; NULL: none has one. Kept */
@@ -74,6 +76,6 @@ cf_status cf_conditioner_hidden(const cf_conditioner *conditioner, cf_binding *b
                                 size_t units, cf_groups *out);
 
 extern const cf_spec_type cf_mlp_type, cf_residual_net_type, cf_conv_net_type,
-    cf_conv_residual_net_type;
+    cf_conv_residual_net_type, cf_conv_encoder_type, cf_conv_decoder_type;
 
 #endif

@@ -73,6 +73,11 @@ cf_value cf_block(cf_builder *b, cf_value matrix, size_t row_size, size_t row, s
 cf_value cf_random_normal_rows(cf_builder *b, size_t features, uint32_t stream);
 cf_value cf_random_uniform_rows(cf_builder *b, size_t features, uint32_t stream);
 
+/* The noise of a stochastic layer, from a stream of its own: normal, or uniform on [0, 1); in a
+ * program of means 0 and 1/2. */
+cf_value cf_normal_noise(cf_builder *b, size_t features);
+cf_value cf_uniform_noise(cf_builder *b, size_t features);
+
 /* In a program for training, x with each number replaced by 0 with this probability, and else
  * divided by its complement; in others, x itself. */
 cf_value cf_dropout(cf_builder *b, cf_value x, double probability);
@@ -159,6 +164,19 @@ void cf_squeeze_order(cf_shape shape, size_t factor, int64_t *order);
 /* The log-determinant of a map that does the same at every pixel; CF_NO_VALUE stays. */
 cf_value cf_every_pixel(cf_builder *b, cf_value log_det, cf_shape shape);
 
+/* --- discrete numbers
+ * ---------------------------------------------------------------------------------------------------
+ */
+
+/* Of features x from 0 to levels - 1 and as many raw numbers of each, all of level 0 first, whose
+ * softmax are the probabilities of the levels: log p_x, feature by feature, -inf where x is none.
+ */
+cf_value cf_categorical_log_prob(cf_builder *b, cf_value raw, cf_value x, size_t levels);
+
+/* Levels by chance, of u uniform on [0, 1), and their mean; without a gradient. */
+cf_value cf_categorical_draw(cf_builder *b, cf_value raw, cf_value u, size_t levels);
+cf_value cf_categorical_mean(cf_builder *b, cf_value raw, size_t levels);
+
 /* --- arithmetic
  * ---------------------------------------------------------------------------------------------------
  */
@@ -176,6 +194,8 @@ cf_value cf_floor(cf_builder *b, cf_value x);
 cf_value cf_at_least(cf_builder *b, cf_value x, double threshold);
 /* x + noise of integers x and noise on [0, 1], strictly between x and x + 1 for any rounding. */
 cf_value cf_add_noise(cf_builder *b, cf_value x, cf_value noise);
+/* x itself, whose cotangent is multiplied by the float64 buffer at `offset`. */
+cf_value cf_weigh_gradient(cf_builder *b, cf_value x, size_t offset);
 /* A sum in which either may be missing (CF_NO_VALUE is 0). */
 cf_value cf_add_optional(cf_builder *b, cf_value x, cf_value y);
 

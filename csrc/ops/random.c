@@ -36,3 +36,15 @@ cf_value cf_random_uniform_rows(cf_builder *b, size_t features, uint32_t stream)
     cf_attributes attributes = {.integer = {stream}};
     return cf_emit(b, &random_uniform_op, CF_ROW, features, 0, NULL, &attributes);
 }
+
+cf_value cf_normal_noise(cf_builder *b, size_t features) {
+    if (cf_builder_of_means(b))
+        return cf_constant(b, CF_ROW, features, 0.0);
+    return cf_random_normal_rows(b, features, cf_next_stream(b));
+}
+
+cf_value cf_uniform_noise(cf_builder *b, size_t features) {
+    if (cf_builder_of_means(b))
+        return cf_constant(b, CF_ROW, features, 0.5);
+    return cf_random_uniform_rows(b, features, cf_next_stream(b));
+}

@@ -1,0 +1,171 @@
+/* Categorical numbers: features x from 0 to K - 1, and K raw numbers each, all of level 0 first,
+ * whose softmax are the probabilities of the levels. integer[0]: K.
+ *
+ *   log_prob  operands raw, x; log p_x of each feature, -inf where x is no level
+ *   gradient  operands raw, x, dout; dout times [k = x] - p_k, the cotangent of the raw numbers
+ *   draw      operands raw, u uniform on [0, 1): the level in whose stretch of the running sum of p
+ *             u falls
+ *   mean      operand raw: the sum of k p_k */
+#ifndef CF_FN
+
+#include "ops/rows.h"
+
+#define CF_BODY "ops/categorical.c"
+#include "simd/instantiate.h"
+
+static const cf_op gradient_op = {
+    .name = "categorical_log_prob gradient",
+    .kernel = CF_VERSIONS(categorical_gradient),
+};
+
+static cf_value emit(cf_builder *b, const cf_op *op, size_t operands, const cf_value *operand,
+                     size_t levels, size_t size) {
+    cf_attributes attributes = {.integer = {(int64_t)levels}};
+    cf_value rows[3];
+    if (cf_builder_status(b) != CF_OK)
+        return CF_NO_VALUE;
+    for (size_t i = 0; i < operands; i++)
+        rows[i] = cf_broadcast(b, operand[i]);
+    return cf_emit(b, op, CF_ROW, size, operands, rows, &attributes);
+}
+
+static void log_prob_rule(cf_builder *b, const cf_node *node, cf_value out, cf_value dout,
+                          const bool *needed, cf_value *dx) {
+    (void)out; /* x is an integer: its cotangent stays CF_NO_VALUE, zero */
+    if (needed[0])
+        dx[0] = emit(b, &gradient_op, 3, (cf_value[]){node->operand[0], node->operand[1], dout},
+                     (size_t)node->attributes.integer[0], node->operand_size[0]);
+}
+
+static void no_rule(cf_builder *b, const cf_node *node, cf_value out, cf_value dout,
+                    const bool *needed, cf_value *dx) {
+    (void)b;
+    (void)node;
+    (void)out;
+    (void)dout;
+    (void)needed;
+    (void)dx; /* stays CF_NO_VALUE: zero */
+}
+
+static const cf_op log_prob_op = {
+    .name = "categorical_log_prob",
+    .kernel = CF_VERSIONS(categorical_log_prob),
+    .gradient = log_prob_rule,
+};
+
+static const cf_op draw_op = {
+    .name = "categorical_draw",
+    .kernel = CF_VERSIONS(categorical_draw),
+    .gradient = no_rule,
+};
+
+static const cf_op mean_op = {
+    .name = "categorical_mean",
+    .kernel = CF_VERSIONS(categorical_mean),
+    .gradient = no_rule,
+};
+
+cf_value cf_categorical_log_prob(cf_builder *b, cf_value raw, cf_value x, size_t levels) {
+    return emit(b, &log_prob_op, 2, (cf_value[]){raw, x}, levels, cf_value_size(b, x));
+}
+
+cf_value cf_categorical_draw(cf_builder *b, cf_value raw, cf_value u, size_t levels) {
+    return emit(b, &draw_op, 2, (cf_value[]){raw, u}, levels, cf_value_size(b, u));
+}
+
+cf_value cf_categorical_mean(cf_builder *b, cf_value raw, size_t levels) {
+    return emit(b, &mean_op, 1, &raw, levels, cf_value_size(b, raw) / levels);
+}
+
+#else
+
+#include "ops/rows.h"
+#include "simd/math.h"
+
+/* The raw numbers of one feature, at some lanes. */
+typedef struct {
+    const cf_call *call;
+    size_t feature, features, levels, lane;
+    vreal most, sum; /* of exp(raw - most) */
+} CF_FN(softmax);
+#undef SOFTMAX
+#define SOFTMAX CF_FN(softmax)
+
+static inline vreal CF_FN(raw_at)(const SOFTMAX *s, size_t level) {
+    return v_load(cf_row(s->call, 0, level * s->features + s->feature) + s->lane);
+}
+
+static inline vreal CF_FN(weight_at)(const SOFTMAX *s, size_t level) {
+    return v_exp(CF_FN(raw_at)(s, level) - s->most);
+}
+
+static inline SOFTMAX CF_FN(softmax_of)(const cf_call *call, size_t feature, size_t features,
+                                        size_t lane) {
+    size_t levels = (size_t)call->step->node->attributes.integer[0];
+    SOFTMAX s = {call, feature, features, levels, lane, v_set1((real)-INFINITY), v_set1(0)};
+    for (size_t k = 0; k < levels; k++)
+        s.most = v_max(s.most, CF_FN(raw_at)(&s, k));
+    for (size_t k = 0; k < levels; k++)
+        s.sum = s.sum + CF_FN(weight_at)(&s, k);
+    return s;
+}
+
+static void CF_FN(categorical_log_prob)(const cf_call *call) {
+    size_t features = call->step->out_size;
+    real *out = call->out;
+    for (size_t f = 0; f < features; f++, out += call->lanes)
+        for (size_t lane = 0; lane < call->lanes; lane += VL) {
+            SOFTMAX s = CF_FN(softmax_of)(call, f, features, lane);
+            vreal x = v_load(cf_row(call, 1, f) + lane), chosen = v_set1((real)-INFINITY);
+            for (size_t k = 0; k < s.levels; k++)
+                chosen = v_select(v_eq(x, v_set1((real)k)), CF_FN(raw_at)(&s, k), chosen);
+            v_store(out + lane, v_select(v_eq(x, x), chosen - s.most - v_log(s.sum), x));
+        }
+}
+
+static void CF_FN(categorical_gradient)(const cf_call *call) {
+    size_t features = call->step->operand[1].size;
+    real *out = call->out;
+    for (size_t f = 0; f < features; f++)
+        for (size_t lane = 0; lane < call->lanes; lane += VL) {
+            SOFTMAX s = CF_FN(softmax_of)(call, f, features, lane);
+            vreal x = v_load(cf_row(call, 1, f) + lane), dy = v_load(cf_row(call, 2, f) + lane);
+            for (size_t k = 0; k < s.levels; k++) {
+                vreal hit = v_select(v_eq(x, v_set1((real)k)), v_set1(1), v_set1(0));
+                vreal slope = hit - CF_FN(weight_at)(&s, k) / s.sum;
+                v_store(out + (k * features + f) * call->lanes + lane, dy * slope);
+            }
+        }
+}
+
+/* The number of levels whose stretch ends at or below u; the last takes what rounding leaves. */
+static void CF_FN(categorical_draw)(const cf_call *call) {
+    size_t features = call->step->out_size;
+    real *out = call->out;
+    for (size_t f = 0; f < features; f++, out += call->lanes)
+        for (size_t lane = 0; lane < call->lanes; lane += VL) {
+            SOFTMAX s = CF_FN(softmax_of)(call, f, features, lane);
+            vreal end = v_set1(0), level = v_set1(0);
+            vreal u = v_load(cf_row(call, 1, f) + lane) * s.sum;
+            for (size_t k = 0; k + 1 < s.levels; k++) {
+                end = end + CF_FN(weight_at)(&s, k);
+                level = level + v_select(v_le(end, u), v_set1(1), v_set1(0));
+            }
+            v_store(out + lane, level);
+        }
+}
+
+static void CF_FN(categorical_mean)(const cf_call *call) {
+    size_t features = call->step->out_size;
+    real *out = call->out;
+    for (size_t f = 0; f < features; f++, out += call->lanes)
+        for (size_t lane = 0; lane < call->lanes; lane += VL) {
+            SOFTMAX s = CF_FN(softmax_of)(call, f, features, lane);
+            vreal sum = v_set1(0);
+            for (size_t k = 1; k < s.levels; k++)
+                sum = v_fma(v_set1((real)k), CF_FN(weight_at)(&s, k), sum);
+            v_store(out + lane, sum / s.sum);
+        }
+}
+
+#endif
