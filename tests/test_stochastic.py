@@ -24,6 +24,10 @@ def noise_of_squeezed_images():
     return [cf.Coupling(conditioner=CONV), cf.Squeeze()]
 
 
+def inverse_autoregressive_flow():
+    return [cf.Inverse(cf.Autoregressive(conditioner=NET))]
+
+
 FLOWS = {
     "uniform": lambda: ([cf.Coupling(conditioner=NET), cf.Sigmoid(), cf.Dequantize(5)], 3, 0),
     "uniform-counts": lambda: (
@@ -77,6 +81,39 @@ FLOWS = {
             cf.Dequantize(8, noise_of_squeezed_images()),
         ],
         (2, 2, 2),
+        2,
+    ),
+    "vae": lambda: (
+        [cf.Coupling(conditioner=NET), cf.Variational(3, NET, NET)],
+        4,
+        0,
+    ),
+    "vae-normal-context": lambda: (
+        [cf.Coupling(conditioner=NET), cf.Variational(2, NET, NET, "normal")],
+        4,
+        2,
+    ),
+    "vae-normal-fixed": lambda: ([cf.Variational(2, NET, NET, cf.NormalLikelihood(0.5))], 4, 0),
+    "vae-categorical": lambda: (
+        [cf.Variational(2, NET, NET, cf.CategoricalLikelihood(3), [cf.Coupling(conditioner=NET)])],
+        4,
+        0,
+    ),
+    "vae-logistic": lambda: (
+        [cf.Variational(3, NET, NET, cf.LogisticLikelihood(5), inverse_autoregressive_flow())],
+        3,
+        2,
+    ),
+    "vae-images": lambda: (
+        [
+            cf.Coupling(conditioner=NET),
+            cf.Variational(
+                3,
+                cf.ConvEncoder((3, 2), activation="tanh"),
+                cf.ConvDecoder((2, 3), activation="tanh"),
+            ),
+        ],
+        (1, 4, 8),
         2,
     ),
 }

@@ -15,7 +15,14 @@ from cflows import _core
 STUB = ast.parse((Path(cf.__file__).parent / "_core.pyi").read_text())
 STUB_CLASSES = {node.name: node for node in STUB.body if isinstance(node, ast.ClassDef)}
 
-ABSTRACT = {_core.Spec, _core.Layer, _core.Conditioner, _core.Base, _core.Transform}
+ABSTRACT = {
+    _core.Spec,
+    _core.Layer,
+    _core.Conditioner,
+    _core.Base,
+    _core.Transform,
+    _core.Likelihood,
+}
 SPEC_CLASSES = [
     value
     for value in vars(_core).values()

@@ -91,6 +91,7 @@ from .optim import SGD, Adam, AdamW, Constant, Cosine, Plateau
 from .recipes import glow, glow1d, iaf, maf, ncsf, nice, nsf, nsf_ar, realnvp, realnvp_image
 from .target import CTarget, Importance, TargetHistory, TargetReport
 from .units import bits_per_dimension
+from .vae import VAE
 
 if TYPE_CHECKING:
     from . import data as data
@@ -102,6 +103,7 @@ __version__ = "0.1.0"
 __all__ = [
     # flows
     "Flow",
+    "VAE",
     "realnvp",
     "nice",
     "glow1d",

@@ -19,6 +19,7 @@ from .history import EpochReport, History
 from .optim import SCHEDULES, Cosine, Optimizer, Schedule, checked_optimizer, checked_schedule
 from .progress import Progress, new_progress
 from .training_rows import TrainingRows, fingerprint, read_rows, read_validation
+from .warmup import Warmup
 
 if TYPE_CHECKING:
     from .checkpoint import Checkpoint
@@ -46,6 +47,7 @@ def fit(
     clip_norm: float | None = 5.0,
     patience: int | None = None,
     jitter: ArrayLike | None = None,
+    kl_warmup: int = 0,
     seed: int | None = None,
     progress: bool | Literal["auto"] = "auto",
     callback: Callback | None = None,
@@ -87,6 +89,9 @@ def fit(
     jitter : float or array_like, of a sample's shape, optional
         Uniform noise on ``[0, jitter)``, drawn afresh in every epoch: columns of integers have an
         unbounded density without. Validation rows get the same noise in every epoch.
+    kl_warmup : int, default 0
+        Of a `VAE`: in epoch ``e = 1, 2, ...`` the gradients of ``log p(z) - log q(z|x)`` in encoder
+        and posterior have the weight ``min(1, e / (kl_warmup + 1))``. Losses are those of weight 1.
     seed : int, optional
         0 to 2**64 - 1, of the split, the order of the rows and the noise; None draws one, or goes
         on with the checkpoint's.
@@ -173,6 +178,8 @@ def fit(
         "jitter": _jitter(jitter, self.shape),
         "seed": seed,
     }
+    warmup = Warmup(self, integer("kl_warmup", kl_warmup, 0))
+    fixed = {**numbers, "kl_warmup": warmup.epochs}
     trainer = _core.Trainer(
         self,
         rows.arrays,
@@ -186,11 +193,11 @@ def fit(
     try:
         terms: dict[str, Any] = {}
         if path is not None or saved is not None:
-            terms = _terms(self, rows, held_out, repr(optimizer), plan, epochs, numbers)
+            terms = _terms(self, rows, held_out, repr(optimizer), plan, epochs, fixed)
         if source is not None and saved is not None:
             _go_on(self, trainer, saved, source, terms, epochs)
         history = History() if saved is None else saved.history
-        run = _Run(trainer, rows.counted, history, callback)
+        run = _Run(trainer, rows.counted, history, callback, warmup)
         if path is not None:
             run.keeper = _Keeper(self, trainer, path, terms, run)
         run.progress = new_progress(progress, epochs, rows.counted, len(history.train))
@@ -254,9 +261,15 @@ class _Run:
     keeper: _Keeper | None = None
 
     def __init__(
-        self, trainer: _core.Trainer, rows: int, history: History, callback: Callback | None
+        self,
+        trainer: _core.Trainer,
+        rows: int,
+        history: History,
+        callback: Callback | None,
+        warmup: Warmup,
     ) -> None:
         self.trainer, self.rows, self.history, self.callback = trainer, rows, history, callback
+        self.warmup = warmup
         self.reports: list[EpochReport] = []
         self.start = time.monotonic() - (history.seconds[-1] if history.seconds else 0.0)
 
@@ -275,6 +288,7 @@ class _Run:
 
     def _finish(self) -> None:
         self.trainer.restore_best()
+        self.warmup.finish()
         self.trainer.close()
         if self.progress is not None:
             self.progress.close()
@@ -290,6 +304,7 @@ class _Run:
         return stop
 
     def _epoch(self) -> str | None:
+        self.warmup.start(len(self.history.train) + len(self.reports))
         found = self.trainer.epoch(None if self.progress is None else self._poll)
         if found is None:
             return "interrupted"

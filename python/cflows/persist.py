@@ -29,6 +29,7 @@ from . import _core
 from .flow import Flow
 from .safetensors import dtype_name, read_safetensors, stored, write_safetensors
 from .strict_json import MAX_DEPTH, parse
+from .vae import VAE
 
 __all__ = ["FORMAT_VERSION", "load", "read_safetensors", "save", "write_safetensors"]
 
@@ -220,7 +221,8 @@ def _built(architecture: Any, tensors: Tensors) -> Flow:
     features = math.prod(_sizes(architecture["shape"]))
     if features > max(size, _FREE_FEATURES):
         raise ValueError(f"{size} bytes of tensors cannot be those of {features} features")
-    flow = Flow.__new__(Flow)
+    is_vae = any(isinstance(layer, _core.Variational) for layer in state["layers"][-1:])
+    flow = Flow.__new__(VAE if is_vae else Flow)
     # It compares sizes before it makes room for them, and builds all or nothing.
     flow.__setstate__(state)
     return flow
