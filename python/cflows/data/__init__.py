@@ -1,17 +1,33 @@
-"""Data to try flows on, and tables in and out of files. Needs NumPy alone.
+"""Data to try flows on, and tables in and out of files. Needs NumPy alone, but for
+PNG files.
 
 ==================  ============================================================================
 `toy`, `TOYS`       the papers' two-dimensional densities, with samples and exact log-densities
 `digits`            real images that come with the package
 `load_table`        numbers from ``.npy``, ``.npz``, ``.csv`` or ``.tsv``
 `save_table`        and back into them
+`load_idx`          images and labels of the MNIST family
+`load_cifar`        those of CIFAR-10 and CIFAR-100, in their binary version
+`load_pngs`         a folder of PNG images, with sub-folders as labels; needs Pillow
 `split`             disjoint shuffled parts, such as for training, validation and test
 ==================  ============================================================================
 """
 
 from .embedded import digits
+from .image_files import load_cifar, load_idx, load_pngs
 from .splits import split
 from .tables import load_table, save_table
 from .toys import TOYS, ToyDensity, toy
 
-__all__ = ["TOYS", "ToyDensity", "digits", "load_table", "save_table", "split", "toy"]
+__all__ = [
+    "TOYS",
+    "ToyDensity",
+    "digits",
+    "load_cifar",
+    "load_idx",
+    "load_pngs",
+    "load_table",
+    "save_table",
+    "split",
+    "toy",
+]
