@@ -271,7 +271,26 @@ def test_what_columns_hold(tmp_path, capsys):
     assert main([*fit, "--positive", "1", "--interval", "2:0:5"]) == 0
 
 
-def test_whole_numbers_need_noise(tmp_path):
+def test_columns_of_integers(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    rows = np.column_stack([rng.poisson(3.0, 400), rng.binomial(4, 0.3, 400), rng.normal(size=400)])
+    table, model, out = (tmp_path / name for name in ("x.csv", "m.safetensors", "new.npy"))
+    save_table(table, rows, columns=["clicks", "stars", "a"])
+    fit = ["fit", str(table), "-o", str(model), *QUICK]
+    assert main([*fit, "--count", "clicks", "--ordinal", "stars:5"]) == 0
+    columns = [cf.count, cf.ordinal(5), cf.real]
+    assert str(cf.load(model)) == str(cf.realnvp(3, layers=2, hidden=(8,), columns=columns, seed=0))
+    assert main(["sample", str(model), "-n", "999", "-o", str(out), "--seed", "1"]) == 0
+    new = np.load(out)[:, :2]
+    assert np.array_equal(new, np.floor(new))
+    assert new.min() == 0 and new[:, 1].max() == 4
+    for levels in ("5.5", "1", "x"):
+        with pytest.raises(SystemExit):
+            main([*fit, "--ordinal", f"stars:{levels}"])
+        assert "--ordinal" in capsys.readouterr().err
+
+
+def test_rounded_numbers_need_noise(tmp_path):
     counts, model = tmp_path / "counts.npy", tmp_path / "m.safetensors"
     np.save(counts, np.random.default_rng(0).poisson(3.0, (400, 2)))
     assert main(["fit", str(counts), "-o", str(model), *QUICK, "--jitter", "1"]) == 0

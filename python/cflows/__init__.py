@@ -84,7 +84,7 @@ from ._core import (
     simd_level,
 )
 from .check import Audit, audit, jacobian
-from .columns import Column, circular, interval, positive, real
+from .columns import Column, circular, count, interval, ordinal, positive, real
 from .flow import Flow
 from .history import EpochReport, History
 from .optim import SGD, Adam, AdamW, Constant, Cosine, Plateau
@@ -120,6 +120,8 @@ __all__ = [
     "positive",
     "interval",
     "circular",
+    "count",
+    "ordinal",
     # layers
     "Layer",
     "Coupling",

@@ -1,4 +1,5 @@
-"""What the columns of a table hold, for recipes: any number, positive ones, an interval, angles."""
+"""What the columns of a table hold, for recipes: any number, positive ones, an interval, angles,
+integers."""
 
 from __future__ import annotations
 
@@ -6,18 +7,22 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from .arguments import integer
 from .arguments import real as number
 
-__all__ = ["Column", "circular", "interval", "positive", "real"]
+__all__ = ["Column", "circular", "count", "interval", "ordinal", "positive", "real"]
+
+_KINDS = ("real", "positive", "interval", "circular", "count", "ordinal")
 
 
 @dataclass(frozen=True)
 class Column:
-    """What one column holds; `real`, `positive`, `interval` and `circular` make them.
+    """What one column holds; `real`, `positive`, `interval`, `circular`,
+    `count` and `ordinal` make them.
 
     Attributes
     ----------
-    kind : {'real', 'positive', 'interval', 'circular'}
+    kind : {'real', 'positive', 'interval', 'circular', 'count', 'ordinal'}
     low, high : float
         The ends: of all numbers that the column may hold or, of a circle, one point.
     """
@@ -27,16 +32,23 @@ class Column:
     high: float
 
     def __post_init__(self) -> None:
-        if self.kind not in ("real", "positive", "interval", "circular"):
-            raise ValueError(f"a column is real, positive, interval or circular, got {self.kind!r}")
+        if self.kind not in _KINDS:
+            raise ValueError(f"a column is one of {', '.join(_KINDS)}, got {self.kind!r}")
 
     def __repr__(self) -> str:
-        if self.kind in ("real", "positive"):
+        if self.kind in ("real", "positive", "count"):
             return self.kind
+        if self.kind == "ordinal":
+            return f"ordinal({self.levels})"
         if self.kind == "interval":
             return f"interval({self.low!r}, {self.high!r})"
         start = f", low={self.low!r}" if self.low else ""
         return f"circular({self.high - self.low!r}{start})"
+
+    @property
+    def levels(self) -> int:
+        """Of an ordinal column, how many integers it may hold."""
+        return int(self.high - self.low) + 1
 
 
 real = Column("real", -math.inf, math.inf)
@@ -44,6 +56,43 @@ real = Column("real", -math.inf, math.inf)
 
 positive = Column("positive", 0.0, math.inf)
 """Numbers above 0: a flow of logarithms, ``x = exp(u)``."""
+
+
+count = Column("count", 0.0, math.inf)
+"""The integers 0, 1, ...: a flow of the logarithms of counts with noise (`Dequantize`), whose
+`log_prob` bounds their probability."""
+
+
+def ordinal(levels: int) -> Column:
+    """The integers 0, 1, ..., levels - 1: a flow of the logits of them with noise (`Dequantize`).
+
+    The `log_prob` of a flow with such columns is a lower bound, in which they have probabilities
+    and the others densities; samples are integers in these columns.
+
+    Parameters
+    ----------
+    levels : int
+        From 2 to 65536.
+
+    Returns
+    -------
+    Column
+
+    Raises
+    ------
+    ValueError
+        If it is out of range.
+    TypeError
+        If it is no int.
+
+    Examples
+    --------
+    >>> import cflows as cf
+    >>> flow = cf.realnvp(2, columns=[cf.real, cf.ordinal(5)], seed=0)
+    >>> sorted(set(flow.sample(1000, seed=0)[:, 1].astype(int).tolist()))
+    [0, 1, 2, 3, 4]
+    """
+    return Column("ordinal", 0.0, integer("levels", levels, 2, 65536) - 1.0)
 
 
 def interval(low: float, high: float) -> Column:

@@ -13,10 +13,10 @@ _DESCRIPTION = """\
 Learn the density of the rows of a table with a flow, and write it to a file.
 
 Rows are independent samples, columns are features; every value must be finite.
-Columns of whole numbers (counts, grey levels) need --jitter 1, for the density
-of whole numbers is unbounded: fresh uniform noise on [0, 1) is added in every
-epoch. Columns of positive numbers, of numbers between bounds and of angles are
-learned as such if they are named.
+Columns of positive numbers, of numbers between bounds, of angles and of whole
+numbers (--count, --ordinal: the score is then a lower bound) are learned as
+such if they are named. Rounded numbers need --jitter and the step between two,
+for their density is unbounded: fresh noise is added in every epoch.
 
 Some of the rows are held out to see when to stop; the weights that do best on
 them are kept. Ctrl-C stops early, writes the model as it is and exits with 130.
@@ -28,7 +28,7 @@ examples:
   cflows fit stars.csv -o by-colour.safetensors --context-columns colour
   cflows fit stars.csv -o stars.safetensors --recipe maf --positive mass,radius
   cflows fit wind.csv -o wind.safetensors --recipe nsf --circular angle:360
-  cflows fit counts.npy -o counts.safetensors --jitter 1 --hidden 128,128
+  cflows fit counts.npy -o counts.safetensors --count 0,1,2 --hidden 128,128
   cflows fit large.npy -o large.safetensors --checkpoint large.checkpoint
   cflows fit large.npy -o large.safetensors --resume large.checkpoint
 """

@@ -1,4 +1,5 @@
-"""Options that say what the columns of a table hold: positive numbers, an interval, angles."""
+"""Options that say what the columns of a table hold: positive numbers, an interval, angles,
+integers."""
 
 from __future__ import annotations
 
@@ -22,6 +23,16 @@ def add(parser: argparse.ArgumentParser) -> None:
         help="numbers between two bounds",
     )
     group.add_argument(
+        "--count", metavar="A,...", type=_count, action="append", help="the integers 0, 1, ..."
+    )
+    group.add_argument(
+        "--ordinal",
+        metavar="A,...:LEVELS",
+        type=_ordinal,
+        action="append",
+        help="the integers 0, 1, ..., LEVELS - 1",
+    )
+    group.add_argument(
         "--circular",
         metavar="A,...:PERIOD",
         type=_circular,
@@ -35,7 +46,7 @@ def of(arguments: argparse.Namespace, table: Table) -> list[columns.Column] | No
     """A `Column` for each feature of the table; None if no option says anything."""
     given = [
         choice
-        for name in ("positive", "interval", "circular")
+        for name in ("positive", "interval", "count", "ordinal", "circular")
         for choice in getattr(arguments, name) or ()
     ]
     found: dict[int, columns.Column] = {}
@@ -56,6 +67,19 @@ Choice = tuple[list[str], columns.Column]
 
 def _positive(text: str) -> Choice:
     return options.names(text), columns.positive
+
+
+def _count(text: str) -> Choice:
+    return options.names(text), columns.count
+
+
+def _ordinal(text: str) -> Choice:
+    """``"a,b:5"``"""
+    names, (levels,) = _split(text, 1, "columns:LEVELS")
+    try:
+        return names, columns.ordinal(int(levels) if levels == int(levels) else 0)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _interval(text: str) -> Choice:

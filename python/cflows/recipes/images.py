@@ -10,15 +10,17 @@ from .._core import (
     ConvNet,
     ConvResidualNet,
     Coupling,
+    Dequantize,
     Embedding,
     Inverse,
     Layer,
     Linear,
     Scale,
+    Sigmoid,
     Split,
     Squeeze,
 )
-from ..arguments import integer
+from ..arguments import integer, real
 from ..flow import Flow
 
 if TYPE_CHECKING:
@@ -31,6 +33,9 @@ def glow(
     steps: int = 4,
     channels: int = 64,
     *,
+    discrete: int | None = None,
+    alpha: float = 0.05,
+    noise: Sequence[Layer] = (),
     context: int = 0,
     embedding: Embedding | None = None,
     scale: str | Scale = "softclip",
@@ -53,6 +58,13 @@ def glow(
         Of each level; 32 in the paper.
     channels : int, default 64
         Of the two hidden images of each coupling's network; 512 in the paper.
+    discrete : int, optional
+        Pixels are the integers 0, 1, ..., discrete - 1: next to the data are a `Dequantize` and a
+        logit, and `log_prob` bounds their probability. None: pixels are real numbers.
+    alpha : float, default 0.05
+        The logit is of ``alpha + (1 - 2 alpha) y`` for y in (0, 1).
+    noise : sequence of Layer, optional
+        The flow of the noise, as of `Dequantize`; () is uniform noise.
     context : int, default 0
         The number of context features.
     embedding : Embedding, optional
@@ -87,6 +99,9 @@ def glow(
     ['Split', 'Coupling', 'Inverse', 'ActNorm', 'Squeeze']
     >>> flow.sample(3, seed=0).shape
     (3, 1, 8, 8)
+    >>> flow = cf.glow((1, 8, 8), steps=1, channels=8, discrete=17, seed=0)
+    >>> int(flow.sample(100, seed=0).max()) <= 16
+    True
     """
     levels, steps = integer("levels", levels, 1), integer("steps", steps, 1)
     network = ConvNet((integer("channels", channels, 1),) * 2, (3, 1, 3))
@@ -95,6 +110,7 @@ def glow(
     for level in range(levels):
         split = [Split(chain, conditioner=ConvNet((), 3), scale=scale)] if level > 0 else []
         chain = [*split, *(step * steps), Squeeze()]
+    chain += pixel_layers(discrete, alpha, noise)
     return _build(chain, shape, context, embedding, dtype, seed)
 
 
@@ -104,6 +120,9 @@ def realnvp_image(
     channels: int = 64,
     blocks: int = 2,
     *,
+    discrete: int | None = None,
+    alpha: float = 0.05,
+    noise: Sequence[Layer] = (),
     context: int = 0,
     embedding: Embedding | None = None,
     scale: str | Scale = "softclip",
@@ -126,6 +145,13 @@ def realnvp_image(
         Of the hidden images of each coupling's residual network.
     blocks : int, default 2
         The number of its blocks; 8 in the paper, for small images.
+    discrete : int, optional
+        Pixels are the integers 0, 1, ..., discrete - 1: next to the data are a `Dequantize` and a
+        logit, and `log_prob` bounds their probability. None: pixels are real numbers.
+    alpha : float, default 0.05
+        The logit is of ``alpha + (1 - 2 alpha) y`` for y in (0, 1).
+    noise : sequence of Layer, optional
+        The flow of the noise, as of `Dequantize`; () is uniform noise.
     context : int, default 0
         The number of context features.
     embedding : Embedding, optional
@@ -179,7 +205,21 @@ def realnvp_image(
     for _ in range(levels - 1):
         above = [Split(chain), *couplings("half", 3)]
         chain = [*above, Squeeze(), *couplings("checkerboard", 3)]
+    chain += pixel_layers(discrete, alpha, noise)
     return _build(chain, shape, context, embedding, dtype, seed)
+
+
+def pixel_layers(discrete: int | None, alpha: float, noise: Sequence[Layer]) -> list[Layer]:
+    """From real numbers to pixels of so many levels; none if `discrete` is None."""
+    alpha = real("alpha", alpha)
+    if not 0 <= alpha < 0.5:
+        raise ValueError(f"alpha must be from 0 to below 0.5, got {alpha}")
+    if discrete is None:
+        if len(noise) > 0:
+            raise ValueError("noise is for discrete pixels, and discrete is None")
+        return []
+    span = 1 - 2 * alpha
+    return [Sigmoid(-alpha / span, (1 - alpha) / span), Dequantize(discrete, noise)]
 
 
 def _build(

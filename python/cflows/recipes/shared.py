@@ -13,6 +13,7 @@ from .._core import (
     Base,
     CircularShift,
     Conditioner,
+    Dequantize,
     Embedding,
     Exp,
     Layer,
@@ -76,7 +77,7 @@ def column_layers(columns: Sequence[Column], standardize: bool) -> list[Layer]:
     """From features without bounds and angles in [-pi, pi] to the columns.
 
     Units are removed by the `Affine` beside the data, in float64; logarithms and logits are
-    standardised by an `ActNorm`.
+    standardised by an `ActNorm`. Integers get their noise behind the `Affine`, which leaves them.
     """
     shift, scale = [0.0] * len(columns), [1.0] * len(columns)
     for i, column in enumerate(columns):
@@ -86,13 +87,27 @@ def column_layers(columns: Sequence[Column], standardize: bool) -> list[Layer]:
             shift[i] = (column.low + column.high) / 2
             scale[i] = (column.high - column.low) / (2 * math.pi)
     opened = [standardize and column.kind == "real" for column in columns]
+    bounded = ("positive", "count", "interval", "ordinal")
     return [
-        *(partial(columns, ("positive", "interval"), ActNorm()) if standardize else []),
-        *partial(columns, ("positive",), Exp()),
-        *partial(columns, ("interval",), Sigmoid()),
+        *(partial(columns, bounded, ActNorm()) if standardize else []),
+        *partial(columns, ("positive", "count"), Exp()),
+        *partial(columns, ("interval", "ordinal"), Sigmoid()),
+        *partial(columns, ("count",), Dequantize(None)),
+        *_ordinal_layers(columns),
         *partial(columns, ("circular",), CircularShift()),
         Affine(shift, scale, standardize=opened),
     ]
+
+
+def _ordinal_layers(columns: Sequence[Column]) -> list[Layer]:
+    """One for each number of levels."""
+    levels = sorted({column.levels for column in columns if column.kind == "ordinal"})
+    layers: list[Layer] = []
+    for n in levels:
+        found = [i for i, c in enumerate(columns) if c.kind == "ordinal" and c.levels == n]
+        every = len(found) == len(columns)
+        layers.append(Dequantize(n) if every else Partial(found, Dequantize(n)))
+    return layers
 
 
 def column_base(columns: Sequence[Column]) -> Base | None:
