@@ -121,7 +121,9 @@ cf_spec *cf_spec_spec(const cf_spec *spec, const char *name);      /* NULL for n
             __VA_ARGS__                                                                            \
         }                                                                                          \
     }
-/* No specs. */
+/* None of them. */
+#define CF_DEFAULT_REALS                                                                           \
+    { .kind = CF_OPTION_REALS }
 #define CF_DEFAULT_SPECS                                                                           \
     { .kind = CF_OPTION_SPECS }
 #define CF_DEFAULT_NONE                                                                            \

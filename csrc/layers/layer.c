@@ -16,6 +16,7 @@ cf_status cf_layer_bind(cf_layer *out, cf_spec *spec, cf_binding *binding, cf_sh
     *out = (cf_layer){
         .spec = spec, .shape = shape, .features = cf_shape_features(shape), .context = context};
     CF_TRY(cf_binding_keep(binding, cf_spec_retain(spec)));
+    out->stochastic = methods_of(out)->stochastic;
     return methods_of(out)->bind(out, binding);
 }
 
@@ -52,7 +53,7 @@ bool cf_layer_is_limited(const cf_layer *layer) {
 }
 
 bool cf_layer_is_stochastic(const cf_layer *layer) {
-    bool stochastic = methods_of(layer)->stochastic;
+    bool stochastic = layer->stochastic;
     for (size_t i = 0; i < layer->children && !stochastic; i++)
         stochastic = cf_layer_is_stochastic(&layer->child[i]);
     return stochastic;

@@ -41,6 +41,7 @@ struct cf_layer {
         *spec; /* kept by the binding; bind may replace it by one that says what chance decided */
     cf_shape shape;   /* of x */
     size_t features;  /* of x */
+    bool stochastic;  /* as its methods say, or as binding has found */
     cf_shape context; /* an image, or a vector; of no features: there is none */
     void *state;      /* of its type, in the flow's pile */
     size_t children;
@@ -82,6 +83,6 @@ extern const cf_spec_type cf_coupling_type, cf_autoregressive_type, cf_actnorm_t
     cf_elementwise_type, cf_triangular_type, cf_householder_type, cf_rotation_type, cf_partial_type,
     cf_exp_type, cf_log_type, cf_sigmoid_type, cf_logit_type, cf_tanh_type, cf_softplus_type,
     cf_sinh_type, cf_arcsinh_type, cf_power_type, cf_circular_shift_type, cf_squeeze_type,
-    cf_split_type, cf_dequantize_type, cf_variational_type;
+    cf_split_type, cf_dequantize_type, cf_variational_type, cf_expression_type;
 
 #endif

@@ -21,6 +21,7 @@ const cf_spec_type *const cf_spec_types[] = {
     &cf_split_type,
     &cf_dequantize_type,
     &cf_variational_type,
+    &cf_expression_type,
     &cf_affine_type,
     &cf_inverse_type,
     &cf_chain_type,

@@ -40,6 +40,7 @@ from ._core import (
     Elementwise,
     Embedding,
     Exp,
+    Expression,
     FullNormal,
     Householder,
     Inverse,
@@ -95,6 +96,7 @@ from .vae import VAE
 
 if TYPE_CHECKING:
     from . import data as data
+    from . import nn as nn
     from . import plot as plot
     from .persist import load as load
 
@@ -132,6 +134,7 @@ __all__ = [
     "Split",
     "Dequantize",
     "Variational",
+    "Expression",
     "ActNorm",
     "BatchNorm",
     "Affine",
@@ -215,13 +218,14 @@ __all__ = [
     "set_num_threads",
     "simd_level",
     "data",
+    "nn",
     "plot",
 ]
 
 
 def __getattr__(name: str) -> Any:
     # These import what a program that only scores or samples never needs.
-    if name in ("data", "plot"):
+    if name in ("data", "nn", "plot"):
         return import_module(f".{name}", __name__)
     if name == "load":
         return import_module(".persist", __name__).load

@@ -172,6 +172,36 @@ class Variational(Layer):
     def layers(self) -> tuple[Layer, ...]: ...
 
 @final
+class Expression(Layer):
+    def __new__(
+        cls,
+        forward: str = "",
+        inverse: str = "",
+        declarations: str = "",
+        numbers: _Floats = (),
+        starts: _Floats = (),
+        networks: Sequence[Conditioner] = (),
+        zero_last: bool = False,
+        base_features: int | None = None,
+    ) -> Self: ...
+    @property
+    def forward(self) -> str: ...
+    @property
+    def inverse(self) -> str: ...
+    @property
+    def declarations(self) -> str: ...
+    @property
+    def numbers(self) -> tuple[float, ...]: ...
+    @property
+    def starts(self) -> tuple[float, ...]: ...
+    @property
+    def networks(self) -> tuple[Conditioner, ...]: ...
+    @property
+    def zero_last(self) -> bool: ...
+    @property
+    def base_features(self) -> int | None: ...
+
+@final
 class ActNorm(Layer):
     def __new__(cls) -> Self: ...
 

@@ -1,0 +1,335 @@
+"""Layers and objectives written in Python: the same contract as any layer's, from NumPy's truth."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+
+import cflows as cf
+from cflows import nn
+from differences import gradient, jacobian
+
+NET = cf.MLP((5,), activation="tanh")
+
+
+def log_cosh(t):
+    return t + nn.softplus(-2.0 * t) - np.log(2.0)
+
+
+def sinh_layer():
+    """x = sinh(a u) / a."""
+
+    def forward(u, p):
+        a = nn.exp(p.log_a)
+        return (nn.exp(a * u) - nn.exp(-a * u)) / (2.0 * a), nn.sum(log_cosh(a * u))
+
+    def inverse(x, p):
+        a = nn.exp(p.log_a)
+        t = nn.asinh(a * x)
+        return t / a, -nn.sum(log_cosh(t))
+
+    return nn.layer(3, forward, inverse, parameters={"log_a": [0.3, -0.2, 0.1]})
+
+
+def coupling_layer():
+    """An affine coupling with a network of the first feature and the context."""
+
+    def parts(x, p, c):
+        raw = p.net(nn.concat([x[0], c]))
+        return raw[:2], raw[2:]
+
+    def forward(u, p, c):
+        s, t = parts(u, p, c)
+        return nn.concat([u[:1], u[1:] * nn.exp(s) + t]), nn.sum(s)
+
+    def inverse(x, p, c):
+        s, t = parts(x, p, c)
+        return nn.concat([x[0], (x[1:] - t) * nn.exp(-s)]), -nn.sum(s)
+
+    net = nn.Network(NET, 3, 4)
+    return nn.layer(3, forward, inverse, context_features=2, networks={"net": net})
+
+
+def build(dtype="float64"):
+    layers = [coupling_layer(), cf.Permutation("reverse"), sinh_layer(), coupling_layer()]
+    flow = cf.Flow(layers, features=3, context_features=2, dtype="float64", seed=0)
+    rng = np.random.default_rng(1)
+    for parameter in flow.parameters.values():
+        parameter[...] += 0.4 * rng.normal(size=parameter.shape)
+    return flow if dtype == "float64" else flow.astype(dtype)
+
+
+def rows(n):
+    rng = np.random.default_rng(2)
+    return rng.normal(size=(n, 3)), rng.normal(size=(n, 2))
+
+
+def test_layers_against_numpy():
+    flow = build()
+    x, context = rows(20)
+    p = flow.parameters
+
+    def net(i, h):
+        w0, b0 = p[f"layers.{i}.net.linear0.weight"], p[f"layers.{i}.net.linear0.bias"]
+        w1, b1 = p[f"layers.{i}.net.linear1.weight"], p[f"layers.{i}.net.linear1.bias"]
+        return np.tanh(h @ w0.T + b0) @ w1.T + b1
+
+    def coupling(i, u):
+        raw = net(i, np.hstack([u[:, :1], context]))
+        return np.hstack([u[:, :1], u[:, 1:] * np.exp(raw[:, :2]) + raw[:, 2:]])
+
+    a = np.exp(p["layers.2.log_a"])
+    truth = coupling(3, np.sinh(a * coupling(0, x)[:, ::-1]) / a)
+    assert np.allclose(flow.forward(x, context)[0], truth, rtol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_contract(dtype):
+    flow = build(dtype)
+    x, context = rows(50)
+    u, log_det = flow.inverse(x, context)
+    back, opposite = flow.forward(u, context)
+    tolerance = 1e-4 if dtype == "float32" else 1e-11
+    assert np.allclose(back, x, atol=tolerance)
+    assert np.allclose(log_det, -opposite, atol=tolerance)
+    if dtype == "float64":
+        matrices = jacobian(lambda x: flow.inverse(x, context)[0], x)
+        assert np.allclose(np.linalg.slogdet(matrices)[1], log_det, atol=1e-8)
+    whole = flow.log_prob(x, context)
+    assert np.array_equal(flow.log_prob(x[7:20], context[7:20]), whole[7:20])
+    before = cf.get_num_threads()
+    try:
+        for threads in (1, 2, 8):
+            cf.set_num_threads(threads)
+            assert np.array_equal(flow.log_prob(x, context), whole)
+    finally:
+        cf.set_num_threads(before)
+
+
+def test_gradients_against_differences():
+    flow = build()
+    x, context = rows(4)
+    loss, gradients = flow.loss_and_grad(x, context)
+
+    def f():
+        return -np.mean(flow.log_prob(x, context).astype(np.longdouble))
+
+    assert loss == pytest.approx(float(f()), rel=1e-13)
+    for name, array in flow.parameters.items():
+        truth = gradient(f, array)
+        assert np.linalg.norm(gradients[name] - truth) <= 1e-7 * np.linalg.norm(truth), name
+
+
+FUNCTIONS = {
+    "exp": (nn.exp, np.exp),
+    "log": (lambda x: nn.log(x**2 + 1), lambda x: np.log(x**2 + 1)),
+    "log1p": (lambda x: nn.log1p(x**2), lambda x: np.log1p(x**2)),
+    "expm1": (nn.expm1, np.expm1),
+    "tanh": (nn.tanh, np.tanh),
+    "sigmoid": (nn.sigmoid, lambda x: 1 / (1 + np.exp(-x))),
+    "softplus": (nn.softplus, lambda x: np.log1p(np.exp(x))),
+    "relu": (nn.relu, lambda x: np.maximum(x, 0)),
+    "elu": (nn.elu, lambda x: np.where(x > 0, x, np.expm1(x))),
+    "silu": (nn.silu, lambda x: x / (1 + np.exp(-x))),
+    "asinh": (nn.asinh, np.arcsinh),
+    "floor": (nn.floor, np.floor),
+    "cosine": (lambda x: nn.cosine(x, 0.3, -0.25), lambda x: np.sin(0.6 * np.pi * x)),
+    "clamp": (lambda x: nn.clamp(x, -0.5, 1), lambda x: np.clip(x, -0.5, 1)),
+    "at_least": (lambda x: nn.at_least(x, 0.25), lambda x: (x >= 0.25) * 1.0),
+    "operators": (
+        lambda x: (1 - x) * 2 / (x**2 + 1.5) - x / 4 + (-x) + [1, 2, 3] * x - np.array([1.0, 0, 2]),
+        lambda x: (1 - x) * 2 / (x**2 + 1.5) - x / 4 - x + [1, 2, 3] * x - np.array([1.0, 0, 2]),
+    ),
+    "slices": (lambda x: nn.concat([x[-1], x[:2], x[1:]]), lambda x: x[:, [2, 0, 1, 1, 2]]),
+    "sum": (lambda x: nn.repeat(nn.sum(x), 2), lambda x: np.repeat(x.sum(1)[:, None], 2, 1)),
+    "one feature": (lambda x: x * x[0] + x[1], lambda x: x * x[:, :1] + x[:, 1:2]),
+    "log_sum_exp": (nn.log_sum_exp, lambda x: np.log(np.exp(x).sum(1, keepdims=True))),
+    "normal": (
+        nn.normal_log_density,
+        lambda x: -0.5 * (x**2).sum(1, keepdims=True) - 1.5 * np.log(2 * np.pi),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_functions(name):
+    ours, truth = FUNCTIONS[name]
+    model = nn.objective(lambda x, p: nn.sum(x), 3, dtype="float64")
+    x = np.random.default_rng(0).normal(size=(40, 3)) * 2
+    assert np.allclose(
+        nn.evaluate(model, lambda x, p: ours(x), x), truth(x), rtol=1e-12, atol=1e-14
+    )
+
+
+def test_matrices():
+    weight = np.arange(6.0).reshape(2, 3)
+    model = nn.objective(
+        lambda x, p: nn.sum(nn.matmul(p.weight, x) ** 2),
+        3,
+        parameters={"weight": weight},
+        dtype="float64",
+    )
+    x = np.random.default_rng(0).normal(size=(40, 3))
+    ours = nn.evaluate(model, lambda x, p: nn.matmul(p.weight, x), x)
+    assert np.allclose(ours, x @ weight.T, rtol=1e-12)
+    _, gradients = model.loss_and_grad(x)
+    truth = 2 * (weight @ x.T @ x) / 40
+    assert np.allclose(gradients["layers.0.weight"].reshape(2, 3), truth, rtol=1e-11)
+
+
+def least_squares():
+    def loss(x, p, y):
+        return nn.sum((nn.matmul(p.slope, x) + p.offset - y) ** 2)
+
+    parameters = {"slope": np.zeros((2, 3)), "offset": np.zeros(2)}
+    return nn.objective(loss, 3, context_features=2, parameters=parameters, dtype="float64", seed=0)
+
+
+def test_an_objective_is_minimised():
+    """Linear least squares, of which NumPy has the solution."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(400, 3))
+    y = x @ rng.normal(size=(3, 2)) + [1.0, -2.0] + 0.1 * rng.normal(size=(400, 2))
+    model = least_squares()
+    history = model.fit(
+        x, y, epochs=200, optimizer=cf.Adam(0.03), schedule="cosine", seed=0, progress=False
+    )
+    design = np.hstack([x, np.ones((400, 1))])
+    truth, residual, *_ = np.linalg.lstsq(design, y, rcond=None)
+    assert np.allclose(model.parameters["layers.0.slope"].reshape(2, 3), truth[:3].T, atol=1e-3)
+    assert np.allclose(model.parameters["layers.0.offset"], truth[3], atol=1e-3)
+    assert -model.log_prob(x, y).mean() == pytest.approx(residual.sum() / 400, rel=1e-4)
+    assert history.train[-1] == pytest.approx(residual.sum() / 400, rel=1e-2)
+    with pytest.raises(ValueError, match="this layer has no forward"):
+        model.sample(3, y[:1])
+
+
+def test_objectives_in_files(tmp_path):
+    model = least_squares()
+    for parameter in model.parameters.values():
+        parameter[...] = np.random.default_rng(1).normal(size=parameter.shape)
+    x, y = np.ones((4, 3)), np.zeros((4, 2))
+    model.save(tmp_path / "model")
+    for other in (cf.load(tmp_path / "model"), pickle.loads(pickle.dumps(model)), copy.copy(model)):
+        assert np.array_equal(other.log_prob(x, y), model.log_prob(x, y))
+        offset = nn.evaluate(other, lambda x, p, y: p.offset - y, x, y)
+        assert np.array_equal(offset[0], model.parameters["layers.0.offset"])
+
+
+def test_noise():
+    """A loss with noise: the variance of what is drawn, another seed another draw."""
+    model = nn.objective(
+        lambda x, p: nn.sum((x + p.size * nn.normal(2) + nn.uniform(2)) ** 2),
+        2,
+        parameters={"size": 3.0},
+        dtype="float64",
+    )
+    assert model.stochastic
+    x = np.zeros((100000, 2))
+    loss = -model.log_prob(x)
+    assert abs(loss.mean() - 2 * (9 + 1 / 3)) < 5 * loss.std() / np.sqrt(len(x))
+    assert np.array_equal(loss, -model.log_prob(x))
+    assert not np.array_equal(loss, -model.log_prob(x, seed=1))
+
+
+def same(u, p):
+    return u, None
+
+
+BAD_LOSSES = [
+    (lambda x, p: 3.0, TypeError, r"the loss must be Rows of one feature, got 3\.0"),
+    (lambda x, p: x, ValueError, "the loss must have one feature, got 2"),
+    (lambda x, p: p.b, AttributeError, "no parameter or network is called 'b', of a, net"),
+    (lambda x, p: p.net(x), ValueError, "net reads 3 features, got 2"),
+    (lambda x, p: x + nn.concat([x, x]), ValueError, "add of 2 and 4 features"),
+    (lambda x, p: x[2], ValueError, "a feature must be at most 1, got 2"),
+    (lambda x, p: x[::2], ValueError, "a slice of Rows has step 1"),
+    (lambda x, p: nn.repeat(x, 2), ValueError, "repeat is of one feature, got 2"),
+    (lambda x, p: x**-1, ValueError, "a power of Rows must be 1 or more, got -1"),
+    (lambda x, p: x + np.zeros((2, 2)), ValueError, "a constant is a number or a vector"),
+    (lambda x, p: nn.matmul(p.a, nn.concat([x, x])), ValueError, "make"),
+]
+
+
+@pytest.mark.parametrize(("loss", "error", "message"), BAD_LOSSES)
+def test_bad_losses(loss, error, message):
+    with pytest.raises(error, match=message):
+        nn.objective(loss, 2, parameters={"a": [1, 2]}, networks={"net": (NET, 3, 1)})
+
+
+BAD_CALLS = [
+    (lambda: nn.normal(2), RuntimeError, "for functions that are traced"),
+    (lambda: nn.layer(2, same, lambda x, p: x), TypeError, "inverse must return Rows and"),
+    (lambda: nn.layer(2, lambda u, p: (u[:1], 0), same), ValueError, "2 features, got 1"),
+    (lambda: nn.layer(2, lambda u, p: (u, u), same), ValueError, "one number, got 2"),
+    (lambda: nn.layer(2, same, same, parameters={"a": np.ones((1, 1, 1))}), ValueError, "matrix"),
+    (
+        lambda: nn.layer(2, same, same, parameters={"a": 1}, networks={"a": (NET, 1, 1)}),
+        ValueError,
+        "'a' is a parameter and a network",
+    ),
+    (lambda: nn.evaluate(cf.realnvp(2), same, [[0, 0]]), TypeError, "takes a flow of nn.objective"),
+]
+
+
+@pytest.mark.parametrize(("call", "error", "message"), BAD_CALLS)
+def test_bad_calls(call, error, message):
+    with pytest.raises(error, match=message):
+        call()
+
+
+HOSTILE = [
+    "input",
+    "input;return",
+    "input;return 1",
+    "input;return 0 0",
+    "return 0",
+    "input;return 0;input",
+    "input;exp;return 0",
+    "input;exp 1;return 0",
+    "input;exp 0 0;return 0",
+    "input;nothing 0;return 0",
+    "input;scale 0 0 9;return 0",
+    "input;slice 0 1 2;return 0",
+    "input;slice 0 18446744073709551615 2;return 0",
+    "input;slice 0 99999999999999999999999 1;return 0",
+    "input;constant 0 0;return 0",
+    "input;constant 3 0;add 0 1;return 0",
+    "input;matmul 0 0;return 0",
+    "input;parameter 1;return 0",
+    "input;network 0 0;return 0",
+    "input;context;return 0",
+    "input;repeat 0 2;return 0",
+    "input;return 0 -1",
+    ";;;",
+    "input;sum 0;return 1",
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_instructions_that_make_no_sense(text):
+    with pytest.raises(ValueError, match="Expression"):
+        cf.Flow([cf.Expression(text, text, numbers=[1.0, 2.0])], features=2)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"declarations": "parameter a"},
+        {"declarations": "parameter 1 2"},
+        {"declarations": "parameter a 0"},
+        {"declarations": "parameter a 2 2", "starts": [1, 2]},
+        {"declarations": "parameter a 2;parameter a 2", "starts": [1, 2, 3, 4]},
+        {"declarations": "parameter a 2", "starts": [1]},
+        {"declarations": "parameter a 1", "starts": [1, 2]},
+        {"declarations": "network n 2 2"},
+        {"declarations": "parameter a 99999999999", "starts": [1, 2]},
+        {"declarations": "parameter " + 100 * "a" + " 1", "starts": [1]},
+        {"base_features": 0},
+        {"base_features": 3},
+    ],
+)
+def test_declarations_that_make_no_sense(options):
+    with pytest.raises(ValueError, match="Expression"):
+        cf.Flow([cf.Expression("input;return 0", "input;return 0", **options)], features=2)
