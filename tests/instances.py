@@ -180,6 +180,11 @@ INSTANCES: dict[str, Instance] = {
     "coupling-cubic-spline-free": Instance(
         coupling(transform=cf.CubicSpline(4, tails="free")), features=5
     ),
+    "coupling-mixture-logistic": Instance(coupling(transform=cf.MixtureLogistic(3))),
+    "coupling-mixture-logistic-context": Instance(
+        coupling(transform=cf.MixtureLogistic(spread=2.0, minimum_scale=0.1, scale="tanh")),
+        context=2,
+    ),
     "coupling-affine-transform": Instance(coupling(transform=cf.AffineTransform("tanh"))),
     **{
         f"base-{name}": Instance(coupling(), base=base, smooth=name != "laplace")
@@ -245,10 +250,14 @@ INSTANCES: dict[str, Instance] = {
     ),
     "maf-spline": Instance(autoregressive(transform="spline"), features=3),
     "maf-cubic-spline": Instance(autoregressive(transform=cf.CubicSpline(4)), features=3),
+    "maf-mixture-logistic": Instance(autoregressive(transform=cf.MixtureLogistic(4)), features=3),
     "iaf": Instance(autoregressive(parallel="forward", order="random"), features=5),
     "iaf-context": Instance(autoregressive(parallel="forward", scale="sigmoid"), context=2),
     "iaf-spline-context": Instance(
         autoregressive(parallel="forward", transform=cf.Spline(4)), features=3, context=2
+    ),
+    "iaf-mixture-logistic-context": Instance(
+        autoregressive(parallel="forward", transform=cf.MixtureLogistic(2)), features=3, context=2
     ),
     "actnorm": Instance(lambda: [cf.ActNorm()], volume=False),
     "batchnorm": Instance(lambda: [cf.BatchNorm()], volume=False),
@@ -278,6 +287,15 @@ INSTANCES: dict[str, Instance] = {
     "elementwise-cubic-spline": Instance(lambda: [cf.Elementwise(cf.CubicSpline())]),
     "elementwise-cubic-spline-one-feature": Instance(
         lambda: [cf.Elementwise(cf.CubicSpline(3, tails="free"), **SMALL)], features=1, context=1
+    ),
+    "elementwise-mixture-logistic": Instance(
+        lambda: [cf.Elementwise(cf.MixtureLogistic())],
+        step=2e-4,  # a raw log-scale lies beside the kink of softclip
+    ),
+    "elementwise-mixture-logistic-one-feature": Instance(
+        lambda: [cf.Elementwise(cf.MixtureLogistic(5, scale="sigmoid"), **SMALL)],
+        features=1,
+        context=2,
     ),
     "exp": Instance(lambda: [cf.Exp()]),
     "log": Instance(lambda: [cf.Softplus(), cf.Log()]),
@@ -402,6 +420,16 @@ INSTANCES: dict[str, Instance] = {
                 "swap": True,
                 "conditioner": SMALL_CONV_RESIDUAL,
                 "transform": cf.Spline(4, bound=4.0),
+            },
+            "mixture-logistic": {
+                "mask": "half",
+                "conditioner": SMALL_CONV,
+                "transform": cf.MixtureLogistic(3),
+            },
+            "mixture-logistic-checkerboard": {
+                "mask": "checkerboard",
+                "conditioner": SMALL_CONV_RESIDUAL,
+                "transform": cf.MixtureLogistic(4),
             },
             "pixels": {"mask": [True] * 7 + [False] * 17, "conditioner": SMALL_CONV},
             "mlp": {"mask": "checkerboard", **SMALL},

@@ -47,6 +47,7 @@ const cf_spec_type *const cf_spec_types[] = {
     &cf_linear_spline_type,
     &cf_quadratic_spline_type,
     &cf_cubic_spline_type,
+    &cf_mixture_logistic_type,
     &cf_mixed_transform_type,
     &cf_turned_transform_type,
     &cf_scale_type,

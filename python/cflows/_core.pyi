@@ -498,6 +498,24 @@ class CubicSpline(Transform):
     def factor(self) -> float: ...
 
 @final
+class MixtureLogistic(Transform):
+    def __new__(
+        cls,
+        components: int = 8,
+        spread: float = 1.0,
+        minimum_scale: float = 0.01,
+        scale: str | Scale = "softclip",
+    ) -> Self: ...
+    @property
+    def components(self) -> int: ...
+    @property
+    def spread(self) -> float: ...
+    @property
+    def minimum_scale(self) -> float: ...
+    @property
+    def scale(self) -> str | Scale: ...
+
+@final
 class MixedTransform(Transform):
     def __new__(cls, transforms: Sequence[Transform], which: _Ints) -> Self: ...
     @property

@@ -1,0 +1,22 @@
+/* The map of a number by the cumulative distribution of a mixture of logistic distributions (Ho et
+ * al. 2019, Flow++, arXiv:1902.00275, section 3.2). */
+#ifndef CF_OPS_LOGISTIC_MIXTURE_H
+#define CF_OPS_LOGISTIC_MIXTURE_H
+
+#include "ops/ops.h"
+
+enum { CF_MOST_COMPONENTS = 64 };
+
+typedef struct {
+    int components;     /* K, 1 to CF_MOST_COMPONENTS */
+    double spread;      /* where raw means are 0, means go in equal steps from -spread to spread */
+    double least_scale; /* b = -log(least_scale): log(scale_k) is raw / (1 + |raw| / b) */
+} cf_logistic_mixture;
+
+/* y = logit(F(x)) with log_det = sum of log(dy/dx), F being the distribution function of the
+ * mixture of each feature; or x of y. raw: K logits of the weights, K means, K log-scales, number
+ * p of feature f at p features(x) + f. */
+cf_value cf_logistic_mixture_map(cf_builder *b, const cf_logistic_mixture *mixture, cf_value x,
+                                 cf_value raw, bool inverse, cf_value *log_det);
+
+#endif
