@@ -260,12 +260,17 @@ def test_a_conditional_split_is_a_gaussian():
     np.testing.assert_allclose(flow.log_prob(x), truth, rtol=1e-12)
 
 
+MIXTURE = cf.MixtureLogistic(3, minimum_scale=0.1)
+
+
 @pytest.mark.parametrize(
     ("recipe", "options", "levels"),
     [
         (cf.glow, {"levels": 1, "steps": 2}, 1),
         (cf.glow, {"levels": 2, "steps": 1, "context": 2}, 2),
+        (cf.glow, {"levels": 2, "steps": 1, "transform": MIXTURE, "scale": "tanh"}, 2),
         (cf.realnvp_image, {"levels": 1, "blocks": 0}, 1),
+        (cf.realnvp_image, {"levels": 2, "blocks": 1, "transform": MIXTURE}, 2),
         (cf.realnvp_image, {"levels": 3, "blocks": 1, "scale": "tanh"}, 3),
     ],
 )
@@ -284,6 +289,11 @@ def test_recipes(recipe, options, levels):
     assert depth == levels
     with pytest.raises(ValueError, match="multiples of 2"):
         recipe((1, 7, 4), levels=2)
+
+
+def test_scales_go_with_affine_couplings():
+    with pytest.raises(ValueError, match="scale goes with transform='affine'"):
+        cf.realnvp_image((1, 4, 4), transform=MIXTURE, scale="tanh")
 
 
 SHAPE = {"shape": (2, 4, 4)}

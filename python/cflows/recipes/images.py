@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .._core import (
     ActNorm,
@@ -19,6 +19,7 @@ from .._core import (
     Sigmoid,
     Split,
     Squeeze,
+    Transform,
 )
 from ..arguments import integer, real
 from ..flow import Flow
@@ -38,6 +39,7 @@ def glow(
     noise: Sequence[Layer] = (),
     context: int = 0,
     embedding: Embedding | None = None,
+    transform: str | Transform = "affine",
     scale: str | Scale = "softclip",
     dtype: DTypeLike = "float32",
     seed: int | None = None,
@@ -69,9 +71,11 @@ def glow(
         The number of context features.
     embedding : Embedding, optional
         A network that the context passes through first, learned with the flow.
+    transform : str or Transform, default 'affine'
+        Of the couplings; ``cf.MixtureLogistic()`` is that of Flow++.
     scale : str or Scale, default 'softclip'
-        How raw outputs become scales, as of `Coupling`; Glow's own is
-        ``cf.Scale('sigmoid', offset=2)``.
+        How raw outputs of splits and affine couplings become scales, as of `Coupling`; Glow's own
+        is ``cf.Scale('sigmoid', offset=2)``.
     dtype : {'float32', 'float64'}, default 'float32'
     seed : int, optional
         Of the starting weights and permutations.
@@ -105,7 +109,11 @@ def glow(
     """
     levels, steps = integer("levels", levels, 1), integer("steps", steps, 1)
     network = ConvNet((integer("channels", channels, 1),) * 2, (3, 1, 3))
-    step: list[Layer] = [Coupling(conditioner=network, scale=scale), Inverse(Linear()), ActNorm()]
+    map_options: dict[str, Any] = (
+        {"scale": scale} if transform == "affine" else {"transform": transform}
+    )
+    coupling = Coupling(conditioner=network, **map_options)
+    step: list[Layer] = [coupling, Inverse(Linear()), ActNorm()]
     chain: list[Layer] = []
     for level in range(levels):
         split = [Split(chain, conditioner=ConvNet((), 3), scale=scale)] if level > 0 else []
@@ -125,6 +133,7 @@ def realnvp_image(
     noise: Sequence[Layer] = (),
     context: int = 0,
     embedding: Embedding | None = None,
+    transform: str | Transform = "affine",
     scale: str | Scale = "softclip",
     dtype: DTypeLike = "float32",
     seed: int | None = None,
@@ -156,8 +165,10 @@ def realnvp_image(
         The number of context features.
     embedding : Embedding, optional
         A network that the context passes through first, learned with the flow.
+    transform : str or Transform, default 'affine'
+        Of the couplings; ``cf.MixtureLogistic()`` is that of Flow++.
     scale : str or Scale, default 'softclip'
-        How raw outputs become scales, as of `Coupling`.
+        How raw outputs of affine couplings become scales, as of `Coupling`.
     dtype : {'float32', 'float64'}, default 'float32'
     seed : int, optional
         Of the starting weights.
@@ -193,11 +204,14 @@ def realnvp_image(
         outer_kernel=3,
         normalization="weight",
     )
+    map_options: dict[str, Any] = {"transform": transform}
+    if transform == "affine" or scale != "softclip":  # which others refuse
+        map_options["scale"] = scale
 
     def couplings(mask: str, count: int) -> list[Layer]:
         chain: list[Layer] = []
         for i in reversed(range(count)):  # from the base; the first at the data is not swapped
-            chain.append(Coupling(mask, swap=i % 2 == 1, conditioner=network, scale=scale))
+            chain.append(Coupling(mask, i % 2 == 1, conditioner=network, **map_options))
             chain.append(ActNorm())
         return chain
 
