@@ -107,7 +107,7 @@ CALLS = {
     ),
     "wrong arguments": lambda: (
         fails(flow.log_prob),
-        fails(flow.log_prob, x, c, 3),
+        fails(flow.log_prob, x, c, 3, 0, 0),
         fails(flow.log_prob, x, y=c),
         fails(flow.sample, -1, c),
         fails(flow.sample, 3, c, seed=-1),
