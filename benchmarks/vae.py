@@ -54,7 +54,7 @@ def train(vae: cf.VAE, train: np.ndarray, validation: np.ndarray, minutes: float
             epochs=100000,
             batch_size=128,
             optimizer=cf.Adam(rate),
-            kl_warmup=10 if epochs == 0 else 0,
+            kl_warmup=2 if epochs == 0 else 0,
             callback=lambda report, until=until: time.monotonic() > until,
             seed=seed,
             progress=False,

@@ -193,7 +193,7 @@ def test_a_mean_over_no_rows(flow):
     ("call", "message"),
     [
         (lambda flow: flow.log_prob(), "missing the argument 'x'"),
-        (lambda flow: flow.log_prob(X, C, C), "at most 2 arguments, got 3"),
+        (lambda flow: flow.log_prob(X, C, 0, 0, C), "at most 4 arguments, got 5"),
         (lambda flow: flow.log_prob(X, ctx=C), "unexpected keyword argument 'ctx'"),
         (lambda flow: flow.log_prob(X, x=X), "multiple values for argument 'x'"),
         (lambda flow: flow.forward(x=X), "unexpected keyword argument 'x'"),
@@ -362,7 +362,8 @@ def uninitialised():
     public = [name for name in dir(flow) if not name.startswith("_")]
     arguments = {"sample": (1,), "sample_and_log_prob": (1,), "vjp": (X, X)}
     arguments |= dict.fromkeys(["freeze", "unfreeze"], ("*",)) | {"astype": ("float32",)}
-    arguments |= {"fit_target": (abs,), "importance_sample": (abs, 1)}
+    arguments |= {"fit_target": (abs,), "importance_sample": (abs, 1), "part": ()}
+    arguments["importance_weighted_log_prob"] = (X, 2)
     for name in public:
         yield name, arguments.get(name, (X,))
 
