@@ -6,7 +6,7 @@ import math
 import os
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,11 +15,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import _core
 from .arguments import check_callback, drawn_seed, gradient_limit, integer
+from .epochs import Augmented, Warmup
 from .history import EpochReport, History
 from .optim import SCHEDULES, Cosine, Optimizer, Schedule, checked_optimizer, checked_schedule
 from .progress import Progress, new_progress
 from .training_rows import TrainingRows, fingerprint, read_rows, read_validation
-from .warmup import Warmup
 
 if TYPE_CHECKING:
     from .checkpoint import Checkpoint
@@ -47,6 +47,7 @@ def fit(
     clip_norm: float | None = 5.0,
     patience: int | None = None,
     jitter: ArrayLike | None = None,
+    augment: Callable[..., Any] | Sequence[Callable[..., Any]] | None = None,
     kl_warmup: int = 0,
     seed: int | None = None,
     progress: bool | Literal["auto"] = "auto",
@@ -89,6 +90,9 @@ def fit(
     jitter : float or array_like, of a sample's shape, optional
         Uniform noise on ``[0, jitter)``, drawn afresh in every epoch: columns of integers have an
         unbounded density without. Validation rows get the same noise in every epoch.
+    augment : callable or sequence of callable, optional
+        Changes of images that keep their labels, made afresh in every epoch in a copy of `x`, of
+        training rows alone: `data.Flip`, `data.Shift`, `data.QuarterTurns` or one's own.
     kl_warmup : int, default 0
         Of a `VAE`: in epoch ``e = 1, 2, ...`` the gradients of ``log p(z) - log q(z|x)`` in encoder
         and posterior have the weight ``min(1, e / (kl_warmup + 1))``. Losses are those of weight 1.
@@ -179,10 +183,11 @@ def fit(
         "seed": seed,
     }
     warmup = Warmup(self, integer("kl_warmup", kl_warmup, 0))
-    fixed = {**numbers, "kl_warmup": warmup.epochs}
+    changing = Augmented(rows, augment, seed)
+    fixed = {**numbers, "kl_warmup": warmup.epochs, "augment": repr(augment)}
     trainer = _core.Trainer(
         self,
-        rows.arrays,
+        changing.rows.arrays,
         None if held_out is None else held_out.arrays,
         optimizer._settings(),
         plan._settings(),
@@ -197,7 +202,7 @@ def fit(
         if source is not None and saved is not None:
             _go_on(self, trainer, saved, source, terms, epochs)
         history = History() if saved is None else saved.history
-        run = _Run(trainer, rows.counted, history, callback, warmup)
+        run = _Run(trainer, rows.counted, history, callback, (warmup, changing))
         if path is not None:
             run.keeper = _Keeper(self, trainer, path, terms, run)
         run.progress = new_progress(progress, epochs, rows.counted, len(history.train))
@@ -266,10 +271,10 @@ class _Run:
         rows: int,
         history: History,
         callback: Callback | None,
-        warmup: Warmup,
+        changing: tuple[Warmup, Augmented],
     ) -> None:
         self.trainer, self.rows, self.history, self.callback = trainer, rows, history, callback
-        self.warmup = warmup
+        self.warmup, self.augmented = changing
         self.reports: list[EpochReport] = []
         self.start = time.monotonic() - (history.seconds[-1] if history.seconds else 0.0)
 
@@ -304,7 +309,9 @@ class _Run:
         return stop
 
     def _epoch(self) -> str | None:
-        self.warmup.start(len(self.history.train) + len(self.reports))
+        epoch = len(self.history.train) + len(self.reports)
+        self.warmup.start(epoch)
+        self.augmented.start(epoch)
         found = self.trainer.epoch(None if self.progress is None else self._poll)
         if found is None:
             return "interrupted"
