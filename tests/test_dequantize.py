@@ -143,9 +143,17 @@ def test_trained_bounds_of_a_known_distribution():
     truth = float(np.sum(p * np.log(p)))
     scores = {}
     for name, noise in (("uniform", []), ("variational", [cf.Elementwise(conditioner=NET)])):
-        layers = [cf.Elementwise(cf.Spline(6)), cf.Sigmoid(), cf.Dequantize(6, noise)]
-        flow = cf.Flow(layers, features=1, seed=0)
-        flow.fit(x, epochs=150, optimizer=cf.Adam(0.02), batch_size=250, seed=0, progress=False)
+        smooth = [cf.Elementwise(cf.Spline(2)), cf.Affine(learned=True), cf.Sigmoid()]
+        flow = cf.Flow([*smooth, cf.Dequantize(6, noise)], features=1, seed=0)
+        flow.fit(
+            x,
+            epochs=200,
+            optimizer=cf.Adam(0.02),
+            schedule="cosine",
+            batch_size=250,
+            seed=0,
+            progress=False,
+        )
         for k in (1, 10, 100):
             levels = np.repeat(np.arange(6), 4000)[:, None]
             bound = flow.importance_weighted_log_prob(levels, k, seed=1).reshape(6, 4000)
