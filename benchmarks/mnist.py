@@ -23,7 +23,17 @@ VALIDATION, BATCH = 5000, 64
 
 
 def new_flow(levels: int, steps: int, channels: int) -> cf.Flow:
-    return cf.glow((1, 28, 28), levels, steps, channels, discrete=256, alpha=1e-6, seed=0)
+    """Glow's steps with Flow++'s transform, which a narrow network learns faster than affine maps."""
+    return cf.glow(
+        (1, 28, 28),
+        levels,
+        steps,
+        channels,
+        transform=cf.MixtureLogistic(),
+        discrete=256,
+        alpha=1e-6,
+        seed=0,
+    )
 
 
 class Curve:

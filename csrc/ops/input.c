@@ -81,49 +81,62 @@ static const char *CF_FN(sample)(const cf_call *call, const cf_array *array, siz
     return (const char *)array->data + index * array->row_stride;
 }
 
-/* Reads one feature of the tile into `stage`. */
-static void CF_FN(read_feature)(const cf_array *array, const char *const *samples, size_t feature,
-                                size_t lanes, double *stage) {
-    ptrdiff_t offset = cf_feature_offset(array, feature);
-    if (array->element == CF_DOUBLE && !array->swapped) {
-        for (size_t lane = 0; lane < lanes; lane++)
-            memcpy(&stage[lane], samples[lane] + offset, sizeof(double));
-    } else if (array->element == CF_FLOAT && !array->swapped) {
-        for (size_t lane = 0; lane < lanes; lane++) {
-            float v;
-            memcpy(&v, samples[lane] + offset, sizeof v);
-            stage[lane] = v;
-        }
-    } else {
-        for (size_t lane = 0; lane < lanes; lane++)
-            stage[lane] = cf_read_element(samples[lane] + offset, array);
+/* Reads features [first, first + count) of the tile into `stage`, [count][CF_MAX_LANES]. */
+static void CF_FN(read_features)(const cf_array *array, const char *const *samples, size_t first,
+                                 size_t count, size_t lanes, double *stage) {
+    ptrdiff_t offset[CF_LINE_FEATURES];
+    for (size_t i = 0; i < count; i++)
+        offset[i] = cf_feature_offset(array, first + i);
+    for (size_t lane = 0; lane < lanes; lane++) {
+        const char *sample = samples[lane];
+        double *out = stage + lane;
+        if (array->element == CF_DOUBLE && !array->swapped)
+            for (size_t i = 0; i < count; i++)
+                memcpy(&out[i * CF_MAX_LANES], sample + offset[i], sizeof(double));
+        else if (array->element == CF_FLOAT && !array->swapped)
+            for (size_t i = 0; i < count; i++) {
+                float v;
+                memcpy(&v, sample + offset[i], sizeof v);
+                out[i * CF_MAX_LANES] = v;
+            }
+        else
+            for (size_t i = 0; i < count; i++)
+                out[i * CF_MAX_LANES] = cf_read_element(sample + offset[i], array);
     }
+}
+
+/* Feature f, whose samples are in `stage`. */
+static void CF_FN(finish_feature)(const cf_call *call, size_t f, double *stage) {
+    const cf_node *node = call->step->node;
+    const int64_t *attributes = node->attributes.integer;
+    const double *shift = attributes[2] < 0 ? NULL : call->run->buffers + attributes[2];
+    real *out = (real *)call->out + f * call->lanes;
+    if (attributes[3]) {
+        const real *noise = cf_row(call, 0, f);
+        for (size_t lane = 0; lane < call->lanes; lane++)
+            stage[lane] += call->run->jitter[f] * noise[lane];
+    }
+    if (shift != NULL)
+        for (size_t lane = 0; lane < call->lanes; lane++)
+            stage[lane] = (stage[lane] - shift[f]) / shift[node->size + f];
+    for (size_t lane = 0; lane < call->lanes; lane++)
+        out[lane] = (real)stage[lane];
+    if (attributes[1] == CF_PAD_ZERO)
+        memset(out + call->rows, 0, (call->lanes - call->rows) * sizeof(real));
 }
 
 static void CF_FN(load)(const cf_call *call) {
     const cf_node *node = call->step->node;
-    const int64_t *attributes = node->attributes.integer;
-    const cf_array *array = &call->run->input[attributes[0]];
-    const double *shift = attributes[2] < 0 ? NULL : call->run->buffers + attributes[2];
-    real *out = call->out;
+    const cf_array *array = &call->run->input[node->attributes.integer[0]];
     const char *samples[CF_MAX_LANES];
-    double stage[CF_MAX_LANES];
+    double stage[CF_LINE_FEATURES * CF_MAX_LANES];
     for (size_t lane = 0; lane < call->lanes; lane++)
         samples[lane] = CF_FN(sample)(call, array, lane);
-    for (size_t f = 0; f < node->size; f++, out += call->lanes) {
-        CF_FN(read_feature)(array, samples, f, call->lanes, stage);
-        if (attributes[3]) {
-            const real *noise = cf_row(call, 0, f);
-            for (size_t lane = 0; lane < call->lanes; lane++)
-                stage[lane] += call->run->jitter[f] * noise[lane];
-        }
-        if (shift != NULL)
-            for (size_t lane = 0; lane < call->lanes; lane++)
-                stage[lane] = (stage[lane] - shift[f]) / shift[node->size + f];
-        for (size_t lane = 0; lane < call->lanes; lane++)
-            out[lane] = (real)stage[lane];
-        if (attributes[1] == CF_PAD_ZERO)
-            memset(out + call->rows, 0, (call->lanes - call->rows) * sizeof(real));
+    for (size_t first = 0; first < node->size; first += CF_LINE_FEATURES) {
+        size_t rest = node->size - first, count = rest < CF_LINE_FEATURES ? rest : CF_LINE_FEATURES;
+        CF_FN(read_features)(array, samples, first, count, call->lanes, stage);
+        for (size_t i = 0; i < count; i++)
+            CF_FN(finish_feature)(call, first + i, stage + i * CF_MAX_LANES);
     }
 }
 

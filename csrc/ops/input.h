@@ -4,6 +4,10 @@
 
 #include "ops/ops.h"
 
+/* The features of a sample that are read or written at a time: samples lie far apart, for images
+ * by powers of two, so that a cache line must be done with before the next one takes its place. */
+enum { CF_LINE_FEATURES = 16 };
+
 /* `input` with the inverse of the fixed affine map at `offset` done while it is loaded; CF_NO_VALUE
  * if it is not a plain input. */
 cf_value cf_affine_input(cf_builder *b, cf_value input, size_t offset);

@@ -33,7 +33,7 @@ static void number_windows(cf_lines *l) {
             for (size_t i = 0; i < l->kernel; i++)
                 for (size_t j = 0; j < l->kernel; j++) {
                     size_t line = (turn + i) % l->kernel;
-                    *number++ = (uint32_t)((line * l->shape.channels + c) * padded_width(l) + j);
+                    *number++ = (uint32_t)((c * l->kernel + line) * padded_width(l) + j);
                 }
 }
 
@@ -59,9 +59,9 @@ void cf_lines_start(cf_lines *lines, const cf_call *call, size_t i, const char *
 static void pack(cf_lines *l, size_t y) {
     size_t margin = l->kernel / 2, width = l->shape.width, plane = l->shape.height * width;
     size_t row_bytes = l->lanes * l->element, line_bytes = padded_width(l) * row_bytes;
-    char *out = l->ring + y % l->kernel * l->shape.channels * line_bytes + margin * row_bytes;
+    char *out = l->ring + y % l->kernel * line_bytes + margin * row_bytes;
     bool outside = y < margin || y - margin >= l->shape.height;
-    for (size_t c = 0; c < l->shape.channels; c++, out += line_bytes) {
+    for (size_t c = 0; c < l->shape.channels; c++, out += l->kernel * line_bytes) {
         if (outside) {
             memset(out, 0, width * row_bytes);
             continue;

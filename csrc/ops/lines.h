@@ -15,7 +15,7 @@ typedef struct {
     const uint32_t *rows; /* of the image in it */
     bool contiguous;      /* the pixels of a line lie in a row there */
     size_t packed;        /* lines of the image, borders included, that have been taken in */
-    char *ring;           /* [kernel][channels][width + kernel - 1][lanes] */
+    char *ring;           /* [channels][kernel][width + kernel - 1][lanes] */
     uint32_t *windows;    /* [kernel][channels * kernel^2]: row numbers in the ring, by its turn */
 } cf_lines;
 

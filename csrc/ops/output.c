@@ -38,15 +38,22 @@ static void CF_FN(store)(const cf_call *call) {
     size_t features = call->step->operand[0].size;
     const double *shift = attributes[1] < 0 ? NULL : call->run->buffers + attributes[1];
     real *out = (real *)result->data + call->row * result->row_stride;
-    for (size_t f = 0; f < features; f++) {
-        const real *row = cf_row(call, 0, f);
-        if (shift == NULL)
-            for (size_t lane = 0; lane < call->rows; lane++)
-                out[lane * result->row_stride + f] = row[lane];
-        else
-            for (size_t lane = 0; lane < call->rows; lane++)
-                out[lane * result->row_stride + f] =
-                    (real)(row[lane] * shift[features + f] + shift[f]);
+    for (size_t first = 0; first < features; first += CF_LINE_FEATURES) {
+        size_t rest = features - first, count = rest < CF_LINE_FEATURES ? rest : CF_LINE_FEATURES;
+        const real *row[CF_LINE_FEATURES];
+        for (size_t i = 0; i < count; i++)
+            row[i] = cf_row(call, 0, first + i);
+        for (size_t lane = 0; lane < call->rows; lane++) {
+            real *x = out + lane * result->row_stride + first;
+            if (shift == NULL)
+                for (size_t i = 0; i < count; i++)
+                    x[i] = row[i][lane];
+            else
+                for (size_t i = 0; i < count; i++) {
+                    size_t f = first + i;
+                    x[i] = (real)(row[i][lane] * shift[features + f] + shift[f]);
+                }
+        }
     }
 }
 

@@ -100,9 +100,13 @@ CF_INLINE void CF_FN(block)(const int rows, const int vectors, const int form, c
     for (int i = 0; i < rows; i++) {
         w[i] = p->weight + (o + (size_t)i) * output_step;
 #pragma GCC unroll 4
-        for (int j = 0; j < vectors; j++)
-            sum[i][j] = IS_CONTINUED(form) ? v_load(y + (size_t)i * p->y_step + j * (int)VL)
+        for (int j = 0; j < vectors; j++) {
+            size_t at = (size_t)i * p->y_step + (size_t)j * VL;
+            sum[i][j] = IS_CONTINUED(form) ? v_load(y + at)
                                            : v_set1(p->bias[(o + (size_t)i) * p->bias_step]);
+            if (!IS_CONTINUED(form))
+                CF_FN(prefetch)(y, at); /* by the time of the sum's end */
+        }
     }
 #define INPUT(k)                                                                                   \
     CF_FN(add_products)                                                                            \
