@@ -23,7 +23,7 @@ VALIDATION, BATCH = 5000, 64
 
 
 def new_flow(levels: int, steps: int, channels: int) -> cf.Flow:
-    """Glow's steps with Flow++'s transform, which a narrow network learns faster than affine maps."""
+    """Glow's steps with Flow++'s transform, faster to learn than affine maps by far."""
     return cf.glow(
         (1, 28, 28),
         levels,

@@ -243,7 +243,7 @@ BAD_LOSSES = [
     (lambda x, p: p.b, AttributeError, "no parameter or network is called 'b', of a, net"),
     (lambda x, p: p.net(x), ValueError, "net reads 3 features, got 2"),
     (lambda x, p: x + nn.concat([x, x]), ValueError, "add of 2 and 4 features"),
-    (lambda x, p: x[2], ValueError, "a feature must be at most 1, got 2"),
+    (lambda x, p: x[2], IndexError, "Rows have 2 features, got index 2"),
     (lambda x, p: x[::2], ValueError, "a slice of Rows has step 1"),
     (lambda x, p: nn.repeat(x, 2), ValueError, "repeat is of one feature, got 2"),
     (lambda x, p: x**-1, ValueError, "a power of Rows must be 1 or more, got -1"),
@@ -280,30 +280,34 @@ def test_bad_calls(call, error, message):
 
 
 HOSTILE = [
-    "input",
-    "input;return",
-    "input;return 1",
-    "input;return 0 0",
+    "input 2",
+    "input 2;return",
+    "input 2;return 1",
+    "input 2;return 0 0",
     "return 0",
-    "input;return 0;input",
-    "input;exp;return 0",
-    "input;exp 1;return 0",
-    "input;exp 0 0;return 0",
-    "input;nothing 0;return 0",
-    "input;scale 0 0 9;return 0",
-    "input;slice 0 1 2;return 0",
-    "input;slice 0 18446744073709551615 2;return 0",
-    "input;slice 0 99999999999999999999999 1;return 0",
-    "input;constant 0 0;return 0",
-    "input;constant 3 0;add 0 1;return 0",
-    "input;matmul 0 0;return 0",
-    "input;parameter 1;return 0",
-    "input;network 0 0;return 0",
-    "input;context;return 0",
-    "input;repeat 0 2;return 0",
-    "input;return 0 -1",
+    "input 2;return 0;input 2",
+    "input 2;exp;return 0",
+    "input 2;exp 1;return 0",
+    "input 2;exp 0 0;return 0",
+    "input 2;nothing 0;return 0",
+    "input 2;scale 0 0 9;return 0",
+    "input 2;slice 0 1 2;return 0",
+    "input 2;slice 0 18446744073709551615 2;return 0",
+    "input 2;slice 0 99999999999999999999999 1;return 0",
+    "input 2;constant 0 0;return 0",
+    "input 2;constant 3 0;add 0 1;return 0",
+    "input 2;matmul 0 0;return 0",
+    "input 2;parameter 1;return 0",
+    "input 2;network 0 0;return 0",
+    "input 2;context 1;return 0",
+    "input;return 0",
+    "input 2 2;return 0",
+    "input 0;return 0",
+    "input 3;slice 0 0 2;return 1",
+    "input 2;repeat 0 2;return 0",
+    "input 2;return 0 -1",
     ";;;",
-    "input;sum 0;return 1",
+    "input 2;sum 0;return 1",
 ]
 
 
@@ -311,6 +315,24 @@ HOSTILE = [
 def test_instructions_that_make_no_sense(text):
     with pytest.raises(ValueError, match="Expression"):
         cf.Flow([cf.Expression(text, text, numbers=[1.0, 2.0])], features=2)
+
+
+def test_a_layer_traced_for_other_features():
+    double = nn.layer(2, lambda u, p: (2 * u, np.log(4)), lambda x, p: (x / 2, -np.log(4)))
+    assert np.allclose(cf.Flow([double], features=2).inverse([[2.0, 4.0]])[0], [[1.0, 2.0]])
+    with pytest.raises(ValueError, match="it was traced for 2 features, got 3"):
+        cf.Flow([double], features=3)
+    with pytest.raises(ValueError, match="it was traced for 2 context features, got 1"):
+        cf.Flow([coupling_layer()], features=3, context_features=1)
+
+
+def test_rows_are_a_sequence():
+    def loss(x, p):
+        a, b = x
+        return a * 2 + list(x)[1] / 4 + b * x[-1]
+
+    model = nn.objective(loss, 2, dtype="float64")
+    assert np.allclose(-model.log_prob([[3.0, 5.0]]), 3 * 2 + 5 / 4 + 25)
 
 
 @pytest.mark.parametrize(
@@ -332,4 +354,4 @@ def test_instructions_that_make_no_sense(text):
 )
 def test_declarations_that_make_no_sense(options):
     with pytest.raises(ValueError, match="Expression"):
-        cf.Flow([cf.Expression("input;return 0", "input;return 0", **options)], features=2)
+        cf.Flow([cf.Expression("input 2;return 0", "input 2;return 0", **options)], features=2)

@@ -152,8 +152,8 @@ typedef struct {
 } form;
 
 static const form forms[] = {
-    [INPUT] = {"input", 0, 0, 0},
-    [CONTEXT] = {"context", 0, 0, 0},
+    [INPUT] = {"input", 0, 1, 0},
+    [CONTEXT] = {"context", 0, 1, 0},
     [PARAMETER] = {"parameter", 0, 1, 0},
     [NETWORK] = {"network", 1, 1, 0},
     [CONSTANT] = {"constant", 0, 1, 1},
@@ -212,14 +212,12 @@ static size_t size_of(const cf_instruction *in, const cf_instruction_scope *scop
     const cf_declarations *d = scope->declared;
     size_t n = in->integer[0];
     switch (in->op) {
-    case INPUT:
-        return scope->input;
-    case CONTEXT:
-        return scope->context;
     case PARAMETER:
         return n < d->parameters ? d->parameter[n].size : 0;
     case NETWORK:
         return n < d->networks && a == d->network[n].inputs ? d->network[n].size : 0;
+    case INPUT:
+    case CONTEXT:
     case CONSTANT:
     case NORMAL:
     case UNIFORM:
@@ -278,6 +276,15 @@ static bool read_instruction(cf_instruction *list, size_t i, word name, const ch
     return in->size > 0;
 }
 
+/* Whether the rows are those that the function was traced for. */
+static cf_status check_rows(const cf_instruction *in, const cf_instruction_scope *scope) {
+    size_t got = in->op == INPUT ? scope->input : in->op == CONTEXT ? scope->context : in->size;
+    if (got == in->size)
+        return CF_OK;
+    return cf_fail(CF_INVALID, "Expression: it was traced for %zu %sfeatures, got %zu", in->size,
+                   in->op == CONTEXT ? "context " : "", got);
+}
+
 static bool read_return(cf_instructions *out, const char **text, size_t count) {
     const char *rest = *text;
     out->log_det = SIZE_MAX;
@@ -304,6 +311,7 @@ cf_status cf_instructions_read(cf_instructions *out, cf_pile *pile, const char *
             return read_return(out, &text, i) ? CF_OK : fail_at("instruction", i);
         if (!read_instruction(list, i, name, &text, scope) || !end_of_instruction(&text))
             return fail_at("instruction", i);
+        CF_TRY(check_rows(&list[i], scope));
         out->count = i + 1;
         out->draws |= list[i].op == NORMAL || list[i].op == UNIFORM;
     }

@@ -53,6 +53,7 @@ True
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -141,7 +142,10 @@ class Rows:
             if step != 1 or stop <= start:
                 raise ValueError(f"a slice of Rows has step 1 and some features, got {which}")
             return self._trace.emit("slice", [self], [start, stop - start], size=stop - start)
-        index = integer("a feature", which + self.size if which < 0 else which, 0, self.size - 1)
+        index = operator.index(which)
+        if not -self.size <= index < self.size:
+            raise IndexError(f"Rows have {self.size} features, got index {index}")
+        index %= self.size
         return self._trace.emit("slice", [self], [index, 1], size=1)
 
     def __add__(self, other: Any) -> Rows:
@@ -163,7 +167,11 @@ class Rows:
     __rmul__ = __mul__
 
     def __truediv__(self, other: Any) -> Rows:
-        return self * (1.0 / other) if isinstance(other, float) else _binary("divide", self, other)
+        return (
+            self * (1.0 / other)
+            if isinstance(other, (int, float))
+            else _binary("divide", self, other)
+        )
 
     def __rtruediv__(self, other: Any) -> Rows:
         return _binary("divide", other, self)
@@ -293,9 +301,10 @@ def _traced(
 ) -> tuple[_Trace, Any]:
     """The trace of a function of rows, and what it returns."""
     trace = _Trace(declarations, numbers)
-    arguments: list[Any] = [trace.emit("input", size=features), _Declared(trace)]
+    arguments: list[Any] = [trace.emit("input", [], [features], size=features), _Declared(trace)]
     if context_features > 0:
-        arguments.append(trace.emit("context", size=context_features))
+        context = trace.emit("context", [], [context_features], size=context_features)
+        arguments.append(context)
     token = _tracing.set(trace)
     try:
         return trace, function(*arguments)
