@@ -9,6 +9,8 @@ measured.
 from __future__ import annotations
 
 import argparse
+import multiprocessing
+import resource
 import time
 from collections.abc import Callable
 from statistics import median
@@ -27,6 +29,7 @@ from table import figure, markdown
 CHANNELS, CONVOLUTIONS, KERNEL = 64, 6, 3
 SIDES = ((28, 32), (14, 64), (7, 128))  # of the image, and the batch
 GLOW_SHAPE, GLOW_STEPS, GLOW_HIDDEN, GLOW_BATCH = (12, 16, 16), 4, (64, 128), 64
+MEMORY_BATCHES = (64, 256, 1024)
 
 Work = Callable[[], object]
 
@@ -139,23 +142,41 @@ def through_blocks(model: Any, x: torch.Tensor) -> Any:
     return x, total
 
 
-def glow_works(hidden: int) -> dict[str, Work]:
-    """A training step of Glow's steps on one level."""
+def glow_works(hidden: int, size: int) -> dict[str, Work]:
+    """Training steps of Glow's steps on one level, with batches of this size; four of cflows."""
     network = cf.ConvNet((hidden, hidden), (3, 1, 3))
     scale = cf.Scale("sigmoid", offset=2.0)
     step = [cf.Coupling(conditioner=network, scale=scale), cf.Inverse(cf.Linear()), cf.ActNorm()]
     flow = cf.Flow(step * GLOW_STEPS, shape=GLOW_SHAPE, seed=0)
-    x = np.random.default_rng(0).normal(size=(GLOW_BATCH * 4, *GLOW_SHAPE)).astype(np.float32)
-    batch = torch.from_numpy(x[:GLOW_BATCH])
+    x = np.random.default_rng(0).normal(size=(size * 4, *GLOW_SHAPE)).astype(np.float32)
+    batch = torch.from_numpy(x[:size])
 
     def fit() -> None:
-        flow.fit(x, epochs=1, batch_size=GLOW_BATCH, optimizer=cf.Adam(1e-6), seed=0)
+        flow.fit(x, epochs=1, batch_size=size, optimizer=cf.Adam(1e-6), seed=0)
 
     return {
-        "cflows": fit,  # four steps
+        "cflows": fit,
         "nflows": torch_step(nflows_glow(hidden), batch, lambda model, x: model(x)),
         "normflows": torch_step(normflows_glow(hidden), batch, through_blocks),
     }
+
+
+def step_mebibytes(name: str, size: int, threads: int) -> float:
+    """How much more a process that has model and data holds at most in a training step."""
+    cf.set_num_threads(threads)
+    torch.set_num_threads(threads)
+    work = glow_works(GLOW_HIDDEN[0], size)[name]
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    work()
+    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+
+
+def memory_rows(threads: int) -> list[list[str]]:
+    names = ("cflows", "nflows", "normflows")
+    calls = [(name, size, threads) for size in MEMORY_BATCHES for name in names]
+    with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
+        found = iter(pool.starmap(step_mebibytes, calls, chunksize=1))
+    return [[str(n), str(threads), *(figure(next(found)) for _ in names)] for n in MEMORY_BATCHES]
 
 
 def main() -> None:
@@ -165,7 +186,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=0.3, help="of each work and round")
     options = parser.parse_args()
     peak = Peak()
-    conv_rows, glow_rows = [], []
+    conv_rows, glow_rows, memory = [], [], []
     for threads in map(int, options.threads.split(",")):
         cf.set_num_threads(threads)
         torch.set_num_threads(threads)
@@ -189,7 +210,7 @@ def main() -> None:
                     ]
                 )
         for hidden in GLOW_HIDDEN:
-            times = seconds_each(glow_works(hidden), options.rounds, options.seconds)
+            times = seconds_each(glow_works(hidden, GLOW_BATCH), options.rounds, options.seconds)
             times["cflows"] /= 4
             best = min(t for name, t in times.items() if name != "cflows")
             size = " x ".join(map(str, GLOW_SHAPE))
@@ -201,6 +222,7 @@ def main() -> None:
                     figure(best / times["cflows"]),
                 ]
             )
+        memory += memory_rows(threads)
     peaks = ", ".join(f"{value:.0f} with {n}" for n, value in peak.float32.items())
     print(f"Peak, GFLOP/s in float32 by threads: {peaks}.\n\nGFLOP/s:\n")
     heads = ("image", "work", "threads", "cflows", "torch", "torch, channels last", "of peak")
@@ -208,6 +230,8 @@ def main() -> None:
     print("\nA training step, ms:\n")
     heads = ("Glow", "threads", "cflows", "nflows", "normflows", "× best peer")
     print(markdown(heads, glow_rows, names=1))
+    print(f"\nMemory of a training step, MiB (Glow of {GLOW_HIDDEN[0]} channels):\n")
+    print(markdown(("batch", "threads", "cflows", "nflows", "normflows"), memory, names=0))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+from processes import run_script
+
 SCRIPT = """
 import numpy as np
 import cflows as cf
@@ -37,3 +39,29 @@ def test_gradients_of_many_weights():
     # Weights, the flow's gradients, the caller's; at most 256 MiB of sums; the tiles.
     assert peak < 3 * weights + 256 + 2 * 64
     assert left < 32
+
+
+IMAGES = """
+import numpy as np
+import cflows as cf
+from memory import no_more_than
+
+
+def new_flow():
+    return cf.glow((4, 16, 16), levels=1, steps=4, channels=64, seed=0)
+
+
+def fit(flow, size):
+    flow.fit(x[: 2 * size], epochs=1, batch_size=size, validation=x[:size], progress=False)
+
+
+x = np.random.default_rng(0).standard_normal((4096, 4, 16, 16), np.float32)
+fit(new_flow(), 64)  # threads and their stacks
+with no_more_than(64 << 20):  # hidden images of a whole batch take 256 MB
+    fit(new_flow(), 2048)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_training_on_images_takes_no_more_for_a_larger_batch(tmp_path):
+    run_script(tmp_path, IMAGES)

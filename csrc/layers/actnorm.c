@@ -72,10 +72,12 @@ const cf_spec_type cf_actnorm_type = {
            "identity;\n"
            "the flow's first ``fit`` sets every such layer, from the data towards the base, so "
            "that up to\n"
-           "10,000 of the training rows have mean 0 and standard deviation 1 behind it (a feature "
-           "whose\ndeviations are rounding alone, eight units in the last place of its mean, is "
-           "left at scale 1,\nand rows count alike, whatever their weight). From then on it is "
-           "trained as the rest.\n\n"
+           "10,000 of the training rows, or 256 images, have mean 0 and standard deviation 1 "
+           "behind it (a\n"
+           "feature whose deviations are rounding alone, eight units in the last place of its "
+           "mean, is left\n"
+           "at scale 1, and rows count alike, whatever their weight). From then on it is trained "
+           "as the rest.\n\n"
            "References\n----------\n"
            "Kingma and Dhariwal 2018, Glow, arXiv:1807.03039, section 3.1.",
     .methods = &methods,

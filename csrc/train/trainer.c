@@ -9,8 +9,9 @@
 
 enum {
     MOST_SKIPPED = 20,
-    SCORED_AT_ONCE = 16384, /* rows of the validation data */
-    STARTED_FROM = 10000,   /* rows whose statistics decide where parameters start */
+    SCORED_AT_ONCE = 16384,    /* rows of the validation data */
+    STARTED_FROM = 10000,      /* rows whose statistics decide where parameters start */
+    STARTED_FROM_IMAGES = 256, /* each has many numbers a channel; all are held in memory at once */
     POLL_MILLISECONDS = 100,
 };
 
@@ -447,7 +448,8 @@ static cf_status check_domains(cf_trainer *t) {
 /* Parameters that start at statistics of the first rows of the epoch. */
 static cf_status start_parameters(cf_trainer *t) {
     const int64_t *index = t->train.x.index;
-    size_t rows = t->rows < STARTED_FROM ? t->rows : STARTED_FROM;
+    size_t most = cf_flow_shape(t->flow).image ? STARTED_FROM_IMAGES : STARTED_FROM;
+    size_t rows = t->rows < most ? t->rows : most;
     int64_t *first;
     CF_TRY(cf_alloc(&first, rows, sizeof *first));
     for (size_t i = 0; i < rows; i++)
