@@ -517,13 +517,43 @@ def mutate(value: Any, rng: random.Random) -> Any:
     return value
 
 
-def test_forged_architectures_at_random(tmp_path: Path, saved: bytes):
+FORGED = {
+    "vectors": lambda: None,
+    "images": lambda: cf.glow(
+        (2, 4, 4),
+        levels=1,
+        steps=1,
+        channels=4,
+        discrete=16,
+        noise=[cf.Coupling("checkerboard", conditioner=cf.ConvNet((4,), 3))],
+        transform=cf.MixtureLogistic(2),
+        context=2,
+        seed=0,
+    ),
+    "a VAE": lambda: cf.VAE(
+        cf.ConvEncoder((4,)),
+        cf.ConvDecoder((4,)),
+        latents=3,
+        shape=(1, 4, 4),
+        prior=[cf.Coupling()],
+        posterior=[cf.Inverse(cf.Autoregressive())],
+        likelihood=cf.LogisticLikelihood(4),
+        seed=0,
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", FORGED)
+def test_forged_architectures_at_random(tmp_path: Path, saved: bytes, kind: str):
     # What is refused raises ValueError; the rest are other flows of the same tensors, and whole.
     rng = random.Random(1)
+    path = tmp_path / "flow"
+    if kind != "vectors":
+        FORGED[kind]().save(path)
+        saved = path.read_bytes()
     original, built = architecture(saved), 0
     header, data = part(saved)
-    path = tmp_path / "flow"
-    for _ in range(2500):
+    for _ in range(2500 if kind == "vectors" else 800):
         changed = original
         for _ in range(rng.choice([1, 1, 1, 2, 3])):
             changed = mutate(changed, rng)
@@ -534,7 +564,8 @@ def test_forged_architectures_at_random(tmp_path: Path, saved: bytes):
         except ValueError:
             continue
         built += 1
-        flow.log_prob(np.zeros((2, *flow.shape)), np.zeros((2, flow.context_features)))
+        context = np.zeros((2, flow.context_features)) if flow.context_features else None
+        flow.log_prob(np.zeros((2, *flow.shape)), context)
         flow.save(tmp_path / "again")
         assert contents(cf.load(tmp_path / "again")) == contents(flow)
     assert built > 20
