@@ -58,7 +58,7 @@ SETTINGS = {
     ("realnvp", "protein"): Settings(10, 128, Training(512, 1e-3, 5.0, 6_000)),
     ("realnvp", "htru2"): Settings(8, 64, Training(256, 1e-3, 5.0, 5_000)),
     ("realnvp", "sdss"): Settings(8, 64, Training(256, 1e-3, 5.0, 5_000)),
-    ("realnvp", "digits"): Settings(10, 128, Training(128, 1e-3, 5.0, 3_000)),
+    ("realnvp", "digits"): Settings(10, 128, Training(128, 1e-3, 5.0, 1_000)),
     ("maf", "miniboone"): Settings(5, 100, Training(128, 5e-4, 5.0, 1_500)),
     ("maf", "power"): Settings(5, 100, Training(512, 1e-3, 5.0, 2_000)),
     ("maf", "protein"): Settings(5, 100, Training(512, 1e-3, 5.0, 2_000)),

@@ -68,7 +68,7 @@ def convolution_works(side: int, batch: int) -> dict[str, dict[str, Work]]:
     hidden = (CHANNELS,) * (CONVOLUTIONS - 1)
     coupling = cf.Coupling(transform="additive", conditioner=cf.ConvNet(hidden, KERNEL))
     flow = cf.Flow([coupling], shape=(2 * CHANNELS, side, side), seed=0)
-    x = np.random.default_rng(0).normal(size=(batch, *flow.shape)).astype(np.float32)
+    x = np.random.default_rng(0).standard_normal((batch, *flow.shape), np.float32)
     works: dict[str, dict[str, Work]] = {
         "forward": {"cflows": lambda: flow.forward(x)},
         "gradient": {"cflows": lambda: flow.vjp(x, x, direction="forward")},
@@ -148,7 +148,7 @@ def glow_works(hidden: int, size: int) -> dict[str, Work]:
     scale = cf.Scale("sigmoid", offset=2.0)
     step = [cf.Coupling(conditioner=network, scale=scale), cf.Inverse(cf.Linear()), cf.ActNorm()]
     flow = cf.Flow(step * GLOW_STEPS, shape=GLOW_SHAPE, seed=0)
-    x = np.random.default_rng(0).normal(size=(size * 4, *GLOW_SHAPE)).astype(np.float32)
+    x = np.random.default_rng(0).standard_normal((size * 4, *GLOW_SHAPE), np.float32)
     batch = torch.from_numpy(x[:size])
 
     def fit() -> None:
