@@ -185,9 +185,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=0.3, help="of each work and round")
     options = parser.parse_args()
+    counts = list(map(int, options.threads.split(",")))
+    memory = [row for threads in counts for row in memory_rows(threads)]  # a child's starts at ours
     peak = Peak()
-    conv_rows, glow_rows, memory = [], [], []
-    for threads in map(int, options.threads.split(",")):
+    conv_rows, glow_rows = [], []
+    for threads in counts:
         cf.set_num_threads(threads)
         torch.set_num_threads(threads)
         peak.measure(threads, 1.0)
@@ -222,7 +224,6 @@ def main() -> None:
                     figure(best / times["cflows"]),
                 ]
             )
-        memory += memory_rows(threads)
     peaks = ", ".join(f"{value:.0f} with {n}" for n, value in peak.float32.items())
     print(f"Peak, GFLOP/s in float32 by threads: {peaks}.\n\nGFLOP/s:\n")
     heads = ("image", "work", "threads", "cflows", "torch", "torch, channels last", "of peak")

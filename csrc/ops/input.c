@@ -71,6 +71,7 @@ cf_value cf_affine_input(cf_builder *b, cf_value input, size_t offset) {
 #else
 
 #include "ops/rows.h"
+#include "simd/transpose.h"
 
 /* Where sample `lane` of the tile begins. */
 static const char *CF_FN(sample)(const cf_call *call, const cf_array *array, size_t lane) {
@@ -125,6 +126,29 @@ static void CF_FN(finish_feature)(const cf_call *call, size_t f, double *stage) 
         memset(out + call->rows, 0, (call->lanes - call->rows) * sizeof(real));
 }
 
+/* Whether numbers are in the dtype of the run already, lie side by side and stay as they are. */
+static bool CF_FN(is_plain)(const cf_call *call, const cf_array *array) {
+    const int64_t *attributes = call->step->node->attributes.integer;
+    cf_element element = sizeof(real) == sizeof(float) ? CF_FLOAT : CF_DOUBLE;
+    return array->element == element && !array->swapped && array->line == 0 &&
+           array->feature_stride == sizeof(real) && attributes[2] < 0 && !attributes[3];
+}
+
+/* CF_LINE_FEATURES plain features from `first` on. */
+static void CF_FN(load_plain)(const cf_call *call, const char *const *samples, size_t first) {
+    real line[CF_MAX_LANES][CF_LINE_FEATURES], *out = (real *)call->out + first * call->lanes;
+    const real *row[CF_MAX_LANES];
+    for (size_t lane = 0; lane < call->lanes; lane++) {
+        memcpy(line[lane], samples[lane] + first * sizeof(real), sizeof line[lane]);
+        row[lane] = line[lane];
+    }
+    for (size_t lane = 0; lane < call->lanes; lane += VL)
+        CF_FN(transpose_rows)(row + lane, CF_LINE_FEATURES, out + lane, call->lanes);
+    if (call->step->node->attributes.integer[1] == CF_PAD_ZERO)
+        for (size_t i = 0; i < CF_LINE_FEATURES; i++, out += call->lanes)
+            memset(out + call->rows, 0, (call->lanes - call->rows) * sizeof(real));
+}
+
 static void CF_FN(load)(const cf_call *call) {
     const cf_node *node = call->step->node;
     const cf_array *array = &call->run->input[node->attributes.integer[0]];
@@ -132,8 +156,13 @@ static void CF_FN(load)(const cf_call *call) {
     double stage[CF_LINE_FEATURES * CF_MAX_LANES];
     for (size_t lane = 0; lane < call->lanes; lane++)
         samples[lane] = CF_FN(sample)(call, array, lane);
+    bool plain = CF_FN(is_plain)(call, array);
     for (size_t first = 0; first < node->size; first += CF_LINE_FEATURES) {
         size_t rest = node->size - first, count = rest < CF_LINE_FEATURES ? rest : CF_LINE_FEATURES;
+        if (plain && count == CF_LINE_FEATURES) {
+            CF_FN(load_plain)(call, samples, first);
+            continue;
+        }
         CF_FN(read_features)(array, samples, first, count, call->lanes, stage);
         for (size_t i = 0; i < count; i++)
             CF_FN(finish_feature)(call, first + i, stage + i * CF_MAX_LANES);

@@ -31,6 +31,7 @@ void cf_output(cf_builder *b, int slot, cf_value value) {
 #else
 
 #include "ops/rows.h"
+#include "simd/transpose.h"
 
 static void CF_FN(store)(const cf_call *call) {
     const int64_t *attributes = call->step->node->attributes.integer;
@@ -38,11 +39,17 @@ static void CF_FN(store)(const cf_call *call) {
     size_t features = call->step->operand[0].size;
     const double *shift = attributes[1] < 0 ? NULL : call->run->buffers + attributes[1];
     real *out = (real *)result->data + call->row * result->row_stride;
+    bool whole = shift == NULL && call->rows == call->lanes;
     for (size_t first = 0; first < features; first += CF_LINE_FEATURES) {
         size_t rest = features - first, count = rest < CF_LINE_FEATURES ? rest : CF_LINE_FEATURES;
         const real *row[CF_LINE_FEATURES];
         for (size_t i = 0; i < count; i++)
             row[i] = cf_row(call, 0, first + i);
+        if (whole && count == CF_LINE_FEATURES) {
+            for (size_t i = 0; i < count; i += VL)
+                CF_FN(transpose_rows)(row + i, call->lanes, out + first + i, result->row_stride);
+            continue;
+        }
         for (size_t lane = 0; lane < call->rows; lane++) {
             real *x = out + lane * result->row_stride + first;
             if (shift == NULL)

@@ -62,16 +62,7 @@ static void CF_FN(transpose_panel)(const panel *p, real *out) {
             size_t column = first + i < p->columns ? first + i : p->columns - 1;
             row[i] = CF_FN(row_at)(a, a->x, p->slice, a->x_rows[p->k + column]);
         }
-        for (size_t r = 0; r < a->lanes; r += PART) {
-            vreal v[PART];
-#pragma GCC unroll 4
-            for (int i = 0; i < PART; i++)
-                v[i] = CF_FN(load_parts)(row + i, PART, r);
-            CF_FN(transpose_parts)(v);
-#pragma GCC unroll 4
-            for (int i = 0; i < PART; i++)
-                v_store(out + (r + (size_t)i) * PANEL_STEP, v[i]);
-        }
+        CF_FN(transpose_rows)(row, a->lanes, out, PANEL_STEP);
     }
 }
 

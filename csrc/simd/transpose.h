@@ -61,3 +61,17 @@ CF_INLINE void CF_FN(transpose_parts)(vreal a[PART]) {
             a[i][j] = b[j][i];
 #endif
 }
+
+/* out[r * step + q] = row[q][r] for q < VL and r < count, a multiple of PART. */
+CF_INLINE void CF_FN(transpose_rows)(const real *const *row, size_t count, real *out, size_t step) {
+    for (size_t r = 0; r < count; r += PART) {
+        vreal v[PART];
+#pragma GCC unroll 4
+        for (int i = 0; i < PART; i++)
+            v[i] = CF_FN(load_parts)(row + i, PART, r);
+        CF_FN(transpose_parts)(v);
+#pragma GCC unroll 4
+        for (int i = 0; i < PART; i++)
+            v_store(out + (r + (size_t)i) * step, v[i]);
+    }
+}
