@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
-import resource
 import time
 from collections.abc import Callable
 from statistics import median
@@ -25,6 +24,7 @@ from torch import nn
 
 from peak import Peak
 from table import figure, markdown
+from worker import peak_bytes
 
 CHANNELS, CONVOLUTIONS, KERNEL = 64, 6, 3
 SIDES = ((28, 32), (14, 64), (7, 128))  # of the image, and the batch
@@ -166,9 +166,9 @@ def step_mebibytes(name: str, size: int, threads: int) -> float:
     cf.set_num_threads(threads)
     torch.set_num_threads(threads)
     work = glow_works(GLOW_HIDDEN[0], size)[name]
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_bytes()
     work()
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    return (peak_bytes() - before) / 2**20
 
 
 def memory_rows(threads: int) -> list[list[str]]:

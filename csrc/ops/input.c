@@ -122,8 +122,6 @@ static void CF_FN(finish_feature)(const cf_call *call, size_t f, double *stage) 
             stage[lane] = (stage[lane] - shift[f]) / shift[node->size + f];
     for (size_t lane = 0; lane < call->lanes; lane++)
         out[lane] = (real)stage[lane];
-    if (attributes[1] == CF_PAD_ZERO)
-        memset(out + call->rows, 0, (call->lanes - call->rows) * sizeof(real));
 }
 
 /* Whether numbers are in the dtype of the run already, lie side by side and stay as they are. */
@@ -144,9 +142,13 @@ static void CF_FN(load_plain)(const cf_call *call, const char *const *samples, s
     }
     for (size_t lane = 0; lane < call->lanes; lane += VL)
         CF_FN(transpose_rows)(row + lane, CF_LINE_FEATURES, out + lane, call->lanes);
-    if (call->step->node->attributes.integer[1] == CF_PAD_ZERO)
-        for (size_t i = 0; i < CF_LINE_FEATURES; i++, out += call->lanes)
-            memset(out + call->rows, 0, (call->lanes - call->rows) * sizeof(real));
+}
+
+/* Zeros in the lanes beyond the last row. */
+static void CF_FN(clear_rest)(const cf_call *call) {
+    real *out = (real *)call->out + call->rows;
+    for (size_t f = 0; f < call->step->node->size; f++)
+        memset(out + f * call->lanes, 0, (call->lanes - call->rows) * sizeof(real));
 }
 
 static void CF_FN(load)(const cf_call *call) {
@@ -167,6 +169,8 @@ static void CF_FN(load)(const cf_call *call) {
         for (size_t i = 0; i < count; i++)
             CF_FN(finish_feature)(call, first + i, stage + i * CF_MAX_LANES);
     }
+    if (node->attributes.integer[1] == CF_PAD_ZERO && call->rows < call->lanes)
+        CF_FN(clear_rest)(call);
 }
 
 #endif

@@ -1,4 +1,4 @@
-/* Fixed affine maps beside inputs and outputs. */
+/* What inputs and outputs share: fixed affine maps beside them, and how they go through rows. */
 #ifndef CF_OPS_INPUT_H
 #define CF_OPS_INPUT_H
 

@@ -167,11 +167,9 @@ class Rows:
     __rmul__ = __mul__
 
     def __truediv__(self, other: Any) -> Rows:
-        return (
-            self * (1.0 / other)
-            if isinstance(other, (int, float))
-            else _binary("divide", self, other)
-        )
+        if isinstance(other, (int, float)):
+            return self * (1.0 / other)
+        return _binary("divide", self, other)
 
     def __rtruediv__(self, other: Any) -> Rows:
         return _binary("divide", other, self)
@@ -303,8 +301,7 @@ def _traced(
     trace = _Trace(declarations, numbers)
     arguments: list[Any] = [trace.emit("input", [], [features], size=features), _Declared(trace)]
     if context_features > 0:
-        context = trace.emit("context", [], [context_features], size=context_features)
-        arguments.append(context)
+        arguments.append(trace.emit("context", [], [context_features], size=context_features))
     token = _tracing.set(trace)
     try:
         return trace, function(*arguments)
