@@ -249,6 +249,9 @@ BAD_LOSSES = [
     (lambda x, p: x**-1, ValueError, "a power of Rows must be 1 or more, got -1"),
     (lambda x, p: x + np.zeros((2, 2)), ValueError, "a constant is a number or a vector"),
     (lambda x, p: nn.matmul(p.a, nn.concat([x, x])), ValueError, "make"),
+    (lambda x, p: x + np.array([1.0, np.nan]), ValueError, "a constant must be finite"),
+    (lambda x, p: nn.clamp(x, 0.0, np.inf), ValueError, "numbers must be finite, got inf"),
+    (lambda x, p: x + nn.concat([]), ValueError, "concat needs Rows, got none"),
 ]
 
 
@@ -256,6 +259,20 @@ BAD_LOSSES = [
 def test_bad_losses(loss, error, message):
     with pytest.raises(error, match=message):
         nn.objective(loss, 2, parameters={"a": [1, 2]}, networks={"net": (NET, 3, 1)})
+
+
+def test_rows_of_another_function():
+    kept = []
+    nn.objective(lambda x, p: kept.append(x) or nn.sum(x), 2)
+    with pytest.raises(ValueError, match="these Rows are of another function's trace"):
+        nn.objective(lambda x, p: nn.sum(x + kept[0]), 2)
+    with pytest.raises(RuntimeError, match="for functions that are traced"):
+        kept[0] + kept[0]
+
+
+def test_numbers_where_rows_are_expected():
+    model = nn.objective(lambda x, p: nn.sum(nn.concat([x, nn.exp(1.0), 3])), 2)
+    assert model.log_prob([[1.0, -4.0]])[0] == pytest.approx(-np.e, rel=1e-6)
 
 
 BAD_CALLS = [
