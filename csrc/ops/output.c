@@ -33,34 +33,37 @@ void cf_output(cf_builder *b, int slot, cf_value value) {
 #include "ops/rows.h"
 #include "simd/transpose.h"
 
+/* One sample's `count` features; a map has their shifts, and `features` further on their scales. */
+static void CF_FN(store_sample)(const real *const *row, size_t lane, size_t count,
+                                const double *map, size_t features, real *x) {
+    if (map == NULL) {
+        for (size_t i = 0; i < count; i++)
+            x[i] = row[i][lane];
+        return;
+    }
+    for (size_t i = 0; i < count; i++)
+        x[i] = (real)(row[i][lane] * map[features + i] + map[i]);
+}
+
 static void CF_FN(store)(const cf_call *call) {
     const int64_t *attributes = call->step->node->attributes.integer;
     const cf_result *result = &call->run->output[attributes[0]];
-    size_t features = call->step->operand[0].size;
+    size_t features = call->step->operand[0].size, stride = result->row_stride;
     const double *shift = attributes[1] < 0 ? NULL : call->run->buffers + attributes[1];
-    real *out = (real *)result->data + call->row * result->row_stride;
+    real *out = (real *)result->data + call->row * stride;
     bool whole = shift == NULL && call->rows == call->lanes;
     for (size_t first = 0; first < features; first += CF_LINE_FEATURES) {
         size_t rest = features - first, count = rest < CF_LINE_FEATURES ? rest : CF_LINE_FEATURES;
+        const double *map = shift == NULL ? NULL : shift + first;
         const real *row[CF_LINE_FEATURES];
         for (size_t i = 0; i < count; i++)
             row[i] = cf_row(call, 0, first + i);
-        if (whole && count == CF_LINE_FEATURES) {
+        if (whole && count == CF_LINE_FEATURES)
             for (size_t i = 0; i < count; i += VL)
-                CF_FN(transpose_rows)(row + i, call->lanes, out + first + i, result->row_stride);
-            continue;
-        }
-        for (size_t lane = 0; lane < call->rows; lane++) {
-            real *x = out + lane * result->row_stride + first;
-            if (shift == NULL)
-                for (size_t i = 0; i < count; i++)
-                    x[i] = row[i][lane];
-            else
-                for (size_t i = 0; i < count; i++) {
-                    size_t f = first + i;
-                    x[i] = (real)(row[i][lane] * shift[features + f] + shift[f]);
-                }
-        }
+                CF_FN(transpose_rows)(row + i, call->lanes, out + first + i, stride);
+        else
+            for (size_t lane = 0; lane < call->rows; lane++)
+                CF_FN(store_sample)(row, lane, count, map, features, out + lane * stride + first);
     }
 }
 
