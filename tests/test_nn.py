@@ -5,6 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
+from scipy.signal import correlate2d
 
 import cflows as cf
 from cflows import nn
@@ -205,6 +206,80 @@ def test_an_objective_is_minimised():
         model.sample(3, y[:1])
 
 
+def deblurring():
+    """From images of one channel to images of two, by convolutions, in one objective."""
+
+    def loss(x, p):
+        sharp = p.sharpen(x)
+        return nn.sum((sharp[:15] - x) ** 2) + nn.sum(sharp[15:] ** 2) + p.decode(p.encode(x))[0]
+
+    networks = {
+        "sharpen": nn.Network(cf.ConvNet((), kernels=3), (1, 3, 5), (2, 3, 5)),
+        "encode": nn.Network(cf.MLP((4,), activation="tanh"), 15, 3),
+        "decode": nn.Network(cf.ConvDecoder((4,), activation="tanh"), 3, (1, 4, 6)),
+    }
+    return nn.objective(loss, shape=(1, 3, 5), networks=networks, dtype="float64", seed=0)
+
+
+def test_networks_of_images():
+    """Rows are images channel by channel and row by row; SciPy has the convolution."""
+    model = deblurring()
+    x = np.random.default_rng(0).normal(size=(7, 1, 3, 5))
+    ours = nn.evaluate(model, lambda x, p: p.sharpen(x), x)
+    weight, bias = (model.parameters[f"layers.0.sharpen.conv0.{n}"] for n in ("weight", "bias"))
+    kernels = weight.reshape(2, 3, 3)
+    truth = [[correlate2d(i, k, mode="same") for k in kernels] for i in x[:, 0]]
+    assert np.allclose(ours.reshape(7, 2, 3, 5), np.array(truth) + bias[:, None, None], atol=1e-12)
+    before = -model.log_prob(x).mean()
+    model.fit(x, epochs=100, optimizer=cf.Adam(0.03), seed=0, progress=False)
+    assert -model.log_prob(x).mean() < 0.2 * before
+
+
+def test_gradients_of_networks_of_images():
+    model = deblurring()
+    x = np.random.default_rng(0).normal(size=(3, 1, 3, 5))
+    _, gradients = model.loss_and_grad(x)
+    for name, parameter in model.parameters.items():
+        truth = gradient(lambda: -model.log_prob(x).mean(), parameter)
+        assert np.allclose(gradients[name], truth, rtol=1e-6, atol=1e-8), name
+
+
+def test_images_in_files(tmp_path):
+    model = deblurring()
+    x = np.random.default_rng(0).normal(size=(3, 1, 3, 5))
+    model.save(tmp_path / "model")
+    other = cf.load(tmp_path / "model")
+    assert np.array_equal(other.log_prob(x), model.log_prob(x))
+    assert np.array_equal(*(nn.evaluate(m, lambda x, p: p.sharpen(x), x) for m in (model, other)))
+
+
+def test_a_layer_between_those_of_an_image():
+    double = nn.layer(4, lambda u, p: (2 * u, 4 * np.log(2)), lambda x, p: (x / 2, -4 * np.log(2)))
+    flow = cf.Flow([cf.ActNorm(), double], shape=(1, 2, 2), dtype="float64")
+    x = np.random.default_rng(0).normal(size=(5, 1, 2, 2))
+    u, log_det = flow.inverse(x)
+    assert np.allclose(u, x / 2)
+    assert np.allclose(log_det, -4 * np.log(2))
+
+
+BAD_NETWORKS = [
+    (cf.ConvNet(), 9, 9, "net: ConvNet is from images to images"),
+    (cf.ConvNet(), (1, 3, 3), 9, "net: ConvNet is from images to images"),
+    (cf.ConvNet(), (1, 3, 3), (1, 3, 4), "as high and wide as it reads, 3 x 3, not 3 x 4"),
+    (cf.ConvEncoder(), 9, 2, "ConvEncoder reads images"),
+    (cf.ConvDecoder(), 9, 9, "ConvDecoder gives images"),
+    (cf.MLP(), (3, 3), 2, r"inputs of net must be a number or .* got \(3, 3\)"),
+    (cf.MLP(), 9, (1, 0, 1), "outputs of net must be 1 or more, got 0"),
+]
+
+
+@pytest.mark.parametrize(("network", "inputs", "outputs", "message"), BAD_NETWORKS)
+def test_networks_of_no_such_sizes(network, inputs, outputs, message):
+    networks = {"net": nn.Network(network, inputs, outputs)}
+    with pytest.raises(ValueError, match=message):
+        nn.objective(lambda x, p: nn.sum(p.net(x)), 9, networks=networks)
+
+
 def test_objectives_in_files(tmp_path):
     model = least_squares()
     for parameter in model.parameters.values():
@@ -286,6 +361,8 @@ BAD_CALLS = [
         ValueError,
         "'a' is a parameter and a network",
     ),
+    (lambda: nn.objective(lambda x, p: nn.sum(x)), TypeError, "either features or a shape"),
+    (lambda: nn.objective(lambda x, p: nn.sum(x), 4, shape=(1, 2, 2)), TypeError, "either"),
     (lambda: nn.evaluate(cf.realnvp(2), same, [[0, 0]]), TypeError, "takes a flow of nn.objective"),
 ]
 
@@ -363,6 +440,12 @@ def test_rows_are_a_sequence():
         {"declarations": "parameter a 2", "starts": [1]},
         {"declarations": "parameter a 1", "starts": [1, 2]},
         {"declarations": "network n 2 2"},
+        *(
+            {"declarations": f"network n {sizes}", "networks": [cf.MLP()]}
+            for sizes in ("2", "2 0", "2 x", "2 1x", "2 x1", "1x2 2", "2 1x1x1x2", "2 1x1x-1")
+        ),
+        {"declarations": "network n 2 1048575x1048575x1048575", "networks": [cf.MLP()]},
+        {"declarations": "network n 2 18446744073709551616x1x1", "networks": [cf.MLP()]},
         {"declarations": "parameter a 99999999999", "starts": [1, 2]},
         {"declarations": "parameter " + 100 * "a" + " 1", "starts": [1]},
         {"base_features": 0},

@@ -37,6 +37,22 @@ static cf_status bind_parameters(cf_declarations *d, const cf_spec *spec, cf_bin
                          starts->count);
 }
 
+static cf_status check_images(const cf_declared *n, const cf_spec *network) {
+    const char *type = cf_spec_type_of(network)->name;
+    if (!n->inputs.image || !n->outputs.image)
+        return cf_fail(
+            CF_INVALID,
+            "Expression: %s: %s is from images to images, (channels, height, width) both", n->name,
+            type);
+    if (n->inputs.height != n->outputs.height || n->inputs.width != n->outputs.width)
+        return cf_fail(
+            CF_INVALID,
+            "Expression: %s: %s gives images as high and wide as it reads, %zu x %zu, not "
+            "%zu x %zu",
+            n->name, type, n->inputs.height, n->inputs.width, n->outputs.height, n->outputs.width);
+    return CF_OK;
+}
+
 static cf_status bind_networks(cf_declarations *d, const cf_spec *spec, cf_binding *binding) {
     const cf_setting *networks = cf_spec_get(spec, "networks");
     if (networks->count != d->networks)
@@ -45,7 +61,9 @@ static cf_status bind_networks(cf_declarations *d, const cf_spec *spec, cf_bindi
     for (size_t i = 0; i < d->networks; i++) {
         cf_declared *n = &d->network[i];
         cf_conditioner_sizes sizes = {
-            .shape = cf_vector(n->inputs), .outputs = n->size, .groups = 1};
+            .shape = n->inputs, .image = n->outputs, .outputs = n->size, .groups = 1};
+        if (cf_conditioner_is_convolutional(networks->specs[i]))
+            CF_TRY(check_images(n, networks->specs[i]));
         CF_TRY(cf_conditioner_bind(&n->conditioner, networks->specs[i], binding, n->name, sizes,
                                    cf_spec_int(spec, "zero_last") != 0));
     }
@@ -159,9 +177,10 @@ static const cf_option options[] = {
 const cf_spec_type cf_expression_type = {
     .name = "Expression",
     .role = "layer",
-    .doc = "A layer that `cflows.nn.layer` or `cflows.nn.Model` has made of Python functions.\n\n"
-           "The functions were traced once to instructions of the engine, which are all that is "
-           "kept: a file\nof the flow needs no code.",
+    .doc =
+        "A layer that `cflows.nn.layer` or `cflows.nn.objective` has made of Python functions.\n\n"
+        "The functions were traced once to instructions of the engine, which are all that is "
+        "kept: a file\nof the flow needs no code.",
     .options = options,
     .option_count = sizeof options / sizeof *options,
     .check = check,

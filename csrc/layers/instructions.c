@@ -37,9 +37,7 @@ static bool is_word(word w, const char *text) {
     return w.length == strlen(text) && memcmp(w.start, text, w.length) == 0;
 }
 
-/* A number below `end`. */
-static bool read_size(const char **text, size_t end, size_t *out) {
-    word w = next_word(text);
+static bool is_number(word w, size_t end, size_t *out) {
     *out = 0;
     for (size_t i = 0; i < w.length; i++) {
         if (w.start[i] < '0' || w.start[i] > '9' || *out >= end)
@@ -47,6 +45,11 @@ static bool read_size(const char **text, size_t end, size_t *out) {
         *out = 10 * *out + (size_t)(w.start[i] - '0');
     }
     return w.length > 0 && *out < end;
+}
+
+/* A number below `end`. */
+static bool read_size(const char **text, size_t end, size_t *out) {
+    return is_number(next_word(text), end, out);
 }
 
 static size_t count_instructions(const char *text) {
@@ -77,6 +80,24 @@ static bool read_name(const char **text, char *out, size_t room) {
     return true;
 }
 
+/* Some features, or the channels, height and width of an image, with an x between them. */
+static bool read_shape(const char **text, cf_shape *out) {
+    word rest = next_word(text);
+    size_t sides[3] = {1, 1, 1}, count = 0, features = 1;
+    for (bool more = true; more; count++) {
+        const char *cross = memchr(rest.start, 'x', rest.length);
+        word w = {rest.start, cross == NULL ? rest.length : (size_t)(cross - rest.start)};
+        more = cross != NULL;
+        if (count == 3 || !is_number(w, MOST_SIZE, &sides[count]) || sides[count] == 0 ||
+            sides[count] >= MOST_SIZE / features)
+            return false;
+        features *= sides[count];
+        rest = (word){w.start + w.length + more, rest.length - w.length - more};
+    }
+    *out = (cf_shape){sides[0], sides[1], sides[2], count == 3};
+    return count != 2;
+}
+
 static bool is_declared(const cf_declarations *d, const char *name) {
     for (size_t i = 0; i < d->parameters; i++)
         if (strcmp(d->parameter[i].name, name) == 0)
@@ -93,14 +114,18 @@ static bool read_declaration(cf_declarations *d, const char **text) {
     found.network = is_word(kind, "network");
     if (!found.network && !is_word(kind, "parameter"))
         return false;
-    if (!read_name(text, found.name, sizeof found.name) || is_declared(d, found.name) ||
-        (found.network && !read_size(text, MOST_SIZE, &found.inputs)) ||
-        !read_size(text, MOST_SIZE, &found.size) || found.size == 0)
+    if (!read_name(text, found.name, sizeof found.name) || is_declared(d, found.name))
         return false;
-    if (found.network)
-        d->network[d->networks++] = found;
-    else
+    if (!found.network) {
+        if (!read_size(text, MOST_SIZE, &found.size) || found.size == 0)
+            return false;
         d->parameter[d->parameters++] = found;
+        return true;
+    }
+    if (!read_shape(text, &found.inputs) || !read_shape(text, &found.outputs))
+        return false;
+    found.size = cf_shape_features(found.outputs);
+    d->network[d->networks++] = found;
     return true;
 }
 
@@ -215,7 +240,8 @@ static size_t size_of(const cf_instruction *in, const cf_instruction_scope *scop
     case PARAMETER:
         return n < d->parameters ? d->parameter[n].size : 0;
     case NETWORK:
-        return n < d->networks && a == d->network[n].inputs ? d->network[n].size : 0;
+        return n < d->networks && a == cf_shape_features(d->network[n].inputs) ? d->network[n].size
+                                                                               : 0;
     case INPUT:
     case CONTEXT:
     case CONSTANT:

@@ -7,12 +7,14 @@
 #include "nn/conditioner.h"
 
 /* What a text may refer to: "parameter NAME SIZE" and "network NAME INPUTS OUTPUTS", separated by
- * semicolons, each numbered in its order. */
+ * semicolons, each numbered in its order. Inputs and outputs are so many features or the shape of
+ * an image, "CHANNELSxHEIGHTxWIDTH". */
 typedef struct {
     char name[64];
     bool network;
-    size_t size, inputs; /* of a network, size is that of its outputs */
-    size_t offset;       /* of a parameter, in the slab */
+    size_t size;              /* of a parameter, or of a network's outputs */
+    size_t offset;            /* of a parameter, in the slab */
+    cf_shape inputs, outputs; /* of a network */
     cf_conditioner conditioner;
 } cf_declared;
 

@@ -9,6 +9,8 @@ and keeps them in files, which need no code to be loaded.
 `objective`         a flow whose `fit` minimises a loss, and whose ``-log_prob`` it is
 `evaluate`          other functions of the parameters and networks of an objective
 `Network`           a network with its sizes, to be called in such functions
+networks            those of `cflows`: `MLP`, `ResidualNet`, `ConvNet`, `ConvResidualNet`,
+                    `ConvEncoder`, `ConvDecoder`
 functions           `exp`, `log`, `log1p`, `expm1`, `tanh`, `sigmoid`, `softplus`, `relu`, `elu`,
                     `silu`, `gelu`, `asinh`, `floor`, `cosine`, `clamp`, `at_least`, `sum`,
                     `concat`, `repeat`, `matmul`, `log_sum_exp`, `normal_log_density`, `normal`,
@@ -41,7 +43,7 @@ An objective of one's own: least squares with a network.
 
 >>> def loss(x, p, y):
 ...     return nn.sum((p.net(x) - y) ** 2)
->>> net = nn.Network(cf.MLP((16,)), inputs=1, outputs=1)
+>>> net = nn.Network(nn.MLP((16,)), inputs=1, outputs=1)
 >>> model = nn.objective(loss, features=1, context_features=1, networks={"net": net}, seed=0)
 >>> x = np.linspace(-1, 1, 200)[:, None]
 >>> history = model.fit(x, context=x**2, epochs=50, optimizer=cf.Adam(0.01), seed=0)
@@ -53,10 +55,12 @@ True
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from . import _core
+from ._core import MLP, ConvDecoder, ConvEncoder, ConvNet, ConvResidualNet, ResidualNet
 from .arguments import integer
 from .flow import Flow
 from .rows import (
@@ -92,7 +96,13 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 __all__ = [
+    "MLP",
+    "ConvDecoder",
+    "ConvEncoder",
+    "ConvNet",
+    "ConvResidualNet",
     "Network",
+    "ResidualNet",
     "Rows",
     "asinh",
     "at_least",
@@ -161,7 +171,8 @@ def layer(
     Parameters
     ----------
     features : int
-        Of the flow.
+        Of the flow; of one of images, how many numbers an image has. Functions get them channel by
+        channel and row by row.
     forward, inverse : callable
         ``forward(u, p)`` returns ``x`` and ``log|det dx/du|``, ``inverse(x, p)`` returns ``u`` and
         ``log|det du/dx|``; the log_det is a `Rows` of one feature, a number, or None for 0. ``p``
@@ -219,8 +230,9 @@ def layer(
 
 def objective(
     loss: Callable[..., Rows],
-    features: int,
+    features: int | None = None,
     *,
+    shape: tuple[int, int, int] | None = None,
     context_features: int = 0,
     parameters: Mapping[str, ArrayLike] | None = None,
     networks: Mapping[str, Network] | None = None,
@@ -239,6 +251,9 @@ def objective(
         context is a third argument, such as what is to be predicted.
     features, context_features : int
         Columns of `x` and of the context.
+    shape : (channels, height, width), optional
+        That of `x`, which are images, instead of `features`; functions get their numbers channel
+        by channel and row by row.
     parameters, networks
         As of `layer`; last layers do not start at zero.
     dtype, seed
@@ -268,11 +283,13 @@ def objective(
     >>> bool(np.allclose(model.parameters["layers.0.centre"], x.mean(axis=0), atol=0.1))
     True
     """
-    features = integer("features", features, 1)
+    if (features is None) == (shape is None):
+        raise TypeError("an objective has either features or a shape")
+    size = math.prod(shape) if shape is not None else integer("features", features, 1)
     declarations = Declarations(parameters, networks)
     numbers: list[float] = []
     with Trace(declarations, numbers) as trace:
-        result = loss(*trace.arguments(features, context_features))
+        result = loss(*trace.arguments(size, context_features))
         if not isinstance(result, Rows):
             raise TypeError(f"the loss must be Rows of one feature, got {result!r}")
         if len(result) != 1:
@@ -289,6 +306,7 @@ def objective(
         base=_core.Uniform(0.0, 1.0),
         dtype=dtype,
         seed=seed,
+        shape=shape,
     )
 
 
@@ -347,7 +365,10 @@ def evaluate(
         numbers=numbers,
         base_features=len(result),
     )
-    flow = Flow([expression], model.features, model.context_features, dtype=model.dtype, seed=0)
+    features, shape = (None, model.shape) if len(model.shape) == 3 else (model.features, None)
+    flow = Flow(
+        [expression], features, model.context_features, dtype=model.dtype, seed=0, shape=shape
+    )
     for name, parameter in flow.parameters.items():
         parameter[...] = model.parameters[name]
     return flow.inverse(x, context, seed)[0]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from . import _core
+from .arguments import integer
 from .rows import Rows, concat, tracing
 
 if TYPE_CHECKING:
@@ -22,13 +23,29 @@ class Network(NamedTuple):
     ----------
     network : Conditioner
         Such as an `MLP`.
-    inputs, outputs : int
-        Features of what it reads and gives.
+    inputs, outputs : int or (channels, height, width)
+        Features of what it reads and gives, or the shape of images, whose pixels are features
+        channel by channel and row by row. A `ConvNet` and a `ConvResidualNet` are from images to
+        images as high and wide, a `ConvEncoder` is from images and a `ConvDecoder` to images.
+
+    Examples
+    --------
+    >>> import cflows as cf
+    >>> from cflows import nn
+    >>> deblur = nn.Network(cf.ConvNet((16,)), inputs=(1, 8, 8), outputs=(1, 8, 8))
     """
 
     network: _core.Conditioner
-    inputs: int
-    outputs: int
+    inputs: int | tuple[int, ...]
+    outputs: int | tuple[int, ...]
+
+
+def _sides(name: str, size: int | Sequence[int]) -> tuple[int, ...]:
+    """Of an image; or so many features, the only side of a vector."""
+    sides = tuple(size) if isinstance(size, Sequence) else (size,)
+    if len(sides) not in (1, 3):
+        raise ValueError(f"{name} must be a number or (channels, height, width), got {size!r}")
+    return tuple(integer(name, side, 1) for side in sides)
 
 
 class Declarations:
@@ -38,7 +55,10 @@ class Declarations:
         self, parameters: Mapping[str, ArrayLike] | None, networks: Mapping[str, Network] | None
     ) -> None:
         self.starts = {k: np.asarray(v, np.float64) for k, v in (parameters or {}).items()}
-        self.networks = {name: Network(*network) for name, network in (networks or {}).items()}
+        self.networks = {
+            name: (network, _sides(f"inputs of {name}", i), _sides(f"outputs of {name}", o))
+            for name, (network, i, o) in (networks or {}).items()
+        }
         both = self.starts.keys() & self.networks.keys()
         if both:
             raise ValueError(f"{min(both)!r} is a parameter and a network")
@@ -60,18 +80,19 @@ class Declarations:
             if kind == "parameter":
                 parameters[name], starts = np.split(starts, [int(sizes[0])])
             else:
-                networks[name] = Network(next(specs), int(sizes[0]), int(sizes[1]))
+                inputs, outputs = (tuple(map(int, size.split("x"))) for size in sizes)
+                networks[name] = Network(next(specs), inputs, outputs)
         return cls(parameters, networks)
 
     def options(self) -> dict[str, Any]:
         """For a spec."""
         lines = [f"parameter {name} {array.size}" for name, array in self.starts.items()]
-        for name, (_, inputs, outputs) in self.networks.items():
-            lines.append(f"network {name} {inputs} {outputs}")
+        for name, (_, *sizes) in self.networks.items():
+            lines.append(" ".join(["network", name, *("x".join(map(str, s)) for s in sizes)]))
         return {
             "declarations": ";".join(lines),
             "starts": [float(x) for array in self.starts.values() for x in array.ravel()],
-            "networks": [network.network for network in self.networks.values()],
+            "networks": [network for network, _, _ in self.networks.values()],
         }
 
 
@@ -140,12 +161,14 @@ class Trace:
         if name not in networks:
             known = ", ".join([*starts, *networks]) or "none"
             raise AttributeError(f"no parameter or network is called {name!r}, of {known}")
-        number, network = list(networks).index(name), networks[name]
+        number = list(networks).index(name)
+        inputs, outputs = (math.prod(sides) for sides in networks[name][1:])
 
         def call(x: Rows) -> Rows:
-            if len(x) != network.inputs:
-                raise ValueError(f"{name} reads {network.inputs} features, got {len(x)}")
-            return self.emit("network", [x], [number], size=network.outputs)
+            x = self.rows(x)
+            if len(x) != inputs:
+                raise ValueError(f"{name} reads {inputs} features, got {len(x)}")
+            return self.emit("network", [x], [number], size=outputs)
 
         return call
 
