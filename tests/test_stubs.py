@@ -136,6 +136,7 @@ def test_mypy_finds_no_difference():
 
 def test_package_exports_what_it_documents():
     assert len(set(cf.__all__)) == len(cf.__all__)
+    assert dir(cf) == sorted(cf.__all__)
     for name in cf.__all__:
         assert getattr(cf, name) is not None
     exported = {cls.__name__ for cls in SPEC_CLASSES} | {cls.__name__ for cls in ABSTRACT}

@@ -232,3 +232,7 @@ def __getattr__(name: str) -> Any:
     if name == "load":
         return import_module(".persist", __name__).load
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__
