@@ -4,28 +4,9 @@
 
 #include "base/lock.h"
 #include "base/memory.h"
-#include "engine/lease.h"
 #include "base/philox.h"
-#include "flow/cache.h"
-
-struct cf_flow {
-    cf_pile pile;
-    cf_binding binding;
-    cf_flow_body body;
-    cf_shape base_shape;
-    cf_dtype dtype;
-    void *parameters, *gradients;
-    double *buffers;
-    cf_cache cache;
-    /* Who computes: guarded by cf_lock. */
-    size_t callers;
-    unsigned forks; /* cf_forks() when they entered */
-    bool held, changing;
-};
-
-static cf_status fail_busy(void) {
-    return cf_fail(CF_BUSY, "the flow is being fitted: wait until fit returns");
-}
+#include "engine/lease.h"
+#include "flow/state.h"
 
 static cf_status check_shape(cf_shape shape) {
     const size_t sizes[3] = {shape.channels, shape.height, shape.width};
@@ -96,7 +77,7 @@ static cf_status bind_base(cf_flow *flow, cf_spec *spec) {
     return status;
 }
 
-static void set_parameter(cf_flow *flow, size_t index, double value) {
+void cf_flow_set_parameter(cf_flow *flow, size_t index, double value) {
     if (flow->dtype == CF_FLOAT32)
         ((float *)flow->parameters)[index] = (float)value;
     else
@@ -126,7 +107,7 @@ static cf_status allocate_slabs(cf_flow *flow) {
     for (size_t k = 0; k < parameters->count; k++) {
         const cf_tensor *tensor = &parameters->tensors[k];
         for (size_t i = 0; i < tensor->size; i++)
-            set_parameter(flow, tensor->offset + i, starting_value(flow, tensor, k, i));
+            cf_flow_set_parameter(flow, tensor->offset + i, starting_value(flow, tensor, k, i));
     }
     for (size_t k = 0; k < buffers->count; k++)
         memcpy(flow->buffers + buffers->tensors[k].offset, buffers->tensors[k].values,
@@ -169,7 +150,7 @@ cf_status cf_flow_read(const cf_flow *flow, void *parameters, double *buffers) {
         memcpy(buffers, flow->buffers, flow->binding.buffers.elements * sizeof *buffers);
     }
     cf_unlock();
-    return changing ? fail_busy() : CF_OK;
+    return changing ? cf_flow_fail_busy() : CF_OK;
 }
 
 /* The same numbers in a flow that differs in nothing but perhaps the dtype. */
@@ -181,7 +162,7 @@ static cf_status copy_numbers(cf_flow *to, const cf_flow *from) {
     CF_TRY(cf_alloc(&numbers, elements, cf_dtype_size(from->dtype)));
     cf_status status = cf_flow_read(from, numbers, to->buffers);
     for (size_t i = 0; i < elements && status == CF_OK; i++)
-        set_parameter(to, i, cf_number_at(numbers, i, from->dtype));
+        cf_flow_set_parameter(to, i, cf_number_at(numbers, i, from->dtype));
     cf_free(numbers);
     return status;
 }
@@ -298,52 +279,6 @@ static bool matches(const char *pattern, const char *name) {
     return *pattern == '\0';
 }
 
-/* Under the lock. The callers of a process that forked are not in its child. */
-static void forget_vanished_callers(cf_flow *flow) {
-    if (flow->forks != cf_forks())
-        flow->callers = 0;
-    flow->forks = cf_forks();
-}
-
-/* Begins or ends a computation of one caller. */
-static cf_status enter(cf_flow *flow) {
-    cf_lock();
-    forget_vanished_callers(flow);
-    bool busy = flow->held;
-    flow->callers += !busy;
-    cf_unlock();
-    return busy ? fail_busy() : CF_OK;
-}
-
-static void leave(cf_flow *flow) {
-    cf_lock();
-    flow->callers--;
-    cf_unlock();
-}
-
-cf_status cf_flow_lock(cf_flow *flow) {
-    cf_lock();
-    forget_vanished_callers(flow);
-    bool fitted = flow->held, computing = flow->callers > 0;
-    flow->held = fitted || !computing;
-    cf_unlock();
-    if (fitted)
-        return fail_busy();
-    return computing ? cf_fail(CF_BUSY, "the flow is in use by another thread") : CF_OK;
-}
-
-void cf_flow_set_changing(cf_flow *flow, bool changing) {
-    cf_lock();
-    flow->changing = changing;
-    cf_unlock();
-}
-
-void cf_flow_unlock(cf_flow *flow) {
-    cf_lock();
-    flow->held = false;
-    cf_unlock();
-}
-
 cf_status cf_flow_set_gradients(cf_flow *flow, const void *gradients) {
     size_t bytes = flow->binding.parameters.elements * cf_dtype_size(flow->dtype);
     cf_lock();
@@ -351,7 +286,7 @@ cf_status cf_flow_set_gradients(cf_flow *flow, const void *gradients) {
     if (!busy)
         memcpy(flow->gradients, gradients, bytes);
     cf_unlock();
-    return busy ? fail_busy() : CF_OK;
+    return busy ? cf_flow_fail_busy() : CF_OK;
 }
 
 cf_status cf_flow_freeze(cf_flow *flow, const char *pattern, bool frozen, size_t *count) {
@@ -367,169 +302,4 @@ cf_status cf_flow_freeze(cf_flow *flow, const char *pattern, bool frozen, size_t
     cf_cache_drop_gradients(&flow->cache);
     cf_flow_unlock(flow);
     return CF_OK;
-}
-
-static cf_status run(cf_flow *flow, const cf_flow_call *call, const cf_objective *objective) {
-    cf_cached *entry;
-    cf_run_args args = {.rows = call->rows,
-                        .dtype = flow->dtype,
-                        .threads = call->threads,
-                        .seed = call->seed,
-                        .first_row = call->first_row,
-                        .parameters = flow->parameters,
-                        .gradients = call->gradients ? call->gradients : flow->gradients,
-                        .buffers = flow->buffers,
-                        .jitter = call->jitter};
-    args.input[CF_IN_X] = call->x;
-    args.input[CF_IN_CONTEXT] = call->context;
-    args.input[CF_IN_DVALUE] = call->dvalue;
-    args.input[CF_IN_DLOG_DET] = call->dlog_det;
-    args.output[CF_OUT_VALUE] = call->value;
-    args.output[CF_OUT_LOG_DET] = call->log_det;
-    args.output[CF_OUT_DX] = call->dx;
-    args.output[CF_OUT_DCONTEXT] = call->dcontext;
-    CF_TRY(cf_cache_take(&flow->cache, objective, &flow->body, &flow->binding.parameters, &entry));
-    cf_status status = cf_run(cf_cached_program(entry), &args);
-    cf_cache_give(entry);
-    return status;
-}
-
-/* The objective that the wanted results of a call make of a map. */
-static cf_objective objective_of(cf_map map, const cf_flow_call *call) {
-    return (cf_objective){.map = map,
-                          .mode = call->mode,
-                          .means = call->means,
-                          .value = call->value.data != NULL,
-                          .log_det = call->log_det.data != NULL,
-                          .jitter = call->jitter != NULL};
-}
-
-static cf_objective vjp_objective_of(cf_map map, const cf_flow_call *call) {
-    cf_objective objective = objective_of(map, call);
-    objective.dvalue = call->dvalue.data != NULL;
-    objective.dlog_det = call->dlog_det.data != NULL;
-    objective.dx = call->dx.data != NULL;
-    objective.dcontext = call->dcontext.data != NULL;
-    objective.gradients = call->want_gradients;
-    return objective;
-}
-
-static cf_status run_as_caller(cf_flow *flow, const cf_flow_call *call, cf_objective objective) {
-    CF_TRY(enter(flow));
-    cf_status status = run(flow, call, &objective);
-    leave(flow);
-    return status;
-}
-
-cf_status cf_flow_inverse(cf_flow *flow, const cf_flow_call *call) {
-    return run_as_caller(flow, call, objective_of(CF_MAP_INVERSE, call));
-}
-
-cf_status cf_flow_forward(cf_flow *flow, const cf_flow_call *call) {
-    return run_as_caller(flow, call, objective_of(CF_MAP_FORWARD, call));
-}
-
-cf_status cf_flow_log_prob_held(cf_flow *flow, const cf_flow_call *call) {
-    cf_objective objective = objective_of(CF_MAP_LOG_PROB, call);
-    objective.score = call->dx.data != NULL;
-    return run(flow, call, &objective);
-}
-
-cf_status cf_flow_log_prob(cf_flow *flow, const cf_flow_call *call) {
-    CF_TRY(enter(flow));
-    cf_status status = cf_flow_log_prob_held(flow, call);
-    leave(flow);
-    return status;
-}
-
-cf_status cf_flow_sample(cf_flow *flow, const cf_flow_call *call) {
-    if (call->log_det.data != NULL)
-        CF_TRY(cf_flow_check_density(flow));
-    return run_as_caller(flow, call, objective_of(CF_MAP_SAMPLE, call));
-}
-
-cf_status cf_flow_sample_held(cf_flow *flow, const cf_flow_call *call) {
-    cf_objective objective = objective_of(CF_MAP_SAMPLE, call);
-    return run(flow, call, &objective);
-}
-
-cf_status cf_flow_sample_vjp_held(cf_flow *flow, const cf_flow_call *call) {
-    cf_objective objective = vjp_objective_of(CF_MAP_SAMPLE, call);
-    return run(flow, call, &objective);
-}
-
-cf_status cf_flow_log_prob_vjp_held(cf_flow *flow, const cf_flow_call *call) {
-    cf_objective objective = vjp_objective_of(CF_MAP_LOG_PROB, call);
-    return run(flow, call, &objective);
-}
-
-/* Whether no statistic of the data has been set yet, and there are any. */
-static bool is_unset(const cf_flow *flow) {
-    const cf_slab_table *table = &flow->binding.parameters;
-    bool any = false;
-    for (size_t k = 0; k < table->count; k++) {
-        const cf_tensor *tensor = &table->tensors[k];
-        any |= tensor->of_data;
-        for (size_t i = 0; tensor->of_data && i < tensor->size; i++)
-            if (cf_number_at(flow->parameters, tensor->offset + i, flow->dtype) != tensor->constant)
-                return false;
-    }
-    return any;
-}
-
-cf_status cf_flow_start_held(cf_flow *flow, const cf_flow_call *call) {
-    const cf_slab_table *table = &flow->binding.parameters;
-    cf_objective objective = {
-        .map = CF_MAP_INVERSE, .mode = CF_STARTING, .jitter = call->jitter != NULL};
-    if (!is_unset(flow))
-        return CF_OK;
-    CF_TRY(run(flow, call, &objective));
-    size_t element = cf_dtype_size(flow->dtype);
-    for (size_t k = 0; k < table->count; k++) {
-        const cf_tensor *tensor = &table->tensors[k];
-        if (tensor->of_data)
-            memcpy((char *)flow->parameters + tensor->offset * element,
-                   (char *)flow->gradients + tensor->offset * element, tensor->size * element);
-    }
-    return CF_OK;
-}
-
-cf_status cf_flow_check_density(const cf_flow *flow) {
-    if (cf_layer_is_stochastic(&flow->body.chain))
-        return cf_fail(CF_INVALID, "samples of a flow with a stochastic layer come without their "
-                                   "density: draw them, then ask for log_prob, which bounds it");
-    return CF_OK;
-}
-
-bool cf_flow_has_batch_statistics(const cf_flow *flow) {
-    const cf_slab_table *table = &flow->binding.parameters;
-    for (size_t k = 0; k < table->count; k++)
-        if (table->tensors[k].share > 0.0)
-            return true;
-    return false;
-}
-
-void cf_flow_mix_statistics(cf_flow *flow) {
-    const cf_slab_table *table = &flow->binding.parameters;
-    for (size_t k = 0; k < table->count; k++) {
-        const cf_tensor *tensor = &table->tensors[k];
-        for (size_t i = tensor->offset; tensor->share > 0.0 && i < tensor->offset + tensor->size;
-             i++) {
-            double old = cf_number_at(flow->parameters, i, flow->dtype);
-            double newest = cf_number_at(flow->gradients, i, flow->dtype);
-            set_parameter(flow, i, old + tensor->share * (newest - old));
-        }
-    }
-}
-
-cf_status cf_flow_log_prob_vjp(cf_flow *flow, const cf_flow_call *call) {
-    return run_as_caller(flow, call, vjp_objective_of(CF_MAP_LOG_PROB, call));
-}
-
-cf_status cf_flow_inverse_vjp(cf_flow *flow, const cf_flow_call *call) {
-    return run_as_caller(flow, call, vjp_objective_of(CF_MAP_INVERSE, call));
-}
-
-cf_status cf_flow_forward_vjp(cf_flow *flow, const cf_flow_call *call) {
-    return run_as_caller(flow, call, vjp_objective_of(CF_MAP_FORWARD, call));
 }
