@@ -22,9 +22,11 @@ static size_t pixels(const cf_node *node) {
     return (size_t)(node->attributes.integer[1] * node->attributes.integer[2]);
 }
 
-static void conv_rule(cf_builder *b, const cf_node *node, cf_value out, cf_value dout,
-                      const bool *needed, cf_value *dx) {
-    cf_value x = node->operand[0], weight = node->operand[1];
+void cf_conv_rule(cf_builder *b, const cf_node *node, cf_value out, cf_value dout,
+                  const bool *needed, cf_value *dx) {
+    bool winograd = node->op->flags & CF_OP_LAST_UNREAD;
+    uint32_t w = winograd ? node->operands - 1 : 1, bias = 2;
+    cf_value x = node->operand[0], weight = node->operand[w];
     cf_shape shape = cf_conv_shape(node);
     size_t outputs = node->size / pixels(node), kernel = cf_conv_kernel(node);
     cf_shape dshape = {outputs, shape.height, shape.width};
@@ -32,10 +34,10 @@ static void conv_rule(cf_builder *b, const cf_node *node, cf_value out, cf_value
     if (needed[0])
         dx[0] = cf_conv(b, cf_turn_kernel(b, weight, outputs, shape.channels, kernel), CF_NO_VALUE,
                         dout, dshape, shape.channels, kernel);
-    if (needed[1])
-        dx[1] = cf_conv_outer_sum(b, dout, x, shape, outputs, kernel);
-    if (node->operands > 2 && needed[2])
-        dx[2] = cf_sum_rows(b, cf_sum_groups(b, dout, outputs));
+    if (needed[w])
+        dx[w] = cf_conv_outer_sum(b, dout, x, shape, outputs, kernel);
+    if (node->operands > (winograd ? 3 : 2) && needed[bias])
+        dx[bias] = cf_sum_rows(b, cf_sum_groups(b, dout, outputs));
 }
 
 static size_t conv_scratch(const cf_node *node, size_t lanes, cf_dtype dtype) {
@@ -120,7 +122,7 @@ static const cf_op conv_op = {
     .name = "conv",
     .flags = CF_OP_EPILOGUE | CF_OP_PIXELS,
     .kernel = CF_ONE_VERSION(conv),
-    .gradient = conv_rule,
+    .gradient = cf_conv_rule,
     .scratch = conv_scratch,
 };
 
@@ -145,6 +147,8 @@ cf_value cf_conv(cf_builder *b, cf_value weight, cf_value bias, cf_value x, cf_s
         operands[2] = cf_contiguous(b, bias);
     cf_attributes attributes = {.integer = {(int64_t)shape.channels, (int64_t)shape.height,
                                             (int64_t)shape.width, (int64_t)kernel}};
+    if (cf_winograd_pays(shape, outputs, kernel))
+        return cf_winograd(b, operands[1], operands[2], x, outputs, &attributes);
     return cf_emit(b, &conv_op, CF_ROW, outputs * plane, cf_is_none(bias) ? 2 : 3, operands,
                    &attributes);
 }

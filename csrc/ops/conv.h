@@ -1,4 +1,5 @@
-/* What a convolution and the gradient of its weights keep in their attributes. */
+/* What the ops of a convolution share: both forms of it (conv.c, winograd.c) and the gradient of
+ * its weights keep the same in their attributes. */
 #ifndef CF_OPS_CONV_H
 #define CF_OPS_CONV_H
 
@@ -8,5 +9,16 @@
 cf_shape cf_conv_shape(const cf_node *node);
 
 size_t cf_conv_kernel(const cf_node *node);
+
+/* The gradient rule of both forms. */
+void cf_conv_rule(cf_builder *b, const cf_node *node, cf_value out, cf_value dout,
+                  const bool *needed, cf_value *dx);
+
+/* Whether a convolution shall be one of winograd.c, which is for kernels of 3 x 3. */
+bool cf_winograd_pays(cf_shape shape, size_t outputs, size_t kernel);
+
+/* It; weight and bias, which may be CF_NO_VALUE, are contiguous. */
+cf_value cf_winograd(cf_builder *b, cf_value weight, cf_value bias, cf_value x, size_t outputs,
+                     const cf_attributes *attributes);
 
 #endif
