@@ -156,6 +156,22 @@ def test_the_network_is_a_correlation(kernels):
     np.testing.assert_allclose(flow.forward(u)[0], truth, rtol=0, atol=1e-13)
 
 
+@pytest.mark.parametrize("channels", [4, 40])  # by the definition, and by minimal filtering
+def test_convolutions_in_float32(channels):
+    """Rounded once a product at most, and not in a way that grows with the image."""
+    net = cf.ConvNet((), 3)
+    coupling = cf.Coupling("half", transform="additive", conditioner=net)
+    flow = random_weights(cf.Flow([coupling], shape=(2 * channels, 9, 7), dtype="float64"))
+    u = np.random.default_rng(1).normal(size=(20, 2 * channels, 9, 7)).astype(np.float32)
+    u[:, channels:] = 0
+    flow = flow.astype("float32").astype("float64")
+    truth = flow.forward(u)[0]
+    weight = np.abs(flow.parameters["layers.0.conditioner.conv0.weight"]).sum(axis=(1, 2, 3)).max()
+    bound = np.finfo(np.float32).eps * weight * np.abs(u).max()
+    error = np.abs(flow.astype("float32").forward(u)[0] - truth)
+    assert 0 < error.max() < bound
+
+
 def test_weight_normalisation():
     """Only directions count: a longer v is the same network."""
     net = cf.ConvResidualNet(3, 1, normalization="weight")
