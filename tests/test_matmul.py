@@ -725,7 +725,7 @@ def test_outer_sum_of_what_is_not_finite_stays_inside(
 
 def test_nothing_outside_the_operands_is_touched() -> None:
     """With the address sanitizer; every operand is an allocation of its own, of its exact size."""
-    flags = ("-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+    flags = ("-g1", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
     path = program(["tests/c/test_matmul.c", *SOURCES], flags)
     for level in simd_levels():
         done = subprocess.run([path, str(level)], capture_output=True, text=True, check=False)
