@@ -1,7 +1,7 @@
 /* What a flow computes: the program that gives what a call wants is taken and run. */
 #include "flow/state.h"
 
-cf_status cf_flow_run(cf_flow *flow, const cf_flow_call *call, const cf_objective *objective) {
+cf_status cf_flow_run(cf_flow *flow, const cf_flow_call *call, cf_objective objective) {
     cf_cached *entry;
     cf_run_args args = {.rows = call->rows,
                         .dtype = flow->dtype,
@@ -20,7 +20,7 @@ cf_status cf_flow_run(cf_flow *flow, const cf_flow_call *call, const cf_objectiv
     args.output[CF_OUT_LOG_DET] = call->log_det;
     args.output[CF_OUT_DX] = call->dx;
     args.output[CF_OUT_DCONTEXT] = call->dcontext;
-    CF_TRY(cf_cache_take(&flow->cache, objective, &flow->body, &flow->binding.parameters, &entry));
+    CF_TRY(cf_cache_take(&flow->cache, &objective, &flow->body, &flow->binding.parameters, &entry));
     cf_status status = cf_run(cf_cached_program(entry), &args);
     cf_cache_give(entry);
     return status;
@@ -48,7 +48,7 @@ static cf_objective vjp_objective_of(cf_map map, const cf_flow_call *call) {
 
 static cf_status run_as_caller(cf_flow *flow, const cf_flow_call *call, cf_objective objective) {
     CF_TRY(cf_flow_enter(flow));
-    cf_status status = cf_flow_run(flow, call, &objective);
+    cf_status status = cf_flow_run(flow, call, objective);
     cf_flow_leave(flow);
     return status;
 }
@@ -64,7 +64,7 @@ cf_status cf_flow_forward(cf_flow *flow, const cf_flow_call *call) {
 cf_status cf_flow_log_prob_held(cf_flow *flow, const cf_flow_call *call) {
     cf_objective objective = objective_of(CF_MAP_LOG_PROB, call);
     objective.score = call->dx.data != NULL;
-    return cf_flow_run(flow, call, &objective);
+    return cf_flow_run(flow, call, objective);
 }
 
 cf_status cf_flow_log_prob(cf_flow *flow, const cf_flow_call *call) {
@@ -74,6 +74,13 @@ cf_status cf_flow_log_prob(cf_flow *flow, const cf_flow_call *call) {
     return status;
 }
 
+cf_status cf_flow_check_density(const cf_flow *flow) {
+    if (cf_layer_is_stochastic(&flow->body.chain))
+        return cf_fail(CF_INVALID, "samples of a flow with a stochastic layer come without their "
+                                   "density: draw them, then ask for log_prob, which bounds it");
+    return CF_OK;
+}
+
 cf_status cf_flow_sample(cf_flow *flow, const cf_flow_call *call) {
     if (call->log_det.data != NULL)
         CF_TRY(cf_flow_check_density(flow));
@@ -81,25 +88,15 @@ cf_status cf_flow_sample(cf_flow *flow, const cf_flow_call *call) {
 }
 
 cf_status cf_flow_sample_held(cf_flow *flow, const cf_flow_call *call) {
-    cf_objective objective = objective_of(CF_MAP_SAMPLE, call);
-    return cf_flow_run(flow, call, &objective);
+    return cf_flow_run(flow, call, objective_of(CF_MAP_SAMPLE, call));
 }
 
 cf_status cf_flow_sample_vjp_held(cf_flow *flow, const cf_flow_call *call) {
-    cf_objective objective = vjp_objective_of(CF_MAP_SAMPLE, call);
-    return cf_flow_run(flow, call, &objective);
+    return cf_flow_run(flow, call, vjp_objective_of(CF_MAP_SAMPLE, call));
 }
 
 cf_status cf_flow_log_prob_vjp_held(cf_flow *flow, const cf_flow_call *call) {
-    cf_objective objective = vjp_objective_of(CF_MAP_LOG_PROB, call);
-    return cf_flow_run(flow, call, &objective);
-}
-
-cf_status cf_flow_check_density(const cf_flow *flow) {
-    if (cf_layer_is_stochastic(&flow->body.chain))
-        return cf_fail(CF_INVALID, "samples of a flow with a stochastic layer come without their "
-                                   "density: draw them, then ask for log_prob, which bounds it");
-    return CF_OK;
+    return cf_flow_run(flow, call, vjp_objective_of(CF_MAP_LOG_PROB, call));
 }
 
 cf_status cf_flow_log_prob_vjp(cf_flow *flow, const cf_flow_call *call) {

@@ -25,7 +25,7 @@ cf_status cf_flow_enter(cf_flow *flow);
 void cf_flow_leave(cf_flow *flow);
 
 /* Runs the program of an objective, for whoever has entered or holds the flow. */
-cf_status cf_flow_run(cf_flow *flow, const cf_flow_call *call, const cf_objective *objective);
+cf_status cf_flow_run(cf_flow *flow, const cf_flow_call *call, cf_objective objective);
 
 void cf_flow_set_parameter(cf_flow *flow, size_t index, double value);
 

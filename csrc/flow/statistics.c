@@ -24,7 +24,7 @@ cf_status cf_flow_start_held(cf_flow *flow, const cf_flow_call *call) {
         .map = CF_MAP_INVERSE, .mode = CF_STARTING, .jitter = call->jitter != NULL};
     if (!is_unset(flow))
         return CF_OK;
-    CF_TRY(cf_flow_run(flow, call, &objective));
+    CF_TRY(cf_flow_run(flow, call, objective));
     size_t element = cf_dtype_size(flow->dtype);
     for (size_t k = 0; k < table->count; k++) {
         const cf_tensor *tensor = &table->tensors[k];

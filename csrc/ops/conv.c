@@ -19,16 +19,20 @@ size_t cf_conv_kernel(const cf_node *node) {
 }
 
 static size_t pixels(const cf_node *node) {
-    return (size_t)(node->attributes.integer[1] * node->attributes.integer[2]);
+    return cf_pixels(cf_conv_shape(node));
+}
+
+size_t cf_conv_outputs(const cf_node *node) {
+    return node->size / pixels(node);
 }
 
 void cf_conv_rule(cf_builder *b, const cf_node *node, cf_value out, cf_value dout,
                   const bool *needed, cf_value *dx) {
     bool winograd = node->op->flags & CF_OP_LAST_UNREAD;
-    uint32_t w = winograd ? node->operands - 1 : 1, bias = 2;
+    uint32_t read = node->operands - winograd, w = winograd ? read : 1;
     cf_value x = node->operand[0], weight = node->operand[w];
     cf_shape shape = cf_conv_shape(node);
-    size_t outputs = node->size / pixels(node), kernel = cf_conv_kernel(node);
+    size_t outputs = cf_conv_outputs(node), kernel = cf_conv_kernel(node);
     cf_shape dshape = {outputs, shape.height, shape.width};
     (void)out;
     if (needed[0])
@@ -36,8 +40,8 @@ void cf_conv_rule(cf_builder *b, const cf_node *node, cf_value out, cf_value dou
                         dout, dshape, shape.channels, kernel);
     if (needed[w])
         dx[w] = cf_conv_outer_sum(b, dout, x, shape, outputs, kernel);
-    if (node->operands > (winograd ? 3 : 2) && needed[bias])
-        dx[bias] = cf_sum_rows(b, cf_sum_groups(b, dout, outputs));
+    if (read > 2 && needed[2])
+        dx[2] = cf_sum_rows(b, cf_sum_groups(b, dout, outputs));
 }
 
 static size_t conv_scratch(const cf_node *node, size_t lanes, cf_dtype dtype) {
@@ -99,10 +103,10 @@ static void conv_lines(const cf_call *call, cf_linear_args *args) {
 static void conv(const cf_call *call) {
     const cf_step *step = call->step;
     const cf_node *node = step->node;
-    bool relu = step->epilogue != NULL && step->epilogue->node->op == &cf_relu_op;
+    bool relu = cf_relu_follows(step);
     size_t kernel = cf_conv_kernel(node);
     size_t inputs = cf_conv_shape(node).channels * kernel * kernel;
-    cf_linear_args args = {.outputs = node->size / pixels(node),
+    cf_linear_args args = {.outputs = cf_conv_outputs(node),
                            .inputs = inputs,
                            .weight = cf_operand_base(call, 1),
                            .output_stride = inputs,

@@ -10,6 +10,9 @@ cf_shape cf_conv_shape(const cf_node *node);
 
 size_t cf_conv_kernel(const cf_node *node);
 
+/* Channels that either form gives. */
+size_t cf_conv_outputs(const cf_node *node);
+
 /* The gradient rule of both forms. */
 void cf_conv_rule(cf_builder *b, const cf_node *node, cf_value out, cf_value dout,
                   const bool *needed, cf_value *dx);

@@ -5,6 +5,7 @@
 #ifndef CF_OPS_ELEMENTWISE_H
 #define CF_OPS_ELEMENTWISE_H
 
+#include "engine/plan.h"
 #include "ops/ops.h"
 
 /* Emits an elementwise op after bringing its operands to one kind and one size. */
@@ -19,8 +20,8 @@ static inline cf_value cf_binary_op(cf_builder *b, const cf_op *op, cf_value x, 
     return cf_elementwise_op(b, op, 2, (cf_value[]){x, y}, NULL);
 }
 
-/* The op that the matrix kernel applies by itself. */
-extern const cf_op cf_relu_op;
+/* Whether the epilogue of a step is ReLU, which the matrix kernels apply by themselves. */
+bool cf_relu_follows(const cf_step *step);
 
 #endif
 

@@ -27,7 +27,7 @@ static void matmul(const cf_call *call) {
     const cf_staircase *stairs = node->attributes.data;
     bool transposed = node->attributes.integer[0] != 0;
     size_t row_step = (size_t)node->attributes.integer[1];
-    bool relu = step->epilogue != NULL && step->epilogue->node->op == &cf_relu_op;
+    bool relu = cf_relu_follows(step);
     cf_linear_args args = {.outputs = node->size,
                            .inputs = step->operand[0].size,
                            .lanes = call->lanes,

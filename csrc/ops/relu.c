@@ -28,15 +28,19 @@ static void relu_rule(cf_builder *b, const cf_node *node, cf_value out, cf_value
     dx[0] = cf_binary_op(b, &relu_slope_op, out, dout);
 }
 
-const cf_op cf_relu_op = {
+static const cf_op relu_op = {
     .name = "relu",
     .flags = CF_OP_ELEMENTWISE,
     .elementwise = CF_VERSIONS(relu_value),
     .gradient = relu_rule,
 };
 
+bool cf_relu_follows(const cf_step *step) {
+    return step->epilogue != NULL && step->epilogue->node->op == &relu_op;
+}
+
 cf_value cf_relu(cf_builder *b, cf_value x) {
-    return cf_unary_op(b, &cf_relu_op, x);
+    return cf_unary_op(b, &relu_op, x);
 }
 
 cf_value cf_relu_gradient(cf_builder *b, cf_value y, cf_value dy) {

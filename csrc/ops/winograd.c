@@ -14,7 +14,6 @@
 #ifndef CF_FN
 
 #include "base/memory.h"
-#include "engine/tile.h"
 #include "ops/conv.h"
 #include "ops/elementwise.h"
 #include "ops/rows.h"
@@ -39,14 +38,9 @@ static size_t plane_step(size_t rows, size_t lanes) {
     return rows * tiles_at_once(lanes) * lanes + CF_ALIGNMENT / sizeof(float);
 }
 
-static size_t outputs_of(const cf_node *node) {
-    cf_shape shape = cf_conv_shape(node);
-    return node->size / (shape.height * shape.width);
-}
-
 /* The planes of pixels and of sums, a row of zeros, and the numbers of the rows of a plane. */
 static size_t scratch(const cf_node *node, size_t lanes, cf_dtype dtype) {
-    size_t channels = cf_conv_shape(node).channels, outputs = outputs_of(node);
+    size_t channels = cf_conv_shape(node).channels, outputs = cf_conv_outputs(node);
     size_t reals = PLANES * (plane_step(channels, lanes) + plane_step(outputs, lanes)) + lanes;
     return reals * cf_dtype_size(dtype) + channels * sizeof(uint32_t);
 }
@@ -178,7 +172,7 @@ typedef struct {
 static CF_FN(planes) CF_FN(new_planes)(const cf_call *call) {
     const cf_step *step = call->step;
     cf_shape shape = cf_conv_shape(step->node);
-    CF_FN(planes) p = {.call = call, .shape = shape, .outputs = outputs_of(step->node)};
+    CF_FN(planes) p = {.call = call, .shape = shape, .outputs = cf_conv_outputs(step->node)};
     p.across = (shape.width + 1) / 2;
     p.tiles = p.across * ((shape.height + 1) / 2);
     p.step = tiles_at_once(call->lanes) * call->lanes;
@@ -189,7 +183,7 @@ static CF_FN(planes) CF_FN(new_planes)(const cf_call *call) {
     p.zeros = p.out + PLANES * p.out_plane;
     p.rows = (uint32_t *)(p.zeros + call->lanes);
     p.bias = step->node->operands > 3 ? cf_operand_base(call, 2) : NULL;
-    p.relu = step->epilogue != NULL && step->epilogue->node->op == &cf_relu_op;
+    p.relu = cf_relu_follows(step);
     memset(p.zeros, 0, call->lanes * sizeof(real));
     for (size_t c = 0; c < shape.channels; c++)
         p.rows[c] = (uint32_t)c;

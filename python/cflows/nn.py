@@ -365,9 +365,12 @@ def evaluate(
         numbers=numbers,
         base_features=len(result),
     )
-    features, shape = (None, model.shape) if len(model.shape) == 3 else (model.features, None)
     flow = Flow(
-        [expression], features, model.context_features, dtype=model.dtype, seed=0, shape=shape
+        [expression],
+        context_features=model.context_features,
+        dtype=model.dtype,
+        seed=0,
+        shape=model.shape,
     )
     for name, parameter in flow.parameters.items():
         parameter[...] = model.parameters[name]
