@@ -13,7 +13,7 @@ import pytest
 
 import cflows as cf
 import philox
-from cflows import data
+from cflows import _core, data
 from fits import ROWS, contents, moons_rows, new_flow, quietly, same
 from processes import run_script
 
@@ -626,3 +626,51 @@ def test_a_missing_context_changes_nothing(moons):
     with pytest.raises(ValueError, match=r"validation must be \(x, context\)"):
         quietly(flow, moons, np.zeros(2), validation=moons)
     assert contents(flow) == before
+
+
+@pytest.mark.parametrize("rows", [300, 100_000])
+def test_weights_that_change_while_it_runs_change_nothing(rows):
+    """They are looked at once: later they could select more rows than there is room for."""
+    rng = np.random.default_rng(0)
+    x, held_out = rng.normal(size=(rows, 2)), rng.normal(size=(200, 2))
+    options = {"epochs": 3, "batch_size": rows // 3, "seed": 0, "progress": False}
+    losses = []
+    for change in (None, 0.0, np.inf, np.nan, -1.0):
+        weights = np.arange(rows) % 2.0
+        others = np.arange(200.0) % 3
+        flow = cf.realnvp(2, layers=1, hidden=(4,), seed=0)
+
+        def callback(report, weights=weights, others=others, change=change):
+            if change is not None:
+                weights.fill(change)
+                others.fill(change)
+
+        validation = (held_out, None, others)
+        history = flow.fit(x, None, weights, validation=validation, callback=callback, **options)
+        losses.append(np.concatenate([history.train, history.validation]))
+        assert np.array_equal(losses[-1], losses[0])
+
+
+def test_an_index_that_changes_while_it_runs_changes_nothing():
+    x, index, weights = np.random.default_rng(0).normal(size=(100, 2)), np.arange(50), np.ones(50)
+    flow = cf.realnvp(2, layers=1, hidden=(4,), seed=0)
+    rows = (x, None, weights, index)
+    trainer = _core.Trainer(
+        flow,
+        rows,
+        rows,
+        cf.Adam()._settings(),
+        cf.Constant()._settings(),
+        epochs=2,
+        batch_size=20,
+        patience=0,
+        clip_norm=0.0,
+        jitter=None,
+        seed=0,
+    )
+    first = trainer.epoch(None)
+    index.fill(2**62)
+    weights.fill(np.nan)
+    second = trainer.epoch(None)
+    trainer.close()
+    assert np.all(np.isfinite([first[4:6], second[4:6]]))

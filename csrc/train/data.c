@@ -31,6 +31,34 @@ static cf_status check_finite(const cf_array *array, size_t rows, size_t feature
     return CF_OK;
 }
 
+/* *out = a copy of `count` elements of `size` bytes, or NULL of NULL. */
+static cf_status copy_array(void *out, const void *array, size_t count, size_t size) {
+    void *copy = NULL;
+    if (array != NULL) {
+        CF_TRY(cf_alloc(&copy, count, size));
+        memcpy(copy, array, count * size);
+    }
+    memcpy(out, &copy, sizeof copy);
+    return CF_OK;
+}
+
+cf_status cf_data_copy(cf_data *out, const cf_data *data) {
+    const int64_t *given[2] = {data->x.index, data->context.index};
+    *out = *data;
+    out->weights = NULL;
+    out->x.index = out->context.index = NULL;
+    CF_TRY(copy_array(&out->weights, data->weights, data->rows, sizeof *data->weights));
+    CF_TRY(copy_array(&out->x.index, given[0], data->rows, sizeof *given[0]));
+    return copy_array(&out->context.index, given[1], data->rows, sizeof *given[1]);
+}
+
+void cf_data_free(cf_data *data) {
+    cf_free((void *)data->weights);
+    cf_free((void *)data->x.index);
+    cf_free((void *)data->context.index);
+    *data = (cf_data){0};
+}
+
 cf_status cf_check_total_weight(double sum, const char *what) {
     if (sum == 0.0)
         return cf_fail(CF_INVALID, "%s: all weights are 0", what);
@@ -141,7 +169,7 @@ static void moments(const cf_data *data, size_t features, const double *jitter, 
                     double *deviation, double *largest) {
     size_t pivot = 0;
     double total = 0.0, unit = cf_data_mean_weight(data);
-    while (cf_data_weight(data, pivot) == 0.0)
+    while (pivot < data->rows && cf_data_weight(data, pivot) == 0.0)
         pivot++;
     memset(mean, 0, features * sizeof *mean);
     memset(deviation, 0, features * sizeof *deviation);

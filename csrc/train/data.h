@@ -11,6 +11,11 @@ typedef struct {
     const double *weights; /* by row, or NULL: all 1 */
 } cf_data;
 
+/* *out = the data, whose rows are still the caller's, with copies of weights and indices: nothing
+ * that a loop is bounded by can change. Free it with cf_data_free, in failure too. */
+cf_status cf_data_copy(cf_data *out, const cf_data *data);
+void cf_data_free(cf_data *data);
+
 /* CF_INVALID, with the row's number in the caller's array, if a row holds NaN or infinity, or a
  * weight is negative or not finite, or all weights are 0, or there is no row. `what` names the data
  * in the message. */

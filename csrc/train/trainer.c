@@ -18,7 +18,7 @@ enum {
 struct cf_trainer {
     cf_flow *flow;
     bool holds_flow;
-    cf_data train, validation; /* validation.rows 0: none */
+    cf_data train, validation; /* with weights and indices of their own; validation.rows 0: none */
     cf_train_options options;
     cf_optimizer_state optimizer;
     cf_train_progress progress;
@@ -80,14 +80,13 @@ static cf_status check_jitter(const cf_train_options *o, size_t features) {
     return CF_OK;
 }
 
-static cf_status check(const cf_flow *flow, const cf_data *train, const cf_data *validation,
-                       const cf_train_options *options) {
-    size_t features = cf_flow_features(flow), context = cf_flow_context(flow);
-    CF_TRY(cf_data_check(train, features, context, "training data"));
-    if (validation != NULL)
-        CF_TRY(cf_data_check(validation, features, context, "validation data"));
-    CF_TRY(check_options(options, train, cf_flow_dtype(flow)));
-    return check_jitter(options, features);
+static cf_status check(const cf_trainer *t) {
+    size_t features = cf_flow_features(t->flow), context = cf_flow_context(t->flow);
+    CF_TRY(cf_data_check(&t->train, features, context, "training data"));
+    if (t->validation.rows > 0)
+        CF_TRY(cf_data_check(&t->validation, features, context, "validation data"));
+    CF_TRY(check_options(&t->options, &t->train, cf_flow_dtype(t->flow)));
+    return check_jitter(&t->options, features);
 }
 
 static cf_status allocate(cf_trainer *t) {
@@ -131,7 +130,11 @@ static cf_status count_rows(cf_trainer *t) {
     return CF_OK;
 }
 
-static cf_status begin(cf_trainer *t) {
+static cf_status begin(cf_trainer *t, const cf_data *train, const cf_data *validation) {
+    CF_TRY(cf_data_copy(&t->train, train));
+    if (validation != NULL)
+        CF_TRY(cf_data_copy(&t->validation, validation));
+    CF_TRY(check(t));
     CF_TRY(cf_flow_lock(t->flow));
     t->holds_flow = true;
     CF_TRY(count_rows(t));
@@ -146,14 +149,12 @@ cf_status cf_trainer_new(cf_trainer **out, cf_flow *flow, const cf_data *train,
                          const cf_data *validation, const cf_train_options *options) {
     cf_trainer *t;
     *out = NULL;
-    CF_TRY(check(flow, train, validation, options));
+    if (validation != NULL && validation->rows == 0)
+        return cf_fail(CF_INVALID, "validation data: no rows");
     CF_TRY(cf_alloc(&t, 1, sizeof *t));
     t->flow = flow;
-    t->train = *train;
     t->options = *options;
-    if (validation != NULL)
-        t->validation = *validation;
-    cf_status status = begin(t);
+    cf_status status = begin(t, train, validation);
     if (status != CF_OK)
         cf_trainer_free(t);
     else
@@ -166,6 +167,8 @@ void cf_trainer_free(cf_trainer *t) {
         return;
     if (t->holds_flow)
         cf_flow_unlock(t->flow);
+    cf_data_free(&t->train);
+    cf_data_free(&t->validation);
     cf_optimizer_state_free(&t->optimizer);
     cf_free(t->best);
     cf_free(t->best_buffers);
