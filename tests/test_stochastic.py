@@ -193,6 +193,35 @@ def test_noise_belongs_to_seed_and_row(name, dtype):
     assert np.array_equal(flow.grad_log_prob(x[100:217], part, seed=5, start=100), score[100:217])
 
 
+@pytest.mark.parametrize("name", ["variational", "vae-normal-context"])
+def test_no_call_takes_the_program_of_another(name):
+    """Whatever was computed before: programs are kept, and each call gets its own."""
+    x, context = data_rows(build(name), 30)
+    u = build(name).inverse(x, context)[0]
+    cotangent, ones = np.ones_like(u), np.ones(len(x))
+    calls = [
+        lambda flow: flow.inverse(x, context, seed=2)[0],
+        lambda flow: flow.inverse(x, context, seed=2, mean=True)[0],
+        lambda flow: flow.inverse(x, context, seed=2, mean=True)[1],
+        lambda flow: flow.forward(u, context, seed=2)[0],
+        lambda flow: flow.forward(u, context, seed=2, mean=True)[0],
+        lambda flow: flow.log_prob(x, context, seed=2),
+        lambda flow: flow.grad_log_prob(x, context, seed=2),
+        lambda flow: flow.grad_log_prob(x, context, return_log_prob=True, seed=2)[1],
+        lambda flow: flow.vjp(x, cotangent, None, context, parameters=False, seed=2).x,
+        lambda flow: flow.vjp(x, None, ones, context, parameters=False, seed=2).x,
+        lambda flow: flow.vjp(x, cotangent, ones, context, seed=2).x,
+        lambda flow: flow.vjp(u, x, None, context, direction="forward", seed=2).x,
+        lambda flow: flow.loss_and_grad(x, context, seed=2)[0],
+        lambda flow: flow.sample(3, context, seed=2),
+    ]
+    alone = [call(build(name)) for call in calls]
+    for seed in range(5):
+        flow = build(name)
+        for i in np.random.default_rng(seed).permutation(len(calls)):
+            assert np.array_equal(calls[i](flow), alone[i]), i
+
+
 @pytest.mark.parametrize("name", FLOWS)
 def test_a_bad_row_affects_itself_alone(name):
     flow = build(name)

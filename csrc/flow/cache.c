@@ -26,16 +26,9 @@ void cf_cache_free(cf_cache *cache) {
     }
 }
 
-static bool same(const cf_objective *a, const cf_objective *b) {
-    return a->map == b->map && a->mode == b->mode && a->value == b->value &&
-           a->log_det == b->log_det && a->score == b->score && a->dvalue == b->dvalue &&
-           a->dlog_det == b->dlog_det && a->dx == b->dx && a->dcontext == b->dcontext &&
-           a->gradients == b->gradients && a->jitter == b->jitter;
-}
-
 static cf_cached *find(const cf_cache *cache, const cf_objective *objective) {
     for (cf_cached *entry = cache->first; entry != NULL; entry = entry->next)
-        if (same(&entry->objective, objective))
+        if (memcmp(&entry->objective, objective, sizeof *objective) == 0)
             return entry;
     return NULL;
 }
