@@ -11,6 +11,7 @@ ORDER = [
     "simd",
     "engine",
     "ops",
+    "model",
     "nn",
     "dist",
     "layers",

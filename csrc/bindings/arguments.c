@@ -52,6 +52,15 @@ bool cf_py_arguments(const cf_py_signature *signature, PyObject *const *args, Py
     return true;
 }
 
+PyObject *cf_py_entry(PyObject *dict, const char *name, const char *what) {
+    PyObject *key = PyUnicode_FromString(name);
+    PyObject *value = key == NULL ? NULL : PyDict_GetItemWithError(dict, key);
+    Py_XDECREF(key);
+    if (value == NULL && !PyErr_Occurred())
+        PyErr_Format(PyExc_ValueError, "%s has no '%s'", what, name);
+    return value;
+}
+
 bool cf_py_count(PyObject *object, const char *name, uint64_t most, uint64_t *out) {
     PyObject *integer = PyNumber_Index(object);
     if (integer == NULL) {

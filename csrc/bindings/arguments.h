@@ -19,6 +19,9 @@ typedef struct {
 bool cf_py_arguments(const cf_py_signature *signature, PyObject *const *args, Py_ssize_t nargs,
                      PyObject *kwnames, PyObject **out);
 
+/* The entry of a dict, borrowed; ValueError, saying of what, if there is none. */
+PyObject *cf_py_entry(PyObject *dict, const char *name, const char *what);
+
 /* An integer from 0 to `most`. */
 bool cf_py_count(PyObject *object, const char *name, uint64_t most, uint64_t *out);
 

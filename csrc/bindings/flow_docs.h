@@ -2,37 +2,7 @@
 #ifndef CF_BINDINGS_FLOW_DOCS_H
 #define CF_BINDINGS_FLOW_DOCS_H
 
-#include "bindings/numpy.h"
-
-#define CF_DOC_EXAMPLE                                                                             \
-    "Examples\n--------\n"                                                                         \
-    ">>> import cflows as cf, numpy as np\n"                                                       \
-    ">>> flow = cf.realnvp(features=2, layers=2, hidden=(8,), seed=0)\n"                           \
-    ">>> x = np.zeros((5, 2))\n"
-
-#define CF_DOC_CONTEXT(rows)                                                                       \
-    "context : array_like, shape (" rows ", context_features) or (context_features,), optional\n"  \
-    "    What the flow is conditioned on; a single row stands for all. Needed by a flow with\n"    \
-    "    context features, refused by one without.\n"
-
-#define CF_DOC_NOISE                                                                               \
-    "seed : int, default 0\n"                                                                      \
-    "    Of what stochastic layers draw, 0 to 2**64 - 1; the others draw nothing.\n"               \
-    "start : int, default 0\n"                                                                     \
-    "    The number of the first row: row k has the numbers of the first with ``start=k``.\n"
-
-#define CF_DOC_MEAN                                                                                \
-    "mean : bool, default False\n"                                                                 \
-    "    Whether stochastic layers give the mean instead of a draw.\n"
-
-#define CF_DOC_ERRORS                                                                              \
-    "Raises\n------\n"                                                                             \
-    "ValueError\n"                                                                                 \
-    "    If a shape is wrong, or the context is missing or not expected.\n"                        \
-    "TypeError\n"                                                                                  \
-    "    If an array does not hold real numbers.\n"                                                \
-    "RuntimeError\n"                                                                               \
-    "    While the flow is being fitted.\n\n"
+#include "bindings/doc_parts.h"
 
 PyDoc_STRVAR(flow_doc, "Flow(layers, features=None, context_features=0, embedding=None, base=None, "
                        "dtype='float32', seed=None, shape=None)\n--\n\n"
@@ -167,91 +137,5 @@ PyDoc_STRVAR(
              "(5, 2)\n"
              ">>> cotangents.parameters.keys() == flow.parameters.keys()\n"
              "True\n");
-
-PyDoc_STRVAR(
-    loss_and_grad_doc,
-    "loss_and_grad($self, /, x, context=None, weights=None, seed=0, start=0)\n--\n\n"
-    "The mean negative log-likelihood, and its gradient with respect to the parameters.\n\n"
-    "``loss = -sum(w * log_prob(x)) / sum(w)``, summed in float64.\n\n"
-    "Parameters\n----------\n"
-    "x : array_like, shape (n, features)\n"
-    "    At least one row.\n" CF_DOC_CONTEXT(
-        "n") "weights : array_like, shape (n,), optional\n"
-             "    Finite and not negative, not all 0; None is 1 for every row.\n" CF_DOC_NOISE "\n"
-             "Returns\n-------\n"
-             "loss : float\n"
-             "    In nats a row.\n"
-             "gradients : dict of str -> ndarray\n"
-             "    The caller's own. They are left in `gradients` too, until the next such "
-             "call.\n\n" CF_DOC_ERRORS CF_DOC_EXAMPLE
-             ">>> loss, gradients = flow.loss_and_grad(x)\n"
-             ">>> bool(np.isclose(loss, -flow.log_prob(x).mean()))\n"
-             "True\n");
-
-PyDoc_STRVAR(freeze_doc, "freeze($self, pattern, /)\n--\n\n"
-                         "Exclude parameters from gradients and fitting.\n\n"
-                         "Parameters\n----------\n"
-                         "pattern : str\n"
-                         "    A parameter's name, in which ``*`` stands for any characters.\n\n"
-                         "Returns\n-------\n"
-                         "int\n"
-                         "    How many parameters' names match.\n\n"
-                         "Raises\n------\n"
-                         "ValueError\n"
-                         "    If none does.\n"
-                         "RuntimeError\n"
-                         "    While another thread computes with the flow.\n\n" CF_DOC_EXAMPLE
-                         ">>> flow.freeze('layers.0.*')\n"
-                         "4\n"
-                         ">>> flow.frozen[0]\n"
-                         "'layers.0.conditioner.linear0.weight'\n");
-
-PyDoc_STRVAR(unfreeze_doc,
-             "unfreeze($self, pattern, /)\n--\n\n"
-             "Include parameters in gradients and fitting again: the opposite of `freeze`.\n\n"
-             "Parameters\n----------\n"
-             "pattern : str\n"
-             "    A parameter's name, in which ``*`` stands for any characters.\n\n"
-             "Returns\n-------\n"
-             "int\n"
-             "    How many parameters' names match.\n\n"
-             "Raises\n------\n"
-             "ValueError\n"
-             "    If none does.\n"
-             "RuntimeError\n"
-             "    While another thread computes with the flow.\n");
-
-PyDoc_STRVAR(astype_doc,
-             "astype($self, dtype, /)\n--\n\n"
-             "A copy of the flow that computes in another dtype.\n\n"
-             "Parameters\n----------\n"
-             "dtype : {'float32', 'float64'} or numpy dtype\n\n"
-             "Returns\n-------\n"
-             "Flow\n"
-             "    With its own parameters, rounded to the dtype.\n\n"
-             "Raises\n------\n"
-             "ValueError\n"
-             "    If the dtype is another.\n"
-             "TypeError\n"
-             "    If it is none that NumPy knows.\n"
-             "RuntimeError\n"
-             "    If an epoch of `fit` is under way in another thread.\n\n" CF_DOC_EXAMPLE
-             ">>> flow.astype('float64').log_prob(x).dtype\n"
-             "dtype('float64')\n");
-
-PyDoc_STRVAR(parameters_doc,
-             "The parameters: a read-only mapping of name -> array.\n\n"
-             "The arrays are writable views on the memory that the flow computes with, so that\n"
-             "``flow.parameters[name][...] = values`` sets a parameter.");
-
-PyDoc_STRVAR(
-    gradients_doc,
-    "The gradients that `loss_and_grad` or the last step of a fit left: a read-only mapping\n"
-    "of name -> array, in the layout of `parameters`.");
-
-PyDoc_STRVAR(
-    buffers_doc,
-    "What is kept with the flow and not learned by gradients, such as the scales of a fixed\n"
-    "`Affine`: a read-only mapping of name -> writable float64 array.");
 
 #endif

@@ -7,9 +7,9 @@
 #include "bindings/arguments.h"
 #include "bindings/flow.h"
 #include "bindings/layer.h"
+#include "bindings/model.h"
 #include "bindings/spec.h"
-#include "bindings/target.h"
-#include "bindings/trainer.h"
+#include "bindings/training.h"
 #include "bindings/training_rows.h"
 #include "simd/simd.h"
 
@@ -177,8 +177,9 @@ static int execute(PyObject *module) {
     state->new_object = import_name("copyreg", "__newobj__");
     bool done = state->urandom != NULL && state->new_object != NULL &&
                 add_exception(module, state) && check_environment(state) &&
-                cf_py_add_specs(module) && cf_py_add_layers(module) && cf_py_add_flow(module) &&
-                cf_py_add_trainer(module) && cf_py_add_target_trainer(module);
+                cf_py_add_specs(module) && cf_py_add_layers(module) && cf_py_add_model(module) &&
+                cf_py_add_flow(module) && cf_py_add_trainer(module) &&
+                cf_py_add_target_trainer(module) && cf_py_add_step_trainer(module);
     return done ? 0 : -1;
 }
 
@@ -190,6 +191,7 @@ static int traverse(PyObject *module, visitproc visit, void *arg) {
     Py_VISIT(state->spec);
     Py_VISIT(state->layer);
     Py_VISIT(state->permutation);
+    Py_VISIT(state->model);
     Py_VISIT(state->flow);
     Py_VISIT(state->cotangents);
     Py_VISIT(state->spec_types);
@@ -204,6 +206,7 @@ static int clear(PyObject *module) {
     Py_CLEAR(state->spec);
     Py_CLEAR(state->layer);
     Py_CLEAR(state->permutation);
+    Py_CLEAR(state->model);
     Py_CLEAR(state->flow);
     Py_CLEAR(state->cotangents);
     Py_CLEAR(state->spec_types);

@@ -19,7 +19,7 @@ typedef struct {
     PyObject *urandom;         /* os.urandom */
     PyObject *new_object;      /* copyreg.__newobj__ */
     PyObject *cotangents;      /* cflows.Cotangents */
-    PyTypeObject *spec, *layer, *permutation, *flow;
+    PyTypeObject *spec, *layer, *permutation, *model, *flow;
     PyObject *spec_types; /* tuple of types, as in the registry */
     cf_pile pile;         /* what the types refer to */
 } cf_module_state;

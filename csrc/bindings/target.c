@@ -1,49 +1,51 @@
-#include "bindings/target.h"
+/* Learning a density that is given: the class TargetTrainer. */
+#include <string.h>
 
 #include "base/pool.h"
 #include "bindings/arguments.h"
 #include "bindings/arrays.h"
-#include "bindings/flow.h"
-#include "bindings/one_method.h"
+#include "bindings/training.h"
 #include "bindings/training_settings.h"
-#include "train/target.h"
-
-#include <string.h>
-
-typedef struct {
-    PyObject ob_base;
-    const cf_module_state *state;
-    PyObject *flow;             /* kept alive */
-    cf_target_trainer *trainer; /* NULL once closed */
-    cf_py_rows contexts;
-    atomic_bool busy; /* a method is under way */
-} py_trainer;
 
 /* ---- life ---- */
 
 enum { FLOW, CONTEXT, OPTIMIZER, SCHEDULE, STEPS, BATCH_SIZE, CLIP_NORM, SEED, ARGUMENTS };
 
-static bool read_options(PyObject *const *given, cf_target_options *out) {
-    out->threads = cf_num_threads();
-    out->clip_norm = PyFloat_AsDouble(given[CLIP_NORM]);
-    return !PyErr_Occurred() && cf_py_read_optimizer(given[OPTIMIZER], &out->optimizer) &&
-           cf_py_read_schedule(given[SCHEDULE], &out->schedule) &&
-           cf_py_count(given[STEPS], "steps", INT64_MAX, &out->steps) &&
-           cf_py_count(given[BATCH_SIZE], "batch_size", INT64_MAX, &out->batch_size) &&
-           cf_py_count(given[SEED], "seed", UINT64_MAX, &out->seed);
+static bool read_options(PyObject *const *given, cf_loop_options *loop, cf_draws_options *draws) {
+    loop->threads = draws->threads = cf_num_threads();
+    loop->epochs = 1;
+    loop->clip_norm = PyFloat_AsDouble(given[CLIP_NORM]);
+    return !PyErr_Occurred() && cf_py_read_optimizer(given[OPTIMIZER], &loop->optimizer) &&
+           cf_py_read_schedule(given[SCHEDULE], &loop->schedule) &&
+           cf_py_count(given[STEPS], "steps", INT64_MAX, &draws->steps) &&
+           cf_py_count(given[BATCH_SIZE], "batch_size", INT64_MAX, &draws->batch_size) &&
+           cf_py_count(given[SEED], "seed", UINT64_MAX, &draws->seed);
 }
 
-static bool begin(py_trainer *self, cf_flow *flow, PyObject *const *given) {
-    cf_target_options options = {0};
-    PyObject *context = given[CONTEXT] == Py_None ? NULL : given[CONTEXT];
-    if (!read_options(given, &options) ||
-        !cf_py_read_context(context, cf_flow_context(flow), &self->contexts))
+/* Reads the contexts through a view of the trainer's own, whose shape nobody else can set. */
+static bool read_contexts(cf_py_trainer *self, PyObject *object, size_t features) {
+    PyObject *array = object == Py_None ? NULL : PyArray_FROM_O(object);
+    PyObject *view = array == NULL ? NULL : PyArray_View((PyArrayObject *)array, NULL, NULL);
+    bool masked = object != Py_None && PyArray_Check(object) && !PyArray_CheckExact(object);
+    bool read =
+        !PyErr_Occurred() && cf_py_read_context(masked ? object : view, features, &self->contexts);
+    Py_XDECREF(array);
+    Py_XDECREF(view);
+    return read;
+}
+
+static bool begin(cf_py_trainer *self, cf_flow *flow, PyObject *const *given) {
+    cf_loop_options options = {.epochs = 0};
+    cf_draws_options draws = {.steps = 0};
+    if (!read_options(given, &options, &draws) ||
+        !read_contexts(self, given[CONTEXT], cf_flow_context(flow)))
         return false;
-    cf_status status = cf_target_trainer_new(&self->trainer, flow, self->contexts.view,
-                                             self->contexts.rows, &options);
+    draws.contexts = self->contexts.view;
+    draws.context_rows = self->contexts.rows;
+    cf_status status = cf_draws_new(&self->draws, flow, &draws);
     if (status != CF_OK)
-        cf_py_fail(self->state, status);
-    return status == CF_OK;
+        return cf_py_fail(self->state, status) != NULL;
+    return cf_py_trainer_start(self, cf_draws_objective(self->draws), &options);
 }
 
 static PyObject *trainer_new(PyTypeObject *type, PyObject *args, PyObject *keywords) {
@@ -58,30 +60,10 @@ static PyObject *trainer_new(PyTypeObject *type, PyObject *args, PyObject *keywo
             &given[STEPS], &given[BATCH_SIZE], &given[CLIP_NORM], &given[SEED]))
         return NULL;
     cf_flow *flow = cf_py_flow_of(given[FLOW]);
-    py_trainer *self = flow == NULL ? NULL : (py_trainer *)type->tp_alloc(type, 0);
-    if (self == NULL)
-        return NULL;
-    self->state = state;
-    self->flow = Py_NewRef(given[FLOW]);
-    if (!begin(self, flow, given))
+    cf_py_trainer *self = flow == NULL ? NULL : cf_py_trainer_alloc(type, given[FLOW]);
+    if (self != NULL && !begin(self, flow, given))
         Py_CLEAR(self);
     return (PyObject *)self;
-}
-
-static void close_trainer(py_trainer *self) {
-    cf_target_trainer_free(self->trainer);
-    self->trainer = NULL;
-    cf_py_release(&self->contexts);
-    self->contexts = (cf_py_rows){0};
-}
-
-static void trainer_dealloc(PyObject *object) {
-    py_trainer *self = (py_trainer *)object;
-    PyTypeObject *type = Py_TYPE(object);
-    close_trainer(self);
-    Py_CLEAR(self->flow);
-    type->tp_free(object);
-    Py_DECREF(type);
 }
 
 /* ---- the target ---- */
@@ -120,8 +102,8 @@ static PyObject *context_rows(const calling *c, npy_intp rows, const int64_t *nu
 static PyObject *call_target(const calling *c, npy_intp rows, const void *x,
                              const int64_t *numbers) {
     npy_intp shape[1 + CF_PY_MAX_DIMS] = {rows};
-    int dims = 1 + cf_py_dims(cf_flow_shape(c->flow), shape + 1);
-    PyObject *samples = copy_of(dims, shape, cf_py_type_number(cf_flow_dtype(c->flow)), x);
+    int dims = 1 + cf_py_dims(c->flow->shape, shape + 1);
+    PyObject *samples = copy_of(dims, shape, cf_py_type_number(cf_model_dtype(c->flow->model)), x);
     PyObject *context = samples == NULL || numbers == NULL ? NULL : context_rows(c, rows, numbers);
     PyObject *result = NULL;
     if (samples != NULL && (numbers == NULL || context != NULL))
@@ -179,7 +161,7 @@ static bool evaluate(void *given, size_t rows, const void *x, const int64_t *con
     PyEval_RestoreThread(c->saved);
     bool done = PyErr_CheckSignals() == 0 &&
                 take_result(call_target(c, (npy_intp)rows, x, context_numbers), (npy_intp)rows,
-                            cf_flow_shape(c->flow), log_density, gradient);
+                            c->flow->shape, log_density, gradient);
     c->saved = PyEval_SaveThread();
     return done;
 }
@@ -187,33 +169,23 @@ static bool evaluate(void *given, size_t rows, const void *x, const int64_t *con
 /* ---- methods ---- */
 
 static PyObject *trainer_step(PyObject *object, PyObject *callable) {
-    py_trainer *self = (py_trainer *)object;
+    cf_py_trainer *self = (cf_py_trainer *)object;
     calling c = {.callable = callable, .contexts = self->contexts.array};
-    cf_target_report report;
-    bool stopped;
-    if (!cf_py_enter_method(&self->busy, self->trainer))
+    cf_step_report report;
+    if (!cf_py_enter_method(&self->busy, self->loop))
         return NULL;
-    c.flow = cf_py_flow_of(self->flow);
+    c.flow = cf_py_flow_of(self->model);
+    cf_draws_set_target(self->draws, evaluate, &c);
     c.saved = PyEval_SaveThread();
-    cf_status status = cf_target_trainer_step(self->trainer, evaluate, &c, &report, &stopped);
+    cf_status status = cf_loop_step(self->loop, &report);
+    double size = cf_draws_effective_sample_size(self->draws);
     PyEval_RestoreThread(c.saved);
     cf_py_leave_method(&self->busy);
-    if (stopped)
-        return NULL;
     if (status != CF_OK)
         return cf_py_fail(self->state, status);
-    return Py_BuildValue("(ddO)", report.elbo, report.effective_sample_size,
-                         report.skipped ? Py_True : Py_False);
-}
-
-static PyObject *trainer_close(PyObject *object, PyObject *unused) {
-    py_trainer *self = (py_trainer *)object;
-    (void)unused;
-    if (!cf_py_enter_close(&self->busy))
+    if (report.stopped)
         return NULL;
-    close_trainer(self);
-    cf_py_leave_method(&self->busy);
-    Py_RETURN_NONE;
+    return Py_BuildValue("(ddO)", -report.loss, size, report.skipped ? Py_True : Py_False);
 }
 
 /* ---- the class ---- */
@@ -233,21 +205,21 @@ PyDoc_STRVAR(close_doc, "close($self, /)\n--\n\n"
 
 static PyMethodDef methods[] = {
     {"step", trainer_step, METH_O, step_doc},
-    {"close", trainer_close, METH_NOARGS, close_doc},
+    {"close", cf_py_trainer_close, METH_NOARGS, close_doc},
     {0},
 };
 
 static PyType_Slot slots[] = {
     {Py_tp_doc, (void *)trainer_doc},
     {Py_tp_new, trainer_new},
-    {Py_tp_dealloc, trainer_dealloc},
+    {Py_tp_dealloc, cf_py_trainer_dealloc},
     {Py_tp_methods, methods},
     {0},
 };
 
 static PyType_Spec trainer_spec = {
     .name = "cflows._core.TargetTrainer",
-    .basicsize = sizeof(py_trainer),
+    .basicsize = sizeof(cf_py_trainer),
     .flags = Py_TPFLAGS_DEFAULT,
     .slots = slots,
 };

@@ -47,9 +47,11 @@ bool cf_py_set_tensors(PyObject *to, PyObject *from, const char *what) {
                              what, name);
             return false;
         }
-    for (place = 0; PyDict_Next(to, &place, &name, &view);)
-        if (PyArray_CopyInto((PyArrayObject *)view, (PyArrayObject *)PyDict_GetItem(from, name)) <
-            0)
+    for (place = 0; PyDict_Next(to, &place, &name, &view);) {
+        PyObject *array = PyDict_GetItemWithError(from, name);
+        if (!fits(array, (PyArrayObject *)view) ||
+            PyArray_CopyInto((PyArrayObject *)view, (PyArrayObject *)array) < 0)
             return false;
+    }
     return true;
 }

@@ -3,7 +3,7 @@
 #define CF_BINDINGS_TENSORS_H
 
 #include "bindings/module.h"
-#include "nn/binding.h"
+#include "model/binding.h"
 
 /* A new dict of name -> writable array that is a view on the slab; `owner` keeps it in memory. */
 PyObject *cf_py_tensors(const cf_slab_table *table, void *slab, int type_number, PyObject *owner);

@@ -1,41 +1,14 @@
-#include "bindings/trainer.h"
-
+/* The epoch loop over rows: the class Trainer. */
 #include "base/pool.h"
 #include "bindings/arguments.h"
-#include "bindings/flow.h"
-#include "bindings/one_method.h"
-#include "bindings/trainer_state.h"
+#include "bindings/training.h"
 #include "bindings/training_settings.h"
-#include "bindings/training_rows.h"
-#include "train/trainer.h"
-
-typedef struct {
-    PyObject ob_base;
-    const cf_module_state *state;
-    PyObject *flow;      /* kept alive */
-    cf_trainer *trainer; /* NULL once closed */
-    cf_py_training_rows train, validation;
-    atomic_bool busy; /* a method is under way: epochs run without the GIL */
-} py_trainer;
-
-/* ---- settings ---- */
-
-static bool read_jitter(PyObject *object, const cf_flow *flow, PyArrayObject **out) {
-    if (!cf_py_read_contiguous(object, NPY_FLOAT64, out))
-        return false;
-    size_t features = cf_flow_features(flow);
-    if (*out == NULL || (size_t)PyArray_DIM(*out, 0) == features)
-        return true;
-    PyErr_Format(PyExc_ValueError, "jitter must be one number or %zu, one a column, got %zd",
-                 features, (Py_ssize_t)PyArray_DIM(*out, 0));
-    Py_CLEAR(*out);
-    return false;
-}
 
 /* ---- life ---- */
 
 enum {
-    FLOW,
+    MODEL,
+    LOSS,
     TRAIN,
     VALIDATION,
     OPTIMIZER,
@@ -44,85 +17,88 @@ enum {
     BATCH_SIZE,
     PATIENCE,
     CLIP_NORM,
+    EMA,
     JITTER,
     SEED,
     ARGUMENTS
 };
 
-static bool read_options(PyObject *const *given, cf_train_options *out) {
+static bool read_loop_options(PyObject *const *given, cf_loop_options *out) {
     out->threads = cf_num_threads();
+    out->keep_best = true;
     out->clip_norm = PyFloat_AsDouble(given[CLIP_NORM]);
+    out->ema = PyErr_Occurred() ? 0.0 : PyFloat_AsDouble(given[EMA]);
     return !PyErr_Occurred() && cf_py_read_optimizer(given[OPTIMIZER], &out->optimizer) &&
            cf_py_read_schedule(given[SCHEDULE], &out->schedule) &&
            cf_py_count(given[EPOCHS], "epochs", INT64_MAX, &out->epochs) &&
-           cf_py_count(given[BATCH_SIZE], "batch_size", INT64_MAX, &out->batch_size) &&
-           cf_py_count(given[PATIENCE], "patience", INT64_MAX, &out->patience) &&
+           cf_py_count(given[PATIENCE], "patience", INT64_MAX, &out->patience);
+}
+
+/* Reads the data, whose arrays the object keeps. */
+static bool read_data(cf_py_trainer *self, PyObject *const *given, cf_rows_options *out) {
+    const cf_function *loss = out->loss;
+    bool validated = given[VALIDATION] != Py_None;
+    if (!cf_py_read_training_rows(given[TRAIN], loss, "x", &self->train) ||
+        (validated &&
+         !cf_py_read_training_rows(given[VALIDATION], loss, "validation", &self->validation)))
+        return false;
+    out->train = &self->train.data;
+    out->validation = validated ? &self->validation.data : NULL;
+    return cf_py_count(given[BATCH_SIZE], "batch_size", INT64_MAX, &out->batch_size) &&
            cf_py_count(given[SEED], "seed", UINT64_MAX, &out->seed);
 }
 
-/* Looks through the data and takes hold of the flow. */
-static bool begin(py_trainer *self, cf_flow *flow, PyObject *const *given) {
-    cf_train_options options = {0};
+static bool read_jitter(PyObject *object, const cf_function *loss, PyArrayObject **out) {
+    size_t features = cf_shape_features(loss->input[cf_function_input(loss, "x")].shape);
+    if (!cf_py_read_contiguous(object, NPY_FLOAT64, out))
+        return false;
+    if (*out == NULL || (size_t)PyArray_DIM(*out, 0) == features)
+        return true;
+    PyErr_Format(PyExc_ValueError, "jitter must be one number or %zu, one a column, got %zd",
+                 features, (Py_ssize_t)PyArray_DIM(*out, 0));
+    Py_CLEAR(*out);
+    return false;
+}
+
+/* Looks through the data and locks the model. */
+static bool begin(cf_py_trainer *self, PyObject *const *given) {
+    const cf_py_contents *contents = &((cf_py_model *)self->model)->contents;
+    cf_loop_options options = {.epochs = 0};
+    cf_rows_options rows = {.flow = contents->flow, .threads = cf_num_threads()};
     PyArrayObject *jitter;
     cf_status status;
-    bool validated = given[VALIDATION] != Py_None;
-    if (!read_options(given, &options) ||
-        !cf_py_read_training_rows(given[TRAIN], flow, "x", &self->train) ||
-        (validated &&
-         !cf_py_read_training_rows(given[VALIDATION], flow, "validation", &self->validation)) ||
-        !read_jitter(given[JITTER], flow, &jitter))
+    if (!read_loop_options(given, &options) || !cf_py_find_loss(self, given[LOSS], &rows.loss) ||
+        !read_data(self, given, &rows) || !read_jitter(given[JITTER], rows.loss, &jitter))
         return false;
-    options.jitter = jitter == NULL ? NULL : PyArray_DATA(jitter);
+    rows.jitter = jitter == NULL ? NULL : PyArray_DATA(jitter);
     Py_BEGIN_ALLOW_THREADS;
-    status = cf_trainer_new(&self->trainer, flow, &self->train.data,
-                            validated ? &self->validation.data : NULL, &options);
+    status = cf_rows_new(&self->rows, contents->model, &rows);
     Py_END_ALLOW_THREADS;
     Py_XDECREF(jitter);
     if (status != CF_OK)
-        cf_py_fail(self->state, status);
-    return status == CF_OK;
+        return cf_py_fail(self->state, status) != NULL;
+    return cf_py_trainer_start(self, cf_rows_objective(self->rows), &options);
 }
 
 static PyObject *trainer_new(PyTypeObject *type, PyObject *args, PyObject *keywords) {
-    static char *names[] = {"flow",      "train",  "validation", "optimizer",
-                            "schedule",  "epochs", "batch_size", "patience",
-                            "clip_norm", "jitter", "seed",       NULL};
+    static char *names[] = {"model",    "loss",   "train",      "validation", "optimizer",
+                            "schedule", "epochs", "batch_size", "patience",   "clip_norm",
+                            "ema",      "jitter", "seed",       NULL};
     const cf_module_state *state = cf_py_state(type);
     PyObject *given[ARGUMENTS];
     if (state == NULL ||
         !PyArg_ParseTupleAndKeywords(
-            args, keywords, "O!O!OO!O!OOOOOO:Trainer", names, state->flow, &given[FLOW],
-            &PyTuple_Type, &given[TRAIN], &given[VALIDATION], &PyTuple_Type, &given[OPTIMIZER],
-            &PyTuple_Type, &given[SCHEDULE], &given[EPOCHS], &given[BATCH_SIZE], &given[PATIENCE],
-            &given[CLIP_NORM], &given[JITTER], &given[SEED]))
+            args, keywords, "O!OO!OO!O!OOOOOOO:Trainer", names, state->model, &given[MODEL],
+            &given[LOSS], &PyTuple_Type, &given[TRAIN], &given[VALIDATION], &PyTuple_Type,
+            &given[OPTIMIZER], &PyTuple_Type, &given[SCHEDULE], &given[EPOCHS], &given[BATCH_SIZE],
+            &given[PATIENCE], &given[CLIP_NORM], &given[EMA], &given[JITTER], &given[SEED]))
         return NULL;
     if (given[VALIDATION] != Py_None && !PyTuple_Check(given[VALIDATION]))
         return PyErr_Format(PyExc_TypeError, "validation must be a tuple or None");
-    cf_flow *flow = cf_py_flow_of(given[FLOW]);
-    py_trainer *self = flow == NULL ? NULL : (py_trainer *)type->tp_alloc(type, 0);
-    if (self == NULL)
-        return NULL;
-    self->state = state;
-    self->flow = Py_NewRef(given[FLOW]);
-    if (!begin(self, flow, given))
+    cf_py_trainer *self = cf_py_trainer_alloc(type, given[MODEL]);
+    if (self != NULL && !begin(self, given))
         Py_CLEAR(self);
     return (PyObject *)self;
-}
-
-static void close_trainer(py_trainer *self) {
-    cf_trainer_free(self->trainer);
-    self->trainer = NULL;
-    cf_py_release_training_rows(&self->train);
-    cf_py_release_training_rows(&self->validation);
-}
-
-static void trainer_dealloc(PyObject *object) {
-    py_trainer *self = (py_trainer *)object;
-    PyTypeObject *type = Py_TYPE(object);
-    close_trainer(self);
-    Py_CLEAR(self->flow);
-    type->tp_free(object);
-    Py_DECREF(type);
 }
 
 /* ---- epochs ---- */
@@ -168,7 +144,7 @@ static bool take_interrupt(void) {
 
 /* What Python gets of an epoch. Ctrl-C is told rather than raised, so that the report of an epoch
  * that came to its end is never lost. */
-static PyObject *epoch_result(const py_trainer *self, cf_status status, bool failed,
+static PyObject *epoch_result(const cf_py_trainer *self, cf_status status, bool failed,
                               cf_epoch_report *report) {
     if (failed)
         return take_interrupt() ? Py_NewRef(Py_None) : NULL;
@@ -182,82 +158,46 @@ static PyObject *epoch_result(const py_trainer *self, cf_status status, bool fai
     return report_tuple(report);
 }
 
-static PyObject *trainer_epoch(PyObject *object, PyObject *callable) {
-    py_trainer *self = (py_trainer *)object;
-    polling p = {.callable = callable};
+static PyObject *trainer_epoch(PyObject *object, PyObject *args) {
+    cf_py_trainer *self = (cf_py_trainer *)object;
+    polling p = {.callable = Py_None};
     cf_epoch_report report;
-    if (!cf_py_enter_method(&self->busy, self->trainer))
+    double kl_weight = 1.0;
+    if (!PyArg_ParseTuple(args, "O|d:epoch", &p.callable, &kl_weight) ||
+        !cf_py_enter_method(&self->busy, self->loop))
         return NULL;
     p.saved = PyEval_SaveThread();
-    cf_status status = cf_trainer_epoch(self->trainer, poll, &p, &report);
+    cf_status status = cf_rows_set_kl_weight(self->rows, kl_weight);
+    if (status == CF_OK)
+        status = cf_loop_epoch(self->loop, poll, &p, &report);
     PyEval_RestoreThread(p.saved);
     cf_py_leave_method(&self->busy);
     return epoch_result(self, status, p.failed, &report);
 }
 
 static PyObject *trainer_stop(PyObject *object, PyObject *unused) {
-    py_trainer *self = (py_trainer *)object;
+    cf_py_trainer *self = (cf_py_trainer *)object;
     (void)unused;
-    if (!cf_py_enter_method(&self->busy, self->trainer))
+    if (!cf_py_enter_method(&self->busy, self->loop))
         return NULL;
-    const char *name = stop_names[cf_trainer_stop(self->trainer)];
+    const char *name = stop_names[cf_loop_stop(self->loop)];
     cf_py_leave_method(&self->busy);
     return Py_BuildValue("z", name);
-}
-
-/* ---- state ---- */
-
-static PyObject *trainer_state(PyObject *object, PyObject *unused) {
-    py_trainer *self = (py_trainer *)object;
-    (void)unused;
-    if (!cf_py_enter_method(&self->busy, self->trainer))
-        return NULL;
-    PyObject *dict = cf_py_trainer_state(self->trainer);
-    cf_py_leave_method(&self->busy);
-    return dict;
-}
-
-static PyObject *trainer_load_state(PyObject *object, PyObject *dict) {
-    py_trainer *self = (py_trainer *)object;
-    if (!cf_py_enter_method(&self->busy, self->trainer))
-        return NULL;
-    bool done = cf_py_trainer_load(self->state, self->trainer, dict);
-    cf_py_leave_method(&self->busy);
-    return done ? Py_NewRef(Py_None) : NULL;
-}
-
-static PyObject *trainer_restore_best(PyObject *object, PyObject *unused) {
-    py_trainer *self = (py_trainer *)object;
-    (void)unused;
-    if (!cf_py_enter_method(&self->busy, self->trainer))
-        return NULL;
-    cf_trainer_restore_best(self->trainer);
-    cf_py_leave_method(&self->busy);
-    Py_RETURN_NONE;
-}
-
-static PyObject *trainer_close(PyObject *object, PyObject *unused) {
-    py_trainer *self = (py_trainer *)object;
-    (void)unused;
-    if (!cf_py_enter_close(&self->busy))
-        return NULL;
-    close_trainer(self);
-    cf_py_leave_method(&self->busy);
-    Py_RETURN_NONE;
 }
 
 /* ---- the class ---- */
 
 PyDoc_STRVAR(
     trainer_doc,
-    "Trainer(flow, train, validation, optimizer, schedule, epochs, batch_size, patience, "
-    "clip_norm, jitter, seed)\n--\n\n"
+    "Trainer(model, loss, train, validation, optimizer, schedule, epochs, batch_size, patience, "
+    "clip_norm, ema, jitter, seed)\n--\n\n"
     "The epoch loop of `Flow.fit`, which says what its arguments mean.\n\n"
-    "`train` and `validation` are (x, context, weights, index); `optimizer` and `schedule`\n"
-    "are what the classes of `cflows.optim` make of themselves. The trainer holds the\n"
-    "flow, and its parameters and buffers are as they were, until the first epoch.");
+    "`loss` is the name of a function of the model; `train` and `validation` are (x, context,\n"
+    "weights, index); `optimizer` and `schedule` are what the classes of `cflows.optim` make of\n"
+    "themselves. The trainer holds the model, whose parameters and buffers are as they were\n"
+    "until the first epoch.");
 
-PyDoc_STRVAR(epoch_doc, "epoch($self, poll, /)\n--\n\n"
+PyDoc_STRVAR(epoch_doc, "epoch($self, poll, kl_weight=1.0, /)\n--\n\n"
                         "Run one epoch and return its report, or None if Ctrl-C cut it short.\n\n"
                         "poll(report, rows), unless None, is called at most every 100 ms.");
 
@@ -270,33 +210,35 @@ PyDoc_STRVAR(state_doc, "state($self, /)\n--\n\n"
 PyDoc_STRVAR(load_state_doc, "load_state($self, state, /)\n--\n\n"
                              "Go on from what state() gave.");
 
-PyDoc_STRVAR(restore_best_doc, "restore_best($self, /)\n--\n\n"
-                               "Put the weights of the best validation loss in place, if any.");
+PyDoc_STRVAR(finish_doc,
+             "finish($self, /)\n--\n\n"
+             "Put the weights in place that training ends with: the best, if there are\n"
+             "validation rows, or else the averaged or the last ones.");
 
 PyDoc_STRVAR(close_doc, "close($self, /)\n--\n\n"
-                        "Let go of the flow and the data.");
+                        "Let go of the model and the data.");
 
 static PyMethodDef methods[] = {
-    {"epoch", trainer_epoch, METH_O, epoch_doc},
+    {"epoch", trainer_epoch, METH_VARARGS, epoch_doc},
     {"stop", trainer_stop, METH_NOARGS, stop_doc},
-    {"state", trainer_state, METH_NOARGS, state_doc},
-    {"load_state", trainer_load_state, METH_O, load_state_doc},
-    {"restore_best", trainer_restore_best, METH_NOARGS, restore_best_doc},
-    {"close", trainer_close, METH_NOARGS, close_doc},
+    {"state", cf_py_trainer_get_state, METH_NOARGS, state_doc},
+    {"load_state", cf_py_trainer_set_state, METH_O, load_state_doc},
+    {"finish", cf_py_trainer_finish, METH_NOARGS, finish_doc},
+    {"close", cf_py_trainer_close, METH_NOARGS, close_doc},
     {0},
 };
 
 static PyType_Slot slots[] = {
     {Py_tp_doc, (void *)trainer_doc},
     {Py_tp_new, trainer_new},
-    {Py_tp_dealloc, trainer_dealloc},
+    {Py_tp_dealloc, cf_py_trainer_dealloc},
     {Py_tp_methods, methods},
     {0},
 };
 
 static PyType_Spec trainer_spec = {
     .name = "cflows._core.Trainer",
-    .basicsize = sizeof(py_trainer),
+    .basicsize = sizeof(cf_py_trainer),
     .flags = Py_TPFLAGS_DEFAULT,
     .slots = slots,
 };

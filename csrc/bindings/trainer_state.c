@@ -12,21 +12,21 @@ typedef struct {
 } field;
 
 static const field counts[] = {
-    {"epoch", offsetof(cf_train_progress, epoch)},
-    {"step", offsetof(cf_train_progress, step)},
-    {"rows_drawn", offsetof(cf_train_progress, rows_drawn)},
-    {"skipped", offsetof(cf_train_progress, skipped)},
-    {"skipped_in_a_row", offsetof(cf_train_progress, skipped_in_a_row)},
-    {"best_epoch", offsetof(cf_train_progress, best_epoch)},
-    {"waited", offsetof(cf_train_progress, waited)},
-    {"has_best", offsetof(cf_train_progress, has_best)},
-    {"plateau_waited", offsetof(cf_train_progress, plateau.waited)},
+    {"epoch", offsetof(cf_loop_progress, epoch)},
+    {"step", offsetof(cf_loop_progress, step)},
+    {"rows_drawn", offsetof(cf_loop_progress, rows_drawn)},
+    {"skipped", offsetof(cf_loop_progress, skipped)},
+    {"skipped_in_a_row", offsetof(cf_loop_progress, skipped_in_a_row)},
+    {"best_epoch", offsetof(cf_loop_progress, best_epoch)},
+    {"waited", offsetof(cf_loop_progress, waited)},
+    {"has_best", offsetof(cf_loop_progress, has_best)},
+    {"plateau_waited", offsetof(cf_loop_progress, plateau.waited)},
 };
 
 static const field reals[] = {
-    {"best_loss", offsetof(cf_train_progress, best_loss)},
-    {"plateau_best", offsetof(cf_train_progress, plateau.best)},
-    {"plateau_factor", offsetof(cf_train_progress, plateau.factor)},
+    {"best_loss", offsetof(cf_loop_progress, best_loss)},
+    {"plateau_best", offsetof(cf_loop_progress, plateau.best)},
+    {"plateau_factor", offsetof(cf_loop_progress, plateau.factor)},
 };
 
 typedef struct {
@@ -39,14 +39,16 @@ typedef struct {
 enum {
     COUNTS = sizeof counts / sizeof *counts,
     REALS = sizeof reals / sizeof *reals,
-    ARRAYS = 4,
+    ARRAYS = 5,
 };
 
-static void list_arrays(const cf_train_state *s, array out[ARRAYS]) {
+/* Those that there are not have data NULL. */
+static void list_arrays(const cf_loop_state *s, array out[ARRAYS]) {
     out[0] = (array){"first_moment", s->first_moment, s->elements, s->dtype};
     out[1] = (array){"second_moment", s->second_moment, s->elements, s->dtype};
     out[2] = (array){"best", s->best, s->elements, s->dtype};
     out[3] = (array){"best_buffers", s->best_buffers, s->buffer_elements, CF_FLOAT64};
+    out[4] = (array){"average", s->average, s->elements, CF_FLOAT64};
 }
 
 static size_t array_bytes(const array *a) {
@@ -70,7 +72,7 @@ static PyObject *copy_of(const array *a) {
     return copy;
 }
 
-static bool fill(PyObject *dict, const cf_train_state *state) {
+static bool fill(PyObject *dict, const cf_loop_state *state) {
     const char *progress = (const char *)state->progress;
     array arrays[ARRAYS];
     bool done = true;
@@ -86,12 +88,13 @@ static bool fill(PyObject *dict, const cf_train_state *state) {
         done = put(dict, reals[i].name, PyFloat_FromDouble(real));
     }
     for (size_t i = 0; i < ARRAYS && done; i++)
-        done = put(dict, arrays[i].name, copy_of(&arrays[i]));
+        if (arrays[i].data != NULL)
+            done = put(dict, arrays[i].name, copy_of(&arrays[i]));
     return done;
 }
 
-PyObject *cf_py_trainer_state(cf_trainer *trainer) {
-    cf_train_state state = cf_trainer_state(trainer);
+PyObject *cf_py_loop_state(cf_loop *loop) {
+    cf_loop_state state = cf_loop_get_state(loop);
     PyObject *dict = PyDict_New();
     if (dict != NULL && !fill(dict, &state))
         Py_CLEAR(dict);
@@ -100,15 +103,11 @@ PyObject *cf_py_trainer_state(cf_trainer *trainer) {
 
 /* ---- in ---- */
 
-/* An entry of the dict, borrowed. */
 static PyObject *entry(PyObject *dict, const char *name) {
-    PyObject *value = PyDict_GetItemString(dict, name);
-    if (value == NULL)
-        PyErr_Format(PyExc_ValueError, "the state of the training has no %s", name);
-    return value;
+    return cf_py_entry(dict, name, "the state of the training");
 }
 
-static bool read_numbers(PyObject *dict, cf_train_progress *progress) {
+static bool read_numbers(PyObject *dict, cf_loop_progress *progress) {
     for (size_t i = 0; i < COUNTS; i++) {
         PyObject *value = entry(dict, counts[i].name);
         uint64_t count;
@@ -141,9 +140,9 @@ static const void *read_array(PyObject *dict, const array *a) {
     return NULL;
 }
 
-bool cf_py_trainer_load(const cf_module_state *module, cf_trainer *trainer, PyObject *dict) {
-    cf_train_state state = cf_trainer_state(trainer);
-    cf_train_progress progress = {0};
+bool cf_py_loop_load(const cf_module_state *module, cf_loop *loop, PyObject *dict) {
+    cf_loop_state state = cf_loop_get_state(loop);
+    cf_loop_progress progress = {0};
     const void *values[ARRAYS];
     array arrays[ARRAYS];
     if (!PyDict_Check(dict)) {
@@ -153,15 +152,16 @@ bool cf_py_trainer_load(const cf_module_state *module, cf_trainer *trainer, PyOb
     }
     if (!read_numbers(dict, &progress))
         return false;
-    cf_status status = cf_trainer_check(trainer, &progress);
+    cf_status status = cf_loop_check(loop, &progress);
     if (status != CF_OK)
         return cf_py_fail(module, status) != NULL;
     list_arrays(&state, arrays);
     for (size_t i = 0; i < ARRAYS; i++)
-        if ((values[i] = read_array(dict, &arrays[i])) == NULL)
+        if (arrays[i].data != NULL && (values[i] = read_array(dict, &arrays[i])) == NULL)
             return false;
     for (size_t i = 0; i < ARRAYS; i++)
-        memcpy(arrays[i].data, values[i], array_bytes(&arrays[i]));
+        if (arrays[i].data != NULL)
+            memcpy(arrays[i].data, values[i], array_bytes(&arrays[i]));
     *state.progress = progress;
     return true;
 }

@@ -42,13 +42,15 @@ static bool attach_weights(cf_py_training_rows *rows) {
     return false;
 }
 
-bool cf_py_read_training_rows(PyObject *tuple, const cf_flow *flow, const char *name,
+bool cf_py_read_training_rows(PyObject *tuple, const cf_function *loss, const char *name,
                               cf_py_training_rows *out) {
+    const cf_port *x_port = &loss->input[cf_function_input(loss, "x")];
+    const cf_port *context_port = &loss->input[cf_function_input(loss, "context")];
+    size_t context_features = cf_shape_features(context_port->shape);
     PyObject *x, *context, *weights, *index;
     if (!PyArg_ParseTuple(tuple, "OOOO", &x, &context, &weights, &index) ||
-        !cf_py_read_rows(x, name, cf_flow_shape(flow), &out->x) ||
-        !cf_py_read_context(context == Py_None ? NULL : context, cf_flow_context(flow),
-                            &out->context) ||
+        !cf_py_read_rows(x, name, x_port->shape, &out->x) ||
+        !cf_py_read_context(context == Py_None ? NULL : context, context_features, &out->context) ||
         !cf_py_spread_context(&out->context, out->x.rows) ||
         !cf_py_read_contiguous(weights, NPY_FLOAT64, &out->weights) ||
         !cf_py_read_contiguous(index, NPY_INT64, &out->index))

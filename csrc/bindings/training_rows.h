@@ -3,6 +3,7 @@
 #define CF_BINDINGS_TRAINING_ROWS_H
 
 #include "bindings/arrays.h"
+#include "model/function.h"
 #include "train/data.h"
 
 /* `data` with the arrays that it refers to. {0} is none. */
@@ -12,10 +13,10 @@ typedef struct {
     cf_data data;
 } cf_py_training_rows;
 
-/* Reads a tuple (x, context, weights, index). The index selects rows of x and context, and there is
- * one weight a selected row; all but x may be None. To be released in failure too. `name` is that
- * of x, for messages. */
-bool cf_py_read_training_rows(PyObject *tuple, const cf_flow *flow, const char *name,
+/* Reads a tuple (x, context, weights, index) for the inputs x and context of a loss. The index
+ * selects rows of x and context, and there is one weight a selected row; all but x may be None. To
+ * be released in failure too. `name` is that of x, for messages. */
+bool cf_py_read_training_rows(PyObject *tuple, const cf_function *loss, const char *name,
                               cf_py_training_rows *out);
 
 void cf_py_release_training_rows(cf_py_training_rows *rows);

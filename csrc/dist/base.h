@@ -3,7 +3,7 @@
 #define CF_DIST_BASE_H
 
 #include "engine/program.h"
-#include "nn/binding.h"
+#include "model/binding.h"
 
 typedef struct cf_base cf_base;
 

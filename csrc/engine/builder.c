@@ -33,7 +33,7 @@ void cf_builder_free(cf_builder *b) {
     cf_free(b->views);
     cf_free(b->segments);
     cf_free(b->nodes);
-    cf_free(b->gradients);
+    cf_free(b->slab_outputs);
     cf_free(b);
 }
 
@@ -45,12 +45,28 @@ cf_mode cf_builder_mode(const cf_builder *b) {
     return b->mode;
 }
 
-void cf_builder_take_means(cf_builder *b) {
-    b->of_means = true;
+void cf_builder_set_deterministic(cf_builder *b) {
+    b->deterministic = true;
 }
 
-bool cf_builder_of_means(const cf_builder *b) {
-    return b->of_means;
+bool cf_builder_is_deterministic(const cf_builder *b) {
+    return b->deterministic;
+}
+
+void cf_builder_provide(cf_builder *b, const char *name, cf_value value) {
+    if (b->provided_count == CF_MAX_PROVIDED) {
+        cf_builder_fail(b, CF_INVALID, "%s: at most %d values have names", name, CF_MAX_PROVIDED);
+        return;
+    }
+    b->provided[b->provided_count].name = name;
+    b->provided[b->provided_count++].value = value;
+}
+
+cf_value cf_builder_provided(const cf_builder *b, const char *name) {
+    for (size_t i = 0; i < b->provided_count; i++)
+        if (strcmp(b->provided[i].name, name) == 0)
+            return b->provided[i].value;
+    return CF_NO_VALUE;
 }
 
 void cf_start_streams(cf_builder *b, uint32_t first) {
@@ -307,25 +323,33 @@ cf_value cf_merge(cf_builder *b, cf_value kept, const int64_t *indices, size_t c
     return merged;
 }
 
-/* Whether `value` is a node that may live in the gradient slab. */
-static bool can_be_gradient(const cf_builder *b, cf_value value) {
+/* Whether `value` is a node that may live in a slab. */
+static bool can_be_output(const cf_builder *b, cf_value value) {
     const cf_node *node = cf_whole_node(b, value);
     if (node == NULL || node->op->flags & CF_OP_PARAMETER)
         return false;
-    for (size_t i = 0; i < b->gradient_count; i++)
-        if (&b->nodes[b->gradients[i].node] == node)
+    for (size_t i = 0; i < b->slab_output_count; i++)
+        if (&b->nodes[b->slab_outputs[i].node] == node)
             return false;
     return true;
 }
 
-void cf_output_gradient(cf_builder *b, size_t offset, cf_value value) {
-    if (b->status == CF_OK && !can_be_gradient(b, value))
+static void output_to_slab(cf_builder *b, size_t offset, cf_value value, bool statistic) {
+    if (b->status == CF_OK && !can_be_output(b, value))
         value = cf_copy(b, value);
     if (b->status != CF_OK)
         return;
-    b->status = cf_grow(&b->gradients, &b->gradient_capacity, b->gradient_count,
-                        b->gradient_count + 1, sizeof *b->gradients);
+    b->status = cf_grow(&b->slab_outputs, &b->slab_output_capacity, b->slab_output_count,
+                        b->slab_output_count + 1, sizeof *b->slab_outputs);
     if (b->status == CF_OK)
-        b->gradients[b->gradient_count++] =
-            (cf_gradient_output){(size_t)(cf_whole_node(b, value) - b->nodes), offset};
+        b->slab_outputs[b->slab_output_count++] =
+            (cf_slab_output){(size_t)(cf_whole_node(b, value) - b->nodes), offset, statistic};
+}
+
+void cf_output_gradient(cf_builder *b, size_t offset, cf_value value) {
+    output_to_slab(b, offset, value, false);
+}
+
+void cf_output_statistic(cf_builder *b, size_t offset, cf_value value) {
+    output_to_slab(b, offset, value, true);
 }

@@ -9,15 +9,18 @@ typedef struct {
     size_t size, first_segment, segment_count;
 } cf_view;
 
-/* A shared node whose result goes to the gradient slab. */
+/* A shared node whose result goes to the slab of gradients, or to that of statistics. */
 typedef struct {
     size_t node, offset;
-} cf_gradient_output;
+    bool statistic;
+} cf_slab_output;
+
+enum { CF_MAX_PROVIDED = 4 };
 
 struct cf_builder {
     cf_status status;
     cf_mode mode;
-    bool of_means;
+    bool deterministic;
     uint32_t first_stream, streams; /* given out: so many from the first on */
     cf_view *views;                 /* ids are indices; 0 is "none" */
     size_t view_count, view_capacity;
@@ -25,8 +28,13 @@ struct cf_builder {
     size_t segment_count, segment_capacity;
     cf_node *nodes; /* in an order in which they can be run; 0 is unused */
     size_t node_count, node_capacity;
-    cf_gradient_output *gradients;
-    size_t gradient_count, gradient_capacity;
+    cf_slab_output *slab_outputs;
+    size_t slab_output_count, slab_output_capacity;
+    struct {
+        const char *name;
+        cf_value value;
+    } provided[CF_MAX_PROVIDED];
+    size_t provided_count;
 };
 
 #endif

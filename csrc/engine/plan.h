@@ -18,6 +18,7 @@ typedef enum {
     CF_SPACE_PARAMETERS, /* the parameter slab; numbers count elements, as in the next two */
     CF_SPACE_SHARED,     /* shared values of this run */
     CF_SPACE_GRADIENT,   /* the gradient slab */
+    CF_SPACE_STATISTIC,  /* the slab of statistics */
     CF_SPACES
 } cf_space;
 

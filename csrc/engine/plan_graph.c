@@ -34,8 +34,8 @@ static void count_reader(cf_planner *p, size_t n, void *data) {
 void cf_find_live_nodes(cf_planner *p) {
     for (size_t n = 1; n < p->node_count; n++)
         p->state[n].live = cf_has_flag(p, n, CF_OP_OUTPUT);
-    for (size_t i = 0; i < p->b->gradient_count; i++)
-        p->state[p->b->gradients[i].node].live = true;
+    for (size_t i = 0; i < p->b->slab_output_count; i++)
+        p->state[p->b->slab_outputs[i].node].live = true;
     /* Operands come before their readers. */
     for (size_t n = p->node_count - 1; n > 0; n--)
         if (p->state[n].live)

@@ -4,10 +4,10 @@
 
 #include <stdlib.h>
 
-static void place_gradients(cf_planner *p) {
-    for (size_t i = 0; i < p->b->gradient_count; i++) {
-        const cf_gradient_output *output = &p->b->gradients[i];
-        p->state[output->node].space = CF_SPACE_GRADIENT;
+static void place_slab_outputs(cf_planner *p) {
+    for (size_t i = 0; i < p->b->slab_output_count; i++) {
+        const cf_slab_output *output = &p->b->slab_outputs[i];
+        p->state[output->node].space = output->statistic ? CF_SPACE_STATISTIC : CF_SPACE_GRADIENT;
         p->state[output->node].place = (uint32_t)output->offset;
     }
 }
@@ -20,7 +20,7 @@ static cf_status place_shared_node(cf_planner *p, size_t n) {
         state->place = (uint32_t)p->nodes[n].attributes.integer[0];
         return CF_OK;
     }
-    if (state->space == CF_SPACE_GRADIENT)
+    if (state->space == CF_SPACE_GRADIENT || state->space == CF_SPACE_STATISTIC)
         return CF_OK;
     if (elements > INT32_MAX - p->program->shared_elements)
         return cf_fail(CF_NO_MEMORY, "shared values exceed %d numbers", INT32_MAX);
@@ -31,7 +31,7 @@ static cf_status place_shared_node(cf_planner *p, size_t n) {
 }
 
 cf_status cf_place_shared_nodes(cf_planner *p) {
-    place_gradients(p);
+    place_slab_outputs(p);
     for (size_t n = 1; n < p->node_count; n++)
         if (p->state[n].live && p->nodes[n].kind == CF_SHARED)
             CF_TRY(place_shared_node(p, n));
@@ -45,13 +45,15 @@ static int compare_ranges(const void *a, const void *b) {
 
 cf_status cf_find_gradient_gaps(cf_planner *p, size_t gradient_size) {
     cf_program *program = p->program;
-    size_t count = p->b->gradient_count;
+    size_t outputs = p->b->slab_output_count, count = 0;
     struct cf_range *written;
-    CF_TRY(cf_pile_take(&program->pile, &written, count + 1, sizeof *written));
-    CF_TRY(cf_pile_take(&program->pile, &program->gradient_gaps, count + 1, sizeof *written));
-    for (size_t i = 0; i < count; i++) {
-        uint32_t first = (uint32_t)p->b->gradients[i].offset;
-        written[i] = (struct cf_range){first, first + p->nodes[p->b->gradients[i].node].size};
+    CF_TRY(cf_pile_take(&program->pile, &written, outputs + 1, sizeof *written));
+    CF_TRY(cf_pile_take(&program->pile, &program->gradient_gaps, outputs + 1, sizeof *written));
+    for (size_t i = 0; i < outputs; i++) {
+        const cf_slab_output *output = &p->b->slab_outputs[i];
+        uint32_t first = (uint32_t)output->offset;
+        if (!output->statistic)
+            written[count++] = (struct cf_range){first, first + p->nodes[output->node].size};
     }
     qsort(written, count, sizeof *written, compare_ranges);
     written[count].first = (uint32_t)gradient_size;

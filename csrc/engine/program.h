@@ -112,10 +112,15 @@ void cf_builder_free(cf_builder *b);
 cf_status cf_builder_status(const cf_builder *b);
 cf_mode cf_builder_mode(const cf_builder *b);
 
-/* Makes it a program of means, in which stochastic layers take the mean instead of drawing; and
- * whether it is one. */
-void cf_builder_take_means(cf_builder *b);
-bool cf_builder_of_means(const cf_builder *b);
+/* Makes it a deterministic program, in which stochastic layers take the mean instead of drawing;
+ * and whether it is one. */
+void cf_builder_set_deterministic(cf_builder *b);
+bool cf_builder_is_deterministic(const cf_builder *b);
+
+/* Gives a value a name, under which whatever is emitted later may ask for it, such as the weight
+ * of a term of a loss; CF_NO_VALUE: nothing has that name. The name outlives the builder. */
+void cf_builder_provide(cf_builder *b, const char *name, cf_value value);
+cf_value cf_builder_provided(const cf_builder *b, const char *name);
 
 /* A number for a stream of random numbers: another at each call, the same in each build; from
  * `first` on, which is CF_STREAM_LAYERS unless it is set before the first is given out. */
@@ -153,6 +158,9 @@ const cf_node *cf_whole_node(const cf_builder *b, cf_value value);
 /* Makes `value`, a shared value, the gradient of the parameters from `offset` of the slab on. Each
  * parameter once. */
 void cf_output_gradient(cf_builder *b, size_t offset, cf_value value);
+
+/* The same of a statistic, at `offset` of the slab of statistics. */
+void cf_output_statistic(cf_builder *b, size_t offset, cf_value value);
 
 /* Appends the gradient: for each of `outputs` with its cotangent (CF_NO_VALUE: zero), the
  * cotangents of `wrt` (inputs or parameters), CF_NO_VALUE where the outputs do not depend on it. */

@@ -145,6 +145,7 @@ static cf_call new_call(const cf_running *run) {
     call.base[CF_SPACE_PARAMETERS] = (char *)args->parameters;
     call.base[CF_SPACE_SHARED] = run->shared;
     call.base[CF_SPACE_GRADIENT] = args->gradients;
+    call.base[CF_SPACE_STATISTIC] = args->statistics;
     return call;
 }
 

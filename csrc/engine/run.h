@@ -6,7 +6,7 @@
 #include "engine/plan.h"
 #include "engine/tile.h"
 
-enum { CF_MAX_SLOTS = 8 };
+enum { CF_MAX_SLOTS = 12 };
 
 /* Rows that a program writes: the run's dtype, contiguous features. */
 typedef struct {
@@ -20,9 +20,8 @@ typedef struct {
     int threads;
     uint64_t seed, first_row; /* of the random ops: the Philox key, and the counter of row 0 */
     const void *parameters;
-    void *gradients;
+    void *gradients, *statistics; /* slabs; NULL in programs that write none */
     const double *buffers;
-    const double *jitter; /* by feature, of jittered inputs */
     cf_array input[CF_MAX_SLOTS];
     cf_result output[CF_MAX_SLOTS];
 } cf_run_args;

@@ -6,17 +6,15 @@
 #include "ops/ops.h"
 
 typedef struct {
-    size_t shift, log_scale; /* parameters */
+    cf_statistic shift, log_scale;
 } actnorm_state;
 
 static cf_status bind(cf_layer *layer, cf_binding *binding) {
     actnorm_state *state;
     CF_TRY(cf_pile_take(binding->pile, &state, 1, sizeof *state));
     layer->state = state;
-    cf_statistic trained = {.start = 0.0};
-    CF_TRY(cf_bind_statistic(binding, "shift", layer->shape.channels, trained, &state->shift));
-    return cf_bind_statistic(binding, "log_scale", layer->shape.channels, trained,
-                             &state->log_scale);
+    CF_TRY(cf_bind_statistic(binding, "shift", layer->shape.channels, &state->shift));
+    return cf_bind_statistic(binding, "log_scale", layer->shape.channels, &state->log_scale);
 }
 
 /* Sets log_scale and shift so that what comes out of this direction has mean 0 and standard
@@ -31,8 +29,8 @@ static void start(const cf_layer *layer, cf_builder *b, cf_value x, bool inverse
         *log_scale = cf_scale(b, *log_scale, -1.0, 0.0);
         *shift = cf_scale(b, cf_multiply(b, m.mean, cf_exp(b, *log_scale)), -1.0, 0.0);
     }
-    cf_output_gradient(b, state->shift, *shift);
-    cf_output_gradient(b, state->log_scale, *log_scale);
+    cf_output_statistic(b, state->shift.output, *shift);
+    cf_output_statistic(b, state->log_scale.output, *log_scale);
 }
 
 static cf_value apply(const cf_layer *layer, cf_builder *b, cf_value x, bool inverse,
@@ -42,8 +40,8 @@ static cf_value apply(const cf_layer *layer, cf_builder *b, cf_value x, bool inv
     if (cf_builder_mode(b) == CF_STARTING) {
         start(layer, b, x, inverse, &log_scale, &shift);
     } else {
-        log_scale = cf_parameter(b, state->log_scale, layer->shape.channels);
-        shift = cf_parameter(b, state->shift, layer->shape.channels);
+        log_scale = cf_parameter(b, state->log_scale.parameter, layer->shape.channels);
+        shift = cf_parameter(b, state->shift.parameter, layer->shape.channels);
     }
     return cf_shared_affine(b, x, layer->shape, log_scale, shift, inverse, log_det);
 }

@@ -13,9 +13,7 @@ typedef struct {
     size_t buffers;          /* shift and scale, if fixed */
 } affine_state;
 
-bool cf_affine_is_open(const cf_layer *layer, size_t feature, size_t *offset) {
-    if (cf_spec_type_of(layer->spec) != &cf_affine_type)
-        return false;
+static bool standardizes(const cf_layer *layer, size_t feature, size_t *offset) {
     const affine_state *state = layer->state;
     const cf_setting *chosen = cf_spec_get(layer->spec, "standardize");
     *offset = state->buffers;
@@ -124,7 +122,8 @@ static cf_status check(const cf_spec *spec) {
     return CF_OK;
 }
 
-static const cf_layer_methods methods = {bind, forward, inverse};
+static const cf_layer_methods methods = {
+    .bind = bind, .forward = forward, .inverse = inverse, .standardizes = standardizes};
 
 static const cf_option options[] = {
     {.name = "shift",

@@ -6,19 +6,19 @@
 #include "ops/ops.h"
 
 typedef struct {
-    size_t mean, variance;   /* running statistics */
-    size_t shift, raw_scale; /* parameters */
+    cf_statistic mean, variance; /* running ones */
+    size_t shift, raw_scale;     /* parameters */
     const cf_spec *scale;
     double epsilon;
 } batchnorm_state;
 
 static cf_status bind_statistics(cf_layer *layer, cf_binding *binding) {
     batchnorm_state *state = layer->state;
-    double share = cf_spec_real(layer->spec, "momentum");
-    CF_TRY(cf_bind_statistic(binding, "mean", layer->shape.channels,
-                             (cf_statistic){.start = 0.0, .share = share}, &state->mean));
-    return cf_bind_statistic(binding, "variance", layer->shape.channels,
-                             (cf_statistic){.start = 1.0, .share = share}, &state->variance);
+    double momentum = cf_spec_real(layer->spec, "momentum");
+    state->mean = (cf_statistic){.initial = 0.0, .momentum = momentum};
+    state->variance = (cf_statistic){.initial = 1.0, .momentum = momentum};
+    CF_TRY(cf_bind_statistic(binding, "mean", layer->shape.channels, &state->mean));
+    return cf_bind_statistic(binding, "variance", layer->shape.channels, &state->variance);
 }
 
 static cf_status bind(cf_layer *layer, cf_binding *binding) {
@@ -54,13 +54,10 @@ static cf_value forward(const cf_layer *layer, cf_builder *b, cf_value u, cf_val
                         cf_value *log_det) {
     const batchnorm_state *state = layer->state;
     size_t n = layer->shape.channels;
-    cf_value mean = cf_parameter(b, state->mean, n), variance = cf_parameter(b, state->variance, n);
+    cf_value mean = cf_parameter(b, state->mean.parameter, n);
+    cf_value variance = cf_parameter(b, state->variance.parameter, n);
     cf_value less = cf_scale(b, log_factor(layer, b, variance), -1.0, 0.0);
     (void)context;
-    if (cf_builder_mode(b) != CF_EVALUATION) { /* they stay as they are */
-        cf_output_gradient(b, state->mean, mean);
-        cf_output_gradient(b, state->variance, variance);
-    }
     *log_det = cf_every_pixel(b, cf_sum_features(b, less), layer->shape);
     u = cf_subtract(b, u, spread(layer, b, cf_parameter(b, state->shift, n)));
     return cf_add(b, cf_multiply(b, u, spread(layer, b, cf_exp(b, less))), spread(layer, b, mean));
@@ -73,12 +70,12 @@ static cf_value inverse(const cf_layer *layer, cf_builder *b, cf_value x, cf_val
     cf_moments m;
     (void)context;
     if (cf_builder_mode(b) == CF_EVALUATION) {
-        m = (cf_moments){.variance = cf_parameter(b, state->variance, n)};
-        m.centred = cf_subtract(b, x, spread(layer, b, cf_parameter(b, state->mean, n)));
+        m = (cf_moments){.variance = cf_parameter(b, state->variance.parameter, n)};
+        m.centred = cf_subtract(b, x, spread(layer, b, cf_parameter(b, state->mean.parameter, n)));
     } else {
         m = cf_moments_of(b, x, layer->shape);
-        cf_output_gradient(b, state->mean, m.mean);
-        cf_output_gradient(b, state->variance, m.variance);
+        cf_output_statistic(b, state->mean.output, m.mean);
+        cf_output_statistic(b, state->variance.output, m.variance);
     }
     cf_value factor = log_factor(layer, b, m.variance);
     *log_det = cf_every_pixel(b, cf_sum_features(b, factor), layer->shape);

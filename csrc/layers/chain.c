@@ -70,8 +70,16 @@ static cf_value inverse(const cf_layer *layer, cf_builder *b, cf_value x, cf_val
     return cf_chain_inverse(layer, layer->children, b, x, context, log_det);
 }
 
-static const cf_layer_methods methods = {
-    .bind = bind, .forward = forward, .inverse = inverse, .reshape = cf_chain_reshape};
+static bool standardizes(const cf_layer *layer, size_t feature, size_t *offset) {
+    return layer->children > 0 &&
+           cf_layer_standardizes(&layer->child[layer->children - 1], feature, offset);
+}
+
+static const cf_layer_methods methods = {.bind = bind,
+                                         .forward = forward,
+                                         .inverse = inverse,
+                                         .reshape = cf_chain_reshape,
+                                         .standardizes = standardizes};
 
 static const cf_option options[] = {
     {.name = "layers",

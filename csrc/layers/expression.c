@@ -1,6 +1,6 @@
 /* Expression: a layer whose two directions are written in Python from the engine's ops, traced to
  * instructions that a spec and a file hold. */
-#include "layers/instructions.h"
+#include "nn/instructions.h"
 #include "layers/layer.h"
 #include "ops/ops.h"
 
@@ -19,64 +19,12 @@ static cf_status reshape(const cf_spec *spec, bool to_base, cf_shape *shape) {
     return CF_OK;
 }
 
-static cf_status bind_parameters(cf_declarations *d, const cf_spec *spec, cf_binding *binding) {
-    const cf_setting *starts = cf_spec_get(spec, "starts");
-    size_t used = 0;
-    for (size_t i = 0; i < d->parameters; i++) {
-        cf_declared *p = &d->parameter[i];
-        if (p->size > starts->count - used)
-            return cf_fail(CF_INVALID, "Expression: the parameters start at more than %zu numbers",
-                           starts->count);
-        CF_TRY(
-            cf_bind_parameter_values(binding, p->name, p->size, starts->reals + used, &p->offset));
-        used += p->size;
-    }
-    return used == starts->count
-               ? CF_OK
-               : cf_fail(CF_INVALID, "Expression: the parameters have %zu numbers, got %zu", used,
-                         starts->count);
-}
-
-static cf_status check_images(const cf_declared *n, const cf_spec *network) {
-    const char *type = cf_spec_type_of(network)->name;
-    if (!n->inputs.image || !n->outputs.image)
-        return cf_fail(
-            CF_INVALID,
-            "Expression: %s: %s is from images to images, (channels, height, width) both", n->name,
-            type);
-    if (n->inputs.height != n->outputs.height || n->inputs.width != n->outputs.width)
-        return cf_fail(
-            CF_INVALID,
-            "Expression: %s: %s gives images as high and wide as it reads, %zu x %zu, not "
-            "%zu x %zu",
-            n->name, type, n->inputs.height, n->inputs.width, n->outputs.height, n->outputs.width);
-    return CF_OK;
-}
-
-static cf_status bind_networks(cf_declarations *d, const cf_spec *spec, cf_binding *binding) {
-    const cf_setting *networks = cf_spec_get(spec, "networks");
-    if (networks->count != d->networks)
-        return cf_fail(CF_INVALID, "Expression: %zu networks are declared, got %zu", d->networks,
-                       networks->count);
-    for (size_t i = 0; i < d->networks; i++) {
-        cf_declared *n = &d->network[i];
-        cf_conditioner_sizes sizes = {
-            .shape = n->inputs, .image = n->outputs, .outputs = n->size, .groups = 1};
-        if (cf_conditioner_is_convolutional(networks->specs[i]))
-            CF_TRY(check_images(n, networks->specs[i]));
-        CF_TRY(cf_conditioner_bind(&n->conditioner, networks->specs[i], binding, n->name, sizes,
-                                   cf_spec_int(spec, "zero_last") != 0));
-    }
-    return CF_OK;
-}
-
 /* Reads one direction from `input` to `output` features. */
 static cf_status read_direction(cf_instructions *out, const cf_layer *layer, cf_binding *binding,
                                 const char *name, size_t input, size_t output) {
     expression_state *state = layer->state;
     const cf_setting *numbers = cf_spec_get(layer->spec, "numbers");
-    cf_instruction_scope scope = {.input = input,
-                                  .context = cf_shape_features(layer->context),
+    cf_instruction_scope scope = {.input = {input, cf_shape_features(layer->context)},
                                   .declared = &state->declared,
                                   .numbers = numbers->count,
                                   .number = numbers->reals};
@@ -84,9 +32,11 @@ static cf_status read_direction(cf_instructions *out, const cf_layer *layer, cf_
     if (*text == '\0')
         return CF_OK;
     CF_TRY(cf_instructions_read(out, binding->pile, text, &scope));
-    if (out->list[out->value].size != output)
+    if (out->list[out->returned[0]].size != output)
         return cf_fail(CF_INVALID, "Expression: %s must give %zu features, got %zu", name, output,
-                       out->list[out->value].size);
+                       out->list[out->returned[0]].size);
+    if (out->returns > 2 || (out->returns == 2 && out->list[out->returned[1]].size != 1))
+        return cf_fail(CF_INVALID, "Expression: %s must give features and a log_det", name);
     return CF_OK;
 }
 
@@ -96,10 +46,7 @@ static cf_status bind(cf_layer *layer, cf_binding *binding) {
     CF_TRY(cf_pile_take(binding->pile, &state, 1, sizeof *state));
     layer->state = state;
     CF_TRY(reshape(layer->spec, true, &base));
-    CF_TRY(cf_declarations_read(&state->declared, binding->pile,
-                                cf_spec_string(layer->spec, "declarations")));
-    CF_TRY(bind_parameters(&state->declared, layer->spec, binding));
-    CF_TRY(bind_networks(&state->declared, layer->spec, binding));
+    CF_TRY(cf_declarations_bind(&state->declared, layer->spec, binding));
     size_t u = cf_shape_features(base);
     CF_TRY(read_direction(&state->forward, layer, binding, "forward", u, layer->features));
     CF_TRY(read_direction(&state->inverse, layer, binding, "inverse", layer->features, u));
@@ -110,9 +57,12 @@ static cf_status bind(cf_layer *layer, cf_binding *binding) {
 static cf_value apply(const cf_layer *layer, const cf_instructions *instructions, const char *name,
                       cf_builder *b, cf_value x, cf_value context, cf_value *log_det) {
     const expression_state *state = layer->state;
+    cf_value input[CF_MAX_PORTS] = {x, context}, output[CF_MAX_PORTS] = {{0}};
     if (instructions->count == 0)
         return cf_builder_fail(b, CF_INVALID, "this layer has no %s", name);
-    return cf_instructions_emit(instructions, &state->declared, b, x, context, log_det);
+    cf_instructions_emit(instructions, &state->declared, b, input, output);
+    *log_det = output[1];
+    return cf_builder_status(b) == CF_OK ? cf_broadcast(b, output[0]) : CF_NO_VALUE;
 }
 
 static cf_value forward(const cf_layer *layer, cf_builder *b, cf_value u, cf_value context,

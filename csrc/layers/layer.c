@@ -59,6 +59,11 @@ bool cf_layer_is_stochastic(const cf_layer *layer) {
     return stochastic;
 }
 
+bool cf_layer_standardizes(const cf_layer *layer, size_t feature, size_t *offset) {
+    const cf_layer_methods *methods = methods_of(layer);
+    return methods->standardizes != NULL && methods->standardizes(layer, feature, offset);
+}
+
 cf_value cf_layer_forward(const cf_layer *layer, cf_builder *b, cf_value u, cf_value context,
                           cf_value *log_det) {
     *log_det = CF_NO_VALUE;

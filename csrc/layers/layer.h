@@ -13,7 +13,7 @@
 
 #include "base/shape.h"
 #include "engine/program.h"
-#include "nn/binding.h"
+#include "model/binding.h"
 
 /* What stochastic layers have for log_det where they have none: on the way to the data. */
 #define CF_NO_LOG_DET NAN
@@ -34,6 +34,9 @@ typedef struct {
     bool limited;    /* either direction is NaN or infinite at some finite numbers */
     /* Makes the shape of x that of u if `to_base`, or the other way round; NULL: they are one. */
     cf_status (*reshape)(const cf_spec *spec, bool to_base, cf_shape *shape);
+    /* Of a layer next to the data: whether these set its shift and scale of `feature`, which lie in
+     * float64 buffers at *offset, all shifts first. NULL: they do not. */
+    bool (*standardizes)(const cf_layer *layer, size_t feature, size_t *offset);
 } cf_layer_methods;
 
 struct cf_layer {
@@ -74,9 +77,8 @@ bool cf_layer_is_limited(const cf_layer *layer);
 /* Whether it or a layer within it is stochastic: densities are bounded from below. */
 bool cf_layer_is_stochastic(const cf_layer *layer);
 
-/* Whether `layer` is a fixed Affine whose shift and scale of `feature` are for data to set; *offset
- * is that of its buffers, shift first. */
-bool cf_affine_is_open(const cf_layer *layer, size_t feature, size_t *offset);
+/* As the method of that name says; false without one. */
+bool cf_layer_standardizes(const cf_layer *layer, size_t feature, size_t *offset);
 
 extern const cf_spec_type cf_coupling_type, cf_autoregressive_type, cf_actnorm_type, cf_linear_type,
     cf_batchnorm_type, cf_permutation_type, cf_affine_type, cf_inverse_type, cf_chain_type,

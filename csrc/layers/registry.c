@@ -8,6 +8,7 @@
 #include "layers/scale.h"
 #include "layers/transform.h"
 #include "nn/embedding.h"
+#include "nn/traced.h"
 
 const cf_spec_type *const cf_spec_types[] = {
     /* layers */
@@ -73,6 +74,8 @@ const cf_spec_type *const cf_spec_types[] = {
     &cf_uniform_type,
     &cf_mixture_type,
     &cf_product_type,
+    /* models of functions alone */
+    &cf_module_type,
     NULL,
 };
 

@@ -13,7 +13,6 @@ typedef struct {
     size_t latents;
     cf_spec *likelihood;
     cf_conditioner encoder, decoder;
-    size_t kl_weight; /* a buffer */
 } variational_state;
 
 static cf_status reshape(const cf_spec *spec, bool to_base, cf_shape *shape) {
@@ -86,7 +85,6 @@ static cf_status bind(cf_layer *layer, cf_binding *binding) {
     CF_TRY(cf_binding_keep(binding, state->likelihood));
     CF_TRY(bind_encoder(layer, binding));
     CF_TRY(bind_decoder(layer, binding));
-    CF_TRY(cf_bind_buffer(binding, "kl_weight", 1, (const double[]){1.0}, &state->kl_weight));
     return bind_posterior(layer, binding);
 }
 
@@ -110,8 +108,8 @@ static cf_value encode(const cf_layer *layer, cf_builder *b, cf_value x, cf_valu
     return z;
 }
 
-/* The cotangents of the prior and of the posterior's density have a weight in training, so that it
- * is their gradient, not their value, that is warmed up. */
+/* The cotangents of the prior and of the posterior's density have a weight where the program
+ * provides one, so that it is their gradient, not their value, that is warmed up. */
 static cf_value inverse(const cf_layer *layer, cf_builder *b, cf_value x, cf_value context,
                         cf_value *log_det) {
     const variational_state *state = layer->state;
@@ -120,9 +118,10 @@ static cf_value inverse(const cf_layer *layer, cf_builder *b, cf_value x, cf_val
     cf_value z = encode(layer, b, x, context, &minus_log_q);
     cf_value raw = cf_conditioner_emit(&state->decoder, b, z, context);
     *log_det = likelihood->log_prob(state->likelihood, b, raw, x);
-    if (cf_builder_mode(b) == CF_TRAINING) {
-        z = cf_weigh_gradient(b, z, state->kl_weight);
-        minus_log_q = cf_weigh_gradient(b, minus_log_q, state->kl_weight);
+    cf_value weight = cf_builder_provided(b, "kl_weight");
+    if (!cf_is_none(weight)) {
+        z = cf_scale_gradient(b, z, weight);
+        minus_log_q = cf_scale_gradient(b, minus_log_q, weight);
     }
     *log_det = cf_add(b, *log_det, minus_log_q);
     return z;
@@ -134,7 +133,7 @@ static cf_value forward(const cf_layer *layer, cf_builder *b, cf_value u, cf_val
     const cf_likelihood_methods *likelihood = cf_likelihood_methods_of(state->likelihood);
     cf_value raw = cf_conditioner_emit(&state->decoder, b, u, context);
     *log_det = cf_constant(b, CF_ROW, 1, CF_NO_LOG_DET);
-    if (cf_builder_of_means(b))
+    if (cf_builder_is_deterministic(b))
         return likelihood->mean(state->likelihood, b, raw, layer->features);
     return likelihood->draw(state->likelihood, b, raw, layer->features, cf_next_stream(b));
 }
@@ -201,9 +200,8 @@ const cf_spec_type cf_variational_type = {
         "``log p(z) + log p(x|z) - log q(z|x)``, with the layers and the base on its side of u "
         "as the prior\n"
         "of z. ``forward`` has no ``log_det``: NaN.\n\n"
-        "While training, the gradients that come through ``log p(z)`` and ``log q(z|x)`` to "
-        "encoder and\n"
-        "posterior are multiplied by the buffer ``kl_weight``, 1 unless a warm-up sets it.\n\n"
+        "The warm-up of a fit, ``kl_warmup``, multiplies the gradients that come through ``log "
+        "p(z)`` and\n``log q(z|x)`` to encoder and posterior.\n\n"
         "References\n----------\n"
         "Kingma and Welling 2014, Auto-encoding variational Bayes, arXiv:1312.6114, equation 3.\n"
         "Kingma et al. 2016, Improved variational inference with inverse autoregressive flow, "

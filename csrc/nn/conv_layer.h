@@ -4,7 +4,7 @@
 
 #include "base/shape.h"
 #include "engine/program.h"
-#include "nn/binding.h"
+#include "model/binding.h"
 #include "nn/dense.h"
 
 typedef struct {

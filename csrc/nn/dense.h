@@ -9,7 +9,7 @@
 #define CF_NN_DENSE_H
 
 #include "engine/program.h"
-#include "nn/binding.h"
+#include "model/binding.h"
 #include "simd/matmul.h"
 
 /* Weights start uniform on +-gain / sqrt(inputs). Tried on the tables of benchmarks/density.py:

@@ -2,8 +2,9 @@
  * nowhere else.
  *
  * integer[0]: the slot; integer[1]: the padding; integer[2]: the offset of a fixed affine map's
- * buffers, or -1; integer[3]: whether the first operand is noise, scaled by the run's jitter. Noise
- * and affine map are applied in float64, before the rounding to the dtype of the run.
+ * buffers, or -1; integer[3]: the slot of the jitter, by which the first operand, noise, is scaled
+ * feature by feature, or -1. Noise and affine map are applied in float64, before the rounding to
+ * the dtype of the run.
  */
 #ifndef CF_FN
 
@@ -44,15 +45,15 @@ static const cf_op affine_input_op = {
 };
 
 cf_value cf_input(cf_builder *b, int slot, size_t features, cf_padding padding) {
-    cf_attributes attributes = {.integer = {slot, padding, -1, 0}};
+    cf_attributes attributes = {.integer = {slot, padding, -1, -1}};
     return cf_emit(b, padding == CF_PAD_ZERO ? &cotangent_op : &input_op, CF_ROW, features, 0, NULL,
                    &attributes);
 }
 
-cf_value cf_jittered_input(cf_builder *b, int slot, cf_value noise) {
+cf_value cf_jittered_input(cf_builder *b, int slot, int jitter, cf_value noise) {
     if (cf_builder_status(b) != CF_OK)
         return CF_NO_VALUE;
-    cf_attributes attributes = {.integer = {slot, CF_PAD_REPEAT, -1, 1}};
+    cf_attributes attributes = {.integer = {slot, CF_PAD_REPEAT, -1, jitter}};
     return cf_emit(b, &input_op, CF_ROW, cf_value_size(b, noise), 1, &noise, &attributes);
 }
 
@@ -112,10 +113,13 @@ static void CF_FN(finish_feature)(const cf_call *call, size_t f, double *stage) 
     const int64_t *attributes = node->attributes.integer;
     const double *shift = attributes[2] < 0 ? NULL : call->run->buffers + attributes[2];
     real *out = (real *)call->out + f * call->lanes;
-    if (attributes[3]) {
+    if (attributes[3] >= 0) {
+        const cf_array *jitter = &call->run->input[attributes[3]];
+        double width =
+            cf_read_element((const char *)jitter->data + cf_feature_offset(jitter, f), jitter);
         const real *noise = cf_row(call, 0, f);
         for (size_t lane = 0; lane < call->lanes; lane++)
-            stage[lane] += call->run->jitter[f] * noise[lane];
+            stage[lane] += width * noise[lane];
     }
     if (shift != NULL)
         for (size_t lane = 0; lane < call->lanes; lane++)
@@ -129,7 +133,7 @@ static bool CF_FN(is_plain)(const cf_call *call, const cf_array *array) {
     const int64_t *attributes = call->step->node->attributes.integer;
     cf_element element = sizeof(real) == sizeof(float) ? CF_FLOAT : CF_DOUBLE;
     return array->element == element && !array->swapped && array->line == 0 &&
-           array->feature_stride == sizeof(real) && attributes[2] < 0 && !attributes[3];
+           array->feature_stride == sizeof(real) && attributes[2] < 0 && attributes[3] < 0;
 }
 
 /* CF_LINE_FEATURES plain features from `first` on. */

@@ -20,9 +20,9 @@ typedef enum { CF_PAD_REPEAT, CF_PAD_ZERO } cf_padding;
 /* The caller's array in `slot`, converted to the dtype of the run. */
 cf_value cf_input(cf_builder *b, int slot, size_t features, cf_padding padding);
 
-/* The same plus noise times the run's jitter, added before any rounding to the dtype; noise has as
- * many features. */
-cf_value cf_jittered_input(cf_builder *b, int slot, cf_value noise);
+/* The same plus noise times the first row of the array in slot `jitter`, feature by feature, added
+ * before any rounding to the dtype; noise has as many features. */
+cf_value cf_jittered_input(cf_builder *b, int slot, int jitter, cf_value noise);
 
 /* Stores a row value in the caller's array in `slot`. */
 void cf_output(cf_builder *b, int slot, cf_value value);
@@ -194,8 +194,8 @@ cf_value cf_floor(cf_builder *b, cf_value x);
 cf_value cf_at_least(cf_builder *b, cf_value x, double threshold);
 /* x + noise of integers x and noise on [0, 1], strictly between x and x + 1 for any rounding. */
 cf_value cf_add_noise(cf_builder *b, cf_value x, cf_value noise);
-/* x itself, whose cotangent is multiplied by the float64 buffer at `offset`. */
-cf_value cf_weigh_gradient(cf_builder *b, cf_value x, size_t offset);
+/* x itself, whose cotangent is multiplied by `weight`, of one feature; that has no gradient. */
+cf_value cf_scale_gradient(cf_builder *b, cf_value x, cf_value weight);
 /* A sum in which either may be missing (CF_NO_VALUE is 0). */
 cf_value cf_add_optional(cf_builder *b, cf_value x, cf_value y);
 

@@ -38,13 +38,13 @@ cf_value cf_random_uniform_rows(cf_builder *b, size_t features, uint32_t stream)
 }
 
 cf_value cf_normal_noise(cf_builder *b, size_t features) {
-    if (cf_builder_of_means(b))
+    if (cf_builder_is_deterministic(b))
         return cf_constant(b, CF_ROW, features, 0.0);
     return cf_random_normal_rows(b, features, cf_next_stream(b));
 }
 
 cf_value cf_uniform_noise(cf_builder *b, size_t features) {
-    if (cf_builder_of_means(b))
+    if (cf_builder_is_deterministic(b))
         return cf_constant(b, CF_ROW, features, 0.5);
     return cf_random_uniform_rows(b, features, cf_next_stream(b));
 }

@@ -7,8 +7,7 @@
 #include "base/memory.h"
 #include "base/philox.h"
 
-/* Feature f of row i, as float64. */
-static double element(const cf_array *array, size_t i, size_t f) {
+double cf_data_number(const cf_array *array, size_t i, size_t f) {
     int64_t row = array->index != NULL ? array->index[i] : (int64_t)i;
     return cf_read_element(
         (const char *)array->data + row * array->row_stride + cf_feature_offset(array, f), array);
@@ -22,7 +21,7 @@ static cf_status check_finite(const cf_array *array, size_t rows, size_t feature
                               const char *part) {
     for (size_t i = 0; i < rows; i++)
         for (size_t f = 0; f < features; f++) {
-            double value = element(array, i, f);
+            double value = cf_data_number(array, i, f);
             if (!isfinite(value))
                 return cf_fail(CF_INVALID,
                                "%s%s: row %lld holds %g in column %zu; all must be finite", what,
@@ -151,92 +150,4 @@ double cf_data_weight(const cf_data *data, size_t i) {
 
 long long cf_data_row_number(const cf_data *data, size_t i) {
     return row_number(&data->x, i);
-}
-
-/* Mean and standard deviation of the noise on a column: uniform on [0, jitter). */
-static double noise_mean(const double *jitter, size_t f) {
-    return jitter != NULL ? jitter[f] / 2.0 : 0.0;
-}
-
-static double noise_deviation(const double *jitter, size_t f) {
-    return jitter != NULL ? jitter[f] / sqrt(12.0) : 0.0;
-}
-
-/* The columns' weighted means and standard deviations. Two passes over the rows, which may be on
- * disk; sums are of differences from a row that counts, in units of the largest, so that a large
- * offset loses nothing and no square overflows or vanishes. Rows of weight 0 have no say. */
-static void moments(const cf_data *data, size_t features, const double *jitter, double *mean,
-                    double *deviation, double *largest) {
-    size_t pivot = 0;
-    double total = 0.0, unit = cf_data_mean_weight(data);
-    while (pivot < data->rows && cf_data_weight(data, pivot) == 0.0)
-        pivot++;
-    memset(mean, 0, features * sizeof *mean);
-    memset(deviation, 0, features * sizeof *deviation);
-    for (size_t i = pivot; i < data->rows; i++) {
-        double w = cf_data_weight(data, i) / unit;
-        total += w;
-        for (size_t f = 0; w > 0.0 && f < features; f++) {
-            double d = element(&data->x, i, f) - element(&data->x, pivot, f);
-            mean[f] += w * d;
-            largest[f] = fmax(largest[f], fabs(d));
-        }
-    }
-    for (size_t f = 0; f < features; f++)
-        mean[f] /= total;
-    for (size_t i = pivot; i < data->rows; i++) {
-        double w = cf_data_weight(data, i) / unit;
-        for (size_t f = 0; w > 0.0 && f < features; f++) {
-            double d = element(&data->x, i, f) - element(&data->x, pivot, f) - mean[f];
-            d = largest[f] > 0.0 ? d / largest[f] : 0.0;
-            deviation[f] += w * d * d;
-        }
-    }
-    for (size_t f = 0; f < features; f++) {
-        mean[f] += element(&data->x, pivot, f) + noise_mean(jitter, f);
-        deviation[f] = hypot(largest[f] * sqrt(deviation[f] / total), noise_deviation(jitter, f));
-        if (!(deviation[f] > 0.0 && isfinite(deviation[f])))
-            deviation[f] = 1.0;
-    }
-}
-
-/* The layer beside the data. */
-static const cf_layer *last_layer(const cf_flow *flow) {
-    const cf_layer *layer = cf_flow_chain(flow);
-    while (cf_spec_type_of(layer->spec) == &cf_chain_type && layer->children > 0)
-        layer = &layer->child[layer->children - 1];
-    return layer;
-}
-
-/* Where the Affine next to the data keeps shift and scale; NULL if there is none, or none of a
- * feature that is open, or they have been set. */
-static double *find_open_affine(cf_flow *flow) {
-    const cf_layer *layer = last_layer(flow);
-    size_t features = cf_flow_features(flow), offset;
-    double *values = NULL;
-    for (size_t f = 0; f < features; f++) {
-        if (!cf_affine_is_open(layer, f, &offset))
-            continue;
-        values = cf_flow_buffers(flow) + offset;
-        if (values[f] != 0.0 || values[features + f] != 1.0)
-            return NULL;
-    }
-    return values;
-}
-
-cf_status cf_data_standardize(cf_flow *flow, const cf_data *data, const double *jitter) {
-    double *values = find_open_affine(flow), *mean, *deviation;
-    size_t features = cf_flow_features(flow), offset;
-    if (values == NULL)
-        return CF_OK;
-    CF_TRY(cf_alloc(&mean, features, 3 * sizeof *mean));
-    deviation = mean + features;
-    moments(data, features, jitter, mean, deviation, deviation + features);
-    for (size_t f = 0; f < features; f++)
-        if (cf_affine_is_open(last_layer(flow), f, &offset)) {
-            values[f] = mean[f];
-            values[features + f] = deviation[f];
-        }
-    cf_free(mean);
-    return CF_OK;
 }

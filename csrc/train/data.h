@@ -3,7 +3,7 @@
 #define CF_TRAIN_DATA_H
 
 #include "engine/array.h"
-#include "flow/flow.h"
+#include "base/status.h"
 
 typedef struct {
     size_t rows;
@@ -29,11 +29,8 @@ cf_status cf_data_split(size_t rows, double fraction, uint64_t seed, int64_t **t
 /* CF_INVALID unless weights of this sum can be divided by it. */
 cf_status cf_check_total_weight(double sum, const char *what);
 
-/* If the flow ends, at the data, with a fixed Affine (which may be the last of a last Chain) some
- * of whose shifts and scales are open and no fit has set yet, sets these to the weighted mean and
- * standard deviation of the data with their noise on [0, jitter), by feature, if any (standard
- * deviation 1 for a column without spread). */
-cf_status cf_data_standardize(cf_flow *flow, const cf_data *data, const double *jitter);
+/* Feature f of row i, as float64. */
+double cf_data_number(const cf_array *array, size_t i, size_t f);
 
 /* The weight of row i, and its number in the caller's array. */
 double cf_data_weight(const cf_data *data, size_t i);

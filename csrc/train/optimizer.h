@@ -3,7 +3,7 @@
 #ifndef CF_TRAIN_OPTIMIZER_H
 #define CF_TRAIN_OPTIMIZER_H
 
-#include "nn/binding.h"
+#include "model/binding.h"
 #include "simd/simd.h"
 
 typedef enum { CF_ADAM, CF_ADAMW, CF_SGD } cf_optimizer_kind;

@@ -92,6 +92,7 @@ from .history import EpochReport, History
 from .optim import SGD, Adam, AdamW, Constant, Cosine, Plateau
 from .recipes import glow, glow1d, iaf, maf, ncsf, nice, nsf, nsf_ar, realnvp, realnvp_image
 from .target import CTarget, Importance, TargetHistory, TargetReport
+from .trainer import Trainer
 from .units import bits_per_dimension
 from .vae import VAE
 
@@ -205,6 +206,7 @@ __all__ = [
     "EpochReport",
     "TargetHistory",
     "TargetReport",
+    "Trainer",
     "CTarget",
     "Importance",
     "load",

@@ -38,6 +38,28 @@ def gradient_limit(clip_norm: Any) -> float:
     return limit if limit < math.inf else 0.0
 
 
+def decay(ema: Any) -> float:
+    """Of an average; 0 for None: there is none."""
+    if ema is None:
+        return 0.0
+    value = real("ema", ema)
+    if not 0.0 < value < 1.0:
+        raise ValueError(f"ema must be between 0 and 1 or None, got {ema}")
+    return value
+
+
+def loss_name(model: Any, loss: Any) -> str:
+    """The name of a loss of the model; None is its own."""
+    if loss is None:
+        return str(model._loss)
+    name = getattr(loss, "name", loss)
+    if not isinstance(name, str):
+        raise TypeError(f"loss must be a name or a function of nn.function, got {loss!r}")
+    if getattr(loss, "model", model) is not model:
+        raise ValueError(f"the loss {name} is of another model")
+    return name
+
+
 def drawn_seed() -> int:
     """63 bits of the operating system's entropy."""
     return int.from_bytes(os.urandom(8), "little") >> 1

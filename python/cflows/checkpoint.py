@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .history import History, number_or_none
-from .persist import checksum
+from .persist import checksum, without_kl_weight
 from .safetensors import read_safetensors, write_safetensors
 from .strict_json import parse
 
 if TYPE_CHECKING:
     from .flow import Flow
+    from .nn import Loss
 
 __all__ = ["Checkpoint", "architecture"]
 
@@ -92,7 +93,8 @@ class Checkpoint(NamedTuple):
         history = _unpacked(groups["history"])
         if type(state["epoch"]) is not int or len(history.train) != state["epoch"]:
             raise ValueError("the history is not that of the state")
-        return cls(terms, groups["parameters"], groups["buffers"], state, history)
+        buffers = without_kl_weight(groups["buffers"])
+        return cls(terms, groups["parameters"], buffers, state, history)
 
     def check_terms(self, path: str, terms: Terms) -> None:
         """Raise ValueError, with the first difference, unless the terms are the checkpoint's."""
@@ -117,17 +119,22 @@ class Checkpoint(NamedTuple):
                 array[...] = theirs[name]
 
 
-def architecture(flow: Flow) -> Terms:
-    """What makes a flow another one, by name."""
+def architecture(model: Flow | Loss) -> Terms:
+    """What makes a model another one, by name."""
+    common = {"dtype": str(model.dtype), "frozen": list(model.frozen)}
+    if model.module is not None:
+        return {**common, "module": repr(model.module)}
+    return {**common, **_parts(cast("Flow", model))}
+
+
+def _parts(flow: Flow) -> Terms:
     layers = {f"layers.{i}": repr(layer.spec) for i, layer in enumerate(flow.layers)}
     return {
         "shape": list(flow.shape),
         "context_features": flow.context_features,
-        "dtype": str(flow.dtype),
         "base": repr(flow.base),
         "embedding": None if flow.embedding is None else repr(flow.embedding),
         **layers,
-        "frozen": list(flow.frozen),
     }
 
 

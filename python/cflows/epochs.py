@@ -17,28 +17,18 @@ if TYPE_CHECKING:
 class Warmup:
     """Weights of the Kullback-Leibler term that rise from epoch to epoch to 1."""
 
-    def __init__(self, flow: _core.Flow, epochs: int) -> None:
-        name = "kl_weight"
+    def __init__(self, model: _core.Model, epochs: int) -> None:
         self.epochs = epochs
-        self.weights = [b for path, b in flow.buffers.items() if path.split(".")[-1] == name]
-        if epochs > 0 and not self.weights:
+        if epochs > 0 and not _is_variational(getattr(model, "layers", ())):
             raise ValueError("kl_warmup is for a flow with a Variational layer, such as a VAE")
 
-    def start(self, epoch: int) -> None:
-        """Set the weights of an epoch, from 0."""
-        if epoch < self.epochs:
-            self._set((epoch + 1) / (self.epochs + 1))
-        else:
-            self.finish()
+    def weight(self, epoch: int) -> float:
+        """Of an epoch, from 0."""
+        return min(1.0, (epoch + 1) / (self.epochs + 1))
 
-    def finish(self) -> None:
-        """Set them to 1."""
-        self._set(1.0)
 
-    def _set(self, weight: float) -> None:
-        if self.epochs > 0:
-            for buffer in self.weights:
-                buffer[...] = weight
+def _is_variational(layers: Sequence[_core.BoundLayer]) -> bool:
+    return any(layer.type == "Variational" or _is_variational(layer.layers) for layer in layers)
 
 
 class Augmented:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _core
-from .arguments import check_callback, drawn_seed, gradient_limit, integer
+from .arguments import check_callback, decay, drawn_seed, gradient_limit, integer, loss_name
 from .epochs import Augmented, Warmup
 from .history import EpochReport, History
 from .optim import SCHEDULES, Cosine, Optimizer, Schedule, checked_optimizer, checked_schedule
@@ -24,6 +24,7 @@ from .training_rows import TrainingRows, fingerprint, read_rows, read_validation
 if TYPE_CHECKING:
     from .checkpoint import Checkpoint
     from .flow import Flow
+    from .nn import Function
 
 __all__ = ["fit"]
 
@@ -49,6 +50,8 @@ def fit(
     jitter: ArrayLike | None = None,
     augment: Callable[..., Any] | Sequence[Callable[..., Any]] | None = None,
     kl_warmup: int = 0,
+    ema: float | None = None,
+    loss: str | Function | None = None,
     seed: int | None = None,
     progress: bool | Literal["auto"] = "auto",
     callback: Callback | None = None,
@@ -96,6 +99,13 @@ def fit(
     kl_warmup : int, default 0
         Of a `VAE`: in epoch ``e = 1, 2, ...`` the gradients of ``log p(z) - log q(z|x)`` in encoder
         and posterior have the weight ``min(1, e / (kl_warmup + 1))``. Losses are those of weight 1.
+    ema : float, optional
+        The decay, from 0 to below 1, of an exponential moving average of the weights:
+        after step t it moves by ``1 - min(ema, (1 + t) / (10 + t))`` towards them. It is then the
+        averaged weights that are validated and kept.
+    loss : str or nn.Function, optional
+        What is minimised: a loss of `nn.function`, by itself or by name. None is 'likelihood', or
+        the loss of an `nn.objective`.
     seed : int, optional
         0 to 2**64 - 1, of the split, the order of the rows and the noise; None draws one, or goes
         on with the checkpoint's.
@@ -179,14 +189,17 @@ def fit(
     numbers: dict[str, Any] = {
         "batch_size": integer("batch_size", batch_size, 1),
         "clip_norm": gradient_limit(clip_norm),
+        "ema": decay(ema),
         "jitter": _jitter(jitter, self.shape),
         "seed": seed,
     }
     warmup = Warmup(self, integer("kl_warmup", kl_warmup, 0))
     changing = Augmented(rows, augment, seed)
     fixed = {**numbers, "kl_warmup": warmup.epochs, "augment": repr(augment)}
+    fixed |= {"ema": ema, "loss": None if loss is None else loss_name(self, loss)}
     trainer = _core.Trainer(
         self,
+        loss_name(self, loss),
         changing.rows.arrays,
         None if held_out is None else held_out.arrays,
         optimizer._settings(),
@@ -292,8 +305,7 @@ class _Run:
         return self.history.extended(self.reports, stop)
 
     def _finish(self) -> None:
-        self.trainer.restore_best()
-        self.warmup.finish()
+        self.trainer.finish()
         self.trainer.close()
         if self.progress is not None:
             self.progress.close()
@@ -310,9 +322,9 @@ class _Run:
 
     def _epoch(self) -> str | None:
         epoch = len(self.history.train) + len(self.reports)
-        self.warmup.start(epoch)
         self.augmented.start(epoch)
-        found = self.trainer.epoch(None if self.progress is None else self._poll)
+        poll = None if self.progress is None else self._poll
+        found = self.trainer.epoch(poll, self.warmup.weight(epoch))
         if found is None:
             return "interrupted"
         report = self._report(found)

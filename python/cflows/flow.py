@@ -81,6 +81,7 @@ class Flow(_core.Flow):
     __slots__ = ("__weakref__",)
 
     fit = fit
+    _loss = "likelihood"
     fit_target = fit_target
     importance_sample = importance_sample
     importance_weighted_log_prob = importance_weighted_log_prob

@@ -300,6 +300,7 @@ def checked_optimizer(optimizer: object) -> Optimizer:
 
 
 SCHEDULES: dict[str, type[Schedule]] = {"constant": Constant, "cosine": Cosine, "plateau": Plateau}
+STEP_SCHEDULES = ("constant", "cosine")  # a plateau needs epochs
 
 
 def checked_schedule(given: object, names: Iterable[str]) -> Any:

@@ -1,4 +1,4 @@
-"""Flows in files: weights, permutations and buffers as tensors, the architecture as JSON.
+"""Models in files: weights, permutations and buffers as tensors, the architecture as JSON.
 
 A model is a safetensors file. Its tensors are the parameters under their own names,
 ``permutations.*`` (int64) and ``buffers.*`` (float64); its metadata are
@@ -7,8 +7,8 @@ A model is a safetensors file. Its tensors are the parameters under their own na
 ``format``          ``"cflows"``
 ``format_version``  `FORMAT_VERSION`
 ``version``         of the library that wrote it
-``architecture``    JSON: sizes, dtype, seed, base, layers and, if there is one, embedding by type
-                    and options, frozen names
+``architecture``    JSON: dtype, seed, frozen names; of a flow sizes, base, layers and, if there is
+                    one, embedding by type and options; of a model of functions its module
 ``checksum``        SHA-256 of all tensors and of the other metadata
 ==================  ============================================================================
 """
@@ -27,13 +27,14 @@ from numpy.typing import NDArray
 
 from . import _core
 from .flow import Flow
+from .nn.models import Loss
 from .safetensors import dtype_name, read_safetensors, stored, write_safetensors
 from .strict_json import MAX_DEPTH, parse
 from .vae import VAE
 
 __all__ = ["FORMAT_VERSION", "load", "read_safetensors", "save", "write_safetensors"]
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # 1 is that of version 0.1.0, which is read too
 
 # Layers own several bytes a feature. Up to this many, a file that claims more features than it
 # has tensors for costs little before that shows.
@@ -42,12 +43,12 @@ _FREE_FEATURES = 1 << 16
 Tensors = dict[str, NDArray[Any]]
 
 
-def save(flow: Flow, path: str | os.PathLike[str]) -> None:
-    """Write a flow to a file, which `load` reads; ``flow.save(path)`` does this.
+def save(model: Flow | Loss, path: str | os.PathLike[str]) -> None:
+    """Write a model to a file, which `load` reads; ``flow.save(path)`` does this.
 
     Parameters
     ----------
-    flow : Flow
+    model : Flow or Loss
     path : str or path-like
         Customarily ``*.safetensors``. An existing file is replaced, once the new one is whole.
 
@@ -74,19 +75,14 @@ def save(flow: Flow, path: str | os.PathLike[str]) -> None:
     """
     from . import __version__
 
-    parameters, buffers = flow._snapshot()
+    parameters, buffers = model._snapshot()
     tensors: Tensors = parameters | {f"buffers.{name}": array for name, array in buffers.items()}
     architecture = {
-        "shape": list(flow.shape),
-        "context_features": flow.context_features,
-        "dtype": str(flow.dtype),
-        "seed": flow.seed,
-        "base": _described(flow.base, "base", tensors),
-        "layers": _described(tuple(layer.spec for layer in flow.layers), "layers", tensors),
-        "frozen": list(flow.frozen),
+        "dtype": str(model.dtype),
+        "seed": model.seed,
+        "frozen": list(model.frozen),
+        **(_parts(model, tensors) if isinstance(model, Flow) else _module(model, tensors)),
     }
-    if flow.embedding is not None:
-        architecture["embedding"] = _described(flow.embedding, "embedding", tensors)
     text = json.dumps(architecture, separators=(",", ":"), allow_nan=False)
     parse(text)  # what cannot be read is not written
     metadata = {
@@ -99,8 +95,25 @@ def save(flow: Flow, path: str | os.PathLike[str]) -> None:
     write_safetensors(path, tensors, metadata)
 
 
-def load(path: str | os.PathLike[str]) -> Flow:
-    """Read a flow that ``flow.save(path)`` has written.
+def _parts(flow: Flow, tensors: Tensors) -> dict[str, Any]:
+    """What a flow is made of; adds the permutations to `tensors`."""
+    parts = {
+        "shape": list(flow.shape),
+        "context_features": flow.context_features,
+        "base": _described(flow.base, "base", tensors),
+        "layers": _described(tuple(layer.spec for layer in flow.layers), "layers", tensors),
+    }
+    if flow.embedding is not None:
+        parts["embedding"] = _described(flow.embedding, "embedding", tensors)
+    return parts
+
+
+def _module(model: Loss, tensors: Tensors) -> dict[str, Any]:
+    return {"module": _described(model.module, "module", tensors)}
+
+
+def load(path: str | os.PathLike[str]) -> Flow | Loss:
+    """Read a model that ``flow.save(path)`` has written.
 
     Nothing in the file is executed, and all of it is checked before a flow is built: a damaged or
     hostile file gives an exception, never another flow.
@@ -111,7 +124,7 @@ def load(path: str | os.PathLike[str]) -> Flow:
 
     Returns
     -------
-    Flow
+    Flow, VAE or Loss
 
     Raises
     ------
@@ -134,7 +147,10 @@ def load(path: str | os.PathLike[str]) -> Flow:
     try:
         _check_format(metadata)
         _check_sum(tensors, metadata)
-        return _built(parse(metadata["architecture"]), tensors)
+        architecture = parse(metadata["architecture"])
+        if isinstance(architecture, dict) and "module" in architecture:
+            return _built_loss(architecture, tensors)
+        return _built(architecture, tensors)
     # The core tells a wrong type from a wrong value; in a file both are damage.
     except (TypeError, OverflowError, ValueError) as error:
         raise ValueError(f"{os.fspath(path)}: {error}") from error
@@ -182,7 +198,7 @@ def _check_format(metadata: Mapping[str, str]) -> None:
             " a newer cflows is needed"
         )
     expected = {"format", "format_version", "version", "architecture", "checksum"}
-    if int(version) != FORMAT_VERSION or metadata.keys() != expected:
+    if int(version) < 1 or metadata.keys() != expected:
         raise ValueError("damaged: the metadata are not those of a model")
 
 
@@ -201,7 +217,7 @@ def _built(architecture: Any, tensors: Tensors) -> Flow:
     _check_members(architecture, sizes | parts, {"embedding": dict})
     size = sum(array.nbytes for array in tensors.values())
     permutations = _taken(tensors, "permutations.")
-    buffers = _taken(tensors, "buffers.")
+    buffers = without_kl_weight(_taken(tensors, "buffers."))
     _check_frozen(architecture["frozen"], tensors)
     state = {
         **{name: architecture[name] for name in sizes},
@@ -226,6 +242,35 @@ def _built(architecture: Any, tensors: Tensors) -> Flow:
     # It compares sizes before it makes room for them, and builds all or nothing.
     flow.__setstate__(state)
     return flow
+
+
+def _built_loss(architecture: dict[str, Any], tensors: Tensors) -> Loss:
+    _check_members(architecture, {"dtype": str, "seed": int, "frozen": list, "module": dict})
+    buffers = _taken(tensors, "buffers.")
+    _check_frozen(architecture["frozen"], tensors)
+    module = _spec(architecture["module"], {})
+    if not isinstance(module, _core.Module):
+        raise ValueError("the module is none")
+    model = Loss.__new__(Loss)
+    model.__setstate__(
+        {
+            "module": module,
+            "dtype": architecture["dtype"],
+            "seed": architecture["seed"],
+            "frozen": tuple(architecture["frozen"]),
+            "parameters": tensors,
+            "buffers": buffers,
+            "attributes": {},
+        }
+    )
+    if "loss" not in model._functions():
+        raise ValueError("the module has no loss")
+    return model
+
+
+def without_kl_weight(buffers: Tensors) -> Tensors:
+    """Version 0.1.0 kept a weight of a training's warm-up among the buffers."""
+    return {name: x for name, x in buffers.items() if name.split(".")[-1] != "kl_weight"}
 
 
 def _check_members(

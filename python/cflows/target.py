@@ -14,7 +14,7 @@ import numpy as np
 
 from . import _core
 from .arguments import check_callback, drawn_seed, gradient_limit, integer
-from .optim import Constant, Cosine, Optimizer, checked_optimizer, checked_schedule
+from .optim import STEP_SCHEDULES, Constant, Cosine, Optimizer, checked_optimizer, checked_schedule
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -31,7 +31,6 @@ __all__ = [
 ]
 
 Target = Callable[..., Any]
-TARGET_SCHEDULES = ("constant", "cosine")
 _ADDRESSES = 2 ** (8 * ctypes.sizeof(ctypes.c_void_p))
 
 
@@ -336,7 +335,7 @@ def fit_target(
         self,
         context,
         optimizer._settings(),
-        checked_schedule(schedule, TARGET_SCHEDULES)._settings(),
+        checked_schedule(schedule, STEP_SCHEDULES)._settings(),
         steps=steps,
         batch_size=batch_size,
         clip_norm=gradient_limit(clip_norm),

@@ -147,7 +147,7 @@ class VAE(Flow):
         ValueError
             If a shape is wrong.
         """
-        return self.part(-1).inverse(x, context, seed, start, mean)[0]
+        return self._call("encode", (x, context), seed, start, mean)[0]
 
     def decode(
         self,
@@ -179,7 +179,7 @@ class VAE(Flow):
         ValueError
             If a shape is wrong.
         """
-        return self.part(-1).forward(z, context, seed, start, mean)[0]
+        return self._call("decode", (z, context), seed, start, mean)[0]
 
     def reconstruct(
         self,

@@ -1,0 +1,194 @@
+#include "bindings/request.h"
+
+#include <string.h>
+
+#include "base/pool.h"
+#include "bindings/tensors.h"
+
+/* ---- inputs ---- */
+
+bool cf_py_request_begin(PyObject *self, const char *function, cf_py_request *out) {
+    *out = (cf_py_request){.self = (cf_py_model *)self};
+    cf_model *model = cf_py_model_of(self);
+    if (model == NULL)
+        return false;
+    out->call.threads = cf_num_threads();
+    out->call.function = cf_model_function(model, function);
+    if (out->call.function == NULL)
+        PyErr_Format(PyExc_ValueError, "the model has no function called '%.100s'", function);
+    return out->call.function != NULL;
+}
+
+void cf_py_request_end(cf_py_request *r) {
+    for (size_t i = 0; i < CF_MAX_PORTS; i++) {
+        cf_py_release(&r->input[i]);
+        cf_py_release(&r->cotangent[i]);
+    }
+}
+
+static bool check_samples(cf_py_request *r, const cf_py_rows *rows, const char *name) {
+    if (!r->counted)
+        r->call.samples = rows->rows;
+    r->counted = true;
+    return cf_py_check_rows(rows, name, r->call.samples);
+}
+
+bool cf_py_request_input(cf_py_request *r, const char *input, const char *name, PyObject *object) {
+    size_t i = cf_function_input(r->call.function, input);
+    cf_py_rows *rows = &r->input[i];
+    if (!cf_py_read_rows(object, name, r->call.function->input[i].shape, rows))
+        return false;
+    r->call.input[i] = rows->view;
+    return check_samples(r, rows, name);
+}
+
+bool cf_py_request_context(cf_py_request *r, PyObject *object, bool spread) {
+    size_t i = cf_function_input(r->call.function, "context");
+    cf_py_rows *rows = &r->input[i];
+    if (!cf_py_read_context(object, cf_shape_features(r->call.function->input[i].shape), rows) ||
+        (spread && !cf_py_spread_context(rows, r->call.samples)))
+        return false;
+    if (rows->array != NULL)
+        r->call.input[i] = rows->view;
+    return true;
+}
+
+bool cf_py_request_cotangent(cf_py_request *r, const char *output, const char *name,
+                             PyObject *object) {
+    size_t i = cf_function_output(r->call.function, output);
+    cf_py_rows *rows = &r->cotangent[i];
+    const cf_port *port = &r->call.function->output[i];
+    if (object == NULL)
+        return true;
+    if (!(port->number ? cf_py_read_vector(object, name, rows)
+                       : cf_py_read_rows(object, name, port->shape, rows)))
+        return false;
+    r->call.cotangent[i] = rows->view;
+    return check_samples(r, rows, name);
+}
+
+bool cf_py_request_noise(cf_py_request *r, PyObject *seed, PyObject *start) {
+    return (seed == NULL || cf_py_count(seed, "seed", UINT64_MAX, &r->call.seed)) &&
+           (start == NULL || cf_py_count(start, "start", INT64_MAX, &r->call.first_sample));
+}
+
+bool cf_py_request_deterministic(cf_py_request *r, PyObject *mean) {
+    int truth = mean == NULL ? 0 : PyObject_IsTrue(mean);
+    r->call.deterministic = truth > 0;
+    return truth >= 0;
+}
+
+/* ---- results ---- */
+
+/* A new array of a row a sample: (n, ...), of single numbers (n,). */
+static PyObject *new_rows(const cf_py_request *r, cf_shape shape, bool number, cf_result *result) {
+    npy_intp dims[1 + CF_PY_MAX_DIMS] = {(npy_intp)r->call.samples};
+    int count = 1 + (number ? 0 : cf_py_dims(shape, dims + 1));
+    return cf_py_new_rows(cf_model_dtype(r->self->contents.model), count, dims,
+                          cf_shape_features(shape), result);
+}
+
+PyObject *cf_py_request_output(cf_py_request *r, const char *name) {
+    size_t i = cf_function_output(r->call.function, name);
+    const cf_port *port = &r->call.function->output[i];
+    return new_rows(r, port->shape, port->number, &r->call.output[i]);
+}
+
+PyObject *cf_py_request_gradient(cf_py_request *r, const char *name) {
+    size_t i = cf_function_input(r->call.function, name);
+    return new_rows(r, r->call.function->input[i].shape, false, &r->call.gradient[i]);
+}
+
+PyObject *cf_py_request_slab(cf_py_request *r) {
+    const cf_model *model = r->self->contents.model;
+    npy_intp elements = (npy_intp)cf_model_parameter_table(model)->elements;
+    PyObject *slab = PyArray_SimpleNew(1, &elements, cf_py_type_number(cf_model_dtype(model)));
+    if (slab != NULL) {
+        r->call.want_parameter_gradients = true;
+        r->call.parameter_gradients = PyArray_DATA((PyArrayObject *)slab);
+    }
+    return slab;
+}
+
+PyObject *cf_py_request_tensors(const cf_py_request *r, PyObject *slab) {
+    const cf_model *model = r->self->contents.model;
+    return cf_py_tensors(cf_model_parameter_table(model), PyArray_DATA((PyArrayObject *)slab),
+                         cf_py_type_number(cf_model_dtype(model)), slab);
+}
+
+bool cf_py_request_run(cf_py_request *r) {
+    cf_model *model = r->self->contents.model;
+    cf_status status;
+    Py_BEGIN_ALLOW_THREADS;
+    status = cf_model_call(model, &r->call);
+    Py_END_ALLOW_THREADS;
+    if (status != CF_OK)
+        cf_py_fail(r->self->state, status);
+    return status == CF_OK;
+}
+
+PyObject *cf_py_pair(bool done, PyObject *a, PyObject *b) {
+    PyObject *pair = done ? PyTuple_Pack(2, a, b) : NULL;
+    Py_XDECREF(a);
+    Py_XDECREF(b);
+    return pair;
+}
+
+/* ---- any function ---- */
+
+/* Takes the inputs in the function's order: a row a sample, but of the context one for all. */
+static bool take_inputs(cf_py_request *r, PyObject *inputs) {
+    Py_ssize_t given = PyTuple_GET_SIZE(inputs);
+    size_t context = cf_function_input(r->call.function, "context");
+    for (Py_ssize_t i = 0; i < CF_MAX_PORTS; i++) {
+        const cf_port *port = &r->call.function->input[i];
+        PyObject *object = i < given ? PyTuple_GET_ITEM(inputs, i) : Py_None;
+        if (!cf_is_port(port) || (port->optional && object == Py_None))
+            continue;
+        if ((size_t)i == context && strcmp(port->name, "context") == 0) {
+            if (!cf_py_request_context(r, object == Py_None ? NULL : object, true))
+                return false;
+        } else if (!cf_py_request_input(r, port->name, port->name, object)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* A new tuple of new arrays for all outputs. */
+static PyObject *new_outputs(cf_py_request *r) {
+    size_t count = 0;
+    while (count < CF_MAX_PORTS && cf_is_port(&r->call.function->output[count]))
+        count++;
+    PyObject *tuple = PyTuple_New((Py_ssize_t)count);
+    for (size_t i = 0; tuple != NULL && i < count; i++) {
+        PyObject *array = cf_py_request_output(r, r->call.function->output[i].name);
+        if (array == NULL)
+            Py_CLEAR(tuple);
+        else
+            PyTuple_SET_ITEM(tuple, (Py_ssize_t)i, array);
+    }
+    return tuple;
+}
+
+CF_PY_METHOD(cf_py_model_call) {
+    static const char *const names[] = {"function", "inputs", "seed", "start", "mean"};
+    static const cf_py_signature signature = {"_call", names, 5, 2};
+    PyObject *given[5], *outputs = NULL;
+    cf_py_request r;
+    if (!cf_py_arguments(&signature, args, nargs, kwnames, given))
+        return NULL;
+    const char *function = PyUnicode_AsUTF8(given[0]);
+    if (function == NULL || !PyTuple_Check(given[1])) {
+        PyErr_SetString(PyExc_TypeError, "_call takes a name and a tuple of inputs");
+        return NULL;
+    }
+    bool done = cf_py_request_begin(self, function, &r) && take_inputs(&r, given[1]) &&
+                cf_py_request_noise(&r, given[2], given[3]) &&
+                cf_py_request_deterministic(&r, given[4]) && (outputs = new_outputs(&r)) != NULL &&
+                cf_py_request_run(&r);
+    cf_py_request_end(&r);
+    if (!done)
+        Py_CLEAR(outputs);
+    return outputs;
+}

@@ -1,0 +1,122 @@
+/* Steps on batches that the caller brings: the class StepTrainer. */
+#include "base/pool.h"
+#include "bindings/arguments.h"
+#include "bindings/training.h"
+#include "bindings/training_settings.h"
+
+enum { MODEL, LOSS, OPTIMIZER, SCHEDULE, STEPS, CLIP_NORM, EMA, SEED, ARGUMENTS };
+
+static bool begin(cf_py_trainer *self, PyObject *const *given) {
+    const cf_py_contents *contents = &((cf_py_model *)self->model)->contents;
+    cf_loop_options options = {.epochs = 1, .threads = cf_num_threads()};
+    const cf_function *loss;
+    uint64_t steps, seed;
+    options.clip_norm = PyFloat_AsDouble(given[CLIP_NORM]);
+    options.ema = PyErr_Occurred() ? 0.0 : PyFloat_AsDouble(given[EMA]);
+    if (PyErr_Occurred() || !cf_py_read_optimizer(given[OPTIMIZER], &options.optimizer) ||
+        !cf_py_read_schedule(given[SCHEDULE], &options.schedule) ||
+        !cf_py_count(given[STEPS], "steps", INT64_MAX, &steps) ||
+        !cf_py_count(given[SEED], "seed", UINT64_MAX, &seed) ||
+        !cf_py_find_loss(self, given[LOSS], &loss))
+        return false;
+    cf_status status = cf_batches_new(&self->batches, contents->model, contents->flow, loss, steps,
+                                      seed, options.threads);
+    if (status != CF_OK)
+        return cf_py_fail(self->state, status) != NULL;
+    return cf_py_trainer_start(self, cf_batches_objective(self->batches), &options);
+}
+
+static PyObject *trainer_new(PyTypeObject *type, PyObject *args, PyObject *keywords) {
+    static char *names[] = {"model",     "loss", "optimizer", "schedule", "steps",
+                            "clip_norm", "ema",  "seed",      NULL};
+    const cf_module_state *state = cf_py_state(type);
+    PyObject *given[ARGUMENTS];
+    if (state == NULL ||
+        !PyArg_ParseTupleAndKeywords(args, keywords, "O!OO!O!OOOO:StepTrainer", names, state->model,
+                                     &given[MODEL], &given[LOSS], &PyTuple_Type, &given[OPTIMIZER],
+                                     &PyTuple_Type, &given[SCHEDULE], &given[STEPS],
+                                     &given[CLIP_NORM], &given[EMA], &given[SEED]))
+        return NULL;
+    cf_py_trainer *self = cf_py_trainer_alloc(type, given[MODEL]);
+    if (self != NULL && !begin(self, given))
+        Py_CLEAR(self);
+    return (PyObject *)self;
+}
+
+static PyObject *trainer_step(PyObject *object, PyObject *batch) {
+    cf_py_trainer *self = (cf_py_trainer *)object;
+    cf_py_training_rows rows = {0};
+    cf_step_report report;
+    cf_status status = CF_OK;
+    if (!cf_py_enter_method(&self->busy, self->loop))
+        return NULL;
+    bool read = PyTuple_Check(batch) &&
+                cf_py_read_training_rows(batch, cf_batches_loss(self->batches), "x", &rows);
+    if (read) {
+        Py_BEGIN_ALLOW_THREADS;
+        status = cf_batches_set(self->batches, &rows.data);
+        if (status == CF_OK)
+            status = cf_loop_step(self->loop, &report);
+        Py_END_ALLOW_THREADS;
+    }
+    cf_py_release_training_rows(&rows);
+    cf_py_leave_method(&self->busy);
+    if (!read && !PyErr_Occurred())
+        PyErr_SetString(PyExc_TypeError, "a batch is a tuple (x, context, weights, index)");
+    if (!read)
+        return NULL;
+    if (status != CF_OK)
+        return cf_py_fail(self->state, status);
+    return Py_BuildValue("(dO)", report.loss, report.skipped ? Py_True : Py_False);
+}
+
+PyDoc_STRVAR(trainer_doc,
+             "StepTrainer(model, loss, optimizer, schedule, steps, clip_norm, ema, seed)\n--\n\n"
+             "The steps of `cflows.Trainer`, which says what its arguments mean.\n\n"
+             "`loss` is the name of a function of the model, `steps` is 0 where their number is "
+             "not known.\nThe trainer holds the model.");
+
+PyDoc_STRVAR(step_doc, "step($self, batch, /)\n--\n\n"
+                       "Make one step on (x, context, weights, index) and return (loss, skipped).");
+
+PyDoc_STRVAR(finish_doc, "finish($self, /)\n--\n\n"
+                         "Put the averaged weights in place, if they are averaged.");
+
+PyDoc_STRVAR(state_doc, "state($self, /)\n--\n\n"
+                        "All that the next step depends on beside parameters and buffers.");
+
+PyDoc_STRVAR(load_state_doc, "load_state($self, state, /)\n--\n\n"
+                             "Go on from what state() gave.");
+
+PyDoc_STRVAR(close_doc, "close($self, /)\n--\n\n"
+                        "Let go of the model.");
+
+static PyMethodDef methods[] = {
+    {"step", trainer_step, METH_O, step_doc},
+    {"state", cf_py_trainer_get_state, METH_NOARGS, state_doc},
+    {"load_state", cf_py_trainer_set_state, METH_O, load_state_doc},
+    {"finish", cf_py_trainer_finish, METH_NOARGS, finish_doc},
+    {"close", cf_py_trainer_close, METH_NOARGS, close_doc},
+    {0},
+};
+
+static PyType_Slot slots[] = {
+    {Py_tp_doc, (void *)trainer_doc},
+    {Py_tp_new, trainer_new},
+    {Py_tp_dealloc, cf_py_trainer_dealloc},
+    {Py_tp_methods, methods},
+    {0},
+};
+
+static PyType_Spec trainer_spec = {
+    .name = "cflows._core.StepTrainer",
+    .basicsize = sizeof(cf_py_trainer),
+    .flags = Py_TPFLAGS_DEFAULT,
+    .slots = slots,
+};
+
+bool cf_py_add_step_trainer(PyObject *module) {
+    PyTypeObject *type = cf_py_add_type(module, &trainer_spec, NULL);
+    Py_XDECREF(type);
+    return type != NULL;
+}

@@ -1,0 +1,100 @@
+#include "bindings/training.h"
+
+#include "bindings/trainer_state.h"
+#include "train/losses/losses.h"
+
+cf_py_trainer *cf_py_trainer_alloc(PyTypeObject *type, PyObject *model) {
+    const cf_module_state *state = cf_py_state(type);
+    if (state == NULL || cf_py_model_of(model) == NULL)
+        return NULL;
+    cf_py_trainer *self = (cf_py_trainer *)type->tp_alloc(type, 0);
+    if (self != NULL) {
+        self->state = state;
+        self->model = Py_NewRef(model);
+    }
+    return self;
+}
+
+bool cf_py_find_loss(const cf_py_trainer *self, PyObject *name, const cf_function **out) {
+    const cf_py_contents *contents = &((cf_py_model *)self->model)->contents;
+    const char *text = PyUnicode_Check(name) ? PyUnicode_AsUTF8(name) : NULL;
+    if (text == NULL) {
+        if (!PyErr_Occurred())
+            PyErr_Format(PyExc_TypeError, "loss must be a str, got %s", Py_TYPE(name)->tp_name);
+        return false;
+    }
+    cf_status status = cf_find_loss(contents->model, contents->flow, text, out);
+    if (status != CF_OK)
+        cf_py_fail(self->state, status);
+    return status == CF_OK;
+}
+
+bool cf_py_trainer_start(cf_py_trainer *self, cf_objective objective,
+                         const cf_loop_options *options) {
+    cf_status status = cf_loop_new(&self->loop, &objective, options);
+    if (status != CF_OK)
+        cf_py_fail(self->state, status);
+    return status == CF_OK;
+}
+
+static void close_trainer(cf_py_trainer *self) {
+    cf_loop_free(self->loop);
+    cf_rows_free(self->rows);
+    cf_draws_free(self->draws);
+    cf_batches_free(self->batches);
+    self->loop = NULL;
+    self->rows = NULL;
+    self->draws = NULL;
+    self->batches = NULL;
+    cf_py_release_training_rows(&self->train);
+    cf_py_release_training_rows(&self->validation);
+    cf_py_release(&self->contexts);
+}
+
+void cf_py_trainer_dealloc(PyObject *object) {
+    cf_py_trainer *self = (cf_py_trainer *)object;
+    PyTypeObject *type = Py_TYPE(object);
+    close_trainer(self);
+    Py_CLEAR(self->model);
+    type->tp_free(object);
+    Py_DECREF(type);
+}
+
+PyObject *cf_py_trainer_close(PyObject *object, PyObject *unused) {
+    cf_py_trainer *self = (cf_py_trainer *)object;
+    (void)unused;
+    if (!cf_py_enter_close(&self->busy))
+        return NULL;
+    close_trainer(self);
+    cf_py_leave_method(&self->busy);
+    Py_RETURN_NONE;
+}
+
+PyObject *cf_py_trainer_get_state(PyObject *object, PyObject *unused) {
+    cf_py_trainer *self = (cf_py_trainer *)object;
+    (void)unused;
+    if (!cf_py_enter_method(&self->busy, self->loop))
+        return NULL;
+    PyObject *dict = cf_py_loop_state(self->loop);
+    cf_py_leave_method(&self->busy);
+    return dict;
+}
+
+PyObject *cf_py_trainer_set_state(PyObject *object, PyObject *state) {
+    cf_py_trainer *self = (cf_py_trainer *)object;
+    if (!cf_py_enter_method(&self->busy, self->loop))
+        return NULL;
+    bool done = cf_py_loop_load(self->state, self->loop, state);
+    cf_py_leave_method(&self->busy);
+    return done ? Py_NewRef(Py_None) : NULL;
+}
+
+PyObject *cf_py_trainer_finish(PyObject *object, PyObject *unused) {
+    cf_py_trainer *self = (cf_py_trainer *)object;
+    (void)unused;
+    if (!cf_py_enter_method(&self->busy, self->loop))
+        return NULL;
+    cf_loop_finish(self->loop);
+    cf_py_leave_method(&self->busy);
+    Py_RETURN_NONE;
+}

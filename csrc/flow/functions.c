@@ -1,0 +1,140 @@
+/* The functions of a flow. */
+#include "base/philox.h"
+#include "flow/flow.h"
+#include "ops/ops.h"
+
+/* What layers and base see of the context. */
+static cf_value see(const cf_flow *flow, cf_builder *b, const cf_value *input) {
+    return cf_embedding_emit(&flow->embedding, b, input[1]);
+}
+
+static void emit_inverse(const void *self, cf_builder *b, const cf_program_key *key,
+                         const cf_value *input, cf_value *output) {
+    const cf_flow *flow = self;
+    (void)key;
+    output[0] = cf_layer_inverse(&flow->chain, b, input[0], see(flow, b, input), &output[1]);
+}
+
+static void emit_forward(const void *self, cf_builder *b, const cf_program_key *key,
+                         const cf_value *input, cf_value *output) {
+    const cf_flow *flow = self;
+    (void)key;
+    output[0] = cf_layer_forward(&flow->chain, b, input[0], see(flow, b, input), &output[1]);
+}
+
+static cf_value log_prob(const cf_flow *flow, cf_builder *b, const cf_value *input) {
+    cf_value seen = see(flow, b, input), log_det;
+    cf_value u = cf_layer_inverse(&flow->chain, b, input[0], seen, &log_det);
+    cf_value density = cf_base_methods_of(&flow->base)->log_prob(&flow->base, b, u, seen);
+    return cf_add_optional(b, density, log_det);
+}
+
+static void emit_log_prob(const void *self, cf_builder *b, const cf_program_key *key,
+                          const cf_value *input, cf_value *output) {
+    (void)key;
+    cf_builder_provide(b, "kl_weight", input[3]);
+    output[0] = log_prob(self, b, input);
+}
+
+/* The gradient of log_prob with respect to x. */
+static void emit_score(const void *self, cf_builder *b, const cf_program_key *key,
+                       const cf_value *input, cf_value *output) {
+    (void)key;
+    output[1] = log_prob(self, b, input);
+    if (cf_builder_status(b) != CF_OK)
+        return;
+    bool shared = cf_value_kind(b, output[1]) == CF_SHARED; /* it does not depend on x */
+    cf_value one = cf_constant(b, CF_ROW, 1, 1.0);
+    if (!shared)
+        cf_gradient(b, 1, &output[1], &one, 1, &input[0], &output[0]);
+}
+
+static void emit_sample(const void *self, cf_builder *b, const cf_program_key *key,
+                        const cf_value *input, cf_value *output) {
+    const cf_flow *flow = self;
+    const cf_base_methods *base = cf_base_methods_of(&flow->base);
+    cf_value seen = cf_embedding_emit(&flow->embedding, b, input[0]), log_det;
+    cf_value u = base->sample(&flow->base, b, CF_STREAM_PROGRAM, seen);
+    (void)key;
+    output[0] = cf_layer_forward(&flow->chain, b, u, seen, &log_det);
+    output[1] = base->log_prob(&flow->base, b, u, seen);
+    if (!cf_is_none(log_det))
+        output[1] = cf_subtract(b, output[1], log_det);
+}
+
+static const cf_layer *last_layer(const cf_flow *flow) {
+    return flow->chain.children > 0 ? &flow->chain.child[flow->chain.children - 1] : NULL;
+}
+
+static void emit_encode(const void *self, cf_builder *b, const cf_program_key *key,
+                        const cf_value *input, cf_value *output) {
+    const cf_flow *flow = self;
+    cf_value log_det;
+    (void)key;
+    output[0] = cf_layer_inverse(last_layer(flow), b, input[0], see(flow, b, input), &log_det);
+}
+
+static void emit_decode(const void *self, cf_builder *b, const cf_program_key *key,
+                        const cf_value *input, cf_value *output) {
+    const cf_flow *flow = self;
+    cf_value log_det;
+    (void)key;
+    output[0] = cf_layer_forward(last_layer(flow), b, input[0], see(flow, b, input), &log_det);
+}
+
+static cf_status add_latent_functions(cf_flow *flow, cf_port x, cf_port context) {
+    cf_port z = {.name = "z", .shape = flow->shape};
+    CF_TRY(cf_layer_reshape(last_layer(flow)->spec, true, &z.shape));
+    const cf_function functions[] = {
+        {.name = "encode", .input = {x, context}, .output = {z}, .emit = emit_encode},
+        {.name = "decode",
+         .input = {z, context},
+         .output = {x},
+         .emit = emit_decode,
+         .first_stream = CF_STREAM_TO_DATA},
+    };
+    for (size_t i = 0; i < 2; i++) {
+        cf_function function = functions[i];
+        function.self = flow;
+        CF_TRY(cf_model_add_function(flow->model, &function, NULL));
+    }
+    return CF_OK;
+}
+
+cf_status cf_flow_add_functions(cf_flow *flow) {
+    cf_port x = {.name = "x", .shape = flow->shape};
+    cf_port u = {.name = "u", .shape = flow->base_shape};
+    cf_port context = {.name = "context", .shape = cf_vector(cf_flow_context(flow))};
+    cf_port jitter = {.name = "jitter", .shape = flow->shape, .optional = true, .jitter = true};
+    cf_port kl_weight = {.name = "kl_weight", .shape = cf_vector(1), .optional = true};
+    cf_port log_det = {.name = "log_det", .shape = cf_vector(1), .number = true};
+    cf_port density = {.name = "log_prob", .shape = cf_vector(1), .number = true};
+    cf_port score = {.name = "score", .shape = flow->shape};
+    const cf_function functions[] = {
+        {.name = "inverse", .input = {x, context}, .output = {u, log_det}, .emit = emit_inverse},
+        {.name = "forward",
+         .input = {u, context},
+         .output = {x, log_det},
+         .emit = emit_forward,
+         .first_stream = CF_STREAM_TO_DATA},
+        {.name = "log_prob",
+         .input = {x, context, jitter, kl_weight},
+         .output = {density},
+         .emit = emit_log_prob},
+        {.name = "score", .input = {x, context}, .output = {score, density}, .emit = emit_score},
+        {.name = "sample",
+         .input = {context},
+         .output = {x, density},
+         .emit = emit_sample,
+         .first_stream = CF_STREAM_TO_DATA},
+        {.name = "start", .input = {x, context, jitter}, .emit = emit_inverse},
+    };
+    for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
+        cf_function function = functions[i];
+        function.self = flow;
+        CF_TRY(cf_model_add_function(flow->model, &function, NULL));
+    }
+    const cf_layer *last = last_layer(flow);
+    bool latent = last != NULL && cf_layer_is_stochastic(last);
+    return latent ? add_latent_functions(flow, x, context) : CF_OK;
+}

@@ -1,0 +1,143 @@
+#include "train/batches.h"
+
+#include <math.h>
+
+#include "base/memory.h"
+#include "train/start.h"
+
+struct cf_batches {
+    cf_model *model;
+    cf_flow *flow;
+    const cf_function *loss;
+    uint64_t steps, seed;
+    int threads;
+    cf_data data;       /* of the next step */
+    size_t capacity;    /* rows that there is room for */
+    int64_t *index;     /* of rows of a positive weight */
+    double *cotangents; /* of their losses */
+    void *losses;
+};
+
+cf_status cf_batches_new(cf_batches **out, cf_model *model, cf_flow *flow, const cf_function *loss,
+                         uint64_t steps, uint64_t seed, int threads) {
+    CF_TRY(cf_alloc(out, 1, sizeof **out));
+    **out = (cf_batches){.model = model,
+                         .flow = flow,
+                         .loss = loss,
+                         .steps = steps,
+                         .seed = seed,
+                         .threads = threads};
+    return CF_OK;
+}
+
+void cf_batches_free(cf_batches *b) {
+    if (b == NULL)
+        return;
+    cf_free(b->index);
+    cf_free(b->cotangents);
+    cf_free(b->losses);
+    cf_free(b);
+}
+
+const cf_function *cf_batches_loss(const cf_batches *b) {
+    return b->loss;
+}
+
+/* Makes room for as many rows. */
+static cf_status grow(cf_batches *b, size_t rows) {
+    if (rows <= b->capacity)
+        return CF_OK;
+    b->capacity = 0;
+    cf_free(b->index);
+    cf_free(b->cotangents);
+    cf_free(b->losses);
+    b->index = NULL;
+    b->cotangents = NULL;
+    b->losses = NULL;
+    CF_TRY(cf_alloc(&b->index, rows, sizeof *b->index));
+    CF_TRY(cf_alloc(&b->cotangents, rows, sizeof *b->cotangents));
+    CF_TRY(cf_alloc(&b->losses, rows, cf_dtype_size(cf_model_dtype(b->model))));
+    b->capacity = rows;
+    return CF_OK;
+}
+
+/* Lists the rows of a positive weight, each weight read once, and sets data.rows to their number.
+ */
+static cf_status choose_rows(cf_batches *b) {
+    double sum = 0.0;
+    size_t kept = 0;
+    for (size_t i = 0; i < b->data.rows; i++) {
+        double w = cf_data_weight(&b->data, i);
+        if (!(w >= 0.0 && isfinite(w)))
+            return cf_fail(CF_INVALID, "the weight of row %zu is %g; it must be 0 or more", i, w);
+        sum += w;
+        if (w == 0.0)
+            continue;
+        b->index[kept] = (int64_t)i;
+        b->cotangents[kept++] = w;
+    }
+    CF_TRY(cf_check_total_weight(sum, "the batch"));
+    for (size_t i = 0; i < kept; i++)
+        b->cotangents[i] /= sum;
+    b->data.rows = kept;
+    b->data.weights = NULL;
+    b->data.x.index = b->index;
+    if (b->data.context.data != NULL)
+        b->data.context.index = b->index;
+    return CF_OK;
+}
+
+cf_status cf_batches_set(cf_batches *b, const cf_data *data) {
+    if (data->rows == 0)
+        return cf_fail(CF_INVALID, "a batch has at least 1 row, got 0");
+    if (cf_model_has_running_statistics(b->model) && data->rows < 2)
+        return cf_fail(CF_INVALID, "BatchNorm learns from batches of two rows or more, got 1");
+    CF_TRY(grow(b, data->rows));
+    b->data = *data;
+    return choose_rows(b);
+}
+
+static cf_function_call new_call(const cf_batches *b, const cf_function *function, uint64_t drawn) {
+    cf_function_call call = {.function = function,
+                             .samples = b->data.rows,
+                             .threads = b->threads,
+                             .seed = b->seed,
+                             .first_sample = drawn};
+    cf_call_set_input(&call, "x", b->data.x);
+    if (b->data.context.data != NULL)
+        cf_call_set_input(&call, "context", b->data.context);
+    return call;
+}
+
+static cf_status start(cf_batches *b) {
+    CF_TRY(cf_standardize(b->flow, &b->data, NULL));
+    cf_function_call call = new_call(b, cf_model_function(b->model, "start"), 0);
+    if (call.samples > CF_STARTED_FROM)
+        call.samples = CF_STARTED_FROM;
+    return cf_start_parameters(b->flow, &call);
+}
+
+static cf_status gradient(void *self, uint64_t step, uint64_t drawn, cf_batch_result *result) {
+    cf_batches *b = self;
+    (void)step;
+    if (drawn == 0 && b->flow != NULL)
+        CF_TRY(start(b));
+    cf_function_call call = new_call(b, b->loss, drawn);
+    call.mode = CF_TRAINING;
+    call.want_parameter_gradients = true;
+    cf_call_set_output(&call, "loss", (cf_result){b->losses, 1});
+    cf_call_set_cotangent(&call, "loss", cf_double_rows(b->cotangents, 1));
+    CF_TRY(cf_model_call_locked(b->model, &call));
+    for (size_t i = 0; i < b->data.rows; i++)
+        result->loss += b->cotangents[i] * cf_number_at(b->losses, i, cf_model_dtype(b->model));
+    result->samples = b->data.rows;
+    return CF_OK;
+}
+
+cf_objective cf_batches_objective(cf_batches *b) {
+    return (cf_objective){.model = b->model,
+                          .self = b,
+                          .gradient = gradient,
+                          .steps_per_epoch = b->steps,
+                          .advice = "a smaller learning_rate or clip_norm may help"};
+}

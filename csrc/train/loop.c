@@ -1,0 +1,337 @@
+#include "train/loop.h"
+
+#include <math.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/memory.h"
+#include "train/average.h"
+
+enum { MAX_SKIPPED = 20, POLL_MILLISECONDS = 100 };
+
+struct cf_loop {
+    cf_objective objective;
+    cf_model *model;
+    bool locked, in_epoch;
+    cf_loop_options options;
+    cf_optimizer_state optimizer;
+    cf_loop_progress progress;
+    void *best; /* until there is one, the weights at the start */
+    double *best_buffers;
+    cf_average average; /* of the weights */
+};
+
+/* An epoch under way, and whom to tell. */
+struct cf_interrupt {
+    cf_epoch_report *report;
+    uint64_t rows; /* done */
+    cf_poll poll;
+    void *context;
+    struct timespec polled;
+};
+
+/* ---- life ---- */
+
+static cf_status check_options(const cf_loop *loop) {
+    const cf_loop_options *o = &loop->options;
+    CF_TRY(cf_optimizer_check(&o->optimizer, cf_model_dtype(loop->model)));
+    CF_TRY(cf_schedule_check(&o->schedule));
+    if (!o->keep_best && o->schedule.kind == CF_SCHEDULE_PLATEAU)
+        return cf_fail(CF_INVALID,
+                       "a plateau schedule needs epochs, which single steps do not have");
+    if (!(o->clip_norm >= 0.0))
+        return cf_fail(CF_INVALID, "clip_norm must be 0 or more, got %g", o->clip_norm);
+    if (!(o->ema >= 0.0 && o->ema < 1.0))
+        return cf_fail(CF_INVALID, "ema must be from 0 to below 1, got %g", o->ema);
+    return CF_OK;
+}
+
+static void keep_best(cf_loop *loop) {
+    memcpy(loop->best, cf_model_parameters(loop->model), cf_model_parameter_bytes(loop->model));
+    memcpy(loop->best_buffers, cf_model_buffers(loop->model), cf_model_buffer_bytes(loop->model));
+}
+
+static void put_best(cf_loop *loop) {
+    if (loop->best == NULL)
+        return;
+    memcpy(cf_model_parameters(loop->model), loop->best, cf_model_parameter_bytes(loop->model));
+    memcpy(cf_model_buffers(loop->model), loop->best_buffers, cf_model_buffer_bytes(loop->model));
+}
+
+static cf_status begin(cf_loop *loop) {
+    CF_TRY(check_options(loop));
+    CF_TRY(cf_model_lock(loop->model));
+    loop->locked = true;
+    CF_TRY(cf_optimizer_state_new(&loop->optimizer, cf_model_parameter_table(loop->model),
+                                  cf_model_dtype(loop->model)));
+    loop->progress.best_loss = loop->progress.plateau.best = INFINITY;
+    loop->progress.plateau.factor = 1.0;
+    if (loop->options.ema > 0.0)
+        CF_TRY(cf_average_new(&loop->average, loop->model, loop->options.ema));
+    if (!loop->options.keep_best)
+        return CF_OK;
+    CF_TRY(cf_alloc(&loop->best, cf_model_parameter_bytes(loop->model), 1));
+    CF_TRY(cf_alloc(&loop->best_buffers, cf_model_buffer_bytes(loop->model), 1));
+    keep_best(loop);
+    return CF_OK;
+}
+
+cf_status cf_loop_new(cf_loop **out, const cf_objective *objective,
+                      const cf_loop_options *options) {
+    cf_loop *loop;
+    *out = NULL;
+    CF_TRY(cf_alloc(&loop, 1, sizeof *loop));
+    loop->objective = *objective;
+    loop->model = objective->model;
+    loop->options = *options;
+    cf_status status = begin(loop);
+    if (status != CF_OK)
+        cf_loop_free(loop);
+    else
+        *out = loop;
+    return status;
+}
+
+void cf_loop_free(cf_loop *loop) {
+    if (loop == NULL)
+        return;
+    if (loop->locked)
+        cf_model_unlock(loop->model);
+    cf_optimizer_state_free(&loop->optimizer);
+    cf_average_free(&loop->average);
+    cf_free(loop->best);
+    cf_free(loop->best_buffers);
+    cf_free(loop);
+}
+
+/* ---- state ---- */
+
+cf_loop_state cf_loop_get_state(cf_loop *loop) {
+    return (cf_loop_state){.elements = loop->optimizer.elements,
+                           .buffer_elements = cf_model_buffer_table(loop->model)->elements,
+                           .dtype = loop->optimizer.dtype,
+                           .first_moment = loop->optimizer.first_moment,
+                           .second_moment = loop->optimizer.second_moment,
+                           .best = loop->best,
+                           .best_buffers = loop->best_buffers,
+                           .average = loop->average.weights,
+                           .progress = &loop->progress};
+}
+
+cf_status cf_loop_check(const cf_loop *loop, const cf_loop_progress *p) {
+    bool counts = p->epoch <= loop->options.epochs && p->step <= p->rows_drawn &&
+                  p->skipped_in_a_row <= p->skipped && p->skipped_in_a_row < MAX_SKIPPED &&
+                  p->best_epoch <= p->epoch && p->waited <= p->epoch && p->has_best <= 1 &&
+                  p->plateau.waited <= p->epoch;
+    bool losses = !isnan(p->best_loss) && !isnan(p->plateau.best) && p->plateau.factor >= 0.0 &&
+                  p->plateau.factor <= 1.0;
+    if (!counts || !losses)
+        return cf_fail(CF_INVALID, "the progress is not one that this training could have made");
+    return CF_OK;
+}
+
+void cf_loop_finish(cf_loop *loop) {
+    if (loop->objective.validate != NULL && loop->progress.has_best)
+        put_best(loop);
+    else
+        cf_average_put(&loop->average, loop->model);
+}
+
+/* ---- steps ---- */
+
+static double learning_rate(const cf_loop *loop) {
+    return loop->options.optimizer.learning_rate *
+           cf_schedule_factor(&loop->options.schedule, &loop->progress.plateau, loop->progress.step,
+                              loop->objective.steps_per_epoch * loop->options.epochs);
+}
+
+/* Puts the best weights in place. Epochs count from 1. */
+static cf_status diverged(cf_loop *loop, uint64_t epoch) {
+    const cf_loop_progress *p = &loop->progress;
+    put_best(loop);
+    if (!loop->options.keep_best)
+        return cf_fail(CF_NUMERICAL,
+                       "%llu steps in a row led to a loss or a gradient that is not "
+                       "finite; %s",
+                       (unsigned long long)p->skipped_in_a_row, loop->objective.advice);
+    return cf_fail(CF_NUMERICAL,
+                   "training diverged: %llu steps in a row, the last in epoch %llu, led to a loss, "
+                   "a gradient or weights that are not finite; %s",
+                   (unsigned long long)p->skipped_in_a_row, (unsigned long long)epoch,
+                   loop->objective.advice);
+}
+
+/* Moves the parameters along the gradient in the model's slab. */
+static void update(cf_loop *loop, double norm) {
+    double factor = cf_clip_factor(norm, loop->options.clip_norm);
+    double rate = learning_rate(loop);
+    loop->progress.step++;
+    cf_optimizer_step(&loop->options.optimizer, &loop->optimizer, loop->progress.step, rate, factor,
+                      cf_model_gradients(loop->model), cf_model_parameters(loop->model),
+                      loop->options.threads);
+    cf_model_mix_statistics(loop->model);
+    cf_average_add(&loop->average, loop->model, loop->progress.step);
+}
+
+/* One step; one whose loss or gradient is not finite is skipped and counted. */
+static cf_status make_step(cf_loop *loop, uint64_t number, cf_batch_result *batch,
+                           cf_step_report *report) {
+    cf_loop_progress *p = &loop->progress;
+    *batch = (cf_batch_result){0};
+    CF_TRY(loop->objective.gradient(loop->objective.self, number, p->rows_drawn, batch));
+    *report = (cf_step_report){.loss = batch->loss, .stopped = batch->stopped};
+    if (batch->stopped)
+        return CF_OK;
+    p->rows_drawn += batch->samples;
+    double norm =
+        cf_gradient_norm(&loop->optimizer, cf_model_gradients(loop->model), loop->options.threads);
+    report->skipped = !isfinite(batch->loss) || !isfinite(norm);
+    if (report->skipped) {
+        p->skipped++;
+        return ++p->skipped_in_a_row < MAX_SKIPPED ? CF_OK : diverged(loop, p->epoch + 1);
+    }
+    p->skipped_in_a_row = 0;
+    cf_model_set_changing(loop->model, true);
+    update(loop, norm);
+    cf_model_set_changing(loop->model, loop->in_epoch);
+    return CF_OK;
+}
+
+cf_status cf_loop_step(cf_loop *loop, cf_step_report *report) {
+    cf_batch_result batch;
+    return make_step(loop, loop->progress.step, &batch, report);
+}
+
+/* ---- epochs ---- */
+
+static bool time_to_poll(struct timespec *last) {
+    struct timespec now;
+    timespec_get(&now, TIME_UTC);
+    long passed =
+        (long)(now.tv_sec - last->tv_sec) * 1000 + (now.tv_nsec - last->tv_nsec) / 1000000;
+    if (passed >= 0 && passed < POLL_MILLISECONDS)
+        return false;
+    *last = now;
+    return true;
+}
+
+bool cf_interrupted(cf_interrupt *i) {
+    if (i->poll != NULL && time_to_poll(&i->polled) && i->poll(i->context, i->report, i->rows))
+        i->report->stop = CF_STOP_INTERRUPTED;
+    return i->report->stop == CF_STOP_INTERRUPTED;
+}
+
+/* All steps of an epoch; sets report->train. Returns early when interrupted. */
+static cf_status run_steps(cf_loop *loop, cf_interrupt *interrupt) {
+    cf_epoch_report *report = interrupt->report;
+    size_t counted = 0;
+    double sum = 0.0;
+    for (uint64_t i = 0; i < loop->objective.steps_per_epoch && !cf_interrupted(interrupt); i++) {
+        cf_batch_result batch;
+        cf_step_report step;
+        CF_TRY(make_step(loop, i, &batch, &step));
+        if (isfinite(batch.loss)) {
+            sum += batch.loss * (double)batch.samples;
+            counted += batch.samples;
+        }
+        report->train = counted > 0 ? sum / (double)counted : NAN;
+        report->step = loop->progress.step;
+        report->skipped = loop->progress.skipped;
+        interrupt->rows += batch.samples;
+    }
+    return CF_OK;
+}
+
+static bool weights_are_finite(const cf_loop *loop) {
+    return cf_all_finite(cf_model_parameters(loop->model), loop->optimizer.elements,
+                         loop->optimizer.dtype);
+}
+
+/* Keeps the weights if they are the best so far. Without validation that is told by the training
+ * loss, and of use only if a later epoch diverges. */
+static void update_best(cf_loop *loop, double loss) {
+    cf_loop_progress *p = &loop->progress;
+    p->waited++;
+    if (!(loss < p->best_loss))
+        return;
+    if (loop->objective.validate == NULL && (p->skipped_in_a_row > 0 || !weights_are_finite(loop)))
+        return;
+    p->best_loss = loss;
+    p->best_epoch = p->epoch;
+    p->waited = 0;
+    p->has_best = 1;
+    keep_best(loop);
+}
+
+cf_stop cf_loop_stop(const cf_loop *loop) {
+    const cf_loop_progress *p = &loop->progress;
+    uint64_t patience = loop->objective.validate != NULL ? loop->options.patience : 0;
+    if (p->epoch >= loop->options.epochs)
+        return CF_STOP_EPOCHS;
+    return patience > 0 && p->waited >= patience ? CF_STOP_PATIENCE : CF_RUNNING;
+}
+
+/* At the end of the last epoch. Without validation nothing else notices that the last steps led
+ * nowhere; some skipped steps, of rows that are always too far out, are no such sign. */
+static cf_status check_end(cf_loop *loop) {
+    const cf_loop_progress *p = &loop->progress;
+    if (loop->objective.validate != NULL && p->has_best)
+        return CF_OK;
+    bool sound = p->has_best && p->skipped_in_a_row < loop->objective.steps_per_epoch &&
+                 weights_are_finite(loop);
+    return sound ? CF_OK : diverged(loop, p->epoch);
+}
+
+/* Validates, with the averaged weights if they are averaged, and judges these. */
+static cf_status end_epoch(cf_loop *loop, cf_interrupt *interrupt) {
+    cf_epoch_report *report = interrupt->report;
+    cf_status status = CF_OK;
+    cf_average_swap(&loop->average, loop->model);
+    if (loop->objective.validate != NULL)
+        status = loop->objective.validate(loop->objective.self, interrupt, &report->validation);
+    if (status == CF_OK && report->stop != CF_STOP_INTERRUPTED) {
+        loop->progress.epoch++;
+        update_best(loop, loop->objective.validate != NULL ? report->validation : report->train);
+    }
+    cf_average_swap(&loop->average, loop->model);
+    return status;
+}
+
+/* The steps, during which the parameters change. */
+static cf_status run_epoch(cf_loop *loop, cf_interrupt *interrupt) {
+    const cf_objective *objective = &loop->objective;
+    bool first = loop->progress.rows_drawn == 0;
+    loop->in_epoch = true;
+    cf_model_set_changing(loop->model, true);
+    cf_status status = objective->begin_epoch(objective->self, loop->progress.epoch, first);
+    if (status == CF_OK && first)
+        cf_average_start(&loop->average, loop->model);
+    if (status == CF_OK)
+        status = run_steps(loop, interrupt);
+    loop->in_epoch = false;
+    cf_model_set_changing(loop->model, false);
+    return status;
+}
+
+cf_status cf_loop_epoch(cf_loop *loop, cf_poll poll, void *context, cf_epoch_report *report) {
+    cf_loop_progress *p = &loop->progress;
+    cf_interrupt interrupt = {.report = report, .poll = poll, .context = context};
+    timespec_get(&interrupt.polled, TIME_UTC);
+    *report = (cf_epoch_report){.epoch = p->epoch + 1,
+                                .step = p->step,
+                                .steps_per_epoch = loop->objective.steps_per_epoch,
+                                .skipped = p->skipped,
+                                .train = NAN,
+                                .validation = NAN,
+                                .learning_rate = learning_rate(loop)};
+    CF_TRY(run_epoch(loop, &interrupt));
+    CF_TRY(end_epoch(loop, &interrupt));
+    if (report->stop == CF_STOP_INTERRUPTED)
+        return CF_OK;
+    bool validated = loop->objective.validate != NULL;
+    cf_schedule_observe(&loop->options.schedule, &p->plateau,
+                        validated ? report->validation : report->train);
+    report->best = validated && p->best_epoch == p->epoch;
+    report->stop = cf_loop_stop(loop);
+    return report->stop == CF_RUNNING ? CF_OK : check_end(loop);
+}

@@ -1,0 +1,125 @@
+/* The loop of all training: steps along the gradient of an objective, with one rule for what is
+ * skipped, clipped, scheduled, averaged and kept.
+ *
+ * The loop asks its objective for the loss of a batch and its gradient, and nothing else. It holds
+ * the model from new to free: other calls fail with CF_BUSY meanwhile. All that the next step
+ * depends on is in the parameters, the buffers and cf_loop_state, so that a run resumed from them
+ * at the end of an epoch is bitwise the uninterrupted run.
+ */
+#ifndef CF_TRAIN_LOOP_H
+#define CF_TRAIN_LOOP_H
+
+#include "model/model.h"
+#include "train/optimizer.h"
+#include "train/schedule.h"
+
+/* What one step of an objective found. */
+typedef struct {
+    double loss;
+    size_t samples;
+    bool stopped; /* by the objective: the step is not made, and nothing has changed */
+} cf_batch_result;
+
+/* Asked from time to time; true: what runs should return early. */
+typedef struct cf_interrupt cf_interrupt;
+bool cf_interrupted(cf_interrupt *interrupt);
+
+/* What a loop minimises. */
+typedef struct {
+    cf_model *model;
+    void *self;
+    /* Before the steps of an epoch, numbered from 0; `first`: no step has been made yet. */
+    cf_status (*begin_epoch)(void *self, uint64_t epoch, bool first);
+    /* The loss of step number `step` of the epoch and, in the model's gradient slab, its gradient.
+     * `drawn` samples have been seen before: the counter of random numbers. */
+    cf_status (*gradient)(void *self, uint64_t step, uint64_t drawn, cf_batch_result *result);
+    /* The loss that decides which weights are best; NULL: that of training does. */
+    cf_status (*validate)(void *self, cf_interrupt *interrupt, double *loss);
+    uint64_t steps_per_epoch;
+    const char *advice; /* when training diverges */
+} cf_objective;
+
+typedef struct {
+    cf_optimizer optimizer;
+    cf_schedule schedule;
+    uint64_t epochs;
+    uint64_t patience; /* epochs without a better validation loss before stopping; 0: never */
+    double clip_norm;  /* of the gradient; 0: not clipped */
+    double ema; /* decay of the moving average of the weights, which is then what is validated and
+                   kept; 0: none */
+    bool keep_best; /* weights of the best epoch; false for loops of single steps */
+    int threads;
+} cf_loop_options;
+
+/* What a loop carries from step to step, beside the arrays. */
+typedef struct {
+    uint64_t epoch, step, rows_drawn, skipped, skipped_in_a_row;
+    uint64_t best_epoch, waited; /* the epoch with the best loss, and epochs since */
+    uint64_t has_best;
+    double best_loss;
+    cf_plateau plateau;
+} cf_loop_progress;
+
+/* What is to be saved, and to be set before the first epoch: arrays of the parameter slab's layout,
+ * those that are not there NULL; the buffers that go with the best weights; the progress. */
+typedef struct {
+    size_t elements, buffer_elements;
+    cf_dtype dtype;
+    void *first_moment, *second_moment, *best;
+    double *best_buffers, *average;
+    cf_loop_progress *progress;
+} cf_loop_state;
+
+typedef enum { CF_RUNNING, CF_STOP_EPOCHS, CF_STOP_PATIENCE, CF_STOP_INTERRUPTED } cf_stop;
+
+typedef struct {
+    uint64_t epoch; /* from 1 */
+    uint64_t step, steps_per_epoch, skipped;
+    double train, validation; /* mean losses; validation NaN without one */
+    double learning_rate;
+    bool best;
+    cf_stop stop;
+} cf_epoch_report;
+
+typedef struct {
+    double loss;
+    bool skipped; /* the loss or its gradient was not finite: no step was made */
+    bool stopped; /* by the objective */
+} cf_step_report;
+
+/* Called at most every 100 ms, with what the present epoch has so far; true stops the training. */
+typedef bool (*cf_poll)(void *context, const cf_epoch_report *so_far, uint64_t rows_in_epoch);
+
+typedef struct cf_loop cf_loop;
+
+/* Checks the options and locks the model, which is unchanged. The objective must live until
+ * cf_loop_free. */
+cf_status cf_loop_new(cf_loop **out, const cf_objective *objective, const cf_loop_options *options);
+
+/* One epoch. poll may be NULL. Once report->stop is not CF_RUNNING no further epoch may be run; one
+ * that poll stops is left unfinished. CF_NUMERICAL after 20 steps in a row whose loss or gradient
+ * was not finite, or if the last epoch ends so after a whole epoch of such steps, or with weights
+ * that are not finite: then weights and buffers are those of the epoch with the best loss, or
+ * without one those at the start. */
+cf_status cf_loop_epoch(cf_loop *loop, cf_poll poll, void *context, cf_epoch_report *report);
+
+/* One step alone. CF_NUMERICAL after 20 skipped steps in a row; the parameters are those after the
+ * last step that was made. */
+cf_status cf_loop_step(cf_loop *loop, cf_step_report *report);
+
+/* The stop reason, judged from completed epochs; CF_RUNNING if another is to follow. */
+cf_stop cf_loop_stop(const cf_loop *loop);
+
+cf_loop_state cf_loop_get_state(cf_loop *loop);
+
+/* CF_INVALID unless the loop could have come to that progress. */
+cf_status cf_loop_check(const cf_loop *loop, const cf_loop_progress *progress);
+
+/* Puts the weights in place that training ends with: those of the epoch with the best validation
+ * loss, if there is one, else the averaged ones, if they are averaged. */
+void cf_loop_finish(cf_loop *loop);
+
+/* Unlocks the model; NULL is accepted. */
+void cf_loop_free(cf_loop *loop);
+
+#endif

@@ -1,0 +1,26 @@
+/* The losses of flows. A loss is a function with inputs x and, if the flow has one, context, and
+ * one output, loss: a number a sample. To add one, write a file with its cf_loss and list it in
+ * losses.c.
+ */
+#ifndef CF_TRAIN_LOSSES_LOSSES_H
+#define CF_TRAIN_LOSSES_LOSSES_H
+
+#include "flow/flow.h"
+
+typedef struct {
+    const char *name;
+    /* Adds the function of that name to the flow's model. */
+    cf_status (*add)(const cf_flow *flow);
+} cf_loss;
+
+/* All losses, ending in NULL. */
+extern const cf_loss *const cf_losses[];
+
+/* The loss called `name` of a model: a function that was added to it or, if `flow` is not NULL, one
+ * of the list, added when first asked for. CF_INVALID if there is none. */
+cf_status cf_find_loss(const cf_model *model, const cf_flow *flow, const char *name,
+                       const cf_function **out);
+
+extern const cf_loss cf_likelihood_loss;
+
+#endif

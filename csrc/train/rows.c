@@ -1,0 +1,330 @@
+#include "train/rows.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "base/philox.h"
+#include "train/start.h"
+
+enum { SCORED_AT_ONCE = 16384 }; /* rows of the validation data */
+
+struct cf_rows {
+    cf_model *model;
+    cf_flow *flow;
+    const cf_function *loss;
+    cf_data train, validation; /* with weights and indices of their own; validation.rows 0: none */
+    uint64_t batch_size, seed;
+    int threads;
+    size_t features, context;
+    size_t rows;        /* of the training data, without those of weight 0 */
+    double mean_weight; /* of these */
+    uint64_t steps;     /* per epoch */
+    int64_t *order;     /* of them in the present epoch: positions in the training data */
+    int64_t *batch;     /* of one batch: rows of the arrays */
+    double *cotangents; /* of one batch */
+    void *losses;       /* of one batch, or one chunk of the validation data */
+    double *jitter;
+    double kl_weight;
+};
+
+/* ---- life ---- */
+
+static cf_status check_jitter(const cf_rows *r, const double *jitter) {
+    if (jitter == NULL)
+        return CF_OK;
+    if (!r->loss->input[cf_function_input(r->loss, "jitter")].jitter)
+        return cf_fail(CF_INVALID, "the loss %s takes no jitter", r->loss->name);
+    for (size_t f = 0; f < r->features; f++)
+        if (!(jitter[f] >= 0.0 && isfinite(jitter[f])))
+            return cf_fail(CF_INVALID, "jitter must be 0 or more, got %g for column %zu", jitter[f],
+                           f);
+    return CF_OK;
+}
+
+static cf_status check(const cf_rows *r, const cf_rows_options *o) {
+    CF_TRY(cf_data_check(&r->train, r->features, r->context, "training data"));
+    if (o->validation != NULL)
+        CF_TRY(cf_data_check(&r->validation, r->features, r->context, "validation data"));
+    if (r->batch_size < 1 || r->batch_size > r->train.rows)
+        return cf_fail(CF_INVALID,
+                       "batch_size must be from 1 to the %zu rows of the training data, got %llu",
+                       r->train.rows, (unsigned long long)r->batch_size);
+    return check_jitter(r, o->jitter);
+}
+
+/* An epoch's steps are of as many rows as each other, or one less. */
+static cf_status count_rows(cf_rows *r) {
+    for (size_t i = 0; i < r->train.rows; i++)
+        r->rows += cf_data_weight(&r->train, i) > 0.0;
+    r->mean_weight = cf_data_mean_weight(&r->train) * ((double)r->train.rows / (double)r->rows);
+    r->steps = (r->rows + r->batch_size - 1) / r->batch_size;
+    if (cf_model_has_running_statistics(r->model) && r->rows / r->steps < 2)
+        return cf_fail(CF_INVALID,
+                       "BatchNorm learns from batches of two rows or more, got batch_size %llu for "
+                       "%zu rows",
+                       (unsigned long long)r->batch_size, r->rows);
+    return CF_OK;
+}
+
+static cf_status allocate(cf_rows *r, const double *jitter) {
+    size_t batch = (size_t)r->batch_size;
+    size_t scored = batch > SCORED_AT_ONCE ? batch : SCORED_AT_ONCE;
+    CF_TRY(cf_alloc(&r->order, r->rows, sizeof *r->order));
+    CF_TRY(cf_alloc(&r->batch, batch, sizeof *r->batch));
+    CF_TRY(cf_alloc(&r->cotangents, batch, sizeof *r->cotangents));
+    CF_TRY(cf_alloc(&r->losses, scored, cf_dtype_size(cf_model_dtype(r->model))));
+    if (jitter == NULL)
+        return CF_OK;
+    CF_TRY(cf_alloc(&r->jitter, r->features, sizeof *r->jitter));
+    memcpy(r->jitter, jitter, r->features * sizeof *r->jitter);
+    return CF_OK;
+}
+
+static cf_status begin(cf_rows *r, const cf_rows_options *o) {
+    if (o->validation != NULL && o->validation->rows == 0)
+        return cf_fail(CF_INVALID, "validation data: no rows");
+    CF_TRY(cf_data_copy(&r->train, o->train));
+    if (o->validation != NULL)
+        CF_TRY(cf_data_copy(&r->validation, o->validation));
+    CF_TRY(check(r, o));
+    CF_TRY(count_rows(r));
+    return allocate(r, o->jitter);
+}
+
+static size_t features_of(const cf_function *loss, const char *input) {
+    return cf_shape_features(loss->input[cf_function_input(loss, input)].shape);
+}
+
+cf_status cf_rows_new(cf_rows **out, cf_model *model, const cf_rows_options *o) {
+    const cf_function *loss = o->loss;
+    cf_rows *r;
+    *out = NULL;
+    CF_TRY(cf_alloc(&r, 1, sizeof *r));
+    *r = (cf_rows){.model = model,
+                   .flow = o->flow,
+                   .loss = loss,
+                   .batch_size = o->batch_size,
+                   .seed = o->seed,
+                   .threads = o->threads,
+                   .features = features_of(loss, "x"),
+                   .context = features_of(loss, "context"),
+                   .kl_weight = 1.0};
+    cf_status status = begin(r, o);
+    if (status != CF_OK)
+        cf_rows_free(r);
+    else
+        *out = r;
+    return status;
+}
+
+void cf_rows_free(cf_rows *r) {
+    if (r == NULL)
+        return;
+    cf_data_free(&r->train);
+    cf_data_free(&r->validation);
+    cf_free(r->order);
+    cf_free(r->batch);
+    cf_free(r->cotangents);
+    cf_free(r->losses);
+    cf_free(r->jitter);
+    cf_free(r);
+}
+
+cf_status cf_rows_set_kl_weight(cf_rows *r, double weight) {
+    const cf_port *port = &r->loss->input[cf_function_input(r->loss, "kl_weight")];
+    if (weight != 1.0 && (port->name == NULL || strcmp(port->name, "kl_weight") != 0))
+        return cf_fail(CF_INVALID, "the loss %s has no kl_weight", r->loss->name);
+    r->kl_weight = weight;
+    return CF_OK;
+}
+
+/* ---- calls ---- */
+
+/* A call of the loss with rows of the data; `index`, unless NULL, tells which. */
+static cf_function_call new_call(const cf_rows *r, const cf_function *function, const cf_data *data,
+                                 const int64_t *index) {
+    cf_function_call call = {.function = function, .threads = r->threads, .seed = r->seed};
+    cf_array x = data->x, context = data->context;
+    if (index != NULL)
+        x.index = context.index = index;
+    cf_call_set_input(&call, "x", x);
+    if (context.data != NULL)
+        cf_call_set_input(&call, "context", context);
+    if (r->jitter != NULL) {
+        cf_array jitter = cf_double_rows(r->jitter, r->features);
+        jitter.row_stride = 0;
+        cf_call_set_input(&call, "jitter", jitter);
+    }
+    return call;
+}
+
+/* ---- training ---- */
+
+/* The first row, in the epoch's order, of step `step` of the epoch. */
+static size_t first_of(const cf_rows *r, uint64_t step) {
+    uint64_t least = r->rows / r->steps, more = r->rows % r->steps;
+    return (size_t)(step * least + (step < more ? step : more));
+}
+
+/* The order of an epoch depends on the seed and the epoch's number alone. Rows of weight 0, which
+ * may lie where the loss has neither value nor gradient, are left out. */
+static void shuffle(cf_rows *r, uint64_t epoch) {
+    size_t n = 0;
+    for (size_t i = 0; i < r->train.rows && n < r->rows; i++)
+        if (cf_data_weight(&r->train, i) > 0.0)
+            r->order[n++] = (int64_t)i;
+    cf_philox_shuffle(r->order, (int64_t)r->rows, r->seed, CF_STREAM_SHUFFLE, (uint32_t)epoch);
+}
+
+/* Which rows the batch that begins at `first` has, and the cotangents of their losses. */
+static void fill_batch(cf_rows *r, size_t first, size_t rows) {
+    const int64_t *index = r->train.x.index;
+    double share = 1.0 / ((double)rows * r->mean_weight);
+    for (size_t i = 0; i < rows; i++) {
+        int64_t position = r->order[first + i];
+        r->batch[i] = index != NULL ? index[position] : position;
+        r->cotangents[i] = cf_data_weight(&r->train, (size_t)position) * share;
+    }
+}
+
+static cf_status gradient(void *self, uint64_t step, uint64_t drawn, cf_batch_result *result) {
+    cf_rows *r = self;
+    size_t first = first_of(r, step), rows = first_of(r, step + 1) - first;
+    fill_batch(r, first, rows);
+    cf_function_call call = new_call(r, r->loss, &r->train, r->batch);
+    cf_array weight = cf_double_rows(&r->kl_weight, 1);
+    weight.row_stride = 0;
+    call.samples = rows;
+    call.first_sample = drawn;
+    call.mode = CF_TRAINING;
+    call.want_parameter_gradients = true;
+    if (r->kl_weight != 1.0)
+        cf_call_set_input(&call, "kl_weight", weight);
+    cf_call_set_output(&call, "loss", (cf_result){r->losses, 1});
+    cf_call_set_cotangent(&call, "loss", cf_double_rows(r->cotangents, 1));
+    CF_TRY(cf_model_call_locked(r->model, &call));
+    for (size_t i = 0; i < rows; i++)
+        result->loss += r->cotangents[i] * cf_number_at(r->losses, i, cf_model_dtype(r->model));
+    result->samples = rows;
+    return CF_OK;
+}
+
+/* ---- scoring ---- */
+
+/* The losses of the rows [first, first + rows) of `data` into r->losses. Noise is the same in every
+ * epoch. */
+static cf_status score(cf_rows *r, const cf_data *data, size_t first, size_t rows) {
+    cf_function_call call = new_call(r, r->loss, data, NULL);
+    size_t context = cf_function_input(r->loss, "context");
+    call.samples = rows;
+    call.first_sample = (UINT64_C(1) << 63) + first;
+    cf_call_set_output(&call, "loss", (cf_result){r->losses, 1});
+    cf_array_skip(&call.input[cf_function_input(r->loss, "x")], first);
+    if (data->context.data != NULL)
+        cf_array_skip(&call.input[context], first);
+    return cf_model_call_locked(r->model, &call);
+}
+
+static size_t chunk_of(const cf_data *data, size_t first) {
+    return data->rows - first < SCORED_AT_ONCE ? data->rows - first : SCORED_AT_ONCE;
+}
+
+static cf_status validate(void *self, cf_interrupt *interrupt, double *loss) {
+    cf_rows *r = self;
+    const cf_data *data = &r->validation;
+    double sum = 0.0, total = 0.0;
+    for (size_t first = 0; first < data->rows && !cf_interrupted(interrupt);
+         first += SCORED_AT_ONCE) {
+        size_t rows = chunk_of(data, first);
+        CF_TRY(score(r, data, first, rows));
+        for (size_t i = 0; i < rows; i++) {
+            double w = cf_data_weight(data, first + i);
+            sum += w > 0.0 ? w * cf_number_at(r->losses, i, cf_model_dtype(r->model)) : 0.0;
+            total += w;
+        }
+    }
+    *loss = sum / total;
+    return CF_OK;
+}
+
+/* ---- the start ---- */
+
+/* Fails if a row with a weight lies where the loss has no value. */
+static cf_status check_domain(cf_rows *r, const cf_data *data, const char *what) {
+    for (size_t first = 0; first < data->rows; first += SCORED_AT_ONCE) {
+        size_t rows = chunk_of(data, first);
+        CF_TRY(score(r, data, first, rows));
+        for (size_t i = 0; i < rows; i++) {
+            double found = cf_number_at(r->losses, i, cf_model_dtype(r->model));
+            long long row = cf_data_row_number(data, first + i);
+            if (isfinite(found) || cf_data_weight(data, first + i) == 0.0)
+                continue;
+            if (r->flow == NULL)
+                return cf_fail(CF_INVALID, "%s: row %lld has the loss %g", what, row, found);
+            return cf_fail(CF_INVALID,
+                           "%s: row %lld has log_prob %g: it lies outside the domain of a layer or "
+                           "of the base",
+                           what, row, isnan(found) ? fabs(found) : -found);
+        }
+    }
+    return CF_OK;
+}
+
+/* Fails, with all buffers as they were, if there are data that the loss cannot have. */
+static cf_status check_domains(cf_rows *r) {
+    if (r->flow != NULL && !cf_flow_is_limited(r->flow))
+        return CF_OK;
+    CF_TRY(check_domain(r, &r->train, "training data"));
+    return check_domain(r, &r->validation, "validation data");
+}
+
+static cf_status standardize(cf_rows *r) {
+    size_t bytes = cf_model_buffer_bytes(r->model);
+    double *before;
+    CF_TRY(cf_alloc(&before, bytes, 1));
+    memcpy(before, cf_model_buffers(r->model), bytes);
+    cf_status status = r->flow != NULL ? cf_standardize(r->flow, &r->train, r->jitter) : CF_OK;
+    if (status == CF_OK)
+        status = check_domains(r);
+    if (status != CF_OK)
+        memcpy(cf_model_buffers(r->model), before, bytes);
+    cf_free(before);
+    return status;
+}
+
+/* From the first rows of the epoch. */
+static cf_status start_parameters(cf_rows *r) {
+    size_t rows = r->rows < CF_STARTED_FROM ? r->rows : CF_STARTED_FROM;
+    const int64_t *index = r->train.x.index;
+    int64_t *first;
+    if (r->flow == NULL)
+        return CF_OK;
+    CF_TRY(cf_alloc(&first, rows, sizeof *first));
+    for (size_t i = 0; i < rows; i++)
+        first[i] = index != NULL ? index[r->order[i]] : r->order[i];
+    cf_function_call call = new_call(r, cf_model_function(r->model, "start"), &r->train, first);
+    call.samples = rows;
+    cf_status status = cf_start_parameters(r->flow, &call);
+    cf_free(first);
+    return status;
+}
+
+static cf_status begin_epoch(void *self, uint64_t epoch, bool first) {
+    cf_rows *r = self;
+    shuffle(r, epoch);
+    if (!first)
+        return CF_OK;
+    CF_TRY(standardize(r));
+    return start_parameters(r);
+}
+
+cf_objective cf_rows_objective(cf_rows *r) {
+    return (cf_objective){.model = r->model,
+                          .self = r,
+                          .begin_epoch = begin_epoch,
+                          .gradient = gradient,
+                          .validate = r->validation.rows > 0 ? validate : NULL,
+                          .steps_per_epoch = r->steps,
+                          .advice = "a smaller learning_rate or clip_norm may help"};
+}

@@ -1,0 +1,135 @@
+"""Layers, losses and functions of one's own, written in Python, run at the engine's speed.
+
+A function of `Rows` is called once, with symbols for the rows; what it does to them is traced to
+ops of the engine, which differentiates them, runs them in tiles over threads in float32 or float64,
+and keeps them in files, which need no code to be loaded.
+
+==================  ============================================================================
+`layer`             a flow's layer from its two directions
+`objective`         a `Loss`: a model whose `fit` minimises a loss
+`function`          a named function of a model: an objective's parameters, or a flow
+`grad` and kin      derivatives within functions: `grad`, `vjp`, `jvp`, `divergence`
+`Network`           a network with its sizes, to be called in such functions
+networks            those of `cflows`: `MLP`, `ResidualNet`, `ConvNet`, `ConvResidualNet`,
+                    `ConvEncoder`, `ConvDecoder`
+functions           `exp`, `log`, `log1p`, `expm1`, `tanh`, `sigmoid`, `softplus`, `relu`, `elu`,
+                    `silu`, `gelu`, `asinh`, `floor`, `cosine`, `clamp`, `at_least`, `sum`,
+                    `concat`, `repeat`, `matmul`, `log_sum_exp`, `normal_log_density`, `normal`,
+                    `uniform`; and ``+ - * / **`` and slices of `Rows`
+==================  ============================================================================
+
+Examples
+--------
+A layer of one's own, ``x = sinh(a u) / a`` with a learned positive a for each feature:
+
+>>> import numpy as np
+>>> import cflows as cf
+>>> from cflows import nn
+>>> def log_cosh(t):
+...     return t + nn.softplus(-2.0 * t) - np.log(2.0)
+>>> def forward(u, p):
+...     a = nn.exp(p.log_a)
+...     return (nn.exp(a * u) - nn.exp(-a * u)) / (2.0 * a), nn.sum(log_cosh(a * u))
+>>> def inverse(x, p):
+...     a = nn.exp(p.log_a)
+...     t = nn.asinh(a * x)
+...     return t / a, -nn.sum(log_cosh(t))
+>>> sinh = nn.layer(2, forward, inverse, parameters={"log_a": np.zeros(2)})
+>>> flow = cf.Flow([cf.Coupling(), sinh], features=2, dtype="float64", seed=0)
+>>> x = flow.sample(5, seed=0)
+>>> bool(np.allclose(flow.forward(flow.inverse(x)[0])[0], x))
+True
+
+An objective of one's own: least squares with a network.
+
+>>> def loss(x, p, y):
+...     return nn.sum((p.net(x) - y) ** 2)
+>>> net = nn.Network(nn.MLP((16,)), inputs=1, outputs=1)
+>>> model = nn.objective(loss, features=1, context_features=1, networks={"net": net}, seed=0)
+>>> x = np.linspace(-1, 1, 200)[:, None]
+>>> history = model.fit(x, context=x**2, epochs=50, optimizer=cf.Adam(0.01), seed=0)
+>>> bool(history.train[-1] < history.train[0] / 10)
+True
+>>> predict = nn.function(model, lambda x, p: p.net(x), "predict", inputs={"x": 1})
+>>> predict(x).shape
+(200, 1)
+"""
+
+from __future__ import annotations
+
+from .._core import MLP, ConvDecoder, ConvEncoder, ConvNet, ConvResidualNet, ResidualNet
+from .derivatives import divergence, grad, jvp, vjp
+from .layer import layer
+from .models import Function, Loss, function, objective
+from .rows import (
+    Rows,
+    asinh,
+    at_least,
+    clamp,
+    concat,
+    cosine,
+    elu,
+    exp,
+    expm1,
+    floor,
+    gelu,
+    log,
+    log1p,
+    log_sum_exp,
+    matmul,
+    normal,
+    normal_log_density,
+    relu,
+    repeat,
+    sigmoid,
+    silu,
+    softplus,
+    sum,
+    tanh,
+    uniform,
+)
+from .trace import Network
+
+__all__ = [
+    "MLP",
+    "ConvDecoder",
+    "ConvEncoder",
+    "ConvNet",
+    "ConvResidualNet",
+    "Function",
+    "Loss",
+    "Network",
+    "ResidualNet",
+    "Rows",
+    "asinh",
+    "at_least",
+    "clamp",
+    "concat",
+    "cosine",
+    "divergence",
+    "elu",
+    "exp",
+    "expm1",
+    "floor",
+    "function",
+    "gelu",
+    "grad",
+    "jvp",
+    "layer",
+    "log",
+    "log1p",
+    "log_sum_exp",
+    "matmul",
+    "normal",
+    "normal_log_density",
+    "objective",
+    "relu",
+    "repeat",
+    "sigmoid",
+    "silu",
+    "softplus",
+    "sum",
+    "tanh",
+    "uniform",
+    "vjp",
+]

@@ -1,0 +1,254 @@
+"""Symbols for the rows of a function that is traced, and what may be done to them."""
+
+from __future__ import annotations
+
+import operator
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+from ..arguments import integer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .trace import Trace
+
+tracing: ContextVar[Trace | None] = ContextVar("tracing", default=None)
+"""The trace of the function that is being called."""
+
+
+class Rows:
+    """Symbols for the features of a row, in a function that is traced.
+
+    Attributes
+    ----------
+    size : int
+        The number of features. Of two operands one may have a single feature.
+    """
+
+    __array_ufunc__ = None  # so that NumPy's arrays leave the operators to this class
+
+    def __init__(self, trace: Trace, number: int, size: int) -> None:
+        self._trace, self._number, self.size = trace, number, size
+
+    def __repr__(self) -> str:
+        return f"Rows(size={self.size})"
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __getitem__(self, which: int | slice) -> Rows:
+        if isinstance(which, slice):
+            start, stop, step = which.indices(self.size)
+            if step != 1 or stop <= start:
+                raise ValueError(f"a slice of Rows has step 1 and some features, got {which}")
+            return _trace().emit("slice", [self], [start, stop - start], size=stop - start)
+        index = operator.index(which)
+        if not -self.size <= index < self.size:
+            raise IndexError(f"Rows have {self.size} features, got index {index}")
+        index %= self.size
+        return _trace().emit("slice", [self], [index, 1], size=1)
+
+    def __add__(self, other: Any) -> Rows:
+        return self._scaled(1.0, other) or _binary("add", self, other)
+
+    __radd__ = __add__
+
+    def __sub__(self, other: Any) -> Rows:
+        return self._scaled(1.0, other, -1.0) or _binary("subtract", self, other)
+
+    def __rsub__(self, other: Any) -> Rows:
+        return self._scaled(-1.0, other) or _binary("subtract", other, self)
+
+    def __mul__(self, other: Any) -> Rows:
+        if isinstance(other, (int, float)):
+            return _trace().emit("scale", [self], numbers=[other, 0.0], size=self.size)
+        return _binary("multiply", self, other)
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, other: Any) -> Rows:
+        if isinstance(other, (int, float)):
+            return self * (1.0 / other)
+        return _binary("divide", self, other)
+
+    def __rtruediv__(self, other: Any) -> Rows:
+        return _binary("divide", other, self)
+
+    def __neg__(self) -> Rows:
+        return self * -1.0
+
+    def __pow__(self, power: int) -> Rows:
+        power = integer("a power of Rows", power, 1, 64)
+        result = self
+        for _ in range(power - 1):
+            result = result * self
+        return result
+
+    def _scaled(self, factor: float, term: Any, sign: float = 1.0) -> Rows | None:
+        if not isinstance(term, (int, float)):
+            return None
+        return _trace().emit("scale", [self], numbers=[factor, sign * term], size=self.size)
+
+
+def _trace() -> Trace:
+    trace = tracing.get()
+    if trace is None:
+        raise RuntimeError("Rows and functions of them are for functions that are traced")
+    return trace
+
+
+def _binary(op: str, a: Any, b: Any) -> Rows:
+    trace = _trace()
+    a, b = trace.rows(a), trace.rows(b)
+    if len(a) != len(b) and 1 not in (len(a), len(b)):
+        raise ValueError(f"{op} of {len(a)} and {len(b)} features")
+    return trace.emit(op, [a, b], size=max(len(a), len(b)))
+
+
+def _unary(op: str, x: Any, *numbers: float) -> Rows:
+    trace = _trace()
+    x = trace.rows(x)
+    return trace.emit(op, [x], numbers=numbers, size=len(x))
+
+
+def _reduction(op: str, x: Any) -> Rows:
+    trace = _trace()
+    return trace.emit(op, [trace.rows(x)], size=1)
+
+
+def exp(x: Rows) -> Rows:
+    """``exp(x)``."""
+    return _unary("exp", x)
+
+
+def log(x: Rows) -> Rows:
+    """``log(x)``."""
+    return _unary("log", x)
+
+
+def log1p(x: Rows) -> Rows:
+    """``log(1 + x)``."""
+    return _unary("log1p", x)
+
+
+def expm1(x: Rows) -> Rows:
+    """``exp(x) - 1``."""
+    return _unary("expm1", x)
+
+
+def tanh(x: Rows) -> Rows:
+    """``tanh(x)``."""
+    return _unary("tanh", x)
+
+
+def sigmoid(x: Rows) -> Rows:
+    """``1 / (1 + exp(-x))``."""
+    return _unary("sigmoid", x)
+
+
+def softplus(x: Rows) -> Rows:
+    """``log(1 + exp(x))``."""
+    return _unary("softplus", x)
+
+
+def relu(x: Rows) -> Rows:
+    """``max(x, 0)``."""
+    return _unary("relu", x)
+
+
+def elu(x: Rows) -> Rows:
+    """x where it is positive, else ``exp(x) - 1``."""
+    return _unary("elu", x)
+
+
+def silu(x: Rows) -> Rows:
+    """``x / (1 + exp(-x))``."""
+    return _unary("silu", x)
+
+
+def gelu(x: Rows) -> Rows:
+    """x times the normal distribution function of x."""
+    return _unary("gelu", x)
+
+
+def asinh(x: Rows) -> Rows:
+    """``log(x + sqrt(x**2 + 1))``."""
+    return _unary("asinh", x)
+
+
+def floor(x: Rows) -> Rows:
+    """The greatest integers not above x; without a gradient."""
+    return _unary("floor", x)
+
+
+def cosine(x: Rows, turns: float = 1.0, phase: float = 0.0) -> Rows:
+    """``cos(2 pi (turns * x + phase))``; a phase of -1/4 makes it the sine."""
+    return _unary("cosine", x, turns, phase)
+
+
+def clamp(x: Rows, low: float, high: float) -> Rows:
+    """``min(max(x, low), high)``; the gradient is 0 outside."""
+    return _unary("clamp", x, low, high)
+
+
+def at_least(x: Rows, threshold: float) -> Rows:
+    """1 where ``x >= threshold``, else 0; without a gradient."""
+    return _unary("at_least", x, threshold)
+
+
+def sum(x: Rows) -> Rows:
+    """The sum over the features of a row: one feature."""
+    return _reduction("sum", x)
+
+
+def log_sum_exp(x: Rows) -> Rows:
+    """``log(sum(exp(x)))``, without overflow: one feature."""
+    return _reduction("log_sum_exp", x)
+
+
+def normal_log_density(x: Rows) -> Rows:
+    """The log-density of independent standard normal features: one feature."""
+    return _reduction("normal_log_density", x)
+
+
+def concat(parts: Sequence[Rows]) -> Rows:
+    """The features of all parts, in order."""
+    if not parts:
+        raise ValueError("concat needs Rows, got none")
+    trace = _trace()
+    result, *rest = map(trace.rows, parts)
+    for part in rest:
+        result = trace.emit("concat", [result, part], size=len(result) + len(part))
+    return result
+
+
+def repeat(x: Rows, count: int) -> Rows:
+    """A single feature so many times."""
+    trace = _trace()
+    x, count = trace.rows(x), integer("count", count, 1)
+    if len(x) != 1:
+        raise ValueError(f"repeat is of one feature, got {len(x)}")
+    return trace.emit("repeat", [x], [count], size=count)
+
+
+def matmul(weight: Rows, x: Rows) -> Rows:
+    """``W @ x`` with a parameter that is a matrix of ``len(x)`` columns, row by row."""
+    if len(weight) % len(x) != 0:
+        raise ValueError(f"{len(weight)} weights do not make rows of {len(x)}")
+    return _trace().emit("matmul", [weight, x], size=len(weight) // len(x))
+
+
+def normal(size: int) -> Rows:
+    """So many standard normal numbers, others in every row and step."""
+    return _noise("normal", size)
+
+
+def uniform(size: int) -> Rows:
+    """The same of numbers uniform on [0, 1)."""
+    return _noise("uniform", size)
+
+
+def _noise(op: str, size: int) -> Rows:
+    size = integer("size", size, 1)
+    return _trace().emit(op, [], [size], size=size)

@@ -1,0 +1,249 @@
+"""From functions of rows to the instructions of an expression layer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from .. import _core
+from ..arguments import integer
+from .rows import Rows, concat, tracing
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+
+class Network(NamedTuple):
+    """A network and its sizes.
+
+    Attributes
+    ----------
+    network : Conditioner
+        Such as an `MLP`.
+    inputs, outputs : int or (channels, height, width)
+        Features of what it reads and gives, or the shape of images, whose pixels are features
+        channel by channel and row by row. A `ConvNet` and a `ConvResidualNet` are from images to
+        images as high and wide, a `ConvEncoder` is from images and a `ConvDecoder` to images.
+
+    Examples
+    --------
+    >>> import cflows as cf
+    >>> from cflows import nn
+    >>> deblur = nn.Network(cf.ConvNet((16,)), inputs=(1, 8, 8), outputs=(1, 8, 8))
+    """
+
+    network: _core.Conditioner
+    inputs: int | tuple[int, ...]
+    outputs: int | tuple[int, ...]
+
+
+def _sides(name: str, size: int | Sequence[int]) -> tuple[int, ...]:
+    """Of an image; or so many features, the only side of a vector."""
+    sides = tuple(size) if isinstance(size, Sequence) else (size,)
+    if len(sides) not in (1, 3):
+        raise ValueError(f"{name} must be a number or (channels, height, width), got {size!r}")
+    return tuple(integer(name, side, 1) for side in sides)
+
+
+class Declarations:
+    """Named parameters, with where they start, and networks."""
+
+    def __init__(
+        self, parameters: Mapping[str, ArrayLike] | None, networks: Mapping[str, Network] | None
+    ) -> None:
+        self.starts = {k: np.asarray(v, np.float64) for k, v in (parameters or {}).items()}
+        self.networks = {
+            name: (network, _sides(f"inputs of {name}", i), _sides(f"outputs of {name}", o))
+            for name, (network, i, o) in (networks or {}).items()
+        }
+        both = self.starts.keys() & self.networks.keys()
+        if both:
+            raise ValueError(f"{min(both)!r} is a parameter and a network")
+        for name, array in self.starts.items():
+            if array.ndim > 2 or array.size == 0:
+                raise ValueError(
+                    f"{name} must be a number, a vector or a matrix, got {array.shape}"
+                )
+
+    @classmethod
+    def of(cls, spec: _core.Expression | _core.Module) -> Declarations:
+        """Those of a layer, of which a spec keeps `options`."""
+        starts = np.array(spec.starts)
+        parameters: dict[str, NDArray[Any]] = {}
+        networks: dict[str, Network] = {}
+        specs = iter(spec.networks)
+        for line in filter(None, spec.declarations.split(";")):
+            kind, name, *sizes = line.split()
+            if kind == "parameter":
+                parameters[name], starts = np.split(starts, [int(sizes[0])])
+            else:
+                inputs, outputs = (tuple(map(int, size.split("x"))) for size in sizes)
+                networks[name] = Network(next(specs), inputs, outputs)
+        return cls(parameters, networks)
+
+    def options(self) -> dict[str, Any]:
+        """For a spec."""
+        lines = [f"parameter {name} {array.size}" for name, array in self.starts.items()]
+        for name, (_, *sizes) in self.networks.items():
+            lines.append(" ".join(["network", name, *("x".join(map(str, s)) for s in sizes)]))
+        return {
+            "declarations": ";".join(lines),
+            "starts": [float(x) for array in self.starts.values() for x in array.ravel()],
+            "networks": [network for network, _, _ in self.networks.values()],
+        }
+
+
+class _Declared:
+    """What functions get as p: parameters as `Rows`, networks as functions of them."""
+
+    def __init__(self, trace: Trace) -> None:
+        self._trace = trace
+
+    def __getattr__(self, name: str) -> Any:
+        return self._trace.declared(name)
+
+
+Shape = tuple[int, ...]
+Ports = tuple[tuple[str, Shape], ...]  # of a function of a model
+
+
+class Trace:
+    """One function on its way to instructions; the numbers are shared with others of the layer.
+
+    The function is called ``with`` the trace, which is then the one that functions of rows add to.
+
+    Parameters
+    ----------
+    declarations : Declarations
+    numbers : list of float
+        Those that instructions refer to, which grow.
+    functions : mapping of str to (inputs, outputs), optional
+        Functions of a model that may be called, with their ports.
+    """
+
+    def __init__(
+        self,
+        declarations: Declarations,
+        numbers: list[float],
+        functions: Mapping[str, tuple[Ports, Ports]] | None = None,
+    ) -> None:
+        self.declarations, self.numbers = declarations, numbers
+        self.functions = functions or {}
+        self.lines: list[str] = []
+
+    def __enter__(self) -> Trace:
+        self._outer = tracing.set(self)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        tracing.reset(self._outer)
+
+    def arguments(self, features: int, context_features: int) -> list[Any]:
+        """Of the function: the rows, what was declared and, if there is one, the context."""
+        arguments = [self.emit("input", [], [features], size=features), _Declared(self)]
+        if context_features > 0:
+            arguments.append(self.emit("context", [], [context_features], size=context_features))
+        return arguments
+
+    def inputs(self, ports: Mapping[str, Shape]) -> list[Any]:
+        """Arguments of a function of a model: the first input, what was declared, the others."""
+        sizes = map(math.prod, ports.values())
+        rows = [self.emit("argument", [], [i, n], size=n) for i, n in enumerate(sizes)]
+        return [*rows[:1], _Declared(self), *rows[1:]]
+
+    def emit(
+        self,
+        op: str,
+        operands: Sequence[Rows] = (),
+        integers: Sequence[int] = (),
+        numbers: Sequence[float] = (),
+        *,
+        size: int,
+    ) -> Rows:
+        for operand in operands:
+            if operand._trace is not self:
+                raise ValueError("these Rows are of another function's trace")
+        words = [*(r._number for r in operands), *integers, *map(self._place, numbers)]
+        return self._add(" ".join([op, *map(str, words)]), size)
+
+    def _add(self, line: str, size: int) -> Rows:
+        self.lines.append(line)
+        return Rows(self, len(self.lines) - 1, size)
+
+    def _place(self, number: float) -> int:
+        number = float(number)
+        if not math.isfinite(number):
+            raise ValueError(f"numbers must be finite, got {number}")
+        if number not in self.numbers:
+            self.numbers.append(number)
+        return self.numbers.index(number)
+
+    def declared(self, name: str) -> Any:
+        starts, networks = self.declarations.starts, self.declarations.networks
+        if name in starts:
+            return self.emit("parameter", [], [list(starts).index(name)], size=starts[name].size)
+        if name in networks:
+            return self._network(name)
+        if name in self.functions:
+            return self._function(name)
+        known = ", ".join([*starts, *networks, *self.functions]) or "none"
+        raise AttributeError(f"no parameter, network or function is called {name!r}, of {known}")
+
+    def _network(self, name: str) -> Callable[[Rows], Rows]:
+        networks = self.declarations.networks
+        number = list(networks).index(name)
+        inputs, outputs = (math.prod(sides) for sides in networks[name][1:])
+
+        def call(x: Rows) -> Rows:
+            x = self.rows(x)
+            if len(x) != inputs:
+                raise ValueError(f"{name} reads {inputs} features, got {len(x)}")
+            return self.emit("network", [x], [number], size=outputs)
+
+        return call
+
+    def _function(self, name: str) -> Callable[..., Any]:
+        inputs, outputs = self.functions[name]
+
+        def call(*operands: Rows) -> Any:
+            if len(operands) != len(inputs):
+                wanted = ", ".join(port for port, _ in inputs)
+                raise TypeError(f"{name} takes {wanted}, got {len(operands)} arguments")
+            rows = [self.rows(operand) for operand in operands]
+            for (port, shape), operand in zip(inputs, rows, strict=True):
+                if len(operand) != math.prod(shape):
+                    raise ValueError(
+                        f"{name}: {port} has {math.prod(shape)} features, got {len(operand)}"
+                    )
+            numbers = " ".join(str(operand._number) for operand in rows)
+            sizes = [math.prod(shape) for _, shape in outputs]
+            results = [
+                self._add(f"call {name} {i} {size} {numbers}".rstrip(), size)
+                for i, size in enumerate(sizes)
+            ]
+            return results[0] if len(results) == 1 else tuple(results)
+
+        return call
+
+    def constant(self, value: Any) -> Rows:
+        """A number, or a vector feature by feature."""
+        array = np.asarray(value, np.float64)
+        if array.ndim > 1 or array.size == 0:
+            raise ValueError(f"a constant is a number or a vector, got shape {array.shape}")
+        if not np.isfinite(array).all():
+            raise ValueError(f"a constant must be finite, got {value}")
+        if np.all(array == array.flat[0]):
+            return self.emit("constant", [], [array.size], [float(array.flat[0])], size=array.size)
+        return concat([self.constant(number) for number in array])
+
+    def rows(self, value: Any) -> Rows:
+        """What functions take for rows: these or a constant."""
+        return value if isinstance(value, Rows) else self.constant(value)
+
+    def text(self, *returned: Rows) -> str:
+        """The instructions, which return these."""
+        last = " ".join(["return", *(str(rows._number) for rows in returned)])
+        return ";".join([*self.lines, last])
