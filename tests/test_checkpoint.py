@@ -317,6 +317,7 @@ def wrong_states(state):
 
 def new_trainer(flow, x, **changes):
     arguments = {
+        "loss": "likelihood",
         "train": (x, None, None, None),
         "validation": (x, None, None, None),
         "optimizer": cf.Adam()._settings(),
@@ -325,6 +326,7 @@ def new_trainer(flow, x, **changes):
         "batch_size": 50,
         "patience": 0,
         "clip_norm": 0.0,
+        "ema": 0.0,
         "jitter": None,
         "seed": 0,
     }

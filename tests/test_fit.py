@@ -657,6 +657,7 @@ def test_an_index_that_changes_while_it_runs_changes_nothing():
     rows = (x, None, weights, index)
     trainer = _core.Trainer(
         flow,
+        "likelihood",
         rows,
         rows,
         cf.Adam()._settings(),
@@ -665,6 +666,7 @@ def test_an_index_that_changes_while_it_runs_changes_nothing():
         batch_size=20,
         patience=0,
         clip_norm=0.0,
+        ema=0.0,
         jitter=None,
         seed=0,
     )

@@ -1,6 +1,7 @@
 """Layers and objectives written in Python: the same contract as any layer's, from NumPy's truth."""
 
 import copy
+import itertools
 import pickle
 
 import numpy as np
@@ -8,10 +9,17 @@ import pytest
 from scipy.signal import correlate2d
 
 import cflows as cf
-from cflows import nn
+from cflows import _core, nn
 from differences import gradient, jacobian
 
 NET = cf.MLP((5,), activation="tanh")
+NAMES = (f"function{i}" for i in itertools.count())
+
+
+def evaluate(model, f, *inputs):
+    """What a function of the model gives, under a name of its own."""
+    shapes = {f"input{i}": np.shape(array)[1:] for i, array in enumerate(inputs)}
+    return nn.function(model, f, next(NAMES), inputs=shapes)(*inputs)
 
 
 def log_cosh(t):
@@ -158,9 +166,7 @@ def test_functions(name):
     ours, truth = FUNCTIONS[name]
     model = nn.objective(lambda x, p: nn.sum(x), 3, dtype="float64")
     x = np.random.default_rng(0).normal(size=(40, 3)) * 2
-    assert np.allclose(
-        nn.evaluate(model, lambda x, p: ours(x), x), truth(x), rtol=1e-12, atol=1e-14
-    )
+    assert np.allclose(evaluate(model, lambda x, p: ours(x), x), truth(x), rtol=1e-12, atol=1e-14)
 
 
 def test_matrices():
@@ -172,11 +178,11 @@ def test_matrices():
         dtype="float64",
     )
     x = np.random.default_rng(0).normal(size=(40, 3))
-    ours = nn.evaluate(model, lambda x, p: nn.matmul(p.weight, x), x)
+    ours = evaluate(model, lambda x, p: nn.matmul(p.weight, x), x)
     assert np.allclose(ours, x @ weight.T, rtol=1e-12)
     _, gradients = model.loss_and_grad(x)
     truth = 2 * (weight @ x.T @ x) / 40
-    assert np.allclose(gradients["layers.0.weight"].reshape(2, 3), truth, rtol=1e-11)
+    assert np.allclose(gradients["weight"].reshape(2, 3), truth, rtol=1e-11)
 
 
 def least_squares():
@@ -198,12 +204,12 @@ def test_an_objective_is_minimised():
     )
     design = np.hstack([x, np.ones((400, 1))])
     truth, residual, *_ = np.linalg.lstsq(design, y, rcond=None)
-    assert np.allclose(model.parameters["layers.0.slope"].reshape(2, 3), truth[:3].T, atol=1e-3)
-    assert np.allclose(model.parameters["layers.0.offset"], truth[3], atol=1e-3)
-    assert -model.log_prob(x, y).mean() == pytest.approx(residual.sum() / 400, rel=1e-4)
+    assert np.allclose(model.parameters["slope"].reshape(2, 3), truth[:3].T, atol=1e-3)
+    assert np.allclose(model.parameters["offset"], truth[3], atol=1e-3)
+    assert model.loss(x, y).mean() == pytest.approx(residual.sum() / 400, rel=1e-4)
     assert history.train[-1] == pytest.approx(residual.sum() / 400, rel=1e-2)
-    with pytest.raises(ValueError, match="this layer has no forward"):
-        model.sample(3, y[:1])
+    for absent in ("log_prob", "sample", "forward", "inverse", "layers", "base"):
+        assert not hasattr(model, absent)
 
 
 def deblurring():
@@ -225,14 +231,14 @@ def test_networks_of_images():
     """Rows are images channel by channel and row by row; SciPy has the convolution."""
     model = deblurring()
     x = np.random.default_rng(0).normal(size=(7, 1, 3, 5))
-    ours = nn.evaluate(model, lambda x, p: p.sharpen(x), x)
-    weight, bias = (model.parameters[f"layers.0.sharpen.conv0.{n}"] for n in ("weight", "bias"))
+    ours = evaluate(model, lambda x, p: p.sharpen(x), x)
+    weight, bias = (model.parameters[f"sharpen.conv0.{n}"] for n in ("weight", "bias"))
     kernels = weight.reshape(2, 3, 3)
     truth = [[correlate2d(i, k, mode="same") for k in kernels] for i in x[:, 0]]
     assert np.allclose(ours.reshape(7, 2, 3, 5), np.array(truth) + bias[:, None, None], atol=1e-12)
-    before = -model.log_prob(x).mean()
+    before = model.loss(x).mean()
     model.fit(x, epochs=100, optimizer=cf.Adam(0.03), seed=0, progress=False)
-    assert -model.log_prob(x).mean() < 0.2 * before
+    assert model.loss(x).mean() < 0.2 * before
 
 
 def test_gradients_of_networks_of_images():
@@ -240,7 +246,7 @@ def test_gradients_of_networks_of_images():
     x = np.random.default_rng(0).normal(size=(3, 1, 3, 5))
     _, gradients = model.loss_and_grad(x)
     for name, parameter in model.parameters.items():
-        truth = gradient(lambda: -model.log_prob(x).mean(), parameter)
+        truth = gradient(lambda: model.loss(x).mean(), parameter)
         assert np.allclose(gradients[name], truth, rtol=1e-6, atol=1e-8), name
 
 
@@ -249,8 +255,8 @@ def test_images_in_files(tmp_path):
     x = np.random.default_rng(0).normal(size=(3, 1, 3, 5))
     model.save(tmp_path / "model")
     other = cf.load(tmp_path / "model")
-    assert np.array_equal(other.log_prob(x), model.log_prob(x))
-    assert np.array_equal(*(nn.evaluate(m, lambda x, p: p.sharpen(x), x) for m in (model, other)))
+    assert np.array_equal(other.loss(x), model.loss(x))
+    assert np.array_equal(*(evaluate(m, lambda x, p: p.sharpen(x), x) for m in (model, other)))
 
 
 def test_a_layer_between_those_of_an_image():
@@ -287,9 +293,9 @@ def test_objectives_in_files(tmp_path):
     x, y = np.ones((4, 3)), np.zeros((4, 2))
     model.save(tmp_path / "model")
     for other in (cf.load(tmp_path / "model"), pickle.loads(pickle.dumps(model)), copy.copy(model)):
-        assert np.array_equal(other.log_prob(x, y), model.log_prob(x, y))
-        offset = nn.evaluate(other, lambda x, p, y: p.offset - y, x, y)
-        assert np.array_equal(offset[0], model.parameters["layers.0.offset"])
+        assert np.array_equal(other.loss(x, y), model.loss(x, y))
+        offset = evaluate(other, lambda x, p, y: p.offset - y, x, y)
+        assert np.array_equal(offset[0], model.parameters["offset"])
 
 
 def test_noise():
@@ -300,12 +306,11 @@ def test_noise():
         parameters={"size": 3.0},
         dtype="float64",
     )
-    assert model.stochastic
     x = np.zeros((100000, 2))
-    loss = -model.log_prob(x)
+    loss = model.loss(x)
     assert abs(loss.mean() - 2 * (9 + 1 / 3)) < 5 * loss.std() / np.sqrt(len(x))
-    assert np.array_equal(loss, -model.log_prob(x))
-    assert not np.array_equal(loss, -model.log_prob(x, seed=1))
+    assert np.array_equal(loss, model.loss(x))
+    assert not np.array_equal(loss, model.loss(x, seed=1))
 
 
 def same(u, p):
@@ -313,9 +318,13 @@ def same(u, p):
 
 
 BAD_LOSSES = [
-    (lambda x, p: 3.0, TypeError, r"the loss must be Rows of one feature, got 3\.0"),
+    (lambda x, p: 3.0, TypeError, r"loss must return Rows, got 3\.0"),
     (lambda x, p: x, ValueError, "the loss must have one feature, got 2"),
-    (lambda x, p: p.b, AttributeError, "no parameter or network is called 'b', of a, net"),
+    (
+        lambda x, p: p.b,
+        AttributeError,
+        "no parameter, network or function is called 'b', of a, net",
+    ),
     (lambda x, p: p.net(x), ValueError, "net reads 3 features, got 2"),
     (lambda x, p: x + nn.concat([x, x]), ValueError, "add of 2 and 4 features"),
     (lambda x, p: x[2], IndexError, "Rows have 2 features, got index 2"),
@@ -347,7 +356,7 @@ def test_rows_of_another_function():
 
 def test_numbers_where_rows_are_expected():
     model = nn.objective(lambda x, p: nn.sum(nn.concat([x, nn.exp(1.0), 3])), 2)
-    assert model.log_prob([[1.0, -4.0]])[0] == pytest.approx(-np.e, rel=1e-6)
+    assert model.loss([[1.0, -4.0]])[0] == pytest.approx(np.e, rel=1e-6)
 
 
 BAD_CALLS = [
@@ -363,7 +372,41 @@ BAD_CALLS = [
     ),
     (lambda: nn.objective(lambda x, p: nn.sum(x)), TypeError, "either features or a shape"),
     (lambda: nn.objective(lambda x, p: nn.sum(x), 4, shape=(1, 2, 2)), TypeError, "either"),
-    (lambda: nn.evaluate(cf.realnvp(2), same, [[0, 0]]), TypeError, "takes a flow of nn.objective"),
+    (lambda: evaluate(cf.realnvp(2), lambda x, p: 3.0, [[0, 0]]), TypeError, "must return Rows"),
+    (lambda: nn.layer(2), TypeError, "a forward, an inverse or both, got neither"),
+    (lambda: nn.function(cf.realnvp(2), same, "sample"), TypeError, "must return Rows, got None"),
+    (
+        lambda: nn.function(cf.realnvp(2), lambda x, p: x, "sample"),
+        ValueError,
+        "there is a function called sample already",
+    ),
+    (lambda: nn.function(cf.realnvp(2), lambda x, p: x), ValueError, "needs a name"),
+    (
+        lambda: evaluate(cf.realnvp(2), lambda x, p: p.log_prob(x[0]), [[0, 0]]),
+        ValueError,
+        "log_prob: x has 2 features, got 1",
+    ),
+    (
+        lambda: evaluate(cf.realnvp(2), lambda x, p: p.log_prob(x, x), [[0, 0]]),
+        TypeError,
+        "log_prob takes x, got 2 arguments",
+    ),
+    (lambda: nn.grad(nn.sum)(1), RuntimeError, "for functions that are traced"),
+    (
+        lambda: evaluate(cf.realnvp(2), lambda x, p: nn.grad(nn.exp)(x), [[0, 0]]),
+        ValueError,
+        "grad is of a function of one feature, got 2",
+    ),
+    (
+        lambda: evaluate(cf.realnvp(2), lambda x, p: nn.divergence(nn.sum, x), [[0, 0]]),
+        ValueError,
+        "divergence is of a field of 2 features, got 1",
+    ),
+    (
+        lambda: evaluate(cf.realnvp(2), lambda x, p: nn.vjp(nn.exp, x, [1, 2, 3])[1], [[0, 0]]),
+        ValueError,
+        "the cotangent must have 2 features, got 3",
+    ),
 ]
 
 
@@ -402,6 +445,15 @@ HOSTILE = [
     "input 2;return 0 -1",
     ";;;",
     "input 2;sum 0;return 1",
+    "input 2;return",
+    "input 2;sum 0;return 0 1 1",
+    "input 2;argument 0 3;return 0",
+    "input 2;argument 1 2;return 0",
+    "input 2;argument 9 2;return 0",
+    "input 2;call log_prob 0 1 0;return 0",
+    "input 2;exp 0;gradient 1 1 1;return 2",
+    "input 2;sum 0;gradient 1 0 0;return 2",
+    "input 2;gradient 0 0;return 1",
 ]
 
 
@@ -426,7 +478,7 @@ def test_rows_are_a_sequence():
         return a * 2 + list(x)[1] / 4 + b * x[-1]
 
     model = nn.objective(loss, 2, dtype="float64")
-    assert np.allclose(-model.log_prob([[3.0, 5.0]]), 3 * 2 + 5 / 4 + 25)
+    assert np.allclose(model.loss([[3.0, 5.0]]), 3 * 2 + 5 / 4 + 25)
 
 
 @pytest.mark.parametrize(
@@ -455,3 +507,87 @@ def test_rows_are_a_sequence():
 def test_declarations_that_make_no_sense(options):
     with pytest.raises(ValueError, match="Expression"):
         cf.Flow([cf.Expression("input 2;return 0", "input 2;return 0", **options)], features=2)
+
+
+def test_a_layer_of_one_direction():
+    only = nn.layer(2, inverse=lambda x, p: (2 * x, np.log(4)))
+    flow = cf.Flow([only], features=2, dtype="float64")
+    assert np.allclose(flow.inverse([[1.0, 3.0]])[0], [[2.0, 6.0]])
+    for call in (lambda: flow.sample(3), lambda: flow.forward([[0.0, 0.0]])):
+        with pytest.raises(ValueError, match="this layer has no forward"):
+            call()
+    only = nn.layer(2, forward=lambda u, p: (2 * u, np.log(4)))
+    flow = cf.Flow([only], features=2, dtype="float64")
+    assert flow.sample(3, seed=0).shape == (3, 2)
+    with pytest.raises(ValueError, match="this layer has no inverse"):
+        flow.log_prob([[0.0, 0.0]])
+
+
+MODULES = [
+    "nothing",
+    "function",
+    "function loss",
+    "function loss x 2",
+    "function loss x 2 gives",
+    "function loss x 2 gives loss",
+    "function loss x 2 gives loss 0;argument 0 2;return 0",
+    "function loss x 2 gives loss 1;argument 0 2;return 0",
+    "function loss x 2 gives loss 2;argument 0 3;return 0",
+    "function loss x 2 gives loss 2;argument 0 2;return 0 0",
+    "function loss x 2 gives loss 2 other 2;argument 0 2;return 0",
+    "function loss x 0 gives loss 2;argument 0 2;return 0",
+    "function 1 x 2 gives loss 2;argument 0 2;return 0",
+    "function loss x 2 gives loss 2;call loss 0 2 0;return 0",
+    "function loss x 2 gives loss 2;argument 0 2;return 0\nfunction loss x 2 gives loss 2;return 0",
+    "function loss a 1 b 1 c 1 d 1 e 1 f 1 g 1 gives loss 1;argument 0 1;return 0",
+]
+
+
+@pytest.mark.parametrize("text", MODULES)
+def test_modules_that_make_no_sense(text):
+    with pytest.raises(ValueError, match=r"cannot be read|function|Expression"):
+        _core.Model(_core.Module(text))
+
+
+def test_functions_of_a_model_call_each_other():
+    model = nn.objective(lambda x, p: nn.sum((x - p.a) ** 2), 2, parameters={"a": [1.0, 2.0]})
+    nn.function(model, lambda x, p: (x * p.a, nn.sum(x)), "pair")
+    product, total = nn.function(model, lambda x, p: p.pair(2 * x), "doubled")([[1.0, 3.0]])
+    assert np.allclose(product, [[2.0, 12.0]])
+    assert np.allclose(total, [[8.0]])
+    assert np.allclose(evaluate(model, lambda x, p: p.loss(x), [[0.0, 0.0]]), 5.0)
+
+
+def random_flow(context=0):
+    flow = cf.realnvp(
+        3, layers=3, hidden=(8,), activation="tanh", context=context, dtype="float64", seed=0
+    )
+    rng = np.random.default_rng(1)
+    for parameter in flow.parameters.values():
+        parameter[...] = 0.5 * rng.normal(size=parameter.shape)
+    return flow
+
+
+def test_functions_of_a_flow():
+    """What its own methods give, and what becomes of it in a function of one's own."""
+    flow = random_flow(context=2)
+    rng = np.random.default_rng(0)
+    x, context = rng.normal(size=(40, 3)), rng.normal(size=(40, 2))
+    f = nn.function(flow, lambda x, p, c: (2 * p.log_prob(x, c), *p.inverse(x, c)), "several")
+    density, u, log_det = f(x, context)
+    assert np.allclose(density[:, 0], 2 * flow.log_prob(x, context), rtol=1e-13)
+    truth = flow.inverse(x, context)
+    assert np.allclose(u, truth[0], rtol=1e-13)
+    assert np.allclose(log_det[:, 0], truth[1], rtol=1e-13)
+    g = nn.function(flow, lambda u, p, c: p.forward(u, c)[0], "back", inputs={"u": 3, "c": 2})
+    assert np.allclose(g(u, context), x, atol=1e-12)
+
+
+def test_a_kept_function_sees_parameters_that_change():
+    flow = random_flow()
+    x = np.random.default_rng(0).normal(size=(5, 3))
+    f = nn.function(flow, lambda x, p: p.log_prob(x), "density")
+    before = f(x)
+    flow.parameters["layers.0.conditioner.linear0.weight"][...] *= 2.0
+    assert not np.allclose(f(x), before)
+    assert np.array_equal(f(x)[:, 0], flow.log_prob(x))

@@ -211,7 +211,7 @@ FOREIGN: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "another's tensors": (lambda _: join({}), "not a cflows model"),
     "another format": (lambda c: with_metadata(c, format="pt"), "not a cflows model"),
     "a later version": (
-        lambda c: with_metadata(c, format_version="2", version="9.1.0"),
+        lambda c: with_metadata(c, format_version="3", version="9.1.0"),
         "written by cflows 9.1.0.*newer",
     ),
     "no version": (lambda c: with_metadata(c, format_version=None), "no format version"),

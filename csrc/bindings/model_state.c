@@ -240,6 +240,8 @@ static size_t given_elements(PyObject *parameters) {
     PyObject *name, *value;
     Py_ssize_t place = 0;
     size_t elements = 0;
+    if (!PyDict_Check(parameters))
+        return INT32_MAX;
     while (PyDict_Next(parameters, &place, &name, &value))
         if (PyArray_Check(value))
             elements += ((size_t)PyArray_SIZE((PyArrayObject *)value) + 15) / 16 * 16;
@@ -299,20 +301,26 @@ static bool freeze_all(const cf_module_state *module, cf_model *model, PyObject 
         if (status != CF_OK)
             return cf_py_fail(module, status) != NULL;
         if (count == 0) {
-            PyErr_Format(PyExc_ValueError, "no parameter is called %R", name);
+            PyErr_Format(PyExc_ValueError, "no parameter's name matches %R", name);
             return false;
         }
     }
     return true;
 }
 
+/* A copy of a dict, which nobody else can change; of what is none, itself: what is wrong is told when
+ * it is read. */
+static PyObject *copied(PyObject *given) {
+    return PyDict_Check(given) ? PyDict_Copy(given) : Py_NewRef(given);
+}
+
 /* Fills what has just been built. */
 static bool fill(PyObject *self, PyObject *state, PyObject *parameters,
                  const cf_py_contents *contents) {
-    PyObject *given = entry(state, "buffers", &PyDict_Type);
+    PyObject *given = entry(state, "buffers", NULL);
     PyObject *frozen = given == NULL ? NULL : entry(state, "frozen", &PyTuple_Type);
     PyObject *attributes = frozen == NULL ? NULL : entry(state, "attributes", &PyDict_Type);
-    PyObject *buffers = attributes == NULL ? NULL : PyDict_Copy(given);
+    PyObject *buffers = attributes == NULL ? NULL : copied(given);
     bool done = buffers != NULL &&
                 cf_py_set_tensors(contents->parameters, parameters, "parameters") &&
                 cf_py_set_tensors(contents->buffers, buffers, "buffers") &&
@@ -342,8 +350,8 @@ PyObject *cf_py_model_setstate(PyObject *self, PyObject *given) {
     }
     /* Copies, which nobody else can change. */
     PyObject *state = PyDict_Copy(given);
-    PyObject *entries = state == NULL ? NULL : entry(state, "parameters", &PyDict_Type);
-    PyObject *parameters = entries == NULL ? NULL : PyDict_Copy(entries);
+    PyObject *entries = state == NULL ? NULL : entry(state, "parameters", NULL);
+    PyObject *parameters = entries == NULL ? NULL : copied(entries);
     bool done = parameters != NULL && restore(self, state, parameters);
     Py_XDECREF(parameters);
     Py_XDECREF(state);

@@ -104,6 +104,8 @@ cf_status cf_model_call_locked(cf_model *model, const cf_function_call *call) {
                         .statistics = model->statistics,
                         .buffers = model->buffers};
     CF_TRY(check_inputs(call));
+    if (call->mode != CF_EVALUATION)
+        cf_model_reset_statistics(model);
     for (size_t i = 0; i < CF_MAX_PORTS; i++) {
         args.input[i] = call->input[i];
         args.input[CF_MAX_PORTS + i] = call->cotangent[i];

@@ -31,6 +31,10 @@ struct cf_model {
 cf_status cf_model_enter(cf_model *model);
 void cf_model_leave(cf_model *model);
 
+/* Sets the statistics to the parameters that they decide: a program that gives none leaves these as
+ * they are. */
+void cf_model_reset_statistics(cf_model *model);
+
 /* The message of CF_BUSY. */
 cf_status cf_model_fail_busy(void);
 

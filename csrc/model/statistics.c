@@ -1,4 +1,6 @@
 /* Parameters that are statistics of the data: set before training begins, or mixed from batches. */
+#include <string.h>
+
 #include "model/state.h"
 
 static double parameter_at(const cf_model *model, size_t index) {
@@ -14,6 +16,15 @@ bool cf_model_awaits_start(const cf_model *model) {
                 return false;
     }
     return binding->statistic_count > 0;
+}
+
+void cf_model_reset_statistics(cf_model *model) {
+    size_t element = cf_dtype_size(model->dtype);
+    for (size_t k = 0; k < model->binding.statistic_count; k++) {
+        const cf_statistic *s = &model->binding.statistics[k];
+        memcpy((char *)model->statistics + s->output * element,
+               (const char *)model->parameters + s->parameter * element, s->size * element);
+    }
 }
 
 /* Moves the parameters of a statistic towards its newest values: by their `weight`. */
