@@ -376,7 +376,7 @@ def test_the_trainer_is_used_by_one_at_a_time(moons):
     flow, polled = new_flow(), []
     x = np.tile(moons, (5000, 1))
     trainer = new_trainer(flow, x)
-    methods = [trainer.stop, trainer.state, trainer.restore_best, trainer.close]
+    methods = [trainer.stop, trainer.state, trainer.finish, trainer.close]
 
     def poll(report, rows):
         for call in methods:
