@@ -1,4 +1,4 @@
-"""Files that version 0.1.0 wrote go on being read: checkpoints resume, models have their densities."""
+"""Files that version 0.1.0 wrote: checkpoints resume, models have their densities."""
 
 from pathlib import Path
 
