@@ -15,7 +15,7 @@ OPTIONS = {"validation": 0.25, "epochs": 8, "batch_size": 15, "seed": 5, "progre
 FITS = {
     "adam": (cf.Adam(0.01, beta2=0.99), "constant"),
     "adamw": (cf.AdamW(0.01, weight_decay=0.1), cf.Cosine(warmup=3, final=0.1)),
-    "sgd": (cf.SGD(0.05, momentum=0.9), cf.Plateau(factor=0.7, patience=1)),
+    "sgd": (cf.SGD(0.05, momentum=0.9), cf.Plateau(factor=0.7, patience=1, threshold=0.0)),
 }
 
 

@@ -5,7 +5,7 @@
 #include "bindings/arrays.h"
 #include "bindings/flow.h"
 #include "bindings/one_method.h"
-#include "bindings/training_settings.h"
+#include "bindings/spec.h"
 #include "train/target.h"
 
 #include <string.h>
@@ -23,12 +23,13 @@ typedef struct {
 
 enum { FLOW, CONTEXT, OPTIMIZER, SCHEDULE, STEPS, BATCH_SIZE, CLIP_NORM, SEED, ARGUMENTS };
 
-static bool read_options(PyObject *const *given, cf_target_options *out) {
+static bool read_options(const cf_module_state *state, PyObject *const *given,
+                         cf_target_options *out) {
+    out->optimizer = cf_py_spec_get(state, given[OPTIMIZER]);
+    out->schedule = cf_py_spec_get(state, given[SCHEDULE]);
     out->threads = cf_num_threads();
     out->clip_norm = PyFloat_AsDouble(given[CLIP_NORM]);
-    return !PyErr_Occurred() && cf_py_read_optimizer(given[OPTIMIZER], &out->optimizer) &&
-           cf_py_read_schedule(given[SCHEDULE], &out->schedule) &&
-           cf_py_count(given[STEPS], "steps", INT64_MAX, &out->steps) &&
+    return !PyErr_Occurred() && cf_py_count(given[STEPS], "steps", INT64_MAX, &out->steps) &&
            cf_py_count(given[BATCH_SIZE], "batch_size", INT64_MAX, &out->batch_size) &&
            cf_py_count(given[SEED], "seed", UINT64_MAX, &out->seed);
 }
@@ -36,7 +37,7 @@ static bool read_options(PyObject *const *given, cf_target_options *out) {
 static bool begin(py_trainer *self, cf_flow *flow, PyObject *const *given) {
     cf_target_options options = {0};
     PyObject *context = given[CONTEXT] == Py_None ? NULL : given[CONTEXT];
-    if (!read_options(given, &options) ||
+    if (!read_options(self->state, given, &options) ||
         !cf_py_read_context(context, cf_flow_context(flow), &self->contexts))
         return false;
     cf_status status = cf_target_trainer_new(&self->trainer, flow, self->contexts.view,
@@ -54,7 +55,7 @@ static PyObject *trainer_new(PyTypeObject *type, PyObject *args, PyObject *keywo
     if (state == NULL ||
         !PyArg_ParseTupleAndKeywords(
             args, keywords, "O!OO!O!OOOO:TargetTrainer", names, state->flow, &given[FLOW],
-            &given[CONTEXT], &PyTuple_Type, &given[OPTIMIZER], &PyTuple_Type, &given[SCHEDULE],
+            &given[CONTEXT], state->spec, &given[OPTIMIZER], state->spec, &given[SCHEDULE],
             &given[STEPS], &given[BATCH_SIZE], &given[CLIP_NORM], &given[SEED]))
         return NULL;
     cf_flow *flow = cf_py_flow_of(given[FLOW]);

@@ -5,7 +5,7 @@
 #include "bindings/flow.h"
 #include "bindings/one_method.h"
 #include "bindings/trainer_state.h"
-#include "bindings/training_settings.h"
+#include "bindings/spec.h"
 #include "bindings/training_rows.h"
 #include "train/trainer.h"
 
@@ -49,12 +49,13 @@ enum {
     ARGUMENTS
 };
 
-static bool read_options(PyObject *const *given, cf_train_options *out) {
+static bool read_options(const cf_module_state *state, PyObject *const *given,
+                         cf_train_options *out) {
+    out->optimizer = cf_py_spec_get(state, given[OPTIMIZER]);
+    out->schedule = cf_py_spec_get(state, given[SCHEDULE]);
     out->threads = cf_num_threads();
     out->clip_norm = PyFloat_AsDouble(given[CLIP_NORM]);
-    return !PyErr_Occurred() && cf_py_read_optimizer(given[OPTIMIZER], &out->optimizer) &&
-           cf_py_read_schedule(given[SCHEDULE], &out->schedule) &&
-           cf_py_count(given[EPOCHS], "epochs", INT64_MAX, &out->epochs) &&
+    return !PyErr_Occurred() && cf_py_count(given[EPOCHS], "epochs", INT64_MAX, &out->epochs) &&
            cf_py_count(given[BATCH_SIZE], "batch_size", INT64_MAX, &out->batch_size) &&
            cf_py_count(given[PATIENCE], "patience", INT64_MAX, &out->patience) &&
            cf_py_count(given[SEED], "seed", UINT64_MAX, &out->seed);
@@ -66,7 +67,7 @@ static bool begin(py_trainer *self, cf_flow *flow, PyObject *const *given) {
     PyArrayObject *jitter;
     cf_status status;
     bool validated = given[VALIDATION] != Py_None;
-    if (!read_options(given, &options) ||
+    if (!read_options(self->state, given, &options) ||
         !cf_py_read_training_rows(given[TRAIN], flow, "x", &self->train) ||
         (validated &&
          !cf_py_read_training_rows(given[VALIDATION], flow, "validation", &self->validation)) ||
@@ -90,11 +91,11 @@ static PyObject *trainer_new(PyTypeObject *type, PyObject *args, PyObject *keywo
     const cf_module_state *state = cf_py_state(type);
     PyObject *given[ARGUMENTS];
     if (state == NULL ||
-        !PyArg_ParseTupleAndKeywords(
-            args, keywords, "O!O!OO!O!OOOOOO:Trainer", names, state->flow, &given[FLOW],
-            &PyTuple_Type, &given[TRAIN], &given[VALIDATION], &PyTuple_Type, &given[OPTIMIZER],
-            &PyTuple_Type, &given[SCHEDULE], &given[EPOCHS], &given[BATCH_SIZE], &given[PATIENCE],
-            &given[CLIP_NORM], &given[JITTER], &given[SEED]))
+        !PyArg_ParseTupleAndKeywords(args, keywords, "O!O!OO!O!OOOOOO:Trainer", names, state->flow,
+                                     &given[FLOW], &PyTuple_Type, &given[TRAIN], &given[VALIDATION],
+                                     state->spec, &given[OPTIMIZER], state->spec, &given[SCHEDULE],
+                                     &given[EPOCHS], &given[BATCH_SIZE], &given[PATIENCE],
+                                     &given[CLIP_NORM], &given[JITTER], &given[SEED]))
         return NULL;
     if (given[VALIDATION] != Py_None && !PyTuple_Check(given[VALIDATION]))
         return PyErr_Format(PyExc_TypeError, "validation must be a tuple or None");
@@ -248,14 +249,12 @@ static PyObject *trainer_close(PyObject *object, PyObject *unused) {
 
 /* ---- the class ---- */
 
-PyDoc_STRVAR(
-    trainer_doc,
-    "Trainer(flow, train, validation, optimizer, schedule, epochs, batch_size, patience, "
-    "clip_norm, jitter, seed)\n--\n\n"
-    "The epoch loop of `Flow.fit`, which says what its arguments mean.\n\n"
-    "`train` and `validation` are (x, context, weights, index); `optimizer` and `schedule`\n"
-    "are what the classes of `cflows.optim` make of themselves. The trainer holds the\n"
-    "flow, and its parameters and buffers are as they were, until the first epoch.");
+PyDoc_STRVAR(trainer_doc,
+             "Trainer(flow, train, validation, optimizer, schedule, epochs, batch_size, patience, "
+             "clip_norm, jitter, seed)\n--\n\n"
+             "The epoch loop of `Flow.fit`, which says what its arguments mean.\n\n"
+             "`train` and `validation` are (x, context, weights, index). The trainer holds the "
+             "flow, and its parameters and buffers are as they were, until the first epoch.");
 
 PyDoc_STRVAR(epoch_doc, "epoch($self, poll, /)\n--\n\n"
                         "Run one epoch and return its report, or None if Ctrl-C cut it short.\n\n"

@@ -13,7 +13,8 @@ struct cf_target_trainer {
     cf_target_options options;
     cf_array contexts;
     size_t context_rows;
-    cf_optimizer_state optimizer;
+    cf_optimizer *optimizer;
+    cf_spec *schedule;
     cf_plateau plateau; /* of a schedule that knows epochs: never moved */
     uint64_t attempts, steps, skipped_in_a_row;
     int64_t *chosen;     /* by sample: its context's row */
@@ -25,10 +26,10 @@ struct cf_target_trainer {
 
 static cf_status check(const cf_flow *flow, cf_array contexts, size_t context_rows,
                        const cf_target_options *o) {
-    CF_TRY(cf_optimizer_check(&o->optimizer, cf_flow_dtype(flow)));
-    CF_TRY(cf_schedule_check(&o->schedule));
+    CF_TRY(cf_optimizer_check(o->optimizer, cf_flow_dtype(flow)));
+    CF_TRY(cf_schedule_check(o->schedule));
     CF_TRY(cf_flow_check_density(flow));
-    if (o->schedule.kind == CF_SCHEDULE_PLATEAU)
+    if (cf_schedule_observes(o->schedule))
         return cf_fail(CF_INVALID, "a plateau schedule needs epochs, which a target does not have");
     if (o->batch_size < 1 || o->batch_size > INT32_MAX)
         return cf_fail(CF_INVALID, "batch_size must be from 1 to %d, got %llu", INT32_MAX,
@@ -45,7 +46,8 @@ static cf_status allocate(cf_target_trainer *t) {
     size_t batch = (size_t)t->options.batch_size, numbers;
     if (!cf_size_mul(batch, cf_flow_features(t->flow), &numbers))
         return cf_fail(CF_NO_MEMORY, "a batch of samples exceeds the address space");
-    CF_TRY(cf_optimizer_state_new(&t->optimizer, cf_flow_parameter_table(t->flow), dtype));
+    CF_TRY(cf_optimizer_new(&t->optimizer, t->options.optimizer, cf_flow_parameter_table(t->flow),
+                            dtype, t->options.threads));
     CF_TRY(cf_alloc(&t->chosen, batch, sizeof *t->chosen));
     CF_TRY(cf_alloc(&t->x, numbers, cf_dtype_size(dtype)));
     CF_TRY(cf_alloc(&t->log_prob, batch, cf_dtype_size(dtype)));
@@ -57,7 +59,7 @@ static cf_status allocate(cf_target_trainer *t) {
 static cf_status begin(cf_target_trainer *t) {
     CF_TRY(cf_flow_lock(t->flow));
     t->holds_flow = true;
-    t->plateau.factor = 1.0;
+    t->plateau = cf_plateau_start();
     return allocate(t);
 }
 
@@ -69,6 +71,7 @@ cf_status cf_target_trainer_new(cf_target_trainer **out, cf_flow *flow, cf_array
     CF_TRY(cf_alloc(&t, 1, sizeof *t));
     t->flow = flow;
     t->options = *options;
+    t->schedule = cf_spec_retain(options->schedule);
     t->contexts = contexts;
     t->context_rows = context_rows;
     cf_status status = begin(t);
@@ -84,7 +87,8 @@ void cf_target_trainer_free(cf_target_trainer *t) {
         return;
     if (t->holds_flow)
         cf_flow_unlock(t->flow);
-    cf_optimizer_state_free(&t->optimizer);
+    cf_optimizer_free(t->optimizer);
+    cf_spec_free(t->schedule);
     cf_free(t->chosen);
     cf_free(t->x);
     cf_free(t->log_prob);
@@ -143,7 +147,7 @@ static void fill_cotangents(cf_target_trainer *t) {
     size_t rows = (size_t)t->options.batch_size, features = cf_flow_features(t->flow);
     double share = 1.0 / (double)rows;
     for (size_t i = 0; i < rows; i++) {
-        t->log_density[i] -= cf_number_at(t->log_prob, i, t->optimizer.dtype);
+        t->log_density[i] -= cf_number_at(t->log_prob, i, cf_flow_dtype(t->flow));
         t->cotangent[i] = share;
     }
     for (size_t i = 0; i < rows * features; i++)
@@ -171,16 +175,18 @@ static cf_status skip(cf_target_trainer *t, cf_target_report *report) {
 
 static cf_status update(cf_target_trainer *t, cf_target_report *report) {
     const void *gradients = cf_flow_gradients(t->flow);
-    double norm = cf_gradient_norm(&t->optimizer, gradients, t->options.threads);
-    double rate = t->options.optimizer.learning_rate;
+    double norm = cf_gradient_norm(t->optimizer, gradients);
     if (!isfinite(report->elbo) || !isfinite(norm))
         return skip(t, report);
     t->skipped_in_a_row = 0;
-    rate *= cf_schedule_factor(&t->options.schedule, &t->plateau, t->steps, t->options.steps);
+    cf_gradient_step step = {
+        .number = t->steps + 1,
+        .schedule = cf_schedule_factor(t->schedule, &t->plateau, t->steps, t->options.steps),
+        .clip = cf_clip_factor(norm, t->options.clip_norm),
+        .gradients = gradients,
+        .parameters = cf_flow_parameters(t->flow)};
+    cf_optimizer_step(t->optimizer, &step);
     t->steps++;
-    cf_optimizer_step(&t->options.optimizer, &t->optimizer, t->steps, rate,
-                      cf_clip_factor(norm, t->options.clip_norm), gradients,
-                      cf_flow_parameters(t->flow), t->options.threads);
     return CF_OK;
 }
 

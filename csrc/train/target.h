@@ -9,8 +9,8 @@
 
 #include "engine/array.h"
 #include "flow/flow.h"
-#include "train/optimizer.h"
-#include "train/schedule.h"
+#include "train/optimizers/optimizer.h"
+#include "train/schedules/schedule.h"
 
 /* The target: for `rows` samples x of the flow's dtype, [rows][features], and the numbers of their
  * contexts' rows (NULL in a flow without), fills log_density, by row, and gradient, of the shape of
@@ -19,8 +19,7 @@ typedef bool (*cf_target)(void *given, size_t rows, const void *x, const int64_t
                           double *log_density, double *gradient);
 
 typedef struct {
-    cf_optimizer optimizer;
-    cf_schedule schedule;
+    const cf_spec *optimizer, *schedule; /* retained */
     uint64_t steps, batch_size;
     double clip_norm; /* of the gradient; 0: not clipped */
     uint64_t seed;

@@ -20,7 +20,8 @@ struct cf_trainer {
     bool holds_flow;
     cf_data train, validation; /* with weights and indices of their own; validation.rows 0: none */
     cf_train_options options;
-    cf_optimizer_state optimizer;
+    cf_optimizer *optimizer;
+    cf_spec *schedule;
     cf_train_progress progress;
     void *best; /* until there is one, the weights at the start */
     double *best_buffers;
@@ -61,8 +62,8 @@ static void put_best(cf_trainer *t) {
 }
 
 static cf_status check_options(const cf_train_options *o, const cf_data *train, cf_dtype dtype) {
-    CF_TRY(cf_optimizer_check(&o->optimizer, dtype));
-    CF_TRY(cf_schedule_check(&o->schedule));
+    CF_TRY(cf_optimizer_check(o->optimizer, dtype));
+    CF_TRY(cf_schedule_check(o->schedule));
     if (o->batch_size < 1 || o->batch_size > train->rows)
         return cf_fail(CF_INVALID,
                        "batch_size must be from 1 to the %zu rows of the training data, got %llu",
@@ -93,7 +94,8 @@ static cf_status allocate(cf_trainer *t) {
     cf_dtype dtype = cf_flow_dtype(t->flow);
     size_t batch = (size_t)t->options.batch_size, features = cf_flow_features(t->flow);
     size_t scored = batch > SCORED_AT_ONCE ? batch : SCORED_AT_ONCE;
-    CF_TRY(cf_optimizer_state_new(&t->optimizer, cf_flow_parameter_table(t->flow), dtype));
+    CF_TRY(cf_optimizer_new(&t->optimizer, t->options.optimizer, cf_flow_parameter_table(t->flow),
+                            dtype, t->options.threads));
     CF_TRY(cf_alloc(&t->best, slab_bytes(t), 1));
     CF_TRY(cf_alloc(&t->best_buffers, buffer_bytes(t), 1));
     CF_TRY(cf_alloc(&t->order, t->rows, sizeof *t->order));
@@ -135,12 +137,13 @@ static cf_status begin(cf_trainer *t, const cf_data *train, const cf_data *valid
     if (validation != NULL)
         CF_TRY(cf_data_copy(&t->validation, validation));
     CF_TRY(check(t));
+    t->schedule = cf_spec_retain(t->options.schedule);
     CF_TRY(cf_flow_lock(t->flow));
     t->holds_flow = true;
     CF_TRY(count_rows(t));
     CF_TRY(allocate(t));
-    t->progress.best_loss = t->progress.plateau.best = INFINITY;
-    t->progress.plateau.factor = 1.0;
+    t->progress.best_loss = INFINITY;
+    t->progress.plateau = cf_plateau_start();
     keep_best(t);
     return CF_OK;
 }
@@ -169,7 +172,8 @@ void cf_trainer_free(cf_trainer *t) {
         cf_flow_unlock(t->flow);
     cf_data_free(&t->train);
     cf_data_free(&t->validation);
-    cf_optimizer_state_free(&t->optimizer);
+    cf_optimizer_free(t->optimizer);
+    cf_spec_free(t->schedule);
     cf_free(t->best);
     cf_free(t->best_buffers);
     cf_free(t->jitter);
@@ -181,11 +185,10 @@ void cf_trainer_free(cf_trainer *t) {
 }
 
 cf_train_state cf_trainer_state(cf_trainer *t) {
-    return (cf_train_state){.elements = t->optimizer.elements,
+    return (cf_train_state){.elements = cf_flow_parameter_table(t->flow)->elements,
                             .buffer_elements = cf_flow_buffer_table(t->flow)->elements,
-                            .dtype = t->optimizer.dtype,
-                            .first_moment = t->optimizer.first_moment,
-                            .second_moment = t->optimizer.second_moment,
+                            .dtype = cf_flow_dtype(t->flow),
+                            .optimizer = t->optimizer,
                             .best = t->best,
                             .best_buffers = t->best_buffers,
                             .progress = &t->progress};
@@ -253,13 +256,12 @@ static cf_status batch_loss(cf_trainer *t, size_t first, size_t rows, double *lo
     CF_TRY(cf_flow_log_prob_vjp_held(t->flow, &call));
     *loss = 0.0;
     for (size_t i = 0; i < rows; i++)
-        *loss += t->cotangents[i] * cf_number_at(t->log_prob, i, t->optimizer.dtype);
+        *loss += t->cotangents[i] * cf_number_at(t->log_prob, i, cf_flow_dtype(t->flow));
     return CF_OK;
 }
 
-static double learning_rate(const cf_trainer *t) {
-    return t->options.optimizer.learning_rate *
-           cf_schedule_factor(&t->options.schedule, &t->progress.plateau, t->progress.step,
+static double schedule_factor(const cf_trainer *t) {
+    return cf_schedule_factor(t->schedule, &t->progress.plateau, t->progress.step,
                               steps_per_epoch(t) * t->options.epochs);
 }
 
@@ -279,7 +281,7 @@ static cf_status train_batch(cf_trainer *t, size_t first, size_t rows, double *l
     const void *gradients = cf_flow_gradients(t->flow);
     CF_TRY(batch_loss(t, first, rows, loss));
     p->rows_drawn += rows;
-    double norm = cf_gradient_norm(&t->optimizer, gradients, t->options.threads);
+    double norm = cf_gradient_norm(t->optimizer, gradients);
     if (!isfinite(*loss) || !isfinite(norm)) {
         p->skipped++;
         if (++p->skipped_in_a_row < MOST_SKIPPED)
@@ -287,11 +289,13 @@ static cf_status train_batch(cf_trainer *t, size_t first, size_t rows, double *l
         return diverged(t, p->epoch + 1);
     }
     p->skipped_in_a_row = 0;
-    double factor = cf_clip_factor(norm, t->options.clip_norm);
-    double rate = learning_rate(t);
+    cf_gradient_step step = {.number = p->step + 1,
+                             .schedule = schedule_factor(t),
+                             .clip = cf_clip_factor(norm, t->options.clip_norm),
+                             .gradients = gradients,
+                             .parameters = cf_flow_parameters(t->flow)};
+    cf_optimizer_step(t->optimizer, &step);
     p->step++;
-    cf_optimizer_step(&t->options.optimizer, &t->optimizer, p->step, rate, factor, gradients,
-                      cf_flow_parameters(t->flow), t->options.threads);
     cf_flow_mix_statistics(t->flow);
     return CF_OK;
 }
@@ -356,7 +360,7 @@ static cf_status check_domain(cf_trainer *t, const cf_data *data, const char *wh
         size_t rows = data->rows - first < SCORED_AT_ONCE ? data->rows - first : SCORED_AT_ONCE;
         CF_TRY(log_prob_of(t, data, first, rows));
         for (size_t i = 0; i < rows; i++) {
-            double found = cf_number_at(t->log_prob, i, t->optimizer.dtype);
+            double found = cf_number_at(t->log_prob, i, cf_flow_dtype(t->flow));
             if (isfinite(found) || cf_data_weight(data, first + i) == 0.0)
                 continue;
             return cf_fail(CF_INVALID,
@@ -376,7 +380,7 @@ static cf_status score(cf_trainer *t, size_t first, size_t rows, double *sum, do
     CF_TRY(log_prob_of(t, data, first, rows));
     for (size_t i = 0; i < rows; i++) {
         double w = cf_data_weight(data, first + i);
-        *sum -= w > 0.0 ? w * cf_number_at(t->log_prob, i, t->optimizer.dtype) : 0.0;
+        *sum -= w > 0.0 ? w * cf_number_at(t->log_prob, i, cf_flow_dtype(t->flow)) : 0.0;
         *total += w;
     }
     return CF_OK;
@@ -397,7 +401,8 @@ static cf_status validate(cf_trainer *t, watch *w) {
 }
 
 static bool weights_are_finite(const cf_trainer *t) {
-    return cf_all_finite(cf_flow_parameters(t->flow), t->optimizer.elements, t->optimizer.dtype);
+    return cf_all_finite(cf_flow_parameters(t->flow), cf_flow_parameter_table(t->flow)->elements,
+                         cf_flow_dtype(t->flow));
 }
 
 /* Keeps the weights if they are the best so far. Without validation that is told by the training
@@ -479,13 +484,14 @@ cf_status cf_trainer_epoch(cf_trainer *t, cf_poll poll, void *context, cf_epoch_
     cf_train_progress *p = &t->progress;
     watch w = {.report = report, .poll = poll, .context = context};
     timespec_get(&w.polled, TIME_UTC);
-    *report = (cf_epoch_report){.epoch = p->epoch + 1,
-                                .step = p->step,
-                                .steps_per_epoch = steps_per_epoch(t),
-                                .skipped = p->skipped,
-                                .train = NAN,
-                                .validation = NAN,
-                                .learning_rate = learning_rate(t)};
+    *report =
+        (cf_epoch_report){.epoch = p->epoch + 1,
+                          .step = p->step,
+                          .steps_per_epoch = steps_per_epoch(t),
+                          .skipped = p->skipped,
+                          .train = NAN,
+                          .validation = NAN,
+                          .learning_rate = cf_optimizer_rate(t->optimizer) * schedule_factor(t)};
     cf_flow_set_changing(t->flow, true);
     shuffle(t);
     cf_status status = p->rows_drawn == 0 ? start(t) : CF_OK;
@@ -499,7 +505,7 @@ cf_status cf_trainer_epoch(cf_trainer *t, cf_poll poll, void *context, cf_epoch_
     double loss = t->validation.rows > 0 ? report->validation : report->train;
     p->epoch++;
     judge(t, loss);
-    cf_schedule_observe(&t->options.schedule, &p->plateau, loss);
+    cf_schedule_observe(t->schedule, &p->plateau, loss);
     report->best = t->validation.rows > 0 && p->best_epoch == p->epoch;
     report->stop = cf_trainer_stop(t);
     return report->stop == CF_RUNNING ? CF_OK : check_end(t);

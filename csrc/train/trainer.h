@@ -8,12 +8,11 @@
 #define CF_TRAIN_TRAINER_H
 
 #include "train/data.h"
-#include "train/optimizer.h"
-#include "train/schedule.h"
+#include "train/optimizers/optimizer.h"
+#include "train/schedules/schedule.h"
 
 typedef struct {
-    cf_optimizer optimizer;
-    cf_schedule schedule;
+    const cf_spec *optimizer, *schedule;
     uint64_t epochs, batch_size;
     uint64_t patience; /* epochs without a better validation loss before stopping; 0: never */
     double clip_norm;  /* of the gradient; 0: not clipped */
@@ -32,12 +31,14 @@ typedef struct {
     cf_plateau plateau;
 } cf_train_progress;
 
-/* What is to be saved, and to be set before the first epoch: the optimizer's arrays and the best
- * weights, of the parameter slab's layout; the buffers that go with these; the progress. */
+/* What is to be saved, and to be set before the first epoch: the optimiser's arrays
+ * (cf_optimizer_arrays) and the best weights, of the parameter slab's layout; the buffers that go
+ * with these; the progress. */
 typedef struct {
     size_t elements, buffer_elements;
     cf_dtype dtype;
-    void *first_moment, *second_moment, *best;
+    cf_optimizer *optimizer;
+    void *best;
     double *best_buffers;
     cf_train_progress *progress;
 } cf_train_state;
@@ -60,7 +61,7 @@ typedef bool (*cf_poll)(void *context, const cf_epoch_report *so_far, uint64_t r
 typedef struct cf_trainer cf_trainer;
 
 /* Checks all data and settings and takes hold of the flow, which is unchanged. The data must stay
- * as they are until cf_trainer_free. validation may be NULL. */
+ * as they are until cf_trainer_free; the specs are retained. validation may be NULL. */
 cf_status cf_trainer_new(cf_trainer **out, cf_flow *flow, const cf_data *train,
                          const cf_data *validation, const cf_train_options *options);
 
