@@ -1,4 +1,4 @@
-"""Optimisers and learning-rate schedules as arguments: names, defaults, and how files spell them."""
+"""Optimisers and learning-rate schedules as arguments: names, defaults, spelling in files."""
 
 from __future__ import annotations
 
