@@ -41,8 +41,11 @@ def comparable(history):
         {"schedule": cf.Plateau(patience=1, warmup=9), "optimizer": cf.SGD(1.0, momentum=0.5)},
         {"schedule": cf.Plateau(patience=3), "optimizer": cf.SGD(1e-30)},
         {"clip_norm": None, "jitter": None, "weights": np.linspace(0, 1, ROWS)},
+        {"optimizer": cf.RAdam(0.01)},
+        {"optimizer": cf.Lion(0.003, weight_decay=0.1)},
+        {"optimizer": cf.Muon(), "schedule": "cosine"},
     ],
-    ids=["plain", "cosine", "plateau", "waiting", "weights"],
+    ids=["plain", "cosine", "plateau", "waiting", "weights", "radam", "lion", "muon"],
 )
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_resume_is_the_uninterrupted_fit(moons, path, changes, dtype):
@@ -192,6 +195,7 @@ def test_no_temporary_files_stay(moons, path):
         ({"optimizer": cf.Adam(0.5)}, "optimizer"),
         ({"schedule": "plateau"}, "schedule"),
         ({"schedule": cf.Cosine()}, "schedule"),
+        ({"optimizer": cf.RAdam()}, r"with optimizer=Adam\(learning_rate=0.001, .*=RAdam\("),
         ({"clip_norm": None}, "clip_norm"),
         ({"jitter": None}, "jitter"),
         ({"seed": 6}, "seed"),
@@ -217,6 +221,7 @@ def test_another_fit_is_refused(moons, path, change, message):
     ("one", "other"),
     [
         ({"optimizer": cf.Adam(np.float64(0.125))}, {"optimizer": cf.Adam(0.125)}),
+        ({"schedule": cf.Plateau(threshold=0)}, {"schedule": cf.Plateau(threshold=-0.0)}),
         ({"optimizer": cf.SGD(1, np.float32(0.5))}, {"optimizer": cf.SGD(1.0, 0.5, -0.0)}),
         ({"schedule": cf.Constant(np.int64(0))}, {"schedule": "constant"}),
         ({"schedule": cf.Cosine(np.int8(3), 1)}, {"schedule": cf.Cosine(3, 1.0)}),
