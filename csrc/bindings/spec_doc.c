@@ -166,6 +166,8 @@ static bool add_parameters(PyObject **text, const cf_module_state *state,
 static bool add_doc(PyObject **text, const cf_module_state *state, const cf_spec_type *type) {
     const char *arrow = "\n\nIts ``forward`` is base to data, u -> x; ``inverse`` is x -> u.";
     const char *sections = strstr(type->doc, "\n\nReferences\n");
+    if (sections == NULL)
+        sections = strstr(type->doc, "\n\nExamples\n");
     size_t introduction = sections == NULL ? strlen(type->doc) : (size_t)(sections - type->doc);
     PyObject *first = PyUnicode_FromStringAndSize(type->doc, (Py_ssize_t)introduction);
     bool done = first != NULL && add(text, "%U", first);

@@ -42,8 +42,9 @@ static const cf_optimizer_methods methods = {
 static const cf_option options[] = {
     CF_LEARNING_RATE(1e-4),
     CF_REAL_OPTION("beta1", 0.9, CF_RANGE_BELOW_ONE,
-                   "The momentum's part of what decides on the signs."),
-    CF_REAL_OPTION("beta2", 0.99, CF_RANGE_BELOW_ONE, "What is kept of the momentum."),
+                   "The part of the momentum in what decides the signs."),
+    CF_REAL_OPTION("beta2", 0.99, CF_RANGE_BELOW_ONE,
+                   "The part of the momentum that a step keeps."),
     CF_DECOUPLED_WEIGHT_DECAY(0.0),
 };
 

@@ -136,18 +136,18 @@ static const char *const adjustments[] = {"original", "match_rms_adamw", NULL};
 
 static const cf_option options[] = {
     CF_REAL_OPTION("learning_rate", 0.02, CF_RANGE_POSITIVE,
-                   "Of matrices; the schedule multiplies it."),
+                   "The size of a step of matrices; the schedule multiplies it."),
     CF_MOMENTUM(0.95),
     CF_DECOUPLED_WEIGHT_DECAY(0.0),
     {.name = "nesterov",
      .kinds = CF_OPTION_BOOL,
      .fallback = CF_DEFAULT_BOOL(1),
-     .doc = "Whether the step follows the momentum that it would have one step later."},
+     .doc = "Whether a step looks ahead: the momentum, with the gradient once more."},
     {.name = "iterations",
      .kinds = CF_OPTION_INT,
      .fallback = CF_DEFAULT_INT(5),
      .range = &(const cf_range){1.0, 99.0, false, false},
-     .doc = "Of Newton and Schulz."},
+     .doc = "Newton-Schulz iterations a step."},
     {.name = "adjust",
      .kinds = CF_OPTION_STRING,
      .fallback = CF_DEFAULT_STRING("original"),
@@ -156,7 +156,7 @@ static const cf_option options[] = {
             "``sqrt(max(1, r / c))``, or ``0.2 sqrt(max(r, c))``, with which rates that are good "
             "for `AdamW` are good here."},
     CF_REAL_OPTION("adam_learning_rate", 1e-3, CF_RANGE_POSITIVE,
-                   "Of what is no matrix; the schedule multiplies it."),
+                   "The size of a step of other parameters; the schedule multiplies it."),
     CF_REAL_OPTION("adam_beta1", 0.9, CF_RANGE_BELOW_ONE, "As `AdamW`'s."),
     CF_REAL_OPTION("adam_beta2", 0.999, CF_RANGE_BELOW_ONE, "As `AdamW`'s."),
     CF_REAL_OPTION("adam_epsilon", 1e-8, CF_RANGE_POSITIVE, "As `AdamW`'s."),
@@ -172,7 +172,7 @@ const cf_spec_type cf_muon_type = {
         "Nesterov,\n"
         "else ``n = m``; the step is ``-learning_rate adjust X``, where ``X`` begins as\n"
         "``n / max(|n|, 1e-7)`` and five times becomes ``3.4445 X - 4.7750 X X^T X + 2.0315\n"
-        "(X X^T)^2 X``: nearly ``U V^T`` of the singular values' decomposition ``U S V^T`` of "
+        "(X X^T)^2 X``: nearly ``U V^T`` of the singular value decomposition ``U S V^T`` of "
         "``n``.\n"
         "Before the step the matrix shrinks by ``1 - learning_rate weight_decay``. The form is "
         "that\n"

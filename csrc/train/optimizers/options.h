@@ -28,21 +28,24 @@
 
 #define CF_LEARNING_RATE(value)                                                                    \
     CF_REAL_OPTION("learning_rate", value, CF_RANGE_POSITIVE,                                      \
-                   "Length of a step; the schedule multiplies it.")
+                   "The size of a step; the schedule multiplies it.")
 #define CF_MOMENTUM(value)                                                                         \
-    CF_REAL_OPTION("momentum", value, CF_RANGE_BELOW_ONE, "What is kept of the mean gradient.")
+    CF_REAL_OPTION("momentum", value, CF_RANGE_BELOW_ONE,                                          \
+                   "The part of the mean gradient that a step keeps.")
 #define CF_BETA1(value)                                                                            \
-    CF_REAL_OPTION("beta1", value, CF_RANGE_BELOW_ONE, "What is kept of the mean gradient.")
+    CF_REAL_OPTION("beta1", value, CF_RANGE_BELOW_ONE,                                             \
+                   "The part of the mean gradient that a step keeps.")
 #define CF_BETA2(value)                                                                            \
-    CF_REAL_OPTION("beta2", value, CF_RANGE_BELOW_ONE, "What is kept of the mean squared gradient.")
+    CF_REAL_OPTION("beta2", value, CF_RANGE_BELOW_ONE,                                             \
+                   "The part of the mean squared gradient that a step keeps.")
 #define CF_EPSILON(value)                                                                          \
     CF_REAL_OPTION("epsilon", value, CF_RANGE_POSITIVE,                                            \
                    "Added to the root of the mean squared gradient.")
 #define CF_WEIGHT_DECAY(value)                                                                     \
     CF_REAL_OPTION("weight_decay", value, CF_RANGE_NOT_NEGATIVE,                                   \
-                   "Times the parameter, added to its gradient.")
+                   "This times the parameter is added to its gradient.")
 #define CF_DECOUPLED_WEIGHT_DECAY(value)                                                           \
     CF_REAL_OPTION("weight_decay", value, CF_RANGE_NOT_NEGATIVE,                                   \
-                   "Times the learning rate, the part by which a step shrinks a parameter.")
+                   "Times the learning rate, the part by which each step shrinks a parameter.")
 
 #endif
