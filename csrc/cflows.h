@@ -8,6 +8,7 @@
  *     cf_flow *flow;                                             bind to sizes, draw the weights
  *     cf_flow_parts parts = {.layers = &layer, .layer_count = 1, .shape = cf_vector(features)};
  *     cf_flow_new(&flow, &parts);
+ *     cf_spec_new(&optimizer, &cf_adam_type);                    and likewise a schedule: options
  *     cf_trainer_new(&trainer, flow, &data, NULL, &options);     learn
  *     cf_trainer_epoch(trainer, NULL, NULL, &report);            until report.stop is set
  *     cf_target_trainer_new(&fit, flow, NULL, &settings);        or learn a density that is given
@@ -29,6 +30,7 @@
 #include "layers/layer.h"
 #include "layers/registry.h"
 #include "ops/ops.h"
+#include "train/registry.h"
 #include "train/target.h"
 #include "train/trainer.h"
 

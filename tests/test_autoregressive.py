@@ -508,9 +508,11 @@ def test_what_is_written_into_masked_weights_is_not_read(
     assert all(a.tobytes() == b.tobytes() for a, b in zip(before, after, strict=True))
 
 
-@pytest.mark.parametrize("optimizer", [cf.Adam(0.01), cf.AdamW(0.01, weight_decay=0.1)], ids=repr)
+@pytest.mark.parametrize(
+    "optimizer", [cf.Adam(0.01), cf.AdamW(0.01, weight_decay=0.1), cf.Muon()], ids=repr
+)
 @masked_cases
-def test_masked_weights_stay_0_through_a_fit(name: str, optimizer: cf.Adam | cf.AdamW) -> None:
+def test_masked_weights_stay_0_through_a_fit(name: str, optimizer: cf.Optimizer) -> None:
     case = MASKED_CASES[name]
     layer = cf.Autoregressive(case.order, case.parallel, conditioner=case.net)
     flow = cf.Flow([layer], case.features, case.context, seed=0)

@@ -238,8 +238,8 @@ def test_a_fit_learns_a_skewed_density_with_batchnorm_between_the_layers() -> No
 
 
 def test_an_inverted_batchnorm_keeps_its_statistics() -> None:
-    """On the way to the base it takes the running ones, as they are: steps over rows neither set nor
-    mix them. On the way to the data it takes those of the batch, and mixes them."""
+    """On the way to the base it takes the running ones, as they are: steps over rows neither set
+    nor mix them. On the way to the data it takes those of the batch, and mixes them."""
     layers = [cf.Inverse(cf.BatchNorm()), cf.BatchNorm()]
     flow = cf.Flow(layers, features=2, dtype="float64")
     mean, variance = flow.parameters["layers.0.mean"], flow.parameters["layers.0.variance"]

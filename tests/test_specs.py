@@ -187,7 +187,7 @@ def test_wrong_kinds_are_type_errors(make, message):
         (lambda: cf.MLP(hidden=[0]), "from 1 to 1048576, got 0"),
         (lambda: cf.MLP(hidden=[2**63]), "must fit 64 bits, got 9223372036854775808"),
         (lambda: cf.Affine(shift=[10**400, 0.5]), "must fit a float"),
-        (lambda: cf.Affine(shift=10**400), "a number must fit a float"),
+        (lambda: cf.Affine(shift=10**400), "Affine: shift must fit a float"),
         (lambda: cf.Affine(scale=[1.0, 0.0]), "not 0, got 0 at 1"),
         (lambda: cf.Affine(shift=float("nan")), "must be finite, got"),
         (lambda: cf.Permutation([0, 0]), "index 0 is repeated at position 1"),

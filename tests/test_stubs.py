@@ -22,6 +22,8 @@ ABSTRACT = {
     _core.Base,
     _core.Transform,
     _core.Likelihood,
+    _core.Optimizer,
+    _core.Schedule,
 }
 SPEC_CLASSES = [
     value

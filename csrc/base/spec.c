@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/memory.h"
@@ -142,6 +143,63 @@ static cf_status check_reals(const cf_spec_type *type, const cf_option *option,
     return CF_OK;
 }
 
+void cf_option_range(const cf_option *option, char words[CF_RANGE_WORDS]) {
+    const cf_range *range = option->range;
+    words[0] = '\0';
+    if (range == NULL)
+        return;
+    double low = range->minimum, high = range->maximum;
+    bool real = (option->kinds & (CF_OPTION_REAL | CF_OPTION_REALS)) != 0;
+    if (isinf(high) && range->above_minimum && low == 0.0)
+        snprintf(words, CF_RANGE_WORDS, "positive%s", real ? " and finite" : "");
+    else if (isinf(high))
+        snprintf(words, CF_RANGE_WORDS, range->above_minimum ? "above %g%s" : "%g or more%s", low,
+                 real ? ", and finite" : "");
+    else if (range->above_minimum && range->below_maximum)
+        snprintf(words, CF_RANGE_WORDS, "between %g and %g", low, high);
+    else if (range->above_minimum)
+        snprintf(words, CF_RANGE_WORDS, "above %g and at most %g", low, high);
+    else
+        snprintf(words, CF_RANGE_WORDS,
+                 range->below_maximum ? "from %g to below %g" : "from %g to %g", low, high);
+}
+
+static bool in_range(const cf_range *range, double value) {
+    bool low = range->above_minimum ? value > range->minimum : value >= range->minimum;
+    bool high = range->below_maximum ? value < range->maximum : value <= range->maximum;
+    return low && high && isfinite(value);
+}
+
+/* The fewest digits that tell a number from all others. */
+static void print_real(char *out, size_t size, double value) {
+    int digits = 6;
+    do
+        snprintf(out, size, "%.*g", digits, value);
+    while (strtod(out, NULL) != value && digits++ < 17);
+}
+
+static cf_status check_range(const cf_spec_type *type, const cf_option *option,
+                             const cf_setting *setting) {
+    char words[CF_RANGE_WORDS], number[32], place[32] = "";
+    bool list = (option->kinds & (CF_OPTION_REALS | CF_OPTION_INTS)) != 0;
+    bool numbers = setting->reals != NULL || setting->integers != NULL;
+    for (size_t i = 0; option->range != NULL && numbers && i < setting->count; i++) {
+        double value = setting->reals != NULL ? setting->reals[i] : (double)setting->integers[i];
+        if (in_range(option->range, value))
+            continue;
+        if (setting->reals != NULL)
+            print_real(number, sizeof number, value);
+        else
+            snprintf(number, sizeof number, "%lld", (long long)setting->integers[i]);
+        if (list)
+            snprintf(place, sizeof place, " at %zu", i);
+        cf_option_range(option, words);
+        return cf_fail(CF_INVALID, "%s: %s must be %s, got %s%s", type->name, option->name, words,
+                       number, place);
+    }
+    return CF_OK;
+}
+
 static cf_status check_specs(const cf_spec_type *type, const cf_option *option,
                              const cf_setting *setting) {
     for (size_t i = 0; setting->specs != NULL && i < setting->count; i++) {
@@ -156,8 +214,11 @@ static cf_status check_specs(const cf_spec_type *type, const cf_option *option,
     return CF_OK;
 }
 
-/* Turns ints into reals where only those are wanted. */
+/* Turns ints into reals where only those are wanted, and -0 into 0 where there is a range: equal
+ * numbers are to look the same. */
 static cf_status convert(const cf_option *option, cf_setting *setting) {
+    for (size_t i = 0; option->range != NULL && setting->reals != NULL && i < setting->count; i++)
+        ((double *)setting->reals)[i] += 0.0;
     unsigned kinds = option->kinds;
     bool single = setting->kind == CF_OPTION_INT && (kinds & CF_OPTION_REAL);
     bool list = setting->kind == CF_OPTION_INTS && (kinds & CF_OPTION_REALS);
@@ -191,6 +252,7 @@ static cf_status check_setting(const cf_spec_type *type, const cf_option *option
     }
     if (setting->kind == CF_OPTION_STRING)
         CF_TRY(check_choice(type, option, setting->string));
+    CF_TRY(check_range(type, option, setting));
     CF_TRY(check_reals(type, option, setting));
     return check_specs(type, option, setting);
 }
@@ -273,9 +335,10 @@ cf_status cf_spec_finish(cf_spec *spec) {
     return spec->type->check != NULL ? spec->type->check(spec) : CF_OK;
 }
 
-cf_spec *cf_spec_retain(cf_spec *spec) {
-    atomic_fetch_add(&spec->holders, 1);
-    return spec;
+cf_spec *cf_spec_retain(const cf_spec *spec) {
+    cf_spec *held = (cf_spec *)spec; /* the count of holders is no part of what it says */
+    atomic_fetch_add(&held->holders, 1);
+    return held;
 }
 
 void cf_spec_free(cf_spec *spec) {

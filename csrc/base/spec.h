@@ -1,4 +1,5 @@
-/* Specs: descriptions of layers, conditioners, bases and scales, before they are bound to sizes.
+/* Specs: descriptions of layers, their parts, optimisers and schedules, before they are bound to
+ * sizes.
  *
  * A type declares its options in one table, from which the setters here, the Python constructor,
  * its signature and docstring, the repr and the model file all derive. A spec is checked when it is
@@ -39,12 +40,19 @@ typedef struct {
     cf_spec *const *specs;
 } cf_setting;
 
+/* What the numbers of an option may be. Reals are finite anyway. */
+typedef struct {
+    double minimum, maximum;           /* maximum INFINITY: none */
+    bool above_minimum, below_maximum; /* these themselves are excluded */
+} cf_range;
+
 typedef struct {
     const char *name;
     unsigned kinds;             /* the cf_setting_kinds it may be, and flags as below */
     cf_setting fallback;        /* the default */
     const char *const *choices; /* of a string, ending in NULL; NULL: any string */
     const char *spec_role;      /* of specs: what they must be, e.g. "conditioner" */
+    const cf_range *range;      /* of numbers; NULL: any */
     const char *doc;            /* one sentence or two, for docstrings */
 } cf_option;
 
@@ -55,7 +63,7 @@ enum {
 
 typedef struct cf_spec_type {
     const char *name; /* as in Python: "Coupling" */
-    const char *role; /* "layer", "transform", "scale", "conditioner", "embedding", "base" */
+    const char *role; /* "layer", "transform", "scale", "conditioner", "embedding", "base", … */
     const char *doc;
     const cf_option *options;
     size_t option_count;
@@ -81,10 +89,14 @@ cf_status cf_spec_set_specs(cf_spec *spec, const char *name, cf_spec *const *val
 /* Checks the whole. */
 cf_status cf_spec_finish(cf_spec *spec);
 
-cf_spec *cf_spec_retain(cf_spec *spec);
+cf_spec *cf_spec_retain(const cf_spec *spec);
 void cf_spec_free(cf_spec *spec); /* releases; NULL is accepted */
 
 const cf_spec_type *cf_spec_type_of(const cf_spec *spec);
+
+/* What the option's numbers may be, in words: "from 0 to below 1"; "" if it has no range. */
+enum { CF_RANGE_WORDS = 96 };
+void cf_option_range(const cf_option *option, char words[CF_RANGE_WORDS]);
 
 /* The value of an option that exists. */
 const cf_setting *cf_spec_get(const cf_spec *spec, const char *name);

@@ -308,8 +308,8 @@ static bool freeze_all(const cf_module_state *module, cf_model *model, PyObject 
     return true;
 }
 
-/* A copy of a dict, which nobody else can change; of what is none, itself: what is wrong is told when
- * it is read. */
+/* A copy of a dict, which nobody else can change; of what is none, itself: what is wrong is told
+ * when it is read. */
 static PyObject *copied(PyObject *given) {
     return PyDict_Check(given) ? PyDict_Copy(given) : Py_NewRef(given);
 }
@@ -366,8 +366,7 @@ static PyObject *port_tuple(const cf_port *ports) {
     for (size_t i = 0; list != NULL && i < CF_MAX_PORTS; i++) {
         if (!cf_is_port(&ports[i]) || ports[i].optional)
             continue;
-        PyObject *port =
-            Py_BuildValue("(sN)", ports[i].name, cf_py_shape_tuple(ports[i].shape));
+        PyObject *port = Py_BuildValue("(sN)", ports[i].name, cf_py_shape_tuple(ports[i].shape));
         if (port == NULL || PyList_Append(list, port) < 0)
             Py_CLEAR(list);
         Py_XDECREF(port);

@@ -20,8 +20,9 @@ typedef struct {
     PyObject *new_object;      /* copyreg.__newobj__ */
     PyObject *cotangents;      /* cflows.Cotangents */
     PyTypeObject *spec, *layer, *permutation, *model, *flow;
-    PyObject *spec_types; /* tuple of types, as in the registry */
-    cf_pile pile;         /* what the types refer to */
+    const struct cf_spec_type **types; /* those of both registries, then NULL */
+    PyObject *spec_types;              /* tuple of their classes */
+    cf_pile pile;                      /* what the types refer to */
 } cf_module_state;
 
 /* The state of the module that `type`, or a class it derives from, belongs to. */

@@ -68,43 +68,52 @@ static cf_setting_kind kind_of_items(const cf_module_state *state, const cf_opti
     return list_of(all);
 }
 
-static bool read_integer(PyObject *object, int64_t *out) {
+/* What a value is read for. */
+typedef struct {
+    const cf_module_state *state;
+    const char *owner; /* of the option */
+    const cf_option *option;
+} reader;
+
+static bool read_integer(const reader *r, PyObject *object, int64_t *out) {
     PyObject *integer = PyNumber_Index(object);
     int overflow = 0;
     if (integer == NULL)
         return false;
     *out = PyLong_AsLongLongAndOverflow(integer, &overflow);
     if (overflow != 0)
-        PyErr_Format(PyExc_ValueError, "an integer must fit 64 bits, got %S", integer);
+        PyErr_Format(PyExc_ValueError, "%s: %s must fit 64 bits, got %S", r->owner, r->option->name,
+                     integer);
     Py_DECREF(integer);
     return !PyErr_Occurred();
 }
 
-static bool read_real(PyObject *object, double *out) {
+static bool read_real(const reader *r, PyObject *object, double *out) {
     *out = PyFloat_AsDouble(object);
     if (PyErr_Occurred() && PyErr_ExceptionMatches(PyExc_OverflowError))
-        PyErr_Format(PyExc_ValueError, "a number must fit a float, got %S", object);
+        PyErr_Format(PyExc_ValueError, "%s: %s must fit a float, got %.200S", r->owner,
+                     r->option->name, object);
     return !PyErr_Occurred();
 }
 
-static bool read_item(const cf_module_state *state, cf_setting_kind kind, PyObject *object,
-                      void *values, Py_ssize_t i) {
+static bool read_item(const reader *r, cf_setting_kind kind, PyObject *object, void *values,
+                      Py_ssize_t i) {
     switch (kind) {
     case CF_OPTION_BOOL:
         ((int64_t *)values)[i] = PyObject_IsTrue(object);
         return true;
     case CF_OPTION_INT:
-        return read_integer(object, &((int64_t *)values)[i]);
+        return read_integer(r, object, &((int64_t *)values)[i]);
     case CF_OPTION_REAL:
-        return read_real(object, &((double *)values)[i]);
+        return read_real(r, object, &((double *)values)[i]);
     default:
-        ((cf_spec **)values)[i] = cf_py_spec_get(state, object);
+        ((cf_spec **)values)[i] = cf_py_spec_get(r->state, object);
         return true;
     }
 }
 
 /* Reads `count` objects of one kind into memory of the setting. */
-static bool read_items(const cf_module_state *state, cf_setting_kind kind, PyObject *const *items,
+static bool read_items(const reader *r, cf_setting_kind kind, PyObject *const *items,
                        Py_ssize_t count, cf_py_setting *out) {
     out->memory = PyMem_Calloc((size_t)count + 1, 8);
     if (out->memory == NULL) {
@@ -112,7 +121,7 @@ static bool read_items(const cf_module_state *state, cf_setting_kind kind, PyObj
         return false;
     }
     for (Py_ssize_t i = 0; i < count; i++)
-        if (!read_item(state, kind, items[i], out->memory, i))
+        if (!read_item(r, kind, items[i], out->memory, i))
             return false;
     out->setting.count = (size_t)count;
     if (kind == CF_OPTION_REAL)
@@ -201,6 +210,7 @@ static PyObject *join_rows(PyObject *rows) {
 
 static bool convert(const cf_module_state *state, const char *owner, const cf_option *option,
                     PyObject *value, cf_py_setting *out) {
+    const reader r = {state, owner, option};
     cf_setting_kind kind = kind_of(state, option, value);
     if (kind == CF_NONE) {
         out->holder = items_of(value);
@@ -224,8 +234,8 @@ static bool convert(const cf_module_state *state, const char *owner, const cf_op
     if (kind == CF_OPTION_STRING)
         return read_string(value, out);
     if (item_of(kind) == kind)
-        return read_items(state, kind, &value, 1, out);
-    return read_items(state, item_of(kind), &PyTuple_GET_ITEM(out->holder, 0),
+        return read_items(&r, kind, &value, 1, out);
+    return read_items(&r, item_of(kind), &PyTuple_GET_ITEM(out->holder, 0),
                       PyTuple_GET_SIZE(out->holder), out);
 }
 

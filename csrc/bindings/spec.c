@@ -6,6 +6,7 @@
 #include "bindings/spec_build.h"
 #include "bindings/spec_doc.h"
 #include "layers/registry.h"
+#include "train/registry.h"
 
 typedef struct {
     PyObject ob_base;
@@ -18,19 +19,27 @@ static cf_spec *spec_of(PyObject *self) {
 
 /* ---- construction ---- */
 
-/* The type of a Python class; it is one of the registry's, for these cannot be subclassed. */
+/* The type of a Python class; it is one of the list, for these cannot be subclassed. */
 static const cf_spec_type *type_of(const cf_module_state *state, PyTypeObject *class) {
     size_t i = 0;
     while (PyTuple_GET_ITEM(state->spec_types, (Py_ssize_t)i) != (PyObject *)class)
         i++;
-    return cf_spec_types[i];
+    return state->types[i];
 }
 
 static PyTypeObject *class_of(const cf_module_state *state, const cf_spec_type *type) {
     size_t i = 0;
-    while (cf_spec_types[i] != type)
+    while (state->types[i] != type)
         i++;
     return (PyTypeObject *)PyTuple_GET_ITEM(state->spec_types, (Py_ssize_t)i);
+}
+
+/* The type of that name, or NULL. */
+static const cf_spec_type *type_named(const cf_module_state *state, const char *name) {
+    const cf_spec_type *const *type = state->types;
+    while (*type != NULL && strcmp((*type)->name, name) != 0)
+        type++;
+    return *type;
 }
 
 /* Takes over the caller's hold on `spec`. */
@@ -66,7 +75,7 @@ PyObject *cf_py_make_spec(PyObject *module, PyObject *const *args, Py_ssize_t na
         return NULL;
     }
     const char *name = PyUnicode_AsUTF8(args[0]);
-    const cf_spec_type *type = name == NULL ? NULL : cf_spec_type_named(name);
+    const cf_spec_type *type = name == NULL ? NULL : type_named(state, name);
     if (type == NULL) {
         PyErr_Format(PyExc_ValueError, "no layer or part is called %.100R", args[0]);
         return NULL;
@@ -201,7 +210,7 @@ static PyObject *spec_reduce(PyObject *self, PyObject *unused) {
 static PyGetSetDef spec_getset[] = {
     {"type", get_type, NULL, "The name of the class, as model files spell it.", NULL},
     {"role", get_role, NULL,
-     "What it is: 'layer', 'transform', 'scale', 'conditioner', 'embedding' or 'base'.", NULL},
+     "What it is: 'layer', 'transform', 'conditioner', 'base', 'optimizer', 'schedule', ...", NULL},
     {"options", get_options, NULL, "All options and their values, a new dict.", NULL},
     {0},
 };
@@ -212,7 +221,8 @@ static PyMethodDef spec_methods[] = {
 };
 
 static PyType_Slot base_slots[] = {
-    {Py_tp_doc, "A description of a layer or part, immutable, not yet bound to sizes."},
+    {Py_tp_doc,
+     "A description of a layer, of a part, or of how to learn: immutable, not yet bound to sizes."},
     {Py_tp_dealloc, spec_dealloc},
     {Py_tp_repr, spec_repr},
     {Py_tp_hash, spec_hash},
@@ -234,10 +244,6 @@ static PyType_Spec base_spec = {
     .slots = base_slots,
 };
 
-static bool is_type_name(const char *name) {
-    return cf_spec_type_named(name) != NULL;
-}
-
 /* "cflows.Name", in the state's pile. */
 static const char *qualified(cf_module_state *state, const char *name) {
     size_t length = strlen(name) + sizeof "cflows.";
@@ -254,7 +260,7 @@ static PyTypeObject *role_class(PyObject *module, cf_module_state *state, const 
     PyObject *name = cf_py_role_name(role);
     const char *text = name == NULL ? NULL : PyUnicode_AsUTF8(name);
     PyTypeObject *class = NULL;
-    if (text != NULL && is_type_name(text)) {
+    if (text != NULL && type_named(state, text) != NULL) {
         class = state->spec;
     } else if (text != NULL && PyObject_HasAttr(module, name)) {
         class = (PyTypeObject *)PyObject_GetAttr(module, name);
@@ -303,15 +309,33 @@ static PyTypeObject *add_class(PyObject *module, cf_module_state *state, const c
     return class;
 }
 
+/* Lists the types of both registries; returns how many there are, or -1. */
+static Py_ssize_t list_types(cf_module_state *state) {
+    const cf_spec_type *const *const lists[] = {cf_spec_types, cf_training_types};
+    size_t count = 0;
+    for (size_t i = 0; i < 2; i++)
+        for (size_t k = 0; lists[i][k] != NULL; k++)
+            count++;
+    if (cf_pile_take(&state->pile, &state->types, count + 1, sizeof *state->types) != CF_OK) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    count = 0;
+    for (size_t i = 0; i < 2; i++)
+        for (size_t k = 0; lists[i][k] != NULL; k++)
+            state->types[count++] = lists[i][k];
+    return (Py_ssize_t)count;
+}
+
 bool cf_py_add_specs(PyObject *module) {
     cf_module_state *state = PyModule_GetState(module);
-    Py_ssize_t count = 0;
-    while (cf_spec_types[count] != NULL)
-        count++;
+    Py_ssize_t count = list_types(state);
+    if (count < 0)
+        return false;
     state->spec = cf_py_add_type(module, &base_spec, NULL);
     state->spec_types = state->spec == NULL ? NULL : PyTuple_New(count);
     for (Py_ssize_t i = 0; state->spec_types != NULL && i < count; i++) {
-        PyTypeObject *class = add_class(module, state, cf_spec_types[i]);
+        PyTypeObject *class = add_class(module, state, state->types[i]);
         if (class == NULL)
             return false;
         PyTuple_SET_ITEM(state->spec_types, i, (PyObject *)class);

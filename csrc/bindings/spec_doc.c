@@ -113,9 +113,9 @@ static bool add_signature(PyObject **text, const cf_module_state *state, const c
     return add(text, ")\n--\n\n");
 }
 
-/* Appends words in lines of at most LINE columns, indented by four. */
-static bool add_wrapped(PyObject **text, const char *words) {
-    size_t column = LINE + 1;
+/* Appends words in lines of at most LINE columns, indented by four; *column is that reached. */
+static bool add_wrapped(PyObject **text, const char *words, size_t *reached) {
+    size_t column = *reached;
     while (*words != '\0') {
         size_t length = strcspn(words, " ");
         bool starts_line = column + 1 + length > LINE;
@@ -126,7 +126,19 @@ static bool add_wrapped(PyObject **text, const char *words) {
         column = (starts_line ? 4 : column + 1) + length;
         words += length + (words[length] == ' ');
     }
+    *reached = column;
     return true;
+}
+
+/* The option's text, and after it what numbers it takes: "From 0 to below 1." */
+static bool add_words(PyObject **text, const cf_option *option) {
+    char range[CF_RANGE_WORDS + 1];
+    size_t column = LINE + 1;
+    cf_option_range(option, range);
+    range[0] = (char)toupper((unsigned char)range[0]);
+    if (range[0] != '\0')
+        strcat(range, ".");
+    return add_wrapped(text, option->doc, &column) && add_wrapped(text, range, &column);
 }
 
 static bool add_parameter(PyObject **text, const cf_module_state *state, const cf_option *option) {
@@ -137,7 +149,7 @@ static bool add_parameter(PyObject **text, const cf_module_state *state, const c
         done = add(text, ", default %U", fallback);
     Py_XDECREF(kinds);
     Py_XDECREF(fallback);
-    return done && add_wrapped(text, option->doc);
+    return done && add_words(text, option);
 }
 
 static bool add_parameters(PyObject **text, const cf_module_state *state,
@@ -154,6 +166,8 @@ static bool add_parameters(PyObject **text, const cf_module_state *state,
 static bool add_doc(PyObject **text, const cf_module_state *state, const cf_spec_type *type) {
     const char *arrow = "\n\nIts ``forward`` is base to data, u -> x; ``inverse`` is x -> u.";
     const char *sections = strstr(type->doc, "\n\nReferences\n");
+    if (sections == NULL)
+        sections = strstr(type->doc, "\n\nExamples\n");
     size_t introduction = sections == NULL ? strlen(type->doc) : (size_t)(sections - type->doc);
     PyObject *first = PyUnicode_FromStringAndSize(type->doc, (Py_ssize_t)introduction);
     bool done = first != NULL && add(text, "%U", first);

@@ -1,8 +1,8 @@
 /* Steps on batches that the caller brings: the class StepTrainer. */
 #include "base/pool.h"
 #include "bindings/arguments.h"
+#include "bindings/spec.h"
 #include "bindings/training.h"
-#include "bindings/training_settings.h"
 
 enum { MODEL, LOSS, OPTIMIZER, SCHEDULE, STEPS, CLIP_NORM, EMA, SEED, ARGUMENTS };
 
@@ -13,9 +13,9 @@ static bool begin(cf_py_trainer *self, PyObject *const *given) {
     uint64_t steps, seed;
     options.clip_norm = PyFloat_AsDouble(given[CLIP_NORM]);
     options.ema = PyErr_Occurred() ? 0.0 : PyFloat_AsDouble(given[EMA]);
-    if (PyErr_Occurred() || !cf_py_read_optimizer(given[OPTIMIZER], &options.optimizer) ||
-        !cf_py_read_schedule(given[SCHEDULE], &options.schedule) ||
-        !cf_py_count(given[STEPS], "steps", INT64_MAX, &steps) ||
+    options.optimizer = cf_py_spec_get(self->state, given[OPTIMIZER]);
+    options.schedule = cf_py_spec_get(self->state, given[SCHEDULE]);
+    if (PyErr_Occurred() || !cf_py_count(given[STEPS], "steps", INT64_MAX, &steps) ||
         !cf_py_count(given[SEED], "seed", UINT64_MAX, &seed) ||
         !cf_py_find_loss(self, given[LOSS], &loss))
         return false;
@@ -33,8 +33,8 @@ static PyObject *trainer_new(PyTypeObject *type, PyObject *args, PyObject *keywo
     PyObject *given[ARGUMENTS];
     if (state == NULL ||
         !PyArg_ParseTupleAndKeywords(args, keywords, "O!OO!O!OOOO:StepTrainer", names, state->model,
-                                     &given[MODEL], &given[LOSS], &PyTuple_Type, &given[OPTIMIZER],
-                                     &PyTuple_Type, &given[SCHEDULE], &given[STEPS],
+                                     &given[MODEL], &given[LOSS], state->spec, &given[OPTIMIZER],
+                                     state->spec, &given[SCHEDULE], &given[STEPS],
                                      &given[CLIP_NORM], &given[EMA], &given[SEED]))
         return NULL;
     cf_py_trainer *self = cf_py_trainer_alloc(type, given[MODEL]);

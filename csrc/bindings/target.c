@@ -4,20 +4,21 @@
 #include "base/pool.h"
 #include "bindings/arguments.h"
 #include "bindings/arrays.h"
+#include "bindings/spec.h"
 #include "bindings/training.h"
-#include "bindings/training_settings.h"
 
 /* ---- life ---- */
 
 enum { FLOW, CONTEXT, OPTIMIZER, SCHEDULE, STEPS, BATCH_SIZE, CLIP_NORM, SEED, ARGUMENTS };
 
-static bool read_options(PyObject *const *given, cf_loop_options *loop, cf_draws_options *draws) {
+static bool read_options(const cf_module_state *state, PyObject *const *given,
+                         cf_loop_options *loop, cf_draws_options *draws) {
+    loop->optimizer = cf_py_spec_get(state, given[OPTIMIZER]);
+    loop->schedule = cf_py_spec_get(state, given[SCHEDULE]);
     loop->threads = draws->threads = cf_num_threads();
     loop->epochs = 1;
     loop->clip_norm = PyFloat_AsDouble(given[CLIP_NORM]);
-    return !PyErr_Occurred() && cf_py_read_optimizer(given[OPTIMIZER], &loop->optimizer) &&
-           cf_py_read_schedule(given[SCHEDULE], &loop->schedule) &&
-           cf_py_count(given[STEPS], "steps", INT64_MAX, &draws->steps) &&
+    return !PyErr_Occurred() && cf_py_count(given[STEPS], "steps", INT64_MAX, &draws->steps) &&
            cf_py_count(given[BATCH_SIZE], "batch_size", INT64_MAX, &draws->batch_size) &&
            cf_py_count(given[SEED], "seed", UINT64_MAX, &draws->seed);
 }
@@ -37,7 +38,7 @@ static bool read_contexts(cf_py_trainer *self, PyObject *object, size_t features
 static bool begin(cf_py_trainer *self, cf_flow *flow, PyObject *const *given) {
     cf_loop_options options = {.epochs = 0};
     cf_draws_options draws = {.steps = 0};
-    if (!read_options(given, &options, &draws) ||
+    if (!read_options(self->state, given, &options, &draws) ||
         !read_contexts(self, given[CONTEXT], cf_flow_context(flow)))
         return false;
     draws.contexts = self->contexts.view;
@@ -56,7 +57,7 @@ static PyObject *trainer_new(PyTypeObject *type, PyObject *args, PyObject *keywo
     if (state == NULL ||
         !PyArg_ParseTupleAndKeywords(
             args, keywords, "O!OO!O!OOOO:TargetTrainer", names, state->flow, &given[FLOW],
-            &given[CONTEXT], &PyTuple_Type, &given[OPTIMIZER], &PyTuple_Type, &given[SCHEDULE],
+            &given[CONTEXT], state->spec, &given[OPTIMIZER], state->spec, &given[SCHEDULE],
             &given[STEPS], &given[BATCH_SIZE], &given[CLIP_NORM], &given[SEED]))
         return NULL;
     cf_flow *flow = cf_py_flow_of(given[FLOW]);
@@ -194,8 +195,7 @@ PyDoc_STRVAR(trainer_doc,
              "TargetTrainer(flow, context, optimizer, schedule, steps, batch_size, clip_norm, "
              "seed)\n--\n\n"
              "The loop of `Flow.fit_target`, which says what its arguments mean.\n\n"
-             "`optimizer` and `schedule` are what the classes of `cflows.optim` make of "
-             "themselves.\nThe trainer holds the flow.");
+             "The trainer holds the flow.");
 
 PyDoc_STRVAR(step_doc, "step($self, target, /)\n--\n\n"
                        "Make one step and return (elbo, effective_sample_size, skipped).");

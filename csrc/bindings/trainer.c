@@ -1,8 +1,8 @@
 /* The epoch loop over rows: the class Trainer. */
 #include "base/pool.h"
 #include "bindings/arguments.h"
+#include "bindings/spec.h"
 #include "bindings/training.h"
-#include "bindings/training_settings.h"
 
 /* ---- life ---- */
 
@@ -23,14 +23,15 @@ enum {
     ARGUMENTS
 };
 
-static bool read_loop_options(PyObject *const *given, cf_loop_options *out) {
+static bool read_loop_options(const cf_module_state *state, PyObject *const *given,
+                              cf_loop_options *out) {
+    out->optimizer = cf_py_spec_get(state, given[OPTIMIZER]);
+    out->schedule = cf_py_spec_get(state, given[SCHEDULE]);
     out->threads = cf_num_threads();
     out->keep_best = true;
     out->clip_norm = PyFloat_AsDouble(given[CLIP_NORM]);
     out->ema = PyErr_Occurred() ? 0.0 : PyFloat_AsDouble(given[EMA]);
-    return !PyErr_Occurred() && cf_py_read_optimizer(given[OPTIMIZER], &out->optimizer) &&
-           cf_py_read_schedule(given[SCHEDULE], &out->schedule) &&
-           cf_py_count(given[EPOCHS], "epochs", INT64_MAX, &out->epochs) &&
+    return !PyErr_Occurred() && cf_py_count(given[EPOCHS], "epochs", INT64_MAX, &out->epochs) &&
            cf_py_count(given[PATIENCE], "patience", INT64_MAX, &out->patience);
 }
 
@@ -67,8 +68,9 @@ static bool begin(cf_py_trainer *self, PyObject *const *given) {
     cf_rows_options rows = {.flow = contents->flow, .threads = cf_num_threads()};
     PyArrayObject *jitter;
     cf_status status;
-    if (!read_loop_options(given, &options) || !cf_py_find_loss(self, given[LOSS], &rows.loss) ||
-        !read_data(self, given, &rows) || !read_jitter(given[JITTER], rows.loss, &jitter))
+    if (!read_loop_options(self->state, given, &options) ||
+        !cf_py_find_loss(self, given[LOSS], &rows.loss) || !read_data(self, given, &rows) ||
+        !read_jitter(given[JITTER], rows.loss, &jitter))
         return false;
     rows.jitter = jitter == NULL ? NULL : PyArray_DATA(jitter);
     Py_BEGIN_ALLOW_THREADS;
@@ -89,8 +91,8 @@ static PyObject *trainer_new(PyTypeObject *type, PyObject *args, PyObject *keywo
     if (state == NULL ||
         !PyArg_ParseTupleAndKeywords(
             args, keywords, "O!OO!OO!O!OOOOOOO:Trainer", names, state->model, &given[MODEL],
-            &given[LOSS], &PyTuple_Type, &given[TRAIN], &given[VALIDATION], &PyTuple_Type,
-            &given[OPTIMIZER], &PyTuple_Type, &given[SCHEDULE], &given[EPOCHS], &given[BATCH_SIZE],
+            &given[LOSS], &PyTuple_Type, &given[TRAIN], &given[VALIDATION], state->spec,
+            &given[OPTIMIZER], state->spec, &given[SCHEDULE], &given[EPOCHS], &given[BATCH_SIZE],
             &given[PATIENCE], &given[CLIP_NORM], &given[EMA], &given[JITTER], &given[SEED]))
         return NULL;
     if (given[VALIDATION] != Py_None && !PyTuple_Check(given[VALIDATION]))
@@ -193,8 +195,7 @@ PyDoc_STRVAR(
     "clip_norm, ema, jitter, seed)\n--\n\n"
     "The epoch loop of `Flow.fit`, which says what its arguments mean.\n\n"
     "`loss` is the name of a function of the model; `train` and `validation` are (x, context,\n"
-    "weights, index); `optimizer` and `schedule` are what the classes of `cflows.optim` make of\n"
-    "themselves. The trainer holds the model, whose parameters and buffers are as they were\n"
+    "weights, index). The trainer holds the model, whose parameters and buffers are as they were\n"
     "until the first epoch.");
 
 PyDoc_STRVAR(epoch_doc, "epoch($self, poll, kl_weight=1.0, /)\n--\n\n"

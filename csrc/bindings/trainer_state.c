@@ -39,16 +39,22 @@ typedef struct {
 enum {
     COUNTS = sizeof counts / sizeof *counts,
     REALS = sizeof reals / sizeof *reals,
-    ARRAYS = 5,
+    MAX_ARRAYS = CF_MAX_STATE_ARRAYS + 3,
 };
 
-/* Those that there are not have data NULL. */
-static void list_arrays(const cf_loop_state *s, array out[ARRAYS]) {
-    out[0] = (array){"first_moment", s->first_moment, s->elements, s->dtype};
-    out[1] = (array){"second_moment", s->second_moment, s->elements, s->dtype};
-    out[2] = (array){"best", s->best, s->elements, s->dtype};
-    out[3] = (array){"best_buffers", s->best_buffers, s->buffer_elements, CF_FLOAT64};
-    out[4] = (array){"average", s->average, s->elements, CF_FLOAT64};
+/* Returns how many there are. */
+static size_t list_arrays(const cf_loop_state *s, array out[MAX_ARRAYS]) {
+    cf_state_array optimizer[CF_MAX_STATE_ARRAYS];
+    size_t count = cf_optimizer_arrays(s->optimizer, optimizer);
+    for (size_t i = 0; i < count; i++)
+        out[i] = (array){optimizer[i].name, optimizer[i].data, s->elements, s->dtype};
+    if (s->best != NULL) {
+        out[count++] = (array){"best", s->best, s->elements, s->dtype};
+        out[count++] = (array){"best_buffers", s->best_buffers, s->buffer_elements, CF_FLOAT64};
+    }
+    if (s->average != NULL)
+        out[count++] = (array){"average", s->average, s->elements, CF_FLOAT64};
+    return count;
 }
 
 static size_t array_bytes(const array *a) {
@@ -74,9 +80,9 @@ static PyObject *copy_of(const array *a) {
 
 static bool fill(PyObject *dict, const cf_loop_state *state) {
     const char *progress = (const char *)state->progress;
-    array arrays[ARRAYS];
+    array arrays[MAX_ARRAYS];
+    size_t array_count = list_arrays(state, arrays);
     bool done = true;
-    list_arrays(state, arrays);
     for (size_t i = 0; i < COUNTS && done; i++) {
         uint64_t count;
         memcpy(&count, progress + counts[i].offset, sizeof count);
@@ -87,9 +93,8 @@ static bool fill(PyObject *dict, const cf_loop_state *state) {
         memcpy(&real, progress + reals[i].offset, sizeof real);
         done = put(dict, reals[i].name, PyFloat_FromDouble(real));
     }
-    for (size_t i = 0; i < ARRAYS && done; i++)
-        if (arrays[i].data != NULL)
-            done = put(dict, arrays[i].name, copy_of(&arrays[i]));
+    for (size_t i = 0; i < array_count && done; i++)
+        done = put(dict, arrays[i].name, copy_of(&arrays[i]));
     return done;
 }
 
@@ -143,8 +148,8 @@ static const void *read_array(PyObject *dict, const array *a) {
 bool cf_py_loop_load(const cf_module_state *module, cf_loop *loop, PyObject *dict) {
     cf_loop_state state = cf_loop_get_state(loop);
     cf_loop_progress progress = {0};
-    const void *values[ARRAYS];
-    array arrays[ARRAYS];
+    const void *values[MAX_ARRAYS];
+    array arrays[MAX_ARRAYS];
     if (!PyDict_Check(dict)) {
         PyErr_Format(PyExc_TypeError, "the state of a training is a dict, got %s",
                      Py_TYPE(dict)->tp_name);
@@ -155,13 +160,12 @@ bool cf_py_loop_load(const cf_module_state *module, cf_loop *loop, PyObject *dic
     cf_status status = cf_loop_check(loop, &progress);
     if (status != CF_OK)
         return cf_py_fail(module, status) != NULL;
-    list_arrays(&state, arrays);
-    for (size_t i = 0; i < ARRAYS; i++)
-        if (arrays[i].data != NULL && (values[i] = read_array(dict, &arrays[i])) == NULL)
+    size_t array_count = list_arrays(&state, arrays);
+    for (size_t i = 0; i < array_count; i++)
+        if ((values[i] = read_array(dict, &arrays[i])) == NULL)
             return false;
-    for (size_t i = 0; i < ARRAYS; i++)
-        if (arrays[i].data != NULL)
-            memcpy(arrays[i].data, values[i], array_bytes(&arrays[i]));
+    for (size_t i = 0; i < array_count; i++)
+        memcpy(arrays[i].data, values[i], array_bytes(&arrays[i]));
     *state.progress = progress;
     return true;
 }

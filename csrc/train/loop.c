@@ -14,7 +14,8 @@ struct cf_loop {
     cf_model *model;
     bool locked, in_epoch;
     cf_loop_options options;
-    cf_optimizer_state optimizer;
+    cf_optimizer *optimizer;
+    cf_spec *schedule;
     cf_loop_progress progress;
     void *best; /* until there is one, the weights at the start */
     double *best_buffers;
@@ -34,9 +35,9 @@ struct cf_interrupt {
 
 static cf_status check_options(const cf_loop *loop) {
     const cf_loop_options *o = &loop->options;
-    CF_TRY(cf_optimizer_check(&o->optimizer, cf_model_dtype(loop->model)));
-    CF_TRY(cf_schedule_check(&o->schedule));
-    if (!o->keep_best && o->schedule.kind == CF_SCHEDULE_PLATEAU)
+    CF_TRY(cf_optimizer_check(o->optimizer, cf_model_dtype(loop->model)));
+    CF_TRY(cf_schedule_check(o->schedule));
+    if (!o->keep_best && cf_schedule_observes(o->schedule))
         return cf_fail(CF_INVALID,
                        "a plateau schedule needs epochs, which single steps do not have");
     if (!(o->clip_norm >= 0.0))
@@ -62,10 +63,12 @@ static cf_status begin(cf_loop *loop) {
     CF_TRY(check_options(loop));
     CF_TRY(cf_model_lock(loop->model));
     loop->locked = true;
-    CF_TRY(cf_optimizer_state_new(&loop->optimizer, cf_model_parameter_table(loop->model),
-                                  cf_model_dtype(loop->model)));
-    loop->progress.best_loss = loop->progress.plateau.best = INFINITY;
-    loop->progress.plateau.factor = 1.0;
+    loop->schedule = cf_spec_retain(loop->options.schedule);
+    CF_TRY(cf_optimizer_new(&loop->optimizer, loop->options.optimizer,
+                            cf_model_parameter_table(loop->model), cf_model_dtype(loop->model),
+                            loop->options.threads));
+    loop->progress.best_loss = INFINITY;
+    loop->progress.plateau = cf_plateau_start();
     if (loop->options.ema > 0.0)
         CF_TRY(cf_average_new(&loop->average, loop->model, loop->options.ema));
     if (!loop->options.keep_best)
@@ -97,7 +100,8 @@ void cf_loop_free(cf_loop *loop) {
         return;
     if (loop->locked)
         cf_model_unlock(loop->model);
-    cf_optimizer_state_free(&loop->optimizer);
+    cf_optimizer_free(loop->optimizer);
+    cf_spec_free(loop->schedule);
     cf_average_free(&loop->average);
     cf_free(loop->best);
     cf_free(loop->best_buffers);
@@ -107,11 +111,10 @@ void cf_loop_free(cf_loop *loop) {
 /* ---- state ---- */
 
 cf_loop_state cf_loop_get_state(cf_loop *loop) {
-    return (cf_loop_state){.elements = loop->optimizer.elements,
+    return (cf_loop_state){.elements = cf_model_parameter_table(loop->model)->elements,
                            .buffer_elements = cf_model_buffer_table(loop->model)->elements,
-                           .dtype = loop->optimizer.dtype,
-                           .first_moment = loop->optimizer.first_moment,
-                           .second_moment = loop->optimizer.second_moment,
+                           .dtype = cf_model_dtype(loop->model),
+                           .optimizer = loop->optimizer,
                            .best = loop->best,
                            .best_buffers = loop->best_buffers,
                            .average = loop->average.weights,
@@ -139,9 +142,8 @@ void cf_loop_finish(cf_loop *loop) {
 
 /* ---- steps ---- */
 
-static double learning_rate(const cf_loop *loop) {
-    return loop->options.optimizer.learning_rate *
-           cf_schedule_factor(&loop->options.schedule, &loop->progress.plateau, loop->progress.step,
+static double schedule_factor(const cf_loop *loop) {
+    return cf_schedule_factor(loop->schedule, &loop->progress.plateau, loop->progress.step,
                               loop->objective.steps_per_epoch * loop->options.epochs);
 }
 
@@ -163,12 +165,13 @@ static cf_status diverged(cf_loop *loop, uint64_t epoch) {
 
 /* Moves the parameters along the gradient in the model's slab. */
 static void update(cf_loop *loop, double norm) {
-    double factor = cf_clip_factor(norm, loop->options.clip_norm);
-    double rate = learning_rate(loop);
+    cf_gradient_step step = {.number = loop->progress.step + 1,
+                             .schedule = schedule_factor(loop),
+                             .clip = cf_clip_factor(norm, loop->options.clip_norm),
+                             .gradients = cf_model_gradients(loop->model),
+                             .parameters = cf_model_parameters(loop->model)};
+    cf_optimizer_step(loop->optimizer, &step);
     loop->progress.step++;
-    cf_optimizer_step(&loop->options.optimizer, &loop->optimizer, loop->progress.step, rate, factor,
-                      cf_model_gradients(loop->model), cf_model_parameters(loop->model),
-                      loop->options.threads);
     cf_model_mix_statistics(loop->model);
     cf_average_add(&loop->average, loop->model, loop->progress.step);
 }
@@ -183,8 +186,7 @@ static cf_status make_step(cf_loop *loop, uint64_t number, cf_batch_result *batc
     if (batch->stopped)
         return CF_OK;
     p->rows_drawn += batch->samples;
-    double norm =
-        cf_gradient_norm(&loop->optimizer, cf_model_gradients(loop->model), loop->options.threads);
+    double norm = cf_gradient_norm(loop->optimizer, cf_model_gradients(loop->model));
     report->skipped = !isfinite(batch->loss) || !isfinite(norm);
     if (report->skipped) {
         p->skipped++;
@@ -243,8 +245,9 @@ static cf_status run_steps(cf_loop *loop, cf_interrupt *interrupt) {
 }
 
 static bool weights_are_finite(const cf_loop *loop) {
-    return cf_all_finite(cf_model_parameters(loop->model), loop->optimizer.elements,
-                         loop->optimizer.dtype);
+    return cf_all_finite(cf_model_parameters(loop->model),
+                         cf_model_parameter_table(loop->model)->elements,
+                         cf_model_dtype(loop->model));
 }
 
 /* Keeps the weights if they are the best so far. Without validation that is told by the training
@@ -323,13 +326,14 @@ cf_status cf_loop_epoch(cf_loop *loop, cf_poll poll, void *context, cf_epoch_rep
                                 .skipped = p->skipped,
                                 .train = NAN,
                                 .validation = NAN,
-                                .learning_rate = learning_rate(loop)};
+                                .learning_rate =
+                                    cf_optimizer_rate(loop->optimizer) * schedule_factor(loop)};
     CF_TRY(run_epoch(loop, &interrupt));
     CF_TRY(end_epoch(loop, &interrupt));
     if (report->stop == CF_STOP_INTERRUPTED)
         return CF_OK;
     bool validated = loop->objective.validate != NULL;
-    cf_schedule_observe(&loop->options.schedule, &p->plateau,
+    cf_schedule_observe(loop->schedule, &p->plateau,
                         validated ? report->validation : report->train);
     report->best = validated && p->best_epoch == p->epoch;
     report->stop = cf_loop_stop(loop);

@@ -10,8 +10,8 @@
 #define CF_TRAIN_LOOP_H
 
 #include "model/model.h"
-#include "train/optimizer.h"
-#include "train/schedule.h"
+#include "train/optimizers/optimizer.h"
+#include "train/schedules/schedule.h"
 
 /* What one step of an objective found. */
 typedef struct {
@@ -40,8 +40,7 @@ typedef struct {
 } cf_objective;
 
 typedef struct {
-    cf_optimizer optimizer;
-    cf_schedule schedule;
+    const cf_spec *optimizer, *schedule; /* retained */
     uint64_t epochs;
     uint64_t patience; /* epochs without a better validation loss before stopping; 0: never */
     double clip_norm;  /* of the gradient; 0: not clipped */
@@ -65,7 +64,8 @@ typedef struct {
 typedef struct {
     size_t elements, buffer_elements;
     cf_dtype dtype;
-    void *first_moment, *second_moment, *best;
+    cf_optimizer *optimizer; /* whose arrays are cf_optimizer_arrays */
+    void *best;
     double *best_buffers, *average;
     cf_loop_progress *progress;
 } cf_loop_state;

@@ -16,7 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 from ._core import (
     MLP,
+    SGD,
     ActNorm,
+    Adam,
+    AdamW,
     AdditiveTransform,
     Affine,
     AffineTransform,
@@ -29,10 +32,12 @@ from ._core import (
     Chain,
     CircularShift,
     Conditioner,
+    Constant,
     ConvDecoder,
     ConvEncoder,
     ConvNet,
     ConvResidualNet,
+    Cosine,
     Cotangents,
     Coupling,
     CubicSpline,
@@ -49,6 +54,7 @@ from ._core import (
     Likelihood,
     Linear,
     LinearSpline,
+    Lion,
     Log,
     Logistic,
     LogisticLikelihood,
@@ -56,17 +62,22 @@ from ._core import (
     MixedTransform,
     Mixture,
     MixtureLogistic,
+    Muon,
     Normal,
     NormalLikelihood,
     NumericalError,
+    Optimizer,
     Partial,
     Permutation,
+    Plateau,
     Power,
     Product,
     QuadraticSpline,
+    RAdam,
     ResidualNet,
     Rotation,
     Scale,
+    Schedule,
     Sigmoid,
     Sinh,
     Softplus,
@@ -89,7 +100,6 @@ from .check import Audit, audit, jacobian
 from .columns import Column, circular, count, interval, ordinal, positive, real
 from .flow import Flow
 from .history import EpochReport, History
-from .optim import SGD, Adam, AdamW, Constant, Cosine, Plateau
 from .recipes import glow, glow1d, iaf, maf, ncsf, nice, nsf, nsf_ar, realnvp, realnvp_image
 from .target import CTarget, Importance, TargetHistory, TargetReport
 from .trainer import Trainer
@@ -196,9 +206,14 @@ __all__ = [
     "CategoricalLikelihood",
     "LogisticLikelihood",
     # learning
+    "Optimizer",
     "Adam",
     "AdamW",
+    "RAdam",
     "SGD",
+    "Lion",
+    "Muon",
+    "Schedule",
     "Constant",
     "Cosine",
     "Plateau",

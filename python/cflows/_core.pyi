@@ -31,6 +31,8 @@ class Transform(Spec): ...
 class Conditioner(Spec): ...
 class Base(Spec): ...
 class Likelihood(Spec): ...
+class Optimizer(Spec): ...
+class Schedule(Spec): ...
 
 @final
 class Coupling(Layer):
@@ -992,14 +994,181 @@ class Flow:
     def n_parameters(self) -> int: ...
 
 @final
+class Adam(Optimizer):
+    def __new__(
+        cls,
+        learning_rate: float = 0.001,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        epsilon: float = 1e-08,
+        weight_decay: float = 0.0,
+    ) -> Self: ...
+    @property
+    def learning_rate(self) -> float: ...
+    @property
+    def beta1(self) -> float: ...
+    @property
+    def beta2(self) -> float: ...
+    @property
+    def epsilon(self) -> float: ...
+    @property
+    def weight_decay(self) -> float: ...
+
+@final
+class AdamW(Optimizer):
+    def __new__(
+        cls,
+        learning_rate: float = 0.001,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        epsilon: float = 1e-08,
+        weight_decay: float = 0.01,
+    ) -> Self: ...
+    @property
+    def learning_rate(self) -> float: ...
+    @property
+    def beta1(self) -> float: ...
+    @property
+    def beta2(self) -> float: ...
+    @property
+    def epsilon(self) -> float: ...
+    @property
+    def weight_decay(self) -> float: ...
+
+@final
+class RAdam(Optimizer):
+    def __new__(
+        cls,
+        learning_rate: float = 0.001,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        epsilon: float = 1e-08,
+        weight_decay: float = 0.0,
+    ) -> Self: ...
+    @property
+    def learning_rate(self) -> float: ...
+    @property
+    def beta1(self) -> float: ...
+    @property
+    def beta2(self) -> float: ...
+    @property
+    def epsilon(self) -> float: ...
+    @property
+    def weight_decay(self) -> float: ...
+
+@final
+class SGD(Optimizer):
+    def __new__(
+        cls, learning_rate: float = 0.01, momentum: float = 0.0, weight_decay: float = 0.0
+    ) -> Self: ...
+    @property
+    def learning_rate(self) -> float: ...
+    @property
+    def momentum(self) -> float: ...
+    @property
+    def weight_decay(self) -> float: ...
+
+@final
+class Lion(Optimizer):
+    def __new__(
+        cls,
+        learning_rate: float = 0.0001,
+        beta1: float = 0.9,
+        beta2: float = 0.99,
+        weight_decay: float = 0.0,
+    ) -> Self: ...
+    @property
+    def learning_rate(self) -> float: ...
+    @property
+    def beta1(self) -> float: ...
+    @property
+    def beta2(self) -> float: ...
+    @property
+    def weight_decay(self) -> float: ...
+
+@final
+class Muon(Optimizer):
+    def __new__(
+        cls,
+        learning_rate: float = 0.02,
+        momentum: float = 0.95,
+        weight_decay: float = 0.0,
+        nesterov: bool = True,
+        iterations: int = 5,
+        adjust: str = "original",
+        adam_learning_rate: float = 0.001,
+        adam_beta1: float = 0.9,
+        adam_beta2: float = 0.999,
+        adam_epsilon: float = 1e-08,
+        adam_weight_decay: float = 0.0,
+    ) -> Self: ...
+    @property
+    def learning_rate(self) -> float: ...
+    @property
+    def momentum(self) -> float: ...
+    @property
+    def weight_decay(self) -> float: ...
+    @property
+    def nesterov(self) -> bool: ...
+    @property
+    def iterations(self) -> int: ...
+    @property
+    def adjust(self) -> str: ...
+    @property
+    def adam_learning_rate(self) -> float: ...
+    @property
+    def adam_beta1(self) -> float: ...
+    @property
+    def adam_beta2(self) -> float: ...
+    @property
+    def adam_epsilon(self) -> float: ...
+    @property
+    def adam_weight_decay(self) -> float: ...
+
+@final
+class Constant(Schedule):
+    def __new__(cls, warmup: int = 0) -> Self: ...
+    @property
+    def warmup(self) -> int: ...
+
+@final
+class Cosine(Schedule):
+    def __new__(cls, warmup: int = 0, final: float = 0.0) -> Self: ...
+    @property
+    def warmup(self) -> int: ...
+    @property
+    def final(self) -> float: ...
+
+@final
+class Plateau(Schedule):
+    def __new__(
+        cls,
+        factor: float = 0.5,
+        patience: int = 10,
+        warmup: int = 0,
+        final: float = 0.0,
+        threshold: float = 0.0001,
+    ) -> Self: ...
+    @property
+    def factor(self) -> float: ...
+    @property
+    def patience(self) -> int: ...
+    @property
+    def warmup(self) -> int: ...
+    @property
+    def final(self) -> float: ...
+    @property
+    def threshold(self) -> float: ...
+
+@final
 class Trainer:
     def __new__(
         cls,
         flow: Flow,
         train: tuple[Any, ...],
         validation: tuple[Any, ...] | None,
-        optimizer: tuple[Any, ...],
-        schedule: tuple[Any, ...],
+        optimizer: Optimizer,
+        schedule: Schedule,
         epochs: int,
         batch_size: int,
         patience: int,
@@ -1022,8 +1191,8 @@ class TargetTrainer:
         cls,
         flow: Flow,
         context: ArrayLike | None,
-        optimizer: tuple[Any, ...],
-        schedule: tuple[Any, ...],
+        optimizer: Optimizer,
+        schedule: Schedule,
         steps: int,
         batch_size: int,
         clip_norm: float,

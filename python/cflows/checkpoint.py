@@ -90,6 +90,7 @@ class Checkpoint(NamedTuple):
         terms = parse(metadata["terms"])
         if type(terms) is not dict or type(terms["seed"]) is not int:
             raise ValueError("it does not say of which fit it is")
+        _bring_up_to_date(terms, state)
         history = _unpacked(groups["history"])
         if type(state["epoch"]) is not int or len(history.train) != state["epoch"]:
             raise ValueError("the history is not that of the state")
@@ -117,6 +118,15 @@ class Checkpoint(NamedTuple):
         for theirs, ours in ((self.parameters, flow.parameters), (self.buffers, flow.buffers)):
             for name, array in ours.items():
                 array[...] = theirs[name]
+
+
+def _bring_up_to_date(terms: Terms, state: dict[str, Any]) -> None:
+    """Change what version 0.1.0 wrote to what this one writes for the same fit."""
+    if terms["optimizer"].startswith("SGD(") and "first_moment" in state:
+        state["momentum"] = state.pop("first_moment")
+        del state["second_moment"]  # of zeros
+    if terms["schedule"].startswith("Plateau(") and "threshold" not in terms["schedule"]:
+        terms["schedule"] = f"{terms['schedule'][:-1]}, threshold=0.0)"
 
 
 def architecture(model: Flow | Loss) -> Terms:

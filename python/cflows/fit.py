@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _core
+from ._core import Cosine, Optimizer, Schedule
 from .arguments import check_callback, decay, drawn_seed, gradient_limit, integer, loss_name
 from .epochs import Augmented, Warmup
 from .history import EpochReport, History
-from .optim import SCHEDULES, Cosine, Optimizer, Schedule, checked_optimizer, checked_schedule
+from .optim import SCHEDULES, checked_optimizer, checked_schedule, spelled
 from .progress import Progress, new_progress
 from .training_rows import TrainingRows, fingerprint, read_rows, read_validation
 
@@ -82,7 +83,7 @@ def fit(
     batch_size : int, optional
         The most rows of a step; None is 256, or all rows if there are fewer. An epoch's steps are
         of equal size, or one row less.
-    optimizer : Adam, AdamW or SGD, optional
+    optimizer : Adam, AdamW, RAdam, SGD, Lion or Muon, optional
         None is ``Adam(1e-3)``.
     schedule : {'constant', 'cosine', 'plateau'} or Constant, Cosine or Plateau
         Of the learning rate; a name is the class with its defaults.
@@ -180,7 +181,7 @@ def fit(
         raise ValueError(f"x must have shape ({wanted}), got {rows.x.shape}")
     rows, held_out = read_validation(rows, validation, seed, self.context_features)
     optimizer = checked_optimizer(optimizer)
-    plan: Schedule = checked_schedule(schedule, SCHEDULES)
+    plan = checked_schedule(schedule, SCHEDULES)
     if patience is not None and held_out is None:
         raise ValueError("patience needs validation")
     check_callback(callback)
@@ -202,8 +203,8 @@ def fit(
         loss_name(self, loss),
         changing.rows.arrays,
         None if held_out is None else held_out.arrays,
-        optimizer._settings(),
-        plan._settings(),
+        optimizer,
+        plan,
         epochs=integer("epochs", epochs, 1),
         patience=0 if patience is None else integer("patience", patience, 1),
         **numbers,
@@ -211,7 +212,7 @@ def fit(
     try:
         terms: dict[str, Any] = {}
         if path is not None or saved is not None:
-            terms = _terms(self, rows, held_out, repr(optimizer), plan, epochs, fixed)
+            terms = _terms(self, rows, held_out, optimizer, plan, epochs, fixed)
         if source is not None and saved is not None:
             _go_on(self, trainer, saved, source, terms, epochs)
         history = History() if saved is None else saved.history
@@ -368,7 +369,7 @@ def _terms(
     flow: Flow,
     rows: TrainingRows,
     held_out: TrainingRows | None,
-    optimizer: str,
+    optimizer: Optimizer,
     schedule: Schedule,
     epochs: int,
     numbers: dict[str, Any],
@@ -381,8 +382,8 @@ def _terms(
         **architecture(flow),
         **numbers,
         "jitter": None if jitter is None else jitter.tolist(),
-        "optimizer": optimizer,
-        "schedule": repr(schedule),
+        "optimizer": spelled(optimizer),
+        "schedule": spelled(schedule),
         # The other schedules do not know when the fit ends.
         "epochs": epochs if isinstance(schedule, Cosine) else None,
         "x": fingerprint(rows.x),

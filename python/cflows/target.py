@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from . import _core
+from ._core import Constant, Cosine, Optimizer
 from .arguments import check_callback, drawn_seed, gradient_limit, integer
-from .optim import STEP_SCHEDULES, Constant, Cosine, Optimizer, checked_optimizer, checked_schedule
+from .optim import STEP_SCHEDULES, checked_optimizer, checked_schedule
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -274,7 +275,7 @@ def fit_target(
     steps : int, default 1000
     batch_size : int, default 256
         Samples a step.
-    optimizer : Adam, AdamW or SGD, optional
+    optimizer : Adam, AdamW, RAdam, SGD, Lion or Muon, optional
         None is ``Adam(1e-3)``.
     schedule : {'constant', 'cosine'} or Constant or Cosine
         Of the learning rate.
@@ -334,8 +335,8 @@ def fit_target(
     trainer = _core.TargetTrainer(
         self,
         context,
-        optimizer._settings(),
-        checked_schedule(schedule, STEP_SCHEDULES)._settings(),
+        optimizer,
+        checked_schedule(schedule, STEP_SCHEDULES),
         steps=steps,
         batch_size=batch_size,
         clip_norm=gradient_limit(clip_norm),

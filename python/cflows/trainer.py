@@ -5,15 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from . import _core
+from ._core import Constant, Cosine, Optimizer
 from .arguments import decay, drawn_seed, gradient_limit, integer, loss_name
-from .optim import (
-    STEP_SCHEDULES,
-    Constant,
-    Cosine,
-    Optimizer,
-    checked_optimizer,
-    checked_schedule,
-)
+from .optim import STEP_SCHEDULES, checked_optimizer, checked_schedule
 from .training_rows import read_rows
 
 if TYPE_CHECKING:
@@ -36,7 +30,7 @@ class Trainer:
     model : Flow or Loss
     loss : str or nn.Function, optional
         None is 'likelihood', or the loss of an `nn.objective`; else one of `nn.function`.
-    optimizer : Adam, AdamW or SGD, optional
+    optimizer : Adam, AdamW, RAdam, SGD, Lion or Muon, optional
         None is ``Adam(1e-3)``.
     schedule : {'constant', 'cosine'} or Constant or Cosine
         Of the learning rate; a cosine needs `steps`.
@@ -95,8 +89,8 @@ class Trainer:
         self._trainer = _core.StepTrainer(
             model,
             loss_name(model, loss),
-            checked_optimizer(optimizer)._settings(),
-            plan._settings(),
+            checked_optimizer(optimizer),
+            plan,
             steps=0 if steps is None else integer("steps", steps, 1),
             clip_norm=gradient_limit(clip_norm),
             ema=decay(ema),

@@ -51,9 +51,15 @@ static cf_flow *new_flow(void) {
 }
 
 static void train(cf_flow *flow, const double *x, double *first, double *last) {
+    cf_spec *optimizer, *schedule;
+    CHECK_OK(cf_spec_new(&optimizer, &cf_adam_type));
+    CHECK_OK(cf_spec_set_real(optimizer, "learning_rate", 3e-3));
+    CHECK_OK(cf_spec_finish(optimizer));
+    CHECK_OK(cf_spec_new(&schedule, &cf_cosine_type));
+    CHECK_OK(cf_spec_finish(schedule));
     cf_train_options options = {
-        .optimizer = {CF_ADAM, 3e-3, 0.9, 0.999, 1e-8, 0.0, 0.0},
-        .schedule = {.kind = CF_SCHEDULE_COSINE},
+        .optimizer = optimizer,
+        .schedule = schedule,
         .epochs = 60,
         .batch_size = 100,
         .clip_norm = 5.0,
@@ -64,6 +70,8 @@ static void train(cf_flow *flow, const double *x, double *first, double *last) {
     cf_trainer *trainer;
     cf_epoch_report report = {0};
     CHECK_OK(cf_trainer_new(&trainer, flow, &data, NULL, &options));
+    cf_spec_free(optimizer);
+    cf_spec_free(schedule);
     cf_flow_call call = {.rows = 1, .threads = 1, .x = data.x};
     CHECK(cf_flow_log_prob(flow, &call) == CF_BUSY);
     for (int epoch = 0; report.stop == CF_RUNNING; epoch++) {
