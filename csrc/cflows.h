@@ -30,8 +30,8 @@
 #include "layers/layer.h"
 #include "layers/registry.h"
 #include "ops/ops.h"
+#include "train/losses/losses.h"
 #include "train/registry.h"
-#include "train/target.h"
-#include "train/trainer.h"
+#include "train/rows.h"
 
 #endif

@@ -1,9 +1,13 @@
 /* The core without Python: builds, trains, scores and samples a flow, and adds a bijection from
  * outside. */
-#include "cflows.h"
-#include "check.h"
-
 #include <string.h>
+
+#include "check.h"
+#include "flow/flow.h"
+#include "layers/registry.h"
+#include "ops/ops.h"
+#include "train/losses/losses.h"
+#include "train/rows.h"
 
 enum { ROWS = 600, FEATURES = 2 };
 
@@ -50,65 +54,78 @@ static cf_flow *new_flow(void) {
     return flow;
 }
 
-static void train(cf_flow *flow, const double *x, double *first, double *last) {
+static cf_loop *new_loop(cf_rows *rows) {
     cf_spec *optimizer, *schedule;
+    cf_loop *loop;
     CHECK_OK(cf_spec_new(&optimizer, &cf_adam_type));
     CHECK_OK(cf_spec_set_real(optimizer, "learning_rate", 3e-3));
     CHECK_OK(cf_spec_finish(optimizer));
     CHECK_OK(cf_spec_new(&schedule, &cf_cosine_type));
     CHECK_OK(cf_spec_finish(schedule));
-    cf_train_options options = {
-        .optimizer = optimizer,
-        .schedule = schedule,
-        .epochs = 60,
-        .batch_size = 100,
-        .clip_norm = 5.0,
-        .seed = 3,
-        .threads = 2,
-    };
-    cf_data data = {.rows = ROWS, .x = rows_of(x, FEATURES)};
-    cf_trainer *trainer;
-    cf_epoch_report report = {0};
-    CHECK_OK(cf_trainer_new(&trainer, flow, &data, NULL, &options));
+    cf_objective objective = cf_rows_objective(rows);
+    cf_loop_options options = {.optimizer = optimizer,
+                               .schedule = schedule,
+                               .epochs = 60,
+                               .clip_norm = 5.0,
+                               .keep_best = true,
+                               .threads = 2};
+    CHECK_OK(cf_loop_new(&loop, &objective, &options));
     cf_spec_free(optimizer);
     cf_spec_free(schedule);
-    cf_flow_call call = {.rows = 1, .threads = 1, .x = data.x};
-    CHECK(cf_flow_log_prob(flow, &call) == CF_BUSY);
+    return loop;
+}
+
+static void train(cf_flow *flow, const double *x, double *first, double *last) {
+    cf_data data = {.rows = ROWS, .x = rows_of(x, FEATURES)};
+    cf_rows_options options = {
+        .flow = flow, .train = &data, .batch_size = 100, .seed = 3, .threads = 2};
+    cf_rows *rows;
+    cf_epoch_report report = {0};
+    CHECK_OK(cf_find_loss(flow->model, flow, "likelihood", &options.loss));
+    CHECK_OK(cf_rows_new(&rows, flow->model, &options));
+    cf_loop *loop = new_loop(rows);
+    cf_function_call call = {.function = options.loss, .samples = 1, .threads = 1};
+    cf_call_set_input(&call, "x", data.x);
+    CHECK(cf_model_call(flow->model, &call) == CF_BUSY);
     for (int epoch = 0; report.stop == CF_RUNNING; epoch++) {
-        CHECK_OK(cf_trainer_epoch(trainer, NULL, NULL, &report));
+        CHECK_OK(cf_loop_epoch(loop, NULL, NULL, &report));
         if (epoch == 0)
             *first = report.train;
     }
     CHECK(report.stop == CF_STOP_EPOCHS && report.skipped == 0);
     *last = report.train;
-    cf_trainer_free(trainer);
+    cf_loop_free(loop);
+    cf_rows_free(rows);
 }
 
 static void test_learning(void) {
     static double x[ROWS * FEATURES];
     static float log_prob[ROWS], samples[ROWS * FEATURES], density[ROWS];
-    double first, last, mean = 0.0, inside = 0.0;
+    double first = 0.0, last, mean = 0.0, inside = 0.0;
     cf_flow *flow = new_flow();
     make_arc(x);
     train(flow, x, &first, &last);
     CHECK(last < first - 0.5);
-    cf_flow_call call = {
-        .rows = ROWS, .threads = 2, .x = rows_of(x, FEATURES), .log_det = {log_prob, 1}};
-    CHECK_OK(cf_flow_log_prob(flow, &call));
+    cf_function_call call = {
+        .function = cf_model_function(flow->model, "log_prob"), .samples = ROWS, .threads = 2};
+    cf_call_set_input(&call, "x", rows_of(x, FEATURES));
+    cf_call_set_output(&call, "log_prob", (cf_result){log_prob, 1});
+    CHECK_OK(cf_model_call(flow->model, &call));
     for (int i = 0; i < ROWS; i++)
         mean -= log_prob[i] / ROWS;
     /* The truth is log 4 + log 0.6 = 0.88 nats. */
     CHECK(mean > 0.88 - 0.25 && mean < 0.88 + 0.35);
-    cf_flow_call draw = {.rows = ROWS,
-                         .threads = 2,
-                         .value = {samples, FEATURES},
-                         .log_det = {density, 1},
-                         .seed = 9};
-    CHECK_OK(cf_flow_sample(flow, &draw));
+    cf_function_call draw = {.function = cf_model_function(flow->model, "sample"),
+                             .samples = ROWS,
+                             .threads = 2,
+                             .seed = 9};
+    cf_call_set_output(&draw, "x", (cf_result){samples, FEATURES});
+    cf_call_set_output(&draw, "log_prob", (cf_result){density, 1});
+    CHECK_OK(cf_model_call(flow->model, &draw));
     for (int i = 0; i < ROWS; i++)
         inside += fabs(samples[2 * i + 1] - samples[2 * i] * samples[2 * i]) < 0.5;
     CHECK(inside > 0.85 * ROWS);
-    cf_flow_free(flow);
+    cf_model_free(flow->model);
 }
 
 /* --- a bijection from outside: x = u + a u^3 with a learned a > 0 would need a root; x = sinh(u)
@@ -142,7 +159,8 @@ static cf_value sinh_inverse(const cf_layer *layer, cf_builder *b, cf_value x, c
 }
 
 static void test_layer_from_outside(void) {
-    static const cf_layer_methods methods = {bind_sinh, sinh_forward, sinh_inverse};
+    static const cf_layer_methods methods = {
+        .bind = bind_sinh, .forward = sinh_forward, .inverse = sinh_inverse};
     static const cf_spec_type type = {.name = "Sinh", .role = "layer", .methods = &methods};
     cf_spec *layers[2];
     cf_flow *flow;
@@ -153,18 +171,25 @@ static void test_layer_from_outside(void) {
     cf_flow_parts parts = {
         .layers = layers, .layer_count = 2, .shape = cf_vector(FEATURES), .dtype = CF_FLOAT64};
     CHECK_OK(cf_flow_new(&flow, &parts));
-    cf_flow_call call = {.rows = 3,
-                         .threads = 1,
-                         .x = rows_of(u, FEATURES),
-                         .value = {x, FEATURES},
-                         .log_det = {forward, 1}};
-    CHECK_OK(cf_flow_forward(flow, &call));
-    call.x = rows_of(x, FEATURES);
-    call.value.data = back;
-    call.log_det.data = inverse;
-    CHECK_OK(cf_flow_inverse(flow, &call));
-    cf_flow_call score = {.rows = 3, .threads = 1, .x = rows_of(x, FEATURES), .dx = {dx, FEATURES}};
-    CHECK_OK(cf_flow_log_prob(flow, &score));
+    cf_function_call call = {
+        .function = cf_model_function(flow->model, "forward"), .samples = 3, .threads = 1};
+    cf_call_set_input(&call, "u", rows_of(u, FEATURES));
+    cf_call_set_output(&call, "x", (cf_result){x, FEATURES});
+    cf_call_set_output(&call, "log_det", (cf_result){forward, 1});
+    CHECK_OK(cf_model_call(flow->model, &call));
+    call = (cf_function_call){
+        .function = cf_model_function(flow->model, "inverse"), .samples = 3, .threads = 1};
+    CHECK(cf_model_call(flow->model, &call) == CF_INVALID);
+    CHECK(strstr(cf_message(), "inverse needs x of 2 features") != NULL);
+    cf_call_set_input(&call, "x", rows_of(x, FEATURES));
+    cf_call_set_output(&call, "u", (cf_result){back, FEATURES});
+    cf_call_set_output(&call, "log_det", (cf_result){inverse, 1});
+    CHECK_OK(cf_model_call(flow->model, &call));
+    call = (cf_function_call){
+        .function = cf_model_function(flow->model, "score"), .samples = 3, .threads = 1};
+    cf_call_set_input(&call, "x", rows_of(x, FEATURES));
+    cf_call_set_output(&call, "score", (cf_result){dx, FEATURES});
+    CHECK_OK(cf_model_call(flow->model, &call));
     for (int i = 0; i < 3; i++) {
         const double *row = u + 2 * i;
         CHECK_CLOSE(x[2 * i], sinh(row[1]), 1e-15);
@@ -176,7 +201,7 @@ static void test_layer_from_outside(void) {
         double v = x[2 * i + 1], root = sqrt(v * v + 1);
         CHECK_CLOSE(dx[2 * i + 1], -row[0] / root - v / (v * v + 1), 1e-13);
     }
-    cf_flow_free(flow);
+    cf_model_free(flow->model);
     cf_spec_free(layers[0]);
     cf_spec_free(layers[1]);
 }
