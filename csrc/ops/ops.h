@@ -106,8 +106,14 @@ cf_value cf_triangle(cf_builder *b, cf_value matrix, cf_value diagonal, double n
 /* The exponential of a shared square matrix. */
 cf_value cf_matrix_exponential(cf_builder *b, cf_value matrix);
 
-/* The transpose of a shared square matrix of n rows: a view. */
-cf_value cf_transpose(cf_builder *b, cf_value matrix, size_t n);
+/* x y of two shared square matrices of n rows. */
+cf_value cf_matrix_product(cf_builder *b, cf_value x, cf_value y, size_t n);
+
+/* The transpose of a matrix of so many rows, one row after another: a view. */
+cf_value cf_transpose(cf_builder *b, cf_value matrix, size_t rows);
+
+/* x, `count` times one after another, as the equal rows of a matrix: a view. */
+cf_value cf_repeat_whole(cf_builder *b, cf_value x, size_t count);
 
 /* The diagonal of a shared matrix of n rows: a view. */
 cf_value cf_diagonal(cf_builder *b, cf_value matrix, size_t n);
@@ -212,6 +218,8 @@ cf_value cf_asinh(cf_builder *b, cf_value x);
 cf_value cf_cosine(cf_builder *b, cf_value x, double turns, double phase);
 /* x less whole periods of high - low, within [low, high]; what is there stays. */
 cf_value cf_wrap(cf_builder *b, cf_value x, double low, double high);
+/* |x|; the slope at 0 is 0. */
+cf_value cf_abs(cf_builder *b, cf_value x);
 cf_value cf_relu(cf_builder *b, cf_value x);
 /* dy where y > 0, else 0. */
 cf_value cf_relu_gradient(cf_builder *b, cf_value y, cf_value dy);
@@ -230,6 +238,9 @@ cf_value cf_log_deviation(cf_builder *b, cf_value variance, cf_value mean);
 
 /* log(sum of exp(x)) over features: one feature. */
 cf_value cf_log_sum_exp(cf_builder *b, cf_value x);
+
+/* The same of groups of neighbouring features, `groups` of one size. */
+cf_value cf_log_sum_exp_groups(cf_builder *b, cf_value x, size_t groups);
 
 /* One feature a probability: 1 for that in whose stretch of [0, 1) the feature u lies, 0 for the
  * others. It has no gradient. */
