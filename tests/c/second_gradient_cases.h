@@ -234,6 +234,50 @@ static cf_value emit_mixture(cf_builder *b, const cf_value *x, const void *data)
             {ROWS(2, -4, 4), ROWS(6 * components, -1.5, 1.5)}, NULL, false                         \
     }
 
+typedef struct {
+    cf_spline spline;
+    bool inverse;
+} spline_map;
+
+static cf_value emit_spline(cf_builder *b, const cf_value *x, const void *data) {
+    const spline_map *m = data;
+    cf_value log_det, y;
+    y = cf_spline_map(b, &m->spline, x[0], x[1], m->inverse, &log_det);
+    return cf_concat(b, (cf_value[]){y, log_det}, 2);
+}
+
+/* Every fourth row beside the knots of bins of one size. */
+static void fill_spline(const void *data, size_t row, double *const *operand) {
+    const cf_spline *s = &((const spline_map *)data)->spline;
+    double size = (s->high - s->low) / s->bins;
+    if (row % 4 != 0)
+        return;
+    operand[0][0] = s->low + (double)(row / 4) * size + 5e-3;
+    operand[0][1] = s->high - (double)(row / 4) * size - 5e-3;
+    for (size_t k = 0; k < 2 * cf_spline_raw_count(s); k++)
+        operand[1][k] = 0.3; /* all alike; softclip has a kink at 0 */
+}
+
+#define CURVE(kind, bins, tails, form, inverse)                                                    \
+    &(const spline_map) {                                                                          \
+        {kind, bins, tails, form, -2, 3, 0.01, 0.05, 0.8}, inverse                                 \
+    }
+#define SPLINE(name, kind, bins, tails, form, raw)                                                 \
+    {name,                                                                                         \
+     emit_spline,                                                                                  \
+     CURVE(kind, bins, tails, form, false),                                                        \
+     {ROWS(2, -3, 4), ROWS(2 * (raw), -1.5, 1.5)},                                                 \
+     fill_spline,                                                                                  \
+     false},                                                                                       \
+    {                                                                                              \
+        name ", inverse", emit_spline, CURVE(kind, bins, tails, form, true),                       \
+            {ROWS(2, -3, 4), ROWS(2 * (raw), -1.5, 1.5)}, fill_spline, false                       \
+    }
+#define FORMS(name, bins, tails, raw)                                                              \
+    SPLINE(name, CF_RATIONAL_QUADRATIC_SPLINE, bins, tails, CF_SPLINE_SOFTMAX, raw),               \
+        SPLINE(name " by softclip", CF_RATIONAL_QUADRATIC_SPLINE, bins, tails, CF_SPLINE_SOFTCLIP, \
+               raw)
+
 static const op_case cases[] = {
     UNARY(cf_exp, -2, 2),
     UNARY(cf_log, 0.3, 2),
@@ -325,4 +369,20 @@ static const op_case cases[] = {
     MIXTURE(1, false),
     MIXTURE(4, false),
     MIXTURE(4, true),
+    FORMS("spline", 5, CF_TAILS_LINEAR, 14),
+    FORMS("spline of one bin", 1, CF_TAILS_LINEAR, 2),
+    FORMS("spline, circular", 5, CF_TAILS_CIRCULAR, 15),
+    FORMS("spline, circular, of one bin", 1, CF_TAILS_CIRCULAR, 3),
+    FORMS("spline, free", 5, CF_TAILS_FREE, 16),
+    FORMS("spline, free, of one bin", 1, CF_TAILS_FREE, 4),
+    SPLINE("linear spline", CF_LINEAR_SPLINE, 5, CF_TAILS_LINEAR, CF_SPLINE_SOFTMAX, 5),
+    SPLINE("quadratic spline", CF_QUADRATIC_SPLINE, 5, CF_TAILS_LINEAR, CF_SPLINE_SOFTMAX, 9),
+    SPLINE("quadratic spline, one bin", CF_QUADRATIC_SPLINE, 1, CF_TAILS_LINEAR, CF_SPLINE_SOFTMAX,
+           1),
+    SPLINE("quadratic spline, free", CF_QUADRATIC_SPLINE, 5, CF_TAILS_FREE, CF_SPLINE_SOFTMAX, 11),
+    SPLINE("quadratic spline, free, one bin", CF_QUADRATIC_SPLINE, 1, CF_TAILS_FREE,
+           CF_SPLINE_SOFTMAX, 3),
+    SPLINE("cubic spline", CF_CUBIC_SPLINE, 5, CF_TAILS_LINEAR, CF_SPLINE_SOFTMAX, 12),
+    SPLINE("cubic spline, one bin", CF_CUBIC_SPLINE, 1, CF_TAILS_LINEAR, CF_SPLINE_SOFTMAX, 4),
+    SPLINE("cubic spline, free", CF_CUBIC_SPLINE, 5, CF_TAILS_FREE, CF_SPLINE_SOFTMAX, 12),
 };
