@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "ops/functions.h"
 #include "ops/ops.h"
 
 enum { MOST_SIZE = 1 << 20, MOST_INSTRUCTIONS = 1 << 14 };
@@ -167,7 +168,7 @@ typedef enum {
     SUM,
     LOG_SUM_EXP,
     LOG_DENSITY,
-    UNARY, /* the first of the functions of single numbers, in the order of `functions` */
+    UNARY, /* the first of the functions of single numbers, in the order of cf_functions */
 } instruction_op;
 
 /* What follows the name: operands, whole numbers, and places in the list of numbers. */
@@ -201,19 +202,6 @@ static const form forms[] = {
     [LOG_DENSITY] = {"normal_log_density", 1, 0, 0},
 };
 
-typedef struct {
-    const char *name;
-    cf_value (*emit)(cf_builder *b, cf_value x);
-} function;
-
-static const function functions[] = {
-    {"exp", cf_exp},     {"log", cf_log},         {"log1p", cf_log1p},       {"expm1", cf_expm1},
-    {"tanh", cf_tanh},   {"sigmoid", cf_sigmoid}, {"softplus", cf_softplus}, {"relu", cf_relu},
-    {"elu", cf_elu},     {"silu", cf_silu},       {"gelu", cf_gelu},         {"asinh", cf_asinh},
-    {"floor", cf_floor},
-};
-enum { FUNCTIONS = sizeof functions / sizeof *functions };
-
 static bool find_op(word name, unsigned *op, form *out) {
     for (unsigned i = 0; i < UNARY; i++)
         if (is_word(name, forms[i].name)) {
@@ -221,10 +209,10 @@ static bool find_op(word name, unsigned *op, form *out) {
             *out = forms[i];
             return true;
         }
-    for (unsigned i = 0; i < FUNCTIONS; i++)
-        if (is_word(name, functions[i].name)) {
+    for (unsigned i = 0; i < cf_function_count; i++)
+        if (is_word(name, cf_functions[i].name)) {
             *op = UNARY + i;
-            *out = (form){functions[i].name, 1, 0, 0};
+            *out = (form){cf_functions[i].name, 1, 0, 0};
             return true;
         }
     return false;
@@ -392,7 +380,7 @@ static cf_value emit_one(const cf_instruction *in, const cf_declarations *declar
     case LOG_DENSITY:
         return cf_normal_log_density(b, cf_broadcast(b, x));
     default:
-        return functions[in->op - UNARY].emit(b, x);
+        return cf_functions[in->op - UNARY].emit(b, x);
     }
 }
 

@@ -209,27 +209,17 @@ cf_value cf_add_optional(cf_builder *b, cf_value x, cf_value y);
  * ------------------------------------------------------------------------------------------------------
  */
 
-cf_value cf_exp(cf_builder *b, cf_value x);
-cf_value cf_log(cf_builder *b, cf_value x);
-cf_value cf_log1p(cf_builder *b, cf_value x);
-cf_value cf_expm1(cf_builder *b, cf_value x);
-cf_value cf_asinh(cf_builder *b, cf_value x);
+/* Those of function_list.h: cf_exp(b, x), cf_log(b, x), ... */
+#define CF_FUNCTION(name, value, of, slope, bend, doc)                                             \
+    cf_value cf_##name(cf_builder *b, cf_value x);
+#include "ops/function_list.h"
+#undef CF_FUNCTION
+
 /* cos(2 pi (turns x + phase)); a phase of -1/4 makes it the sine. */
 cf_value cf_cosine(cf_builder *b, cf_value x, double turns, double phase);
 /* x less whole periods of high - low, within [low, high]; what is there stays. */
 cf_value cf_wrap(cf_builder *b, cf_value x, double low, double high);
-/* |x|; the slope at 0 is 0. */
-cf_value cf_abs(cf_builder *b, cf_value x);
-cf_value cf_relu(cf_builder *b, cf_value x);
-/* dy where y > 0, else 0. */
-cf_value cf_relu_gradient(cf_builder *b, cf_value y, cf_value dy);
 cf_value cf_leaky_relu(cf_builder *b, cf_value x, double slope);
-cf_value cf_tanh(cf_builder *b, cf_value x);
-cf_value cf_sigmoid(cf_builder *b, cf_value x);
-cf_value cf_softplus(cf_builder *b, cf_value x);
-cf_value cf_elu(cf_builder *b, cf_value x);
-cf_value cf_silu(cf_builder *b, cf_value x);
-cf_value cf_gelu(cf_builder *b, cf_value x);
 /* x / (1 + |x| / bound): the identity near 0, within (-bound, bound). */
 cf_value cf_softclip(cf_builder *b, cf_value x, double bound);
 

@@ -11,10 +11,10 @@ and keeps them in files, which need no code to be loaded.
 `Network`           a network with its sizes, to be called in such functions
 networks            those of `cflows`: `MLP`, `ResidualNet`, `ConvNet`, `ConvResidualNet`,
                     `ConvEncoder`, `ConvDecoder`
-functions           `exp`, `log`, `log1p`, `expm1`, `tanh`, `sigmoid`, `softplus`, `relu`, `elu`,
-                    `silu`, `gelu`, `asinh`, `floor`, `cosine`, `clamp`, `at_least`, `sum`,
-                    `concat`, `repeat`, `matmul`, `log_sum_exp`, `normal_log_density`, `normal`,
-                    `uniform`; and ``+ - * / **`` and slices of `Rows`
+functions           of single numbers, such as `exp`, `tanh` and `softplus`: `FUNCTIONS` has them
+                    all; `cosine`, `clamp`, `at_least`, `sum`, `concat`, `repeat`, `matmul`,
+                    `log_sum_exp`, `normal_log_density`, `normal`, `uniform`; and ``+ - * / **`` and
+                    slices of `Rows`
 ==================  ============================================================================
 
 Examples
@@ -64,30 +64,18 @@ from ._core import MLP, ConvDecoder, ConvEncoder, ConvNet, ConvResidualNet, Resi
 from .arguments import integer
 from .flow import Flow
 from .rows import (
+    FUNCTIONS,
     Rows,
-    asinh,
     at_least,
     clamp,
     concat,
     cosine,
-    elu,
-    exp,
-    expm1,
-    floor,
-    gelu,
-    log,
-    log1p,
     log_sum_exp,
     matmul,
     normal,
     normal_log_density,
-    relu,
     repeat,
-    sigmoid,
-    silu,
-    softplus,
     sum,
-    tanh,
     uniform,
 )
 from .trace import Declarations, Network, Trace
@@ -95,7 +83,11 @@ from .trace import Declarations, Network, Trace
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
+    def __getattr__(name: str) -> Callable[[Rows], Rows]: ...  # those of FUNCTIONS
+
+
 __all__ = [
+    "FUNCTIONS",
     "MLP",
     "ConvDecoder",
     "ConvEncoder",
@@ -104,34 +96,24 @@ __all__ = [
     "Network",
     "ResidualNet",
     "Rows",
-    "asinh",
     "at_least",
     "clamp",
     "concat",
     "cosine",
-    "elu",
     "evaluate",
-    "exp",
-    "expm1",
-    "floor",
-    "gelu",
     "layer",
-    "log",
-    "log1p",
     "log_sum_exp",
     "matmul",
     "normal",
     "normal_log_density",
     "objective",
-    "relu",
     "repeat",
-    "sigmoid",
-    "silu",
-    "softplus",
     "sum",
-    "tanh",
     "uniform",
 ]
+
+__all__ += FUNCTIONS
+globals().update(FUNCTIONS)
 
 
 def _direction(
