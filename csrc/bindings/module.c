@@ -11,6 +11,7 @@
 #include "bindings/spec.h"
 #include "bindings/training.h"
 #include "bindings/training_rows.h"
+#include "ops/functions.h"
 #include "simd/simd.h"
 
 static struct PyModuleDef definition;
@@ -88,6 +89,19 @@ static PyObject *simd_level(PyObject *module, PyObject *unused) {
     return PyUnicode_FromString(cf_simd_name(cf_simd()));
 }
 
+static PyObject *nn_functions(PyObject *module, PyObject *unused) {
+    PyObject *docs = PyDict_New();
+    (void)module;
+    (void)unused;
+    for (size_t i = 0; i < cf_unary_function_count && docs != NULL; i++) {
+        PyObject *doc = PyUnicode_FromString(cf_unary_functions[i].doc);
+        if (doc == NULL || PyDict_SetItemString(docs, cf_unary_functions[i].name, doc) < 0)
+            Py_CLEAR(docs);
+        Py_XDECREF(doc);
+    }
+    return docs;
+}
+
 PyDoc_STRVAR(set_num_threads_doc,
              "set_num_threads($module, threads, /)\n--\n\n"
              "Set how many threads a computation may use, the calling one included.\n\n"
@@ -132,10 +146,15 @@ PyDoc_STRVAR(
     "split_rows($module, rows, fraction, seed, /)\n--\n\n"
     "Split row numbers by chance into those to train on and round(fraction * rows) others.");
 
+PyDoc_STRVAR(nn_functions_doc, "nn_functions($module, /)\n--\n\n"
+                               "The functions of single numbers of `cflows.nn`: what they do, by "
+                               "name.");
+
 static PyMethodDef functions[] = {
     {"set_num_threads", set_num_threads, METH_O, set_num_threads_doc},
     {"get_num_threads", get_num_threads, METH_NOARGS, get_num_threads_doc},
     {"simd_level", simd_level, METH_NOARGS, simd_level_doc},
+    {"nn_functions", nn_functions, METH_NOARGS, nn_functions_doc},
     {"split_rows", cf_py_split_rows, METH_VARARGS, split_rows_doc},
     {"make_spec", (PyCFunction)(void (*)(void))cf_py_make_spec, METH_FASTCALL, make_spec_doc},
     {0},

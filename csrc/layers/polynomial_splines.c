@@ -1,60 +1,7 @@
 /* Linear, quadratic and cubic splines as transforms. */
-#include <string.h>
-
 #include "layers/spline_options.h"
-#include "layers/transform.h"
 
 static const char *const tails[] = {"linear", "free", NULL};
-
-static cf_spline read(const cf_spec *spec) {
-    cf_spline spline = cf_spline_read(spec);
-    spline.tails =
-        strcmp(cf_spec_string(spec, "tails"), "free") == 0 ? CF_TAILS_FREE : CF_TAILS_LINEAR;
-    return spline;
-}
-
-static size_t linear_raw_count(const cf_spec *spec) {
-    cf_spline spline = cf_spline_read(spec);
-    return cf_linear_spline_raw_count(&spline);
-}
-
-static cf_value apply_linear(const cf_spec *spec, cf_builder *b, cf_value u, cf_value raw,
-                             const int64_t *features, bool inverse, cf_value *log_det) {
-    (void)features;
-    cf_spline spline = cf_spline_read(spec);
-    return cf_linear_spline_map(b, &spline, u, raw, inverse, log_det);
-}
-
-static size_t quadratic_raw_count(const cf_spec *spec) {
-    cf_spline spline = read(spec);
-    return cf_quadratic_spline_raw_count(&spline);
-}
-
-static cf_value apply_quadratic(const cf_spec *spec, cf_builder *b, cf_value u, cf_value raw,
-                                const int64_t *features, bool inverse, cf_value *log_det) {
-    (void)features;
-    cf_spline spline = read(spec);
-    return cf_quadratic_spline_map(b, &spline, u, raw, inverse, log_det);
-}
-
-static size_t cubic_raw_count(const cf_spec *spec) {
-    cf_spline spline = read(spec);
-    return cf_cubic_spline_raw_count(&spline);
-}
-
-static cf_value apply_cubic(const cf_spec *spec, cf_builder *b, cf_value u, cf_value raw,
-                            const int64_t *features, bool inverse, cf_value *log_det) {
-    (void)features;
-    cf_spline spline = read(spec);
-    return cf_cubic_spline_map(b, &spline, u, raw, inverse, log_det);
-}
-
-static const cf_transform_methods linear_methods = {.raw_count = linear_raw_count,
-                                                    .apply = apply_linear};
-static const cf_transform_methods quadratic_methods = {.raw_count = quadratic_raw_count,
-                                                       .apply = apply_quadratic};
-static const cf_transform_methods cubic_methods = {.raw_count = cubic_raw_count,
-                                                   .apply = apply_cubic};
 
 static const cf_option linear_options[] = {
     CF_SPLINE_PLACE_OPTIONS,
@@ -79,7 +26,7 @@ const cf_spec_type cf_linear_spline_type = {
     .options = linear_options,
     .option_count = sizeof linear_options / sizeof *linear_options,
     .check = cf_spline_check,
-    .methods = &linear_methods,
+    .methods = &cf_spline_methods,
 };
 
 static const cf_option quadratic_options[] = {
@@ -114,7 +61,7 @@ const cf_spec_type cf_quadratic_spline_type = {
     .options = quadratic_options,
     .option_count = sizeof quadratic_options / sizeof *quadratic_options,
     .check = cf_spline_check,
-    .methods = &quadratic_methods,
+    .methods = &cf_spline_methods,
 };
 
 static const cf_option cubic_options[] = {
@@ -153,5 +100,5 @@ const cf_spec_type cf_cubic_spline_type = {
     .options = cubic_options,
     .option_count = sizeof cubic_options / sizeof *cubic_options,
     .check = cf_spline_check,
-    .methods = &cubic_methods,
+    .methods = &cf_spline_methods,
 };

@@ -1,46 +1,8 @@
 /* The rational-quadratic spline as a transform. */
-#include <string.h>
-
 #include "layers/spline_options.h"
-#include "layers/transform.h"
 
 static const char *const tails[] = {"linear", "circular", "free", NULL};
 static const char *const forms[] = {"softmax", "softclip", NULL};
-
-static int place_of(const char *const *names, const char *name) {
-    int i = 0;
-    while (strcmp(names[i], name) != 0)
-        i++;
-    return i;
-}
-
-static cf_spline read(const cf_spec *spec) {
-    cf_spline spline = cf_spline_read(spec);
-    spline.tails = (cf_tails)place_of(tails, cf_spec_string(spec, "tails"));
-    spline.form = (cf_spline_form)place_of(forms, cf_spec_string(spec, "form"));
-    return spline;
-}
-
-static size_t raw_count(const cf_spec *spec) {
-    cf_spline spline = read(spec);
-    return cf_spline_raw_count(&spline);
-}
-
-static cf_value apply(const cf_spec *spec, cf_builder *b, cf_value u, cf_value raw,
-                      const int64_t *features, bool inverse, cf_value *log_det) {
-    cf_spline spline = read(spec);
-    (void)features;
-    return cf_spline_map(b, &spline, u, raw, inverse, log_det);
-}
-
-static double period(const cf_spec *spec, int64_t feature) {
-    cf_spline spline = read(spec);
-    (void)feature;
-    return spline.tails == CF_TAILS_CIRCULAR ? spline.high - spline.low : 0.0;
-}
-
-static const cf_transform_methods methods = {
-    .raw_count = raw_count, .apply = apply, .period = period};
 
 static const cf_option options[] = {
     CF_SPLINE_PLACE_OPTIONS,
@@ -90,5 +52,5 @@ const cf_spec_type cf_spline_type = {
     .options = options,
     .option_count = sizeof options / sizeof *options,
     .check = cf_spline_check,
-    .methods = &methods,
+    .methods = &cf_spline_methods,
 };

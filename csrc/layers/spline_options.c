@@ -15,11 +15,38 @@ static bool has(const cf_spec *spec, const char *option) {
     return false;
 }
 
-cf_spline cf_spline_read(const cf_spec *spec) {
+static const cf_spec_type *const types[] = {
+    [CF_RATIONAL_QUADRATIC_SPLINE] = &cf_spline_type,
+    [CF_LINEAR_SPLINE] = &cf_linear_spline_type,
+    [CF_QUADRATIC_SPLINE] = &cf_quadratic_spline_type,
+    [CF_CUBIC_SPLINE] = &cf_cubic_spline_type,
+};
+
+static cf_spline_kind kind_of(const cf_spec *spec) {
+    size_t kind = 0;
+    while (types[kind] != cf_spec_type_of(spec))
+        kind++;
+    return (cf_spline_kind)kind;
+}
+
+/* The place of an option among the names that it can have; 0 if the spline has no such option. */
+static int choice(const cf_spec *spec, const char *option, const char *const *names) {
+    int i = 0;
+    while (has(spec, option) && strcmp(names[i], cf_spec_string(spec, option)) != 0)
+        i++;
+    return i;
+}
+
+static cf_spline read(const cf_spec *spec) {
+    static const char *const tails[] = {"linear", "circular", "free"};
+    static const char *const forms[] = {"softmax", "softclip"};
     const cf_setting *box = cf_spec_get(spec, "box");
     double bound = cf_spec_real(spec, "bound");
     bool boxed = box->kind != CF_NONE;
-    return (cf_spline){.bins = (int)cf_spec_int(spec, "bins"),
+    return (cf_spline){.kind = kind_of(spec),
+                       .bins = (int)cf_spec_int(spec, "bins"),
+                       .tails = (cf_tails)choice(spec, "tails", tails),
+                       .form = (cf_spline_form)choice(spec, "form", forms),
                        .low = boxed ? box->reals[0] : -bound,
                        .high = boxed ? box->reals[1] : bound,
                        .least_bin = cf_spec_real(spec, "minimum_bin"),
@@ -27,6 +54,27 @@ cf_spline cf_spline_read(const cf_spec *spec) {
                            has(spec, "minimum_slope") ? cf_spec_real(spec, "minimum_slope") : 0.0,
                        .factor = cf_spec_real(spec, "factor")};
 }
+
+static size_t raw_count(const cf_spec *spec) {
+    cf_spline spline = read(spec);
+    return cf_spline_raw_count(&spline);
+}
+
+static cf_value apply(const cf_spec *spec, cf_builder *b, cf_value u, cf_value raw,
+                      const int64_t *features, bool inverse, cf_value *log_det) {
+    cf_spline spline = read(spec);
+    (void)features;
+    return cf_spline_map(b, &spline, u, raw, inverse, log_det);
+}
+
+static double period(const cf_spec *spec, int64_t feature) {
+    cf_spline spline = read(spec);
+    (void)feature;
+    return spline.tails == CF_TAILS_CIRCULAR ? spline.high - spline.low : 0.0;
+}
+
+const cf_transform_methods cf_spline_methods = {
+    .raw_count = raw_count, .apply = apply, .period = period};
 
 static cf_status check_box(const cf_spec *spec) {
     const cf_setting *box = cf_spec_get(spec, "box");
@@ -50,7 +98,7 @@ cf_status cf_spline_check(const cf_spec *spec) {
     if (bins < 1 || bins > CF_MOST_BINS)
         return cf_fail(CF_INVALID, "%s: bins must be from 1 to %d, got %lld", name_of(spec),
                        CF_MOST_BINS, (long long)bins);
-    cf_spline spline = cf_spline_read(spec);
+    cf_spline spline = read(spec);
     if (!(spline.least_bin > 0.0 && spline.least_bin * (double)bins < 1.0))
         return cf_fail(CF_INVALID,
                        "%s: minimum_bin must be positive and below 1 / bins = %g, got %g",

@@ -1,13 +1,12 @@
-/* Options that all splines share: lines of their tables, their check, and what they say. */
+/* What the transforms that are splines share: lines of their tables of options, their check, and
+ * their methods. */
 #ifndef CF_LAYERS_SPLINE_OPTIONS_H
 #define CF_LAYERS_SPLINE_OPTIONS_H
 
-#include "base/spec.h"
+#include "layers/transform.h"
 #include "ops/spline.h"
 
-/* The spline of a spec; its form and tails are the first ones unless the spec's own file says more.
- */
-cf_spline cf_spline_read(const cf_spec *spec);
+extern const cf_transform_methods cf_spline_methods;
 
 /* Fails if the options below do not go together. A spline without slopes has no minimum_slope. */
 cf_status cf_spline_check(const cf_spec *spec);

@@ -1,6 +1,7 @@
 #include "nn/operations.h"
 
 #include "nn/words.h"
+#include "ops/functions.h"
 #include "ops/ops.h"
 
 static const cf_operation_form forms[] = {
@@ -32,19 +33,6 @@ static const cf_operation_form forms[] = {
     [CF_DO_LOG_DENSITY] = {"normal_log_density", 1, 0, 0},
 };
 
-typedef struct {
-    const char *name;
-    cf_value (*emit)(cf_builder *b, cf_value x);
-} function;
-
-static const function functions[] = {
-    {"exp", cf_exp},     {"log", cf_log},         {"log1p", cf_log1p},       {"expm1", cf_expm1},
-    {"tanh", cf_tanh},   {"sigmoid", cf_sigmoid}, {"softplus", cf_softplus}, {"relu", cf_relu},
-    {"elu", cf_elu},     {"silu", cf_silu},       {"gelu", cf_gelu},         {"asinh", cf_asinh},
-    {"floor", cf_floor},
-};
-enum { FUNCTIONS = sizeof functions / sizeof *functions };
-
 bool cf_find_operation(const char *name, size_t length, unsigned *op, cf_operation_form *out) {
     cf_word word = {name, length};
     for (unsigned i = 0; i < CF_DO_UNARY; i++)
@@ -53,10 +41,10 @@ bool cf_find_operation(const char *name, size_t length, unsigned *op, cf_operati
             *out = forms[i];
             return true;
         }
-    for (unsigned i = 0; i < FUNCTIONS; i++)
-        if (cf_is_word(word, functions[i].name)) {
+    for (unsigned i = 0; i < cf_unary_function_count; i++)
+        if (cf_is_word(word, cf_unary_functions[i].name)) {
             *op = CF_DO_UNARY + i;
-            *out = (cf_operation_form){functions[i].name, 1, 0, 0};
+            *out = (cf_operation_form){cf_unary_functions[i].name, 1, 0, 0};
             return true;
         }
     return false;
@@ -145,6 +133,6 @@ cf_value cf_operation_emit(const cf_instruction *in, const cf_declarations *decl
     case CF_DO_LOG_DENSITY:
         return cf_normal_log_density(b, cf_broadcast(b, x));
     default:
-        return functions[in->op - CF_DO_UNARY].emit(b, x);
+        return cf_unary_functions[in->op - CF_DO_UNARY].emit(b, x);
     }
 }

@@ -32,7 +32,8 @@ typedef enum {
     CF_DO_SUM,
     CF_DO_LOG_SUM_EXP,
     CF_DO_LOG_DENSITY,
-    CF_DO_UNARY, /* the first of the functions of single numbers, in the order of `functions` */
+    CF_DO_UNARY, /* the first of the functions of single numbers, in the order of cf_unary_functions
+                  */
 } cf_operation;
 
 /* What follows the name: operands, whole numbers, and places in the list of numbers. */

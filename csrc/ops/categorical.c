@@ -8,14 +8,43 @@
  *   mean      operand raw: the sum of k p_k */
 #ifndef CF_FN
 
+#include "ops/formula.h"
 #include "ops/rows.h"
 
 #define CF_BODY "ops/categorical.c"
 #include "simd/instantiate.h"
 
+/* 1 where x is `level`, else 0. */
+static cf_value is_level(cf_builder *b, cf_value x, size_t level) {
+    cf_value under = cf_scale(b, x, -1.0, 0.0);
+    return cf_multiply(b, cf_at_least(b, x, (double)level), cf_at_least(b, under, -(double)level));
+}
+
+static cf_value gradient_formula(cf_builder *b, const cf_node *node, const cf_value *operand) {
+    size_t levels = (size_t)node->attributes.integer[0], features = node->operand_size[1];
+    cf_value slopes = CF_NO_VALUE, raw = operand[0];
+    if (cf_builder_status(b) != CF_OK)
+        return CF_NO_VALUE;
+    cf_value total = cf_log_sum_exp_groups(b, cf_transpose(b, raw, levels), features);
+    for (size_t k = 0; k < levels; k++) {
+        cf_value chance =
+            cf_exp(b, cf_subtract(b, cf_slice(b, raw, k * features, features), total));
+        cf_value slope = cf_subtract(b, is_level(b, operand[1], k), chance);
+        slopes = cf_concat(b, (cf_value[]){slopes, slope}, 2);
+    }
+    return cf_multiply(b, slopes, cf_repeat_whole(b, operand[2], levels));
+}
+
+static void gradient_rule(cf_builder *b, const cf_node *node, cf_value out, cf_value dout,
+                          const bool *needed, cf_value *dx) {
+    (void)out;
+    cf_formula_rule(b, node, gradient_formula, dout, needed, dx);
+}
+
 static const cf_op gradient_op = {
     .name = "categorical_log_prob gradient",
     .kernel = CF_VERSIONS(categorical_gradient),
+    .gradient = gradient_rule,
 };
 
 static cf_value emit(cf_builder *b, const cf_op *op, size_t operands, const cf_value *operand,

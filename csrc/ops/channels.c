@@ -1,5 +1,4 @@
 /* Ops on channels, made of others. */
-#include "base/memory.h"
 #include "ops/ops.h"
 
 cf_value cf_channels_matmul(cf_builder *b, cf_value weight, cf_value bias, cf_value x,
@@ -20,16 +19,7 @@ cf_value cf_spread_channels(cf_builder *b, cf_value value, cf_shape shape) {
 }
 
 cf_value cf_spread_pixels(cf_builder *b, cf_value value, cf_shape shape) {
-    cf_value *parts, all;
-    if (cf_builder_status(b) != CF_OK || shape.channels == 1)
-        return value;
-    if (cf_alloc(&parts, shape.channels, sizeof *parts) != CF_OK)
-        return cf_builder_fail(b, CF_NO_MEMORY, "no memory for a view of an image");
-    for (size_t c = 0; c < shape.channels; c++)
-        parts[c] = value;
-    all = cf_concat(b, parts, shape.channels);
-    cf_free(parts);
-    return all;
+    return shape.channels == 1 ? value : cf_repeat_whole(b, value, shape.channels);
 }
 
 cf_value cf_every_pixel(cf_builder *b, cf_value log_det, cf_shape shape) {

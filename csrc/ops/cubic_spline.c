@@ -20,34 +20,17 @@
 #define CF_BODY "ops/cubic_spline.c"
 #include "simd/instantiate.h"
 
-size_t cf_cubic_spline_raw_count(const cf_spline *spline) {
-    return 2 * (size_t)spline->bins + 2;
-}
-
-/* Differentiable once: its slope has kinks at the knots. */
-static const cf_op cubic_spline_gradient_op = {
-    .name = "cubic spline gradient",
-    .kernel = CF_VERSIONS(cubic_spline_gradient),
-};
-
-static void cubic_spline_rule(cf_builder *b, const cf_node *node, cf_value out, cf_value dout,
-                              const bool *needed, cf_value *dx) {
-    (void)out;
-    (void)needed;
-    cf_spline_emit_gradient(b, &cubic_spline_gradient_op, node, dout, dx);
-}
-
-static const cf_op cubic_spline_op = {
+const cf_op cf_cubic_spline_op = {
     .name = "cubic spline",
     .kernel = CF_VERSIONS(cubic_spline),
-    .gradient = cubic_spline_rule,
+    .gradient = cf_spline_rule,
 };
 
-cf_value cf_cubic_spline_map(cf_builder *b, const cf_spline *spline, cf_value x, cf_value raw,
-                             bool inverse, cf_value *log_det) {
-    return cf_spline_emit(b, &cubic_spline_op, spline, cf_cubic_spline_raw_count(spline), x, raw,
-                          inverse, log_det);
-}
+const cf_op cf_cubic_spline_gradient_op = {
+    .name = "cubic spline gradient",
+    .kernel = CF_VERSIONS(cubic_spline_gradient),
+    .gradient = cf_spline_gradient_rule,
+};
 
 #else
 

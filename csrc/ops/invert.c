@@ -3,32 +3,39 @@
  * the logarithm alone: who multiplies by the inverse does so through cf_solve. */
 #ifndef CF_FN
 
-#include "base/memory.h"
 #include "ops/rows.h"
 
 #define CF_BODY "ops/invert.c"
 #include "simd/instantiate.h"
 
-cf_value cf_transpose(cf_builder *b, cf_value matrix, size_t n) {
-    int64_t *indices;
-    if (cf_builder_status(b) != CF_OK)
-        return CF_NO_VALUE;
-    if (cf_alloc(&indices, n * n, sizeof *indices) != CF_OK)
-        return cf_builder_fail(b, CF_NO_MEMORY, "no memory for a view of a matrix");
-    for (size_t i = 0; i < n * n; i++)
-        indices[i] = (int64_t)(i % n * n + i / n);
-    cf_value view = cf_select(b, matrix, indices, n * n);
-    cf_free(indices);
-    return view;
+/* The gradient of log|det W| is Y = W^-T, with operands the inverse and W: dY = -Y dW^T Y. */
+static void slope_rule(cf_builder *b, const cf_node *node, cf_value out, cf_value dout,
+                       const bool *needed, cf_value *dx) {
+    size_t n = cf_order_of_square(node->size);
+    (void)needed; /* the inverse is a function of W, and has its share there */
+    cf_value product = cf_matrix_product(b, out, cf_transpose(b, dout, n), n);
+    dx[1] = cf_scale(b, cf_matrix_product(b, product, out, n), -1.0, 0.0);
+}
+
+static const cf_op slope_op = {
+    .name = "invert gradient",
+    .flags = CF_OP_LAST_UNREAD,
+    .kernel = CF_VERSIONS(transpose),
+    .gradient = slope_rule,
+};
+
+static cf_value slope(cf_builder *b, cf_value inverse, cf_value matrix) {
+    return cf_emit(b, &slope_op, CF_SHARED, cf_value_size(b, matrix), 2,
+                   (cf_value[]){inverse, matrix}, NULL);
 }
 
 /* d log|det W| / dW = W^-T. */
 static void invert_rule(cf_builder *b, const cf_node *node, cf_value out, cf_value dout,
                         const bool *needed, cf_value *dx) {
-    size_t size = node->operand_size[0], n = cf_order_of_square(size);
+    size_t size = node->operand_size[0];
     (void)needed;
-    cf_value slope = cf_transpose(b, cf_slice(b, out, 0, size), n);
-    dx[0] = cf_multiply(b, cf_contiguous(b, slope), cf_slice(b, dout, size, 1));
+    dx[0] = cf_multiply(b, slope(b, cf_slice(b, out, 0, size), node->operand[0]),
+                        cf_slice(b, dout, size, 1));
 }
 
 static const cf_op invert_op = {
@@ -104,6 +111,15 @@ static void CF_FN(invert)(const cf_call *call) {
         if ((size_t)rows[k] != k)
             CF_FN(swap)(a + k, a + (size_t)rows[k], n, n);
     a[size] = (real)log_abs_det;
+}
+
+static void CF_FN(transpose)(const cf_call *call) {
+    size_t n = cf_order_of_square(call->step->out_size);
+    const real *matrix = cf_operand_base(call, 0);
+    real *out = call->out;
+    for (size_t i = 0; i < n; i++)
+        for (size_t j = 0; j < n; j++)
+            out[i * n + j] = matrix[j * n + i];
 }
 
 #endif

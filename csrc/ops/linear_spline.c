@@ -11,34 +11,17 @@
 #define CF_BODY "ops/linear_spline.c"
 #include "simd/instantiate.h"
 
-size_t cf_linear_spline_raw_count(const cf_spline *spline) {
-    return (size_t)spline->bins;
-}
-
-/* Differentiable once: its slope jumps at the knots. */
-static const cf_op linear_spline_gradient_op = {
-    .name = "linear spline gradient",
-    .kernel = CF_VERSIONS(linear_spline_gradient),
-};
-
-static void linear_spline_rule(cf_builder *b, const cf_node *node, cf_value out, cf_value dout,
-                               const bool *needed, cf_value *dx) {
-    (void)out;
-    (void)needed;
-    cf_spline_emit_gradient(b, &linear_spline_gradient_op, node, dout, dx);
-}
-
-static const cf_op linear_spline_op = {
+const cf_op cf_linear_spline_op = {
     .name = "linear spline",
     .kernel = CF_VERSIONS(linear_spline),
-    .gradient = linear_spline_rule,
+    .gradient = cf_spline_rule,
 };
 
-cf_value cf_linear_spline_map(cf_builder *b, const cf_spline *spline, cf_value x, cf_value raw,
-                              bool inverse, cf_value *log_det) {
-    return cf_spline_emit(b, &linear_spline_op, spline, cf_linear_spline_raw_count(spline), x, raw,
-                          inverse, log_det);
-}
+const cf_op cf_linear_spline_gradient_op = {
+    .name = "linear spline gradient",
+    .kernel = CF_VERSIONS(linear_spline_gradient),
+    .gradient = cf_spline_gradient_rule,
+};
 
 #else
 

@@ -30,10 +30,10 @@
 #define CF_BODY "ops/logistic_mixture.c"
 #include "simd/instantiate.h"
 
-/* Differentiable once. */
 static const cf_op logistic_mixture_gradient_op = {
     .name = "logistic mixture gradient",
     .kernel = CF_VERSIONS(logistic_mixture_gradient),
+    .gradient = cf_logistic_mixture_gradient_rule,
 };
 
 /* Both directions have their gradient at x: that of the inverse is by the implicit function

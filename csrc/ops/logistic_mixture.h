@@ -19,4 +19,8 @@ typedef struct {
 cf_value cf_logistic_mixture_map(cf_builder *b, const cf_logistic_mixture *mixture, cf_value x,
                                  cf_value raw, bool inverse, cf_value *log_det);
 
+/* The rule of the gradient of either direction: mixture_formula.c. */
+void cf_logistic_mixture_gradient_rule(cf_builder *b, const cf_node *node, cf_value out,
+                                       cf_value dout, const bool *needed, cf_value *dx);
+
 #endif

@@ -7,6 +7,8 @@
  * equation 3.16). */
 #ifndef CF_FN
 
+#include "base/memory.h"
+#include "ops/formula.h"
 #include "ops/rows.h"
 
 /* Numbers of a result of `size` of the flow's type with room for `matrices` of as many float64
@@ -18,10 +20,48 @@ static size_t with_room(size_t size, size_t matrices) {
 #define CF_BODY "ops/matrix_exponential.c"
 #include "simd/instantiate.h"
 
-/* Differentiable once. */
+/* [[x, 0], [y, x]] of matrices of n rows. */
+static cf_value join_blocks(cf_builder *b, cf_value x, cf_value y, size_t n) {
+    cf_value *parts, joined;
+    if (cf_builder_status(b) != CF_OK)
+        return CF_NO_VALUE;
+    if (cf_alloc(&parts, 4 * n, sizeof *parts) != CF_OK)
+        return cf_builder_fail(b, CF_NO_MEMORY, "no memory for a view of a matrix");
+    cf_value zeros = cf_constant(b, CF_SHARED, n, 0.0);
+    for (size_t i = 0; i < n; i++) {
+        parts[2 * i] = parts[2 * (n + i) + 1] = cf_slice(b, x, i * n, n);
+        parts[2 * i + 1] = zeros;
+        parts[2 * (n + i)] = cf_slice(b, y, i * n, n);
+    }
+    joined = cf_concat(b, parts, 4 * n);
+    cf_free(parts);
+    return joined;
+}
+
+/* The gradient is a block of an exponential itself. Linear in the cotangent, it is taken at the
+ * norm 1 (see the kernel), and the norm, of the node's own cotangent, is a number like any other.
+ */
+static cf_value gradient_formula(cf_builder *b, const cf_node *node, const cf_value *operand) {
+    size_t n = cf_order_of_square(node->operand_size[0]);
+    cf_value norm = cf_sum_features(b, cf_abs(b, node->operand[1]));
+    norm = cf_scale(b, norm, 1.0, 1e-30);
+    cf_value both =
+        join_blocks(b, cf_transpose(b, operand[0], n), cf_divide(b, operand[1], norm), n);
+    both = cf_block(b, cf_matrix_exponential(b, both), 2 * n, n, n, n);
+    return cf_multiply(b, both, norm);
+}
+
+static void gradient_rule(cf_builder *b, const cf_node *node, cf_value out, cf_value dout,
+                          const bool *needed, cf_value *dx) {
+    (void)out;
+    dout = cf_slice(b, dout, 0, node->operand_size[0]);
+    cf_formula_rule(b, node, gradient_formula, dout, needed, dx);
+}
+
 static const cf_op gradient_op = {
     .name = "matrix exponential gradient",
     .kernel = CF_VERSIONS(exponential_gradient),
+    .gradient = gradient_rule,
 };
 
 static void exponential_rule(cf_builder *b, const cf_node *node, cf_value out, cf_value dout,

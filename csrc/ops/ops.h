@@ -106,8 +106,14 @@ cf_value cf_triangle(cf_builder *b, cf_value matrix, cf_value diagonal, double n
 /* The exponential of a shared square matrix. */
 cf_value cf_matrix_exponential(cf_builder *b, cf_value matrix);
 
-/* The transpose of a shared square matrix of n rows: a view. */
-cf_value cf_transpose(cf_builder *b, cf_value matrix, size_t n);
+/* x y of two shared square matrices of n rows. */
+cf_value cf_matrix_product(cf_builder *b, cf_value x, cf_value y, size_t n);
+
+/* The transpose of a matrix of so many rows, one row after another: a view. */
+cf_value cf_transpose(cf_builder *b, cf_value matrix, size_t rows);
+
+/* x, `count` times one after another, as the equal rows of a matrix: a view. */
+cf_value cf_repeat_whole(cf_builder *b, cf_value x, size_t count);
 
 /* The diagonal of a shared matrix of n rows: a view. */
 cf_value cf_diagonal(cf_builder *b, cf_value matrix, size_t n);
@@ -203,25 +209,17 @@ cf_value cf_add_optional(cf_builder *b, cf_value x, cf_value y);
  * ------------------------------------------------------------------------------------------------------
  */
 
-cf_value cf_exp(cf_builder *b, cf_value x);
-cf_value cf_log(cf_builder *b, cf_value x);
-cf_value cf_log1p(cf_builder *b, cf_value x);
-cf_value cf_expm1(cf_builder *b, cf_value x);
-cf_value cf_asinh(cf_builder *b, cf_value x);
+/* Those of function_list.h: cf_exp(b, x), cf_log(b, x), ... */
+#define CF_FUNCTION(name, value, of, slope, bend, doc)                                             \
+    cf_value cf_##name(cf_builder *b, cf_value x);
+#include "ops/function_list.h"
+#undef CF_FUNCTION
+
 /* cos(2 pi (turns x + phase)); a phase of -1/4 makes it the sine. */
 cf_value cf_cosine(cf_builder *b, cf_value x, double turns, double phase);
 /* x less whole periods of high - low, within [low, high]; what is there stays. */
 cf_value cf_wrap(cf_builder *b, cf_value x, double low, double high);
-cf_value cf_relu(cf_builder *b, cf_value x);
-/* dy where y > 0, else 0. */
-cf_value cf_relu_gradient(cf_builder *b, cf_value y, cf_value dy);
 cf_value cf_leaky_relu(cf_builder *b, cf_value x, double slope);
-cf_value cf_tanh(cf_builder *b, cf_value x);
-cf_value cf_sigmoid(cf_builder *b, cf_value x);
-cf_value cf_softplus(cf_builder *b, cf_value x);
-cf_value cf_elu(cf_builder *b, cf_value x);
-cf_value cf_silu(cf_builder *b, cf_value x);
-cf_value cf_gelu(cf_builder *b, cf_value x);
 /* x / (1 + |x| / bound): the identity near 0, within (-bound, bound). */
 cf_value cf_softclip(cf_builder *b, cf_value x, double bound);
 
@@ -230,6 +228,9 @@ cf_value cf_log_deviation(cf_builder *b, cf_value variance, cf_value mean);
 
 /* log(sum of exp(x)) over features: one feature. */
 cf_value cf_log_sum_exp(cf_builder *b, cf_value x);
+
+/* The same of groups of neighbouring features, `groups` of one size. */
+cf_value cf_log_sum_exp_groups(cf_builder *b, cf_value x, size_t groups);
 
 /* One feature a probability: 1 for that in whose stretch of [0, 1) the feature u lies, 0 for the
  * others. It has no gradient. */

@@ -17,35 +17,17 @@
 #define CF_BODY "ops/quadratic_spline.c"
 #include "simd/instantiate.h"
 
-size_t cf_quadratic_spline_raw_count(const cf_spline *spline) {
-    size_t bins = (size_t)spline->bins;
-    return spline->tails == CF_TAILS_FREE ? 2 * bins + 1 : 2 * bins - 1;
-}
-
-/* Differentiable once: its slope has kinks at the knots. */
-static const cf_op quadratic_spline_gradient_op = {
-    .name = "quadratic spline gradient",
-    .kernel = CF_VERSIONS(quadratic_spline_gradient),
-};
-
-static void quadratic_spline_rule(cf_builder *b, const cf_node *node, cf_value out, cf_value dout,
-                                  const bool *needed, cf_value *dx) {
-    (void)out;
-    (void)needed;
-    cf_spline_emit_gradient(b, &quadratic_spline_gradient_op, node, dout, dx);
-}
-
-static const cf_op quadratic_spline_op = {
+const cf_op cf_quadratic_spline_op = {
     .name = "quadratic spline",
     .kernel = CF_VERSIONS(quadratic_spline),
-    .gradient = quadratic_spline_rule,
+    .gradient = cf_spline_rule,
 };
 
-cf_value cf_quadratic_spline_map(cf_builder *b, const cf_spline *spline, cf_value x, cf_value raw,
-                                 bool inverse, cf_value *log_det) {
-    return cf_spline_emit(b, &quadratic_spline_op, spline, cf_quadratic_spline_raw_count(spline), x,
-                          raw, inverse, log_det);
-}
+const cf_op cf_quadratic_spline_gradient_op = {
+    .name = "quadratic spline gradient",
+    .kernel = CF_VERSIONS(quadratic_spline_gradient),
+    .gradient = cf_spline_gradient_rule,
+};
 
 #else
 

@@ -1,15 +1,29 @@
-/* x / (1 + |x| / bound), number[0] = 1 / bound. Its slope has a kink at 0: differentiable once. */
+/* x / (1 + |x| / bound), number[0] = 1 / bound. Its slope, 1 / (1 + |x| / bound)^2, has a kink at
+ * 0. */
 #ifndef CF_FN
 
 #include "ops/elementwise.h"
+#include "ops/formula.h"
 
 #define CF_BODY "ops/softclip.c"
 #include "simd/instantiate.h"
+
+static cf_value slope_formula(cf_builder *b, const cf_node *node, const cf_value *operand) {
+    cf_value t = cf_scale(b, cf_abs(b, operand[0]), node->attributes.number[0], 1.0);
+    return cf_divide(b, operand[1], cf_multiply(b, t, t));
+}
+
+static void softclip_slope_rule(cf_builder *b, const cf_node *node, cf_value out, cf_value dout,
+                                const bool *needed, cf_value *dx) {
+    (void)out;
+    cf_formula_rule(b, node, slope_formula, dout, needed, dx);
+}
 
 static const cf_op softclip_slope_op = {
     .name = "softclip gradient",
     .flags = CF_OP_ELEMENTWISE,
     .elementwise = CF_VERSIONS(softclip_slope),
+    .gradient = softclip_slope_rule,
 };
 
 static void softclip_rule(cf_builder *b, const cf_node *node, cf_value out, cf_value dout,

@@ -22,7 +22,18 @@ typedef enum {
                            clip(a, b) = a / (1 + |a| / b), b = -log(least_slope) (zuko) */
 } cf_spline_form;
 
+/* Linear, quadratic and cubic ones are of form CF_SPLINE_SOFTMAX and with tails that are linear or,
+ * unless the spline is, free. The slopes of linear and cubic splines at the ends are not 1: with
+ * linear tails the derivative jumps there. */
+typedef enum {
+    CF_RATIONAL_QUADRATIC_SPLINE,
+    CF_LINEAR_SPLINE,
+    CF_QUADRATIC_SPLINE,
+    CF_CUBIC_SPLINE
+} cf_spline_kind;
+
 typedef struct {
+    cf_spline_kind kind;
     int bins; /* 1 to CF_MOST_BINS */
     cf_tails tails;
     cf_spline_form form;
@@ -34,23 +45,10 @@ typedef struct {
  * widths and densities at the knots (with linear tails, at the inner knots alone); of a cubic one,
  * widths, heights and two slopes, at the ends. */
 size_t cf_spline_raw_count(const cf_spline *spline);
-size_t cf_linear_spline_raw_count(const cf_spline *spline);
-size_t cf_quadratic_spline_raw_count(const cf_spline *spline);
-size_t cf_cubic_spline_raw_count(const cf_spline *spline);
 
 /* y of x with log_det = sum of log(dy/dx), or x of y; number p of feature f is at p features(x) + f
  * of raw. */
 cf_value cf_spline_map(cf_builder *b, const cf_spline *spline, cf_value x, cf_value raw,
                        bool inverse, cf_value *log_det);
-
-/* The same by the others, of form CF_SPLINE_SOFTMAX and with tails that are linear or, unless the
- * spline is, free. The slopes of linear and cubic splines at the ends are not 1: with linear tails
- * the derivative jumps there. */
-cf_value cf_linear_spline_map(cf_builder *b, const cf_spline *spline, cf_value x, cf_value raw,
-                              bool inverse, cf_value *log_det);
-cf_value cf_quadratic_spline_map(cf_builder *b, const cf_spline *spline, cf_value x, cf_value raw,
-                                 bool inverse, cf_value *log_det);
-cf_value cf_cubic_spline_map(cf_builder *b, const cf_spline *spline, cf_value x, cf_value raw,
-                             bool inverse, cf_value *log_det);
 
 #endif

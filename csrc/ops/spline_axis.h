@@ -1,11 +1,6 @@
-/* What the ops of splines share: how they are emitted, bins by the softmax of raw numbers, the way
- * back through it, and how a map goes on beyond the ends of its bins.
- *
- * Operands are x [F] and raw [P F], number p of feature f at p F + f; the output is y [F] and the
- * log_det. The knots of a feature live in registers and on the stack only.
- *
- * integer[0]: inverse; [1]: bins; [2]: tails; [3]: form. number[0], [1]: where the knots begin and
- * end; [2]: least bin; [3]: least slope; [4]: factor on the raw numbers of bins. */
+/* What the kernels of splines share: bins by the softmax of raw numbers, the way back through it,
+ * and how a map goes on beyond the ends of its bins. The knots of a feature live in registers and
+ * on the stack only. */
 #ifndef CF_FN
 
 #ifndef CF_OPS_SPLINE_AXIS_H
@@ -14,37 +9,7 @@
 #include <math.h>
 
 #include "ops/rows.h"
-#include "ops/spline.h"
-
-/* The output of `op`, which reads `numbers` raw numbers a feature, as y and log_det. */
-static inline cf_value cf_spline_emit(cf_builder *b, const cf_op *op, const cf_spline *spline,
-                                      size_t numbers, cf_value x, cf_value raw, bool inverse,
-                                      cf_value *log_det) {
-    *log_det = CF_NO_VALUE;
-    if (cf_builder_status(b) != CF_OK)
-        return CF_NO_VALUE;
-    size_t features = cf_value_size(b, x), given = cf_value_size(b, raw);
-    if (given != features * numbers)
-        return cf_builder_fail(b, CF_INVALID, "%s: %zu features with %zu raw numbers, not %zu",
-                               op->name, features, given, features * numbers);
-    cf_value operands[2] = {x, cf_broadcast(b, raw)};
-    cf_attributes attributes = {.integer = {inverse, spline->bins, spline->tails, spline->form},
-                                .number = {spline->low, spline->high, spline->least_bin,
-                                           spline->least_slope, spline->factor}};
-    cf_value out = cf_emit(b, op, CF_ROW, features + 1, 2, operands, &attributes);
-    *log_det = cf_slice(b, out, features, 1);
-    return cf_slice(b, out, 0, features);
-}
-
-/* The cotangents of x and raw by `op`, whose operands are those of the node and its cotangent. */
-static inline void cf_spline_emit_gradient(cf_builder *b, const cf_op *op, const cf_node *node,
-                                           cf_value dout, cf_value *dx) {
-    size_t features = node->operand_size[0], raw = node->operand_size[1];
-    cf_value operands[3] = {node->operand[0], node->operand[1], dout};
-    cf_value both = cf_emit(b, op, CF_ROW, features + raw, 3, operands, &node->attributes);
-    dx[0] = cf_slice(b, both, 0, features);
-    dx[1] = cf_slice(b, both, features, raw);
-}
+#include "ops/splines.h"
 
 #endif
 

@@ -2,7 +2,6 @@
  * diagonal is a number, diagonal. integer[0]: upper; number[0]: the number. */
 #ifndef CF_FN
 
-#include "base/memory.h"
 #include "ops/rows.h"
 
 #define CF_BODY "ops/triangle.c"
@@ -36,19 +35,6 @@ cf_value cf_triangle(cf_builder *b, cf_value matrix, cf_value diagonal, double n
         operands[1] = cf_contiguous(b, diagonal);
     cf_attributes attributes = {.integer = {upper}, .number = {number}};
     return cf_emit(b, &triangle_op, CF_SHARED, size, given ? 2 : 1, operands, &attributes);
-}
-
-cf_value cf_diagonal(cf_builder *b, cf_value matrix, size_t n) {
-    int64_t *indices;
-    if (cf_builder_status(b) != CF_OK)
-        return CF_NO_VALUE;
-    if (cf_alloc(&indices, n, sizeof *indices) != CF_OK)
-        return cf_builder_fail(b, CF_NO_MEMORY, "no memory for a diagonal");
-    for (size_t i = 0; i < n; i++)
-        indices[i] = (int64_t)(i * (n + 1));
-    cf_value diagonal = cf_select(b, matrix, indices, n);
-    cf_free(indices);
-    return diagonal;
 }
 
 #else

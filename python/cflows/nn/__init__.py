@@ -12,10 +12,10 @@ and keeps them in files, which need no code to be loaded.
 `Network`           a network with its sizes, to be called in such functions
 networks            those of `cflows`: `MLP`, `ResidualNet`, `ConvNet`, `ConvResidualNet`,
                     `ConvEncoder`, `ConvDecoder`
-functions           `exp`, `log`, `log1p`, `expm1`, `tanh`, `sigmoid`, `softplus`, `relu`, `elu`,
-                    `silu`, `gelu`, `asinh`, `floor`, `cosine`, `clamp`, `at_least`, `sum`,
-                    `concat`, `repeat`, `matmul`, `log_sum_exp`, `normal_log_density`, `normal`,
-                    `uniform`; and ``+ - * / **`` and slices of `Rows`
+functions           of single numbers, such as `exp`, `tanh` and `softplus`: `FUNCTIONS` has them
+                    all; `cosine`, `clamp`, `at_least`, `sum`, `concat`, `repeat`, `matmul`,
+                    `log_sum_exp`, `normal_log_density`, `normal`, `uniform`; and ``+ - * / **`` and
+                    slices of `Rows`
 ==================  ============================================================================
 
 Examples
@@ -57,40 +57,37 @@ True
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from .._core import MLP, ConvDecoder, ConvEncoder, ConvNet, ConvResidualNet, ResidualNet
 from .derivatives import divergence, grad, jvp, vjp
 from .layer import layer
 from .models import Function, Loss, function, objective
 from .rows import (
+    FUNCTIONS,
     Rows,
-    asinh,
     at_least,
     clamp,
     concat,
     cosine,
-    elu,
-    exp,
-    expm1,
-    floor,
-    gelu,
-    log,
-    log1p,
     log_sum_exp,
     matmul,
     normal,
     normal_log_density,
-    relu,
     repeat,
-    sigmoid,
-    silu,
-    softplus,
     sum,
-    tanh,
     uniform,
 )
 from .trace import Network
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    def __getattr__(name: str) -> Callable[[Rows], Rows]: ...  # those of FUNCTIONS
+
+
 __all__ = [
+    "FUNCTIONS",
     "MLP",
     "ConvDecoder",
     "ConvEncoder",
@@ -101,35 +98,25 @@ __all__ = [
     "Network",
     "ResidualNet",
     "Rows",
-    "asinh",
     "at_least",
     "clamp",
     "concat",
     "cosine",
     "divergence",
-    "elu",
-    "exp",
-    "expm1",
-    "floor",
     "function",
-    "gelu",
     "grad",
     "jvp",
     "layer",
-    "log",
-    "log1p",
     "log_sum_exp",
     "matmul",
     "normal",
     "normal_log_density",
     "objective",
-    "relu",
     "repeat",
-    "sigmoid",
-    "silu",
-    "softplus",
     "sum",
-    "tanh",
     "uniform",
     "vjp",
 ]
+
+__all__ += FUNCTIONS
+globals().update(FUNCTIONS)

@@ -6,10 +6,11 @@ import operator
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
+from .. import _core
 from ..arguments import integer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from .trace import Trace
 
@@ -117,69 +118,17 @@ def _reduction(op: str, x: Any) -> Rows:
     return trace.emit(op, [trace.rows(x)], size=1)
 
 
-def exp(x: Rows) -> Rows:
-    """``exp(x)``."""
-    return _unary("exp", x)
+def _function(name: str, doc: str) -> Callable[[Rows], Rows]:
+    def function(x: Rows) -> Rows:
+        return _unary(name, x)
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = doc
+    return function
 
 
-def log(x: Rows) -> Rows:
-    """``log(x)``."""
-    return _unary("log", x)
-
-
-def log1p(x: Rows) -> Rows:
-    """``log(1 + x)``."""
-    return _unary("log1p", x)
-
-
-def expm1(x: Rows) -> Rows:
-    """``exp(x) - 1``."""
-    return _unary("expm1", x)
-
-
-def tanh(x: Rows) -> Rows:
-    """``tanh(x)``."""
-    return _unary("tanh", x)
-
-
-def sigmoid(x: Rows) -> Rows:
-    """``1 / (1 + exp(-x))``."""
-    return _unary("sigmoid", x)
-
-
-def softplus(x: Rows) -> Rows:
-    """``log(1 + exp(x))``."""
-    return _unary("softplus", x)
-
-
-def relu(x: Rows) -> Rows:
-    """``max(x, 0)``."""
-    return _unary("relu", x)
-
-
-def elu(x: Rows) -> Rows:
-    """x where it is positive, else ``exp(x) - 1``."""
-    return _unary("elu", x)
-
-
-def silu(x: Rows) -> Rows:
-    """``x / (1 + exp(-x))``."""
-    return _unary("silu", x)
-
-
-def gelu(x: Rows) -> Rows:
-    """x times the normal distribution function of x."""
-    return _unary("gelu", x)
-
-
-def asinh(x: Rows) -> Rows:
-    """``log(x + sqrt(x**2 + 1))``."""
-    return _unary("asinh", x)
-
-
-def floor(x: Rows) -> Rows:
-    """The greatest integers not above x; without a gradient."""
-    return _unary("floor", x)
+FUNCTIONS = {name: _function(name, doc) for name, doc in _core.nn_functions().items()}
+"""The functions of single numbers that the engine has, by name."""
 
 
 def cosine(x: Rows, turns: float = 1.0, phase: float = 0.0) -> Rows:

@@ -9,41 +9,20 @@
 
 #include "ops/spline_axis.h"
 
-#define CF_BODY "ops/spline.c"
+#define CF_BODY "ops/rational_quadratic_spline.c"
 #include "simd/instantiate.h"
 
-size_t cf_spline_raw_count(const cf_spline *spline) {
-    size_t bins = (size_t)spline->bins;
-    size_t slopes = spline->tails == CF_TAILS_LINEAR     ? bins - 1
-                    : spline->tails == CF_TAILS_CIRCULAR ? bins
-                                                         : bins + 1;
-    return 2 * bins + slopes;
-}
-
-/* Differentiable once: its slope has kinks at the knots. */
-static const cf_op spline_gradient_op = {
-    .name = "spline gradient",
-    .kernel = CF_VERSIONS(spline_gradient),
-};
-
-static void spline_rule(cf_builder *b, const cf_node *node, cf_value out, cf_value dout,
-                        const bool *needed, cf_value *dx) {
-    (void)out;
-    (void)needed;
-    cf_spline_emit_gradient(b, &spline_gradient_op, node, dout, dx);
-}
-
-static const cf_op spline_op = {
+const cf_op cf_rational_quadratic_spline_op = {
     .name = "spline",
     .kernel = CF_VERSIONS(spline),
-    .gradient = spline_rule,
+    .gradient = cf_spline_rule,
 };
 
-cf_value cf_spline_map(cf_builder *b, const cf_spline *spline, cf_value x, cf_value raw,
-                       bool inverse, cf_value *log_det) {
-    return cf_spline_emit(b, &spline_op, spline, cf_spline_raw_count(spline), x, raw, inverse,
-                          log_det);
-}
+const cf_op cf_rational_quadratic_spline_gradient_op = {
+    .name = "spline gradient",
+    .kernel = CF_VERSIONS(spline_gradient),
+    .gradient = cf_spline_gradient_rule,
+};
 
 #else
 

@@ -1,0 +1,53 @@
+/* x y of two shared square matrices. integer[0]: their rows. */
+#ifndef CF_FN
+
+#include "ops/rows.h"
+
+#define CF_BODY "ops/matrix_product.c"
+#include "simd/instantiate.h"
+
+static void matrix_product_rule(cf_builder *b, const cf_node *node, cf_value out, cf_value dout,
+                                const bool *needed, cf_value *dx) {
+    size_t n = (size_t)node->attributes.integer[0];
+    (void)out;
+    if (needed[0])
+        dx[0] = cf_matrix_product(b, dout, cf_transpose(b, node->operand[1], n), n);
+    if (needed[1])
+        dx[1] = cf_matrix_product(b, cf_transpose(b, node->operand[0], n), dout, n);
+}
+
+static const cf_op matrix_product_op = {
+    .name = "matrix product",
+    .kernel = CF_VERSIONS(matrix_product),
+    .gradient = matrix_product_rule,
+};
+
+cf_value cf_matrix_product(cf_builder *b, cf_value x, cf_value y, size_t n) {
+    if (cf_builder_status(b) != CF_OK)
+        return CF_NO_VALUE;
+    if (cf_value_size(b, x) != n * n || cf_value_size(b, y) != n * n)
+        return cf_builder_fail(b, CF_INVALID, "a product of matrices of %zu and %zu numbers",
+                               cf_value_size(b, x), cf_value_size(b, y));
+    cf_value operands[2] = {cf_contiguous(b, x), cf_contiguous(b, y)};
+    cf_attributes attributes = {.integer = {(int64_t)n}};
+    return cf_emit(b, &matrix_product_op, CF_SHARED, n * n, 2, operands, &attributes);
+}
+
+#else
+
+#include "ops/rows.h"
+
+static void CF_FN(matrix_product)(const cf_call *call) {
+    size_t n = (size_t)call->step->node->attributes.integer[0];
+    const real *x = cf_operand_base(call, 0), *y = cf_operand_base(call, 1);
+    real *out = call->out;
+    for (size_t i = 0; i < n; i++)
+        for (size_t j = 0; j < n; j += VL) {
+            vreal sum = v_set1(0);
+            for (size_t k = 0; k < n; k++)
+                sum = v_fma(v_set1(x[i * n + k]), cf_load_lanes(y + k * n, j, n), sum);
+            cf_store_lanes(out + i * n, sum, j, n);
+        }
+}
+
+#endif
