@@ -34,6 +34,8 @@ void cf_builder_free(cf_builder *b) {
     cf_free(b->segments);
     cf_free(b->nodes);
     cf_free(b->gradients);
+    cf_free(b->loops);
+    cf_pile_free(&b->pile);
     cf_free(b);
 }
 
@@ -142,6 +144,8 @@ cf_value cf_emit(cf_builder *b, const cf_op *op, cf_kind kind, size_t size, size
     }
     if (attributes != NULL)
         node.attributes = *attributes;
+    if (b->loop_count > 0 && !cf_find_scope(b, &node))
+        return CF_NO_VALUE;
     b->status =
         cf_grow(&b->nodes, &b->node_capacity, b->node_count, b->node_count + 1, sizeof *b->nodes);
     if (!open_view(b, kind))
