@@ -75,6 +75,15 @@ cf_value cf_builder_fail(cf_builder *b, cf_status code, const char *format, ...)
     return CF_NO_VALUE;
 }
 
+const void *cf_builder_keep(cf_builder *b, const void *data, size_t size) {
+    void *copy;
+    if (b->status != CF_OK || (b->status = cf_pile_take(&b->pile, &copy, size, 1)) != CF_OK)
+        return NULL;
+    if (size > 0)
+        memcpy(copy, data, size);
+    return copy;
+}
+
 /* Opens a view to which add_segment appends; false after a failure. */
 static bool open_view(cf_builder *b, cf_kind kind) {
     if (b->status != CF_OK)

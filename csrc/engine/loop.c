@@ -197,6 +197,10 @@ void cf_while(cf_builder *b, const cf_while_spec *spec, cf_value *final, cf_whil
                                     .iterations = cf_slice(b, out, first + 1, 1)};
 }
 
+const void *cf_loop_context(const cf_loop *loop) {
+    return loop->spec.context;
+}
+
 void cf_no_cotangents(cf_walk *walk, cf_builder *b, const cf_loop *loop, const cf_value *final,
                       const cf_value *dfinal) {
     (void)walk;

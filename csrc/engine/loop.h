@@ -26,10 +26,21 @@ typedef struct cf_walk cf_walk;
 typedef struct cf_loop cf_loop;
 
 /* The gradient of a loop: given the final states and their cotangents (CF_NO_VALUE: zero), emits
- * the cotangents of what the loop has read and of `initial`, and hands them to the walk by
- * cf_walk_through and cf_walk_give. */
+ * the cotangents of what the loop has read and of `initial`, and hands them to the walk. What it
+ * makes of the body it emits anew, at the final states. */
 typedef void (*cf_loop_rule)(cf_walk *walk, cf_builder *b, const cf_loop *loop,
                              const cf_value *final, const cf_value *dfinal);
+
+/* What the loop was given, as copied into the builder. */
+const void *cf_loop_context(const cf_loop *loop);
+
+/* Adds a cotangent, or CF_NO_VALUE for zero, to what `value`, an earlier one, has. */
+void cf_walk_give(cf_walk *walk, cf_value value, cf_value cotangent);
+
+/* Differentiates what was emitted last, nodes [first, end), that compute `output` from earlier
+ * values: gives these their cotangents. */
+void cf_walk_through(cf_walk *walk, size_t first, size_t end, size_t outputs,
+                     const cf_value *output, const cf_value *cotangent);
 
 enum { CF_MAX_STATES = 32 };
 

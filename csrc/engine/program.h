@@ -129,6 +129,9 @@ uint32_t cf_next_stream(cf_builder *b);
 /* Records a failure; returns CF_NO_VALUE, for `return cf_builder_fail(…)`. */
 cf_value cf_builder_fail(cf_builder *b, cf_status code, const char *format, ...) CF_PRINTF(3, 4);
 
+/* A copy of `size` bytes that lives as long as the builder; NULL after a failure. */
+const void *cf_builder_keep(cf_builder *b, const void *data, size_t size);
+
 /* A new node of `op`; its whole output. The op's own emitter checks shapes first. */
 cf_value cf_emit(cf_builder *b, const cf_op *op, cf_kind kind, size_t size, size_t operands,
                  const cf_value *operand, const cf_attributes *attributes);
