@@ -19,4 +19,8 @@ typedef struct {
 cf_value cf_logistic_mixture_map(cf_builder *b, const cf_logistic_mixture *mixture, cf_value x,
                                  cf_value raw, bool inverse, cf_value *log_det);
 
+/* The root alone, without a gradient: x of y, raw in rows, and the attributes of the op. */
+cf_value cf_logistic_mixture_root(cf_builder *b, cf_value y, cf_value raw,
+                                  const cf_attributes *attributes);
+
 #endif

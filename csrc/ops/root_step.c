@@ -154,6 +154,19 @@ CF_INLINE vreal CF_FN(root_move)(root_feature *r, size_t iteration) {
     return v_select(finished, zero, goes_on);
 }
 
+/* Copies the state of vectors that have finished; false if a lane has not. */
+static inline bool CF_FN(root_rests)(const cf_call *call, size_t f, size_t lane) {
+    size_t n = call->step->operand[3].size;
+    vmask finished = v_eq(v_load(cf_row(call, 0, 3 * n + f) + lane), v_set1(0));
+    if (v_any(v_not(finished)))
+        return false;
+    for (size_t i = 0; i < 4; i++) {
+        size_t row = i * n + f;
+        v_store((real *)call->out + row * call->lanes + lane, v_load(cf_row(call, 0, row) + lane));
+    }
+    return true;
+}
+
 static void CF_FN(root_step)(const cf_call *call) {
     const cf_step *step = call->step;
     size_t lanes = call->lanes, n = step->operand[3].size;
@@ -163,6 +176,8 @@ static void CF_FN(root_step)(const cf_call *call) {
     for (size_t lane = 0; lane < lanes; lane += VL) {
         vreal any = v_set1(0);
         for (size_t f = 0; f < n; f++) {
+            if (CF_FN(root_rests)(call, f, lane))
+                continue;
             root_feature r = {.low = v_load(cf_row(call, 0, f) + lane),
                               .high = v_load(cf_row(call, 0, n + f) + lane),
                               .x = v_load(cf_row(call, 0, 2 * n + f) + lane),
