@@ -19,7 +19,9 @@ BUILDS = {"plain": (), "sanitized": SANITIZERS}
 
 
 @pytest.mark.parametrize("build", BUILDS)
-@pytest.mark.parametrize("name", ["test_engine", "test_loop", "test_root", "test_flow", "test_conv"])
+@pytest.mark.parametrize(
+    "name", ["test_engine", "test_loop", "test_root", "test_fixed_point", "test_flow", "test_conv"]
+)
 def test_c_program(name, build):
     flags = ("-O1", f"-I{ROOT / 'tests' / 'c'}", *BUILDS[build])
     path: Path = program([f"tests/c/{name}.c", *CORE], flags)
