@@ -36,7 +36,18 @@ NO_SECOND_GRADIENT = {
 
 
 @pytest.mark.parametrize("build", BUILDS)
-@pytest.mark.parametrize("name", ["test_engine", "test_flow", "test_conv", "test_second_gradients"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "test_engine",
+        "test_loop",
+        "test_root",
+        "test_fixed_point",
+        "test_second_gradients",
+        "test_flow",
+        "test_conv",
+    ],
+)
 def test_c_program(name, build):
     flags = ("-O1", f"-I{ROOT / 'tests' / 'c'}", *BUILDS[build])
     path: Path = program([f"tests/c/{name}.c", *CORE], flags)

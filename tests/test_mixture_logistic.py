@@ -190,6 +190,53 @@ def test_inversion(dtype: str, count: int) -> None:
     assert np.all(np.abs(back - u) <= 4 * eps * (z.max(axis=1) + 5) + x_rounding)
 
 
+def harsh_flow(features: int, dtype: str) -> tuple[cf.Flow, Mixture]:
+    """Raw numbers of standard deviation 5: weights of 1e-9, narrow components far apart."""
+    raw = rounded(5 * np.random.default_rng(11).normal(size=(26, features)))
+    raw[-2:] = 0
+    return flow_of(raw, dtype), mixture_of(raw)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_every_root_of_harsh_mixtures(dtype: str, rows: int = 500) -> None:
+    """100,000 roots, none of which may be wrong."""
+    features, eps = 200, np.finfo(dtype).eps
+    flow, mixture = harsh_flow(features, dtype)
+    u = (5 * np.random.default_rng(12).normal(size=(rows, features))).astype(dtype)
+    x, _ = flow.forward(u)
+    assert np.isfinite(x).all()
+    y, log_slope = mixture(x.astype("float64"))
+    z = np.abs(x[:, None] - mixture.means) / mixture.scales
+    bound = 4 * eps * (z.max(axis=1) + 5) + eps * np.abs(x) * np.exp(log_slope)
+    if dtype == "float32":  # the exponents of the narrow components are what rounds
+        bound *= 2
+    wrong = np.abs(y - u) > bound
+    # Where F is steep, neighbouring numbers enclose u.
+    below, above = (mixture(np.nextafter(x, to).astype("float64"))[0] for to in (-np.inf, np.inf))
+    assert np.all((below <= u + bound)[wrong] & (u - bound <= above)[wrong])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_batches_and_threads_of_harsh_mixtures(dtype: str) -> None:
+    flow, _ = harsh_flow(20, dtype)
+    u = (5 * np.random.default_rng(13).normal(size=(5000, 20))).astype(dtype)
+    u[17], u[400], u[401] = np.nan, np.inf, -np.inf
+    x, log_det = flow.forward(u)
+    assert np.isnan(x[17]).all() and np.isnan(log_det[17])
+    finite = np.isfinite(u[:, 0])
+    assert np.isfinite(x[finite]).all() and np.isfinite(log_det[finite]).all()
+    threads = cf.get_num_threads()
+    try:
+        for count in (1, 2, 3):
+            cf.set_num_threads(count)
+            np.testing.assert_array_equal(flow.forward(u)[0], x)
+    finally:
+        cf.set_num_threads(threads)
+    for size in (1, 7):
+        parts = [flow.forward(u[i : i + size])[0] for i in range(0, 700, size)]
+        np.testing.assert_array_equal(np.concatenate(parts), x[:700])
+
+
 def test_inversion_by_brent() -> None:
     rng = np.random.default_rng(6)
     raw = rng.normal(size=(26, 1))

@@ -8,7 +8,7 @@ enum { MODEL, LOSS, OPTIMIZER, SCHEDULE, STEPS, CLIP_NORM, EMA, SEED, ARGUMENTS 
 
 static bool begin(cf_py_trainer *self, PyObject *const *given) {
     const cf_py_contents *contents = &((cf_py_model *)self->model)->contents;
-    cf_loop_options options = {.epochs = 1, .threads = cf_num_threads()};
+    cf_training_options options = {.epochs = 1, .threads = cf_num_threads()};
     const cf_function *loss;
     uint64_t steps, seed;
     options.clip_norm = PyFloat_AsDouble(given[CLIP_NORM]);
@@ -56,7 +56,7 @@ static PyObject *trainer_step(PyObject *object, PyObject *batch) {
         Py_BEGIN_ALLOW_THREADS;
         status = cf_batches_set(self->batches, &rows.data);
         if (status == CF_OK)
-            status = cf_loop_step(self->loop, &report);
+            status = cf_training_step(self->loop, &report);
         Py_END_ALLOW_THREADS;
     }
     cf_py_release_training_rows(&rows);

@@ -12,7 +12,7 @@
 enum { FLOW, CONTEXT, OPTIMIZER, SCHEDULE, STEPS, BATCH_SIZE, CLIP_NORM, SEED, ARGUMENTS };
 
 static bool read_options(const cf_module_state *state, PyObject *const *given,
-                         cf_loop_options *loop, cf_draws_options *draws) {
+                         cf_training_options *loop, cf_draws_options *draws) {
     loop->optimizer = cf_py_spec_get(state, given[OPTIMIZER]);
     loop->schedule = cf_py_spec_get(state, given[SCHEDULE]);
     loop->threads = draws->threads = cf_num_threads();
@@ -36,7 +36,7 @@ static bool read_contexts(cf_py_trainer *self, PyObject *object, size_t features
 }
 
 static bool begin(cf_py_trainer *self, cf_flow *flow, PyObject *const *given) {
-    cf_loop_options options = {.epochs = 0};
+    cf_training_options options = {.epochs = 0};
     cf_draws_options draws = {.steps = 0};
     if (!read_options(self->state, given, &options, &draws) ||
         !read_contexts(self, given[CONTEXT], cf_flow_context(flow)))
@@ -178,7 +178,7 @@ static PyObject *trainer_step(PyObject *object, PyObject *callable) {
     c.flow = cf_py_flow_of(self->model);
     cf_draws_set_target(self->draws, evaluate, &c);
     c.saved = PyEval_SaveThread();
-    cf_status status = cf_loop_step(self->loop, &report);
+    cf_status status = cf_training_step(self->loop, &report);
     double size = cf_draws_effective_sample_size(self->draws);
     PyEval_RestoreThread(c.saved);
     cf_py_leave_method(&self->busy);

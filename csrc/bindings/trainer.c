@@ -24,7 +24,7 @@ enum {
 };
 
 static bool read_loop_options(const cf_module_state *state, PyObject *const *given,
-                              cf_loop_options *out) {
+                              cf_training_options *out) {
     out->optimizer = cf_py_spec_get(state, given[OPTIMIZER]);
     out->schedule = cf_py_spec_get(state, given[SCHEDULE]);
     out->threads = cf_num_threads();
@@ -64,7 +64,7 @@ static bool read_jitter(PyObject *object, const cf_function *loss, PyArrayObject
 /* Looks through the data and locks the model. */
 static bool begin(cf_py_trainer *self, PyObject *const *given) {
     const cf_py_contents *contents = &((cf_py_model *)self->model)->contents;
-    cf_loop_options options = {.epochs = 0};
+    cf_training_options options = {.epochs = 0};
     cf_rows_options rows = {.flow = contents->flow, .threads = cf_num_threads()};
     PyArrayObject *jitter;
     cf_status status;
@@ -171,7 +171,7 @@ static PyObject *trainer_epoch(PyObject *object, PyObject *args) {
     p.saved = PyEval_SaveThread();
     cf_status status = cf_rows_set_kl_weight(self->rows, kl_weight);
     if (status == CF_OK)
-        status = cf_loop_epoch(self->loop, poll, &p, &report);
+        status = cf_training_epoch(self->loop, poll, &p, &report);
     PyEval_RestoreThread(p.saved);
     cf_py_leave_method(&self->busy);
     return epoch_result(self, status, p.failed, &report);
@@ -182,7 +182,7 @@ static PyObject *trainer_stop(PyObject *object, PyObject *unused) {
     (void)unused;
     if (!cf_py_enter_method(&self->busy, self->loop))
         return NULL;
-    const char *name = stop_names[cf_loop_stop(self->loop)];
+    const char *name = stop_names[cf_training_stop(self->loop)];
     cf_py_leave_method(&self->busy);
     return Py_BuildValue("z", name);
 }

@@ -12,21 +12,21 @@ typedef struct {
 } field;
 
 static const field counts[] = {
-    {"epoch", offsetof(cf_loop_progress, epoch)},
-    {"step", offsetof(cf_loop_progress, step)},
-    {"rows_drawn", offsetof(cf_loop_progress, rows_drawn)},
-    {"skipped", offsetof(cf_loop_progress, skipped)},
-    {"skipped_in_a_row", offsetof(cf_loop_progress, skipped_in_a_row)},
-    {"best_epoch", offsetof(cf_loop_progress, best_epoch)},
-    {"waited", offsetof(cf_loop_progress, waited)},
-    {"has_best", offsetof(cf_loop_progress, has_best)},
-    {"plateau_waited", offsetof(cf_loop_progress, plateau.waited)},
+    {"epoch", offsetof(cf_training_progress, epoch)},
+    {"step", offsetof(cf_training_progress, step)},
+    {"rows_drawn", offsetof(cf_training_progress, rows_drawn)},
+    {"skipped", offsetof(cf_training_progress, skipped)},
+    {"skipped_in_a_row", offsetof(cf_training_progress, skipped_in_a_row)},
+    {"best_epoch", offsetof(cf_training_progress, best_epoch)},
+    {"waited", offsetof(cf_training_progress, waited)},
+    {"has_best", offsetof(cf_training_progress, has_best)},
+    {"plateau_waited", offsetof(cf_training_progress, plateau.waited)},
 };
 
 static const field reals[] = {
-    {"best_loss", offsetof(cf_loop_progress, best_loss)},
-    {"plateau_best", offsetof(cf_loop_progress, plateau.best)},
-    {"plateau_factor", offsetof(cf_loop_progress, plateau.factor)},
+    {"best_loss", offsetof(cf_training_progress, best_loss)},
+    {"plateau_best", offsetof(cf_training_progress, plateau.best)},
+    {"plateau_factor", offsetof(cf_training_progress, plateau.factor)},
 };
 
 typedef struct {
@@ -43,7 +43,7 @@ enum {
 };
 
 /* Returns how many there are. */
-static size_t list_arrays(const cf_loop_state *s, array out[MAX_ARRAYS]) {
+static size_t list_arrays(const cf_training_state *s, array out[MAX_ARRAYS]) {
     cf_state_array optimizer[CF_MAX_STATE_ARRAYS];
     size_t count = cf_optimizer_arrays(s->optimizer, optimizer);
     for (size_t i = 0; i < count; i++)
@@ -78,7 +78,7 @@ static PyObject *copy_of(const array *a) {
     return copy;
 }
 
-static bool fill(PyObject *dict, const cf_loop_state *state) {
+static bool fill(PyObject *dict, const cf_training_state *state) {
     const char *progress = (const char *)state->progress;
     array arrays[MAX_ARRAYS];
     size_t array_count = list_arrays(state, arrays);
@@ -98,8 +98,8 @@ static bool fill(PyObject *dict, const cf_loop_state *state) {
     return done;
 }
 
-PyObject *cf_py_loop_state(cf_loop *loop) {
-    cf_loop_state state = cf_loop_get_state(loop);
+PyObject *cf_py_loop_state(cf_training *loop) {
+    cf_training_state state = cf_training_get_state(loop);
     PyObject *dict = PyDict_New();
     if (dict != NULL && !fill(dict, &state))
         Py_CLEAR(dict);
@@ -112,7 +112,7 @@ static PyObject *entry(PyObject *dict, const char *name) {
     return cf_py_entry(dict, name, "the state of the training");
 }
 
-static bool read_numbers(PyObject *dict, cf_loop_progress *progress) {
+static bool read_numbers(PyObject *dict, cf_training_progress *progress) {
     for (size_t i = 0; i < COUNTS; i++) {
         PyObject *value = entry(dict, counts[i].name);
         uint64_t count;
@@ -145,9 +145,9 @@ static const void *read_array(PyObject *dict, const array *a) {
     return NULL;
 }
 
-bool cf_py_loop_load(const cf_module_state *module, cf_loop *loop, PyObject *dict) {
-    cf_loop_state state = cf_loop_get_state(loop);
-    cf_loop_progress progress = {0};
+bool cf_py_loop_load(const cf_module_state *module, cf_training *loop, PyObject *dict) {
+    cf_training_state state = cf_training_get_state(loop);
+    cf_training_progress progress = {0};
     const void *values[MAX_ARRAYS];
     array arrays[MAX_ARRAYS];
     if (!PyDict_Check(dict)) {
@@ -157,7 +157,7 @@ bool cf_py_loop_load(const cf_module_state *module, cf_loop *loop, PyObject *dic
     }
     if (!read_numbers(dict, &progress))
         return false;
-    cf_status status = cf_loop_check(loop, &progress);
+    cf_status status = cf_training_check(loop, &progress);
     if (status != CF_OK)
         return cf_py_fail(module, status) != NULL;
     size_t array_count = list_arrays(&state, arrays);

@@ -30,15 +30,15 @@ bool cf_py_find_loss(const cf_py_trainer *self, PyObject *name, const cf_functio
 }
 
 bool cf_py_trainer_start(cf_py_trainer *self, cf_objective objective,
-                         const cf_loop_options *options) {
-    cf_status status = cf_loop_new(&self->loop, &objective, options);
+                         const cf_training_options *options) {
+    cf_status status = cf_training_new(&self->loop, &objective, options);
     if (status != CF_OK)
         cf_py_fail(self->state, status);
     return status == CF_OK;
 }
 
 static void close_trainer(cf_py_trainer *self) {
-    cf_loop_free(self->loop);
+    cf_training_free(self->loop);
     cf_rows_free(self->rows);
     cf_draws_free(self->draws);
     cf_batches_free(self->batches);
@@ -94,7 +94,7 @@ PyObject *cf_py_trainer_finish(PyObject *object, PyObject *unused) {
     (void)unused;
     if (!cf_py_enter_method(&self->busy, self->loop))
         return NULL;
-    cf_loop_finish(self->loop);
+    cf_training_finish(self->loop);
     cf_py_leave_method(&self->busy);
     Py_RETURN_NONE;
 }

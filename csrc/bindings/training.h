@@ -12,9 +12,9 @@
 typedef struct {
     PyObject ob_base;
     const cf_module_state *state;
-    PyObject *model; /* kept alive */
-    cf_loop *loop;   /* NULL once closed */
-    cf_rows *rows;   /* one of the three is what the loop minimises */
+    PyObject *model;   /* kept alive */
+    cf_training *loop; /* NULL once closed */
+    cf_rows *rows;     /* one of the three is what the loop minimises */
     cf_draws *draws;
     cf_batches *batches;
     cf_py_training_rows train, validation;
@@ -30,7 +30,7 @@ bool cf_py_find_loss(const cf_py_trainer *self, PyObject *name, const cf_functio
 
 /* Starts the loop on an objective. */
 bool cf_py_trainer_start(cf_py_trainer *self, cf_objective objective,
-                         const cf_loop_options *options);
+                         const cf_training_options *options);
 
 void cf_py_trainer_dealloc(PyObject *self);
 

@@ -34,6 +34,8 @@ void cf_builder_free(cf_builder *b) {
     cf_free(b->segments);
     cf_free(b->nodes);
     cf_free(b->slab_outputs);
+    cf_free(b->loops);
+    cf_pile_free(&b->pile);
     cf_free(b);
 }
 
@@ -87,6 +89,15 @@ cf_value cf_builder_fail(cf_builder *b, cf_status code, const char *format, ...)
     va_end(arguments);
     b->status = cf_fail(code, "%s", text);
     return CF_NO_VALUE;
+}
+
+const void *cf_builder_keep(cf_builder *b, const void *data, size_t size) {
+    void *copy;
+    if (b->status != CF_OK || (b->status = cf_pile_take(&b->pile, &copy, size, 1)) != CF_OK)
+        return NULL;
+    if (size > 0)
+        memcpy(copy, data, size);
+    return copy;
 }
 
 /* Opens a view to which add_segment appends; false after a failure. */
@@ -158,6 +169,8 @@ cf_value cf_emit(cf_builder *b, const cf_op *op, cf_kind kind, size_t size, size
     }
     if (attributes != NULL)
         node.attributes = *attributes;
+    if (b->loop_count > 0 && !cf_find_scope(b, &node))
+        return CF_NO_VALUE;
     b->status =
         cf_grow(&b->nodes, &b->node_capacity, b->node_count, b->node_count + 1, sizeof *b->nodes);
     if (!open_view(b, kind))

@@ -2,7 +2,8 @@
 #ifndef CF_ENGINE_BUILDER_H
 #define CF_ENGINE_BUILDER_H
 
-#include "engine/program.h"
+#include "base/pile.h"
+#include "engine/loop.h"
 
 typedef struct {
     cf_kind kind;
@@ -16,6 +17,16 @@ typedef struct {
 } cf_slab_output;
 
 enum { CF_MAX_PROVIDED = 4 };
+
+/* Nodes of the body lie between `first` and `node`, among those that run outside of it. */
+struct cf_loop {
+    cf_while_spec spec; /* with copies of the context and of the list of initial states */
+    const cf_value *state;
+    uint32_t parent; /* the loop in whose body it is, or 0 */
+    bool open;       /* its body is being emitted */
+    size_t first, node;
+    size_t features; /* of all states */
+};
 
 struct cf_builder {
     cf_status status;
@@ -35,6 +46,27 @@ struct cf_builder {
         cf_value value;
     } provided[CF_MAX_PROVIDED];
     size_t provided_count;
+    cf_loop **loops; /* 0 is unused; NULL without loops */
+    size_t loop_count, loop_capacity;
+    uint32_t open_loop; /* the innermost whose body is being emitted, or 0 */
+    cf_pile pile;       /* the loops, and what they keep */
 };
+
+/* Whether `inner` is the loop `outer` or lies in its body. */
+static inline bool cf_loop_is_within(const cf_builder *b, uint32_t inner, uint32_t outer) {
+    while (inner != outer && inner != 0)
+        inner = b->loops[inner]->parent;
+    return inner == outer;
+}
+
+/* The loop of a node of an op with CF_OP_LOOP. */
+static inline uint32_t cf_loop_of(const cf_node *node) {
+    return (uint32_t)node->attributes.integer[0];
+}
+
+/* Sets `loop` and `scope` of a node about to be added, from what it reads; false, with the
+ * builder's status set, if that may not be read or done in the loop. Only called once there are
+ * loops. */
+bool cf_find_scope(cf_builder *b, cf_node *node);
 
 #endif

@@ -20,12 +20,16 @@ typedef struct {
     uint32_t index;
 } source;
 
-typedef struct {
+struct cf_walk {
     cf_builder *b;
-    size_t nodes;                 /* the primal program's */
+    size_t nodes;                 /* that can get a cotangent: the primal program's, and what the
+                                     rules of loops have emitted to be differentiated */
     bool *depends;                /* node depends on one of wrt */
     contribution **contributions; /* by node */
-} gradient_state;
+    size_t depends_capacity, contributions_capacity;
+};
+
+typedef struct cf_walk gradient_state;
 
 static bool value_depends(const gradient_state *s, cf_value value) {
     size_t count;
@@ -36,14 +40,15 @@ static bool value_depends(const gradient_state *s, cf_value value) {
     return false;
 }
 
-static void mark_dependent_nodes(gradient_state *s, size_t wrts, const cf_value *wrt) {
-    for (size_t i = 0; i < wrts; i++) {
-        size_t count;
-        const cf_segment *segments = cf_segments(s->b, wrt[i], &count);
-        for (size_t k = 0; k < count; k++)
-            s->depends[segments[k].node] = true;
-    }
-    for (size_t n = 1; n < s->nodes; n++)
+static void mark_wrt(gradient_state *s, cf_value wrt) {
+    size_t count;
+    const cf_segment *segments = cf_segments(s->b, wrt, &count);
+    for (size_t k = 0; k < count; k++)
+        s->depends[segments[k].node] = true;
+}
+
+static void mark_dependent_nodes(gradient_state *s, size_t first, size_t end) {
+    for (size_t n = first; n < end; n++)
         for (size_t i = 0; i < s->b->nodes[n].operands && !s->depends[n]; i++)
             s->depends[n] = value_depends(s, s->b->nodes[n].operand[i]);
 }
@@ -170,6 +175,24 @@ static cf_value join_contributions(gradient_state *s, size_t n) {
     return joined;
 }
 
+static void propagate_loop(gradient_state *s, size_t n, cf_value dout) {
+    cf_builder *b = s->b;
+    const cf_loop *loop = b->loops[cf_loop_of(&b->nodes[n])];
+    cf_value final[CF_MAX_STATES], dfinal[CF_MAX_STATES], out = cf_node_value(b, n);
+    if (loop->spec.gradient == NULL) {
+        cf_builder_fail(b, CF_INVALID, "a loop that has no gradient is differentiated");
+        return;
+    }
+    size_t first = 0;
+    for (size_t i = 0; i < loop->spec.states; i++) {
+        size_t size = cf_value_size(b, loop->spec.initial[i]);
+        final[i] = cf_slice(b, out, first, size);
+        dfinal[i] = cf_slice(b, dout, first, size);
+        first += size;
+    }
+    loop->spec.gradient(s, b, loop, final, dfinal);
+}
+
 /* Lets the rule of node n emit the cotangents of its operands. */
 static void propagate(gradient_state *s, size_t n, cf_value dout) {
     cf_builder *b = s->b;
@@ -179,6 +202,11 @@ static void propagate(gradient_state *s, size_t n, cf_value dout) {
         any |= needed[i] = value_depends(s, node.operand[i]);
     if (!any)
         return;
+    if (node.op->flags & CF_OP_LOOP) {
+        s->depends[n] = false; /* the rule says what the final states depend on */
+        propagate_loop(s, n, dout);
+        return;
+    }
     if (node.op->gradient == NULL) {
         cf_builder_fail(b, CF_INVALID, "%s has no gradient: it can be differentiated once only",
                         node.op->name);
@@ -189,6 +217,35 @@ static void propagate(gradient_state *s, size_t n, cf_value dout) {
     for (size_t i = 0; i < node.operands; i++)
         if (needed[i])
             contribute(s, node.operand[i], dx[i]);
+}
+
+void cf_walk_give(cf_walk *walk, cf_value value, cf_value cotangent) {
+    contribute(walk, value, cotangent);
+}
+
+void cf_walk_through(cf_walk *walk, size_t first, size_t end, size_t outputs,
+                     const cf_value *output, const cf_value *cotangent) {
+    cf_builder *b = walk->b;
+    if (b->status == CF_OK)
+        b->status = cf_grow(&walk->depends, &walk->depends_capacity, walk->nodes, end,
+                            sizeof *walk->depends);
+    if (b->status == CF_OK)
+        b->status = cf_grow(&walk->contributions, &walk->contributions_capacity, walk->nodes, end,
+                            sizeof *walk->contributions);
+    if (b->status != CF_OK)
+        return;
+    for (; walk->nodes < end; walk->nodes++) {
+        walk->depends[walk->nodes] = false;
+        walk->contributions[walk->nodes] = NULL;
+    }
+    mark_dependent_nodes(walk, first, end);
+    for (size_t i = 0; i < outputs; i++)
+        contribute(walk, output[i], cotangent[i]);
+    for (size_t n = end - 1; n >= first && b->status == CF_OK; n--) {
+        cf_value dout = join_contributions(walk, n);
+        if (!cf_is_none(dout))
+            propagate(walk, n, dout);
+    }
 }
 
 static void walk_backwards(gradient_state *s, size_t wrts, const cf_value *wrt,
@@ -221,11 +278,14 @@ void cf_gradient(cf_builder *b, size_t outputs, const cf_value *output, const cf
     if (b->status != CF_OK)
         return;
     gradient_state s = {.b = b, .nodes = b->node_count};
-    b->status = cf_alloc(&s.depends, s.nodes, sizeof *s.depends);
+    b->status = cf_grow(&s.depends, &s.depends_capacity, 0, s.nodes, sizeof *s.depends);
     if (b->status == CF_OK)
-        b->status = cf_alloc(&s.contributions, s.nodes, sizeof *s.contributions);
+        b->status = cf_grow(&s.contributions, &s.contributions_capacity, 0, s.nodes,
+                            sizeof *s.contributions);
     if (b->status == CF_OK) {
-        mark_dependent_nodes(&s, wrts, wrt);
+        for (size_t i = 0; i < wrts; i++)
+            mark_wrt(&s, wrt[i]);
+        mark_dependent_nodes(&s, 1, s.nodes);
         for (size_t i = 0; i < outputs; i++)
             if (!cf_is_none(output[i]))
                 contribute(&s, output[i], cotangent[i]);

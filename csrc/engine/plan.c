@@ -10,6 +10,7 @@ static cf_status open_planner(cf_planner *p) {
     CF_TRY(cf_pile_take(&p->program->pile, &p->nodes, p->node_count, sizeof *p->nodes));
     memcpy(p->nodes, p->b->nodes, p->node_count * sizeof *p->nodes);
     CF_TRY(cf_alloc(&p->state, p->node_count, sizeof *p->state));
+    CF_TRY(cf_alloc(&p->loop_end, p->b->loop_count, sizeof *p->loop_end));
     for (size_t n = 0; n < p->node_count; n++)
         p->state[n].buffer = CF_NO_BUFFER;
     return CF_OK;
@@ -18,6 +19,7 @@ static cf_status open_planner(cf_planner *p) {
 static void close_planner(cf_planner *p) {
     cf_free(p->state);
     cf_free(p->jobs);
+    cf_free(p->loop_end);
     cf_layout_free(&p->layout);
 }
 

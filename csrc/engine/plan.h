@@ -39,7 +39,13 @@ typedef struct {
     uint8_t space[CF_MAX_OPERANDS];
 } cf_span;
 
-typedef enum { CF_STEP_RUN, CF_STEP_SAVE, CF_STEP_RESTORE } cf_action;
+typedef enum {
+    CF_STEP_RUN,
+    CF_STEP_SAVE,
+    CF_STEP_RESTORE,
+    CF_STEP_LOOP,     /* the following `inner` steps are its body and its end */
+    CF_STEP_LOOP_END, /* after each iteration: `loop`'s states become the next ones */
+} cf_action;
 
 typedef struct cf_step {
     cf_action action;
@@ -48,6 +54,8 @@ typedef struct cf_step {
     uint32_t out, out_size;
     uint32_t accumulator; /* reductions: where in a group's accumulators */
     uint32_t buffer;      /* save, restore: row of the buffer that crosses phases */
+    uint32_t inner;       /* loops: how many of the following steps are theirs */
+    uint32_t iterations;  /* loops: at most so many */
     cf_operand operand[CF_MAX_OPERANDS];
     size_t spans;
     const cf_span *span;            /* elementwise ops */

@@ -53,7 +53,7 @@ static size_t find_guest(const cf_planner *p, size_t n) {
             continue;
         size_t m = (size_t)(operand - p->b->nodes);
         if (cf_has_flag(p, m, CF_OP_EPILOGUE) && p->state[m].readers == 1 &&
-            p->state[m].phase == p->state[n].phase)
+            p->state[m].phase == p->state[n].phase && p->nodes[m].loop == p->nodes[n].loop)
             return m;
     }
     return 0;

@@ -18,6 +18,8 @@ static void reject_varying_rows(cf_planner *p, size_t m, void *data) {
 /* Rows are the same in every tile if their op says so, or if it is elementwise and all that it
  * reads is. */
 static bool is_invariant(cf_planner *p, size_t n) {
+    if (p->nodes[n].loop != 0 || cf_has_flag(p, n, CF_OP_STATE))
+        return false;
     bool invariant = cf_has_flag(p, n, CF_OP_INVARIANT) ||
                      (cf_has_flag(p, n, CF_OP_ELEMENTWISE) && p->nodes[n].operands > 0);
     cf_for_each_read(p, n, reject_varying_rows, &invariant);
@@ -33,6 +35,8 @@ void cf_assign_phases(cf_planner *p) {
             continue;
         cf_for_each_read(p, n, raise_phase, &state->phase);
         state->invariant = is_invariant(p, n);
+        if (cf_has_flag(p, n, CF_OP_LOOP))
+            cf_raise_loop(p, n);
         if (cf_has_flag(p, n, CF_OP_LANES_DIFFER))
             p->program->lanes_alike = false;
         if (cf_has_flag(p, n, CF_OP_PIXELS))

@@ -73,24 +73,6 @@ void cf_clear_arena(cf_planner *p) {
         p->state[n].in_arena = false;
 }
 
-/* Calls visit for each node whose rows or elements a job reads. */
-static void for_each_job_read(cf_planner *p, cf_tile_job job, cf_visit visit, void *data) {
-    if (job.action == CF_STEP_SAVE)
-        visit(p, job.node, data);
-    else if (job.action == CF_STEP_RUN)
-        cf_for_each_read(p, job.node, visit, data);
-}
-
-static void use_at(cf_planner *p, size_t m, void *data) {
-    const uint32_t *position = data;
-    p->state[m].last_use = *position;
-}
-
-void cf_find_last_uses(cf_planner *p) {
-    for (uint32_t i = 0; i < p->job_count; i++)
-        for_each_job_read(p, p->jobs[i], use_at, &i);
-}
-
 cf_status cf_place_invariant_node(cf_planner *p, size_t n) {
     return cf_layout_take(&p->layout, p->nodes[n].size, &p->state[n].place);
 }
@@ -152,6 +134,7 @@ static void release_after(cf_planner *p, size_t m, void *data) {
 
 cf_status cf_release_rows(cf_planner *p, uint32_t position) {
     release r = {.position = position, .status = CF_OK};
-    for_each_job_read(p, p->jobs[position], release_after, &r);
+    for (uint32_t i = cf_first_job(p, position); i <= position; i++)
+        cf_for_each_job_read(p, p->jobs[i], release_after, &r);
     return r.status;
 }

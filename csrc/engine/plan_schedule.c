@@ -50,6 +50,18 @@ static cf_status add_job(cf_planner *p, cf_action action, size_t node) {
     return CF_OK;
 }
 
+/* The job of node n, which is listed where its loop's body is: a loop has its body within. */
+static cf_status add_node_jobs(cf_planner *p, size_t n, uint32_t phase) {
+    if (!cf_has_flag(p, n, CF_OP_LOOP))
+        return add_job(p, CF_STEP_RUN, n);
+    uint32_t loop = cf_loop_of(&p->nodes[n]);
+    CF_TRY(add_job(p, CF_STEP_LOOP, n));
+    for (size_t m = p->b->loops[loop]->first; m < n; m++)
+        if (p->nodes[m].loop == loop && cf_runs_in_tiles(p, m, phase))
+            CF_TRY(add_node_jobs(p, m, phase));
+    return add_job(p, CF_STEP_LOOP_END, n);
+}
+
 static cf_status list_jobs(cf_planner *p, uint32_t phase) {
     p->job_count = 0;
     cf_find_crossing_rows(p, phase);
@@ -60,9 +72,9 @@ static cf_status list_jobs(cf_planner *p, uint32_t phase) {
             CF_TRY(add_job(p, kept ? CF_STEP_RESTORE : CF_STEP_RUN, n));
     }
     for (size_t n = 1; n < p->node_count; n++) {
-        if (!cf_runs_in_tiles(p, n, phase))
+        if (!cf_runs_in_tiles(p, n, phase) || p->nodes[n].loop != 0)
             continue;
-        CF_TRY(add_job(p, CF_STEP_RUN, n));
+        CF_TRY(add_node_jobs(p, n, phase));
         if (p->state[n].buffer != CF_NO_BUFFER)
             CF_TRY(add_job(p, CF_STEP_SAVE, n));
     }
@@ -74,10 +86,24 @@ static void place_accumulator(cf_planner *p, size_t n, cf_phase *phase) {
     phase->accumulators += cf_padded_elements(p->nodes[n].size);
 }
 
+/* A loop's first step, which says what follows; its last one has the operands. */
+static void fill_loop_step(cf_planner *p, uint32_t position, cf_step *step) {
+    uint32_t node = p->jobs[position].node, loop = cf_loop_of(&p->nodes[node]);
+    *step = (cf_step){.action = CF_STEP_LOOP,
+                      .node = &p->nodes[node],
+                      .inner = p->loop_end[loop] - position,
+                      .iterations = p->b->loops[loop]->spec.max_iterations};
+}
+
 static cf_status fill_tile_step(cf_planner *p, uint32_t position, cf_phase *phase, cf_step *step) {
     cf_tile_job job = p->jobs[position];
-    if (job.action != CF_STEP_SAVE && p->nodes[job.node].kind == CF_ROW)
+    bool places = job.action != CF_STEP_SAVE && job.action != CF_STEP_LOOP_END;
+    if (places && p->nodes[job.node].kind == CF_ROW)
         CF_TRY(cf_place_rows(p, job.node, position));
+    if (job.action == CF_STEP_LOOP) {
+        fill_loop_step(p, position, step);
+        return CF_OK;
+    }
     if (cf_has_flag(p, job.node, CF_OP_REDUCTION))
         place_accumulator(p, job.node, phase);
     CF_TRY(cf_fill_step(p, job.node, step));

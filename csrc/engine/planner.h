@@ -3,6 +3,7 @@
  *   plan.c           the stages below, in order
  *   plan_graph.c     which nodes are needed, and which pairs one step does
  *   plan_phases.c    in which phase each node runs, and which rows cross phases
+ *   plan_loops.c     what a loop's body reads lives until the loop's end
  *   plan_places.c    where values lie: shared values, gradients, the arena of one tile
  *   plan_steps.c     the step of one node, whose output and operands have their places
  *   plan_schedule.c  the steps of one phase, in the order in which they run
@@ -42,7 +43,8 @@ typedef struct {
     uint32_t last_use;    /* position of the last job that reads it */
 } cf_node_state;
 
-/* One entry of a phase's tile list, before it becomes a step. */
+/* One entry of a phase's tile list, before it becomes a step. Between a loop's two jobs, of the
+ * actions CF_STEP_LOOP and CF_STEP_LOOP_END, are those of its body. */
 typedef struct {
     cf_action action;
     uint32_t node;
@@ -56,7 +58,8 @@ typedef struct {
     cf_node_state *state; /* by node */
     cf_tile_job *jobs;    /* the tile list of the phase in hand */
     size_t job_count, job_capacity;
-    cf_layout layout; /* of the arena, in the phase in hand */
+    cf_layout layout;   /* of the arena, in the phase in hand */
+    uint32_t *loop_end; /* by loop: the position of its last job */
 } cf_planner;
 
 /* Whether the op of node n has one of `flags`. */
@@ -93,7 +96,7 @@ void cf_fuse_epilogues(cf_planner *p);
 void cf_assign_phases(cf_planner *p);
 
 /* Whether n has a place of its own in the tile list of the phase: rows that differ from tile to
- * tile, and reductions; a guest runs in its host's step. */
+ * tile, and reductions; a guest runs in its host's step. Those of a loop's body run there. */
 bool cf_runs_in_tiles(const cf_planner *p, size_t n, uint32_t phase);
 
 /* Sets `crosses` for the rows of earlier phases that tiles of `phase` read, clears it for others.
@@ -103,6 +106,22 @@ void cf_find_crossing_rows(cf_planner *p, uint32_t phase);
 /* Sets `buffer` for every row that crosses into any phase, except inputs, which are loaded again;
  * and the size of the buffer. Overwrites `crosses`. */
 void cf_place_crossing_rows(cf_planner *p);
+
+/* --- plan_loops.c --- */
+
+/* Brings what runs in the body of the loop that node n is, and its states, to the phase of n. */
+void cf_raise_loop(cf_planner *p, size_t n);
+
+/* Calls visit for each node whose rows or elements a job reads. */
+void cf_for_each_job_read(cf_planner *p, cf_tile_job job, cf_visit visit, void *data);
+
+/* Sets `loop_end`, and `last_use` of every node that the jobs read: a later iteration reads again
+ * what comes from outside of the loop, so that it is in use until the loop's end. */
+void cf_find_last_uses(cf_planner *p);
+
+/* The position of the first job of the loop whose last job is at `position`; of other jobs,
+ * `position`. */
+uint32_t cf_first_job(const cf_planner *p, uint32_t position);
 
 /* --- plan_places.c --- */
 
@@ -115,9 +134,6 @@ cf_status cf_find_gradient_gaps(cf_planner *p, size_t gradient_size);
 /* Begins a phase: no row of the arena is taken. */
 void cf_clear_arena(cf_planner *p);
 
-/* Sets `last_use` of every node that the jobs read. */
-void cf_find_last_uses(cf_planner *p);
-
 /* Takes rows for n that are not released in this phase. */
 cf_status cf_place_invariant_node(cf_planner *p, size_t n);
 
@@ -125,7 +141,7 @@ cf_status cf_place_invariant_node(cf_planner *p, size_t n);
  * nothing reads later, where an elementwise op can work in place, or else free ones. */
 cf_status cf_place_rows(cf_planner *p, size_t n, uint32_t position);
 
-/* Releases the rows whose last use is the job at `position`. */
+/* Releases the rows whose last use is the job at `position`, a loop's end or another. */
 cf_status cf_release_rows(cf_planner *p, uint32_t position);
 
 /* --- plan_steps.c --- */

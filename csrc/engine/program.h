@@ -57,6 +57,8 @@ enum {
     CF_OP_LANES_DIFFER = 128, /* gives lanes beyond the last row other values than the last row's */
     CF_OP_INVARIANT = 256,    /* row values that are the same in every tile */
     CF_OP_PIXELS = 512,       /* fills vectors from the pixels of an image: few samples a tile do */
+    CF_OP_STATE = 1024,       /* a state of a loop (engine/loop.h), its operand the initial one */
+    CF_OP_LOOP = 2048,        /* a loop; integer[0] is its number in the builder */
 };
 
 typedef struct cf_node cf_node;
@@ -90,6 +92,8 @@ struct cf_node {
     cf_value operand[CF_MAX_OPERANDS];
     uint32_t operand_size[CF_MAX_OPERANDS];
     cf_attributes attributes;
+    uint32_t loop;  /* the loop in whose body it runs, or 0 */
+    uint32_t scope; /* the loop in whose body alone it may be read, or 0 */
 };
 
 /* `count` features of `node`, from `first` in steps of `stride` (0 repeats one feature). */
@@ -129,6 +133,9 @@ uint32_t cf_next_stream(cf_builder *b);
 
 /* Records a failure; returns CF_NO_VALUE, for `return cf_builder_fail(…)`. */
 cf_value cf_builder_fail(cf_builder *b, cf_status code, const char *format, ...) CF_PRINTF(3, 4);
+
+/* A copy of `size` bytes that lives as long as the builder; NULL after a failure. */
+const void *cf_builder_keep(cf_builder *b, const void *data, size_t size);
 
 /* A new node of `op`; its whole output. The op's own emitter checks shapes first. */
 cf_value cf_emit(cf_builder *b, const cf_op *op, cf_kind kind, size_t size, size_t operands,

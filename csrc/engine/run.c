@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "base/pool.h"
 #include "engine/lease.h"
+#include "engine/loop_kernels.h"
 #include "engine/reduce.h"
 #include "engine/tile.h"
 
@@ -89,11 +90,32 @@ static void run_step(const cf_running *run, cf_call *call, const cf_step *step) 
     op->kernel[call->level][call->dtype](call);
 }
 
+static void run_loop(const cf_running *run, cf_call *call, const cf_step *loop);
+
 static void run_steps(const cf_running *run, cf_call *call, cf_steps steps) {
-    for (size_t i = 0; i < steps.count; i++) {
+    for (size_t i = 0; i < steps.count; i += 1 + steps.steps[i].inner) {
         call->out = NULL;
-        run_step(run, call, &steps.steps[i]);
+        if (steps.steps[i].action == CF_STEP_LOOP)
+            run_loop(run, call, &steps.steps[i]);
+        else
+            run_step(run, call, &steps.steps[i]);
     }
+}
+
+/* A loop in one slice: until none of its samples goes on. */
+static void run_loop(const cf_running *run, cf_call *call, const cf_step *loop) {
+    const cf_loop_kernels *kernels = &cf_loop_kernels_of[run->level][run->args->dtype];
+    const cf_step *end = loop + loop->inner;
+    cf_steps body = {loop + 1, loop->inner - 1};
+    size_t outer = call->iteration;
+    bool goes_on = true;
+    kernels->begin(call, end);
+    for (call->iteration = 0; goes_on && call->iteration < loop->iterations; call->iteration++) {
+        run_steps(run, call, body);
+        goes_on = kernels->advance(call, end);
+    }
+    kernels->finish(call, end);
+    call->iteration = outer;
 }
 
 /* Group 0 adds up in the reductions' own places, the others in theirs of the group memory. */
@@ -122,15 +144,19 @@ static void run_tile(const cf_running *run, cf_call *call, int participant, size
     size_t lanes = run->tiling.lanes, tile_rows = lanes * run->tiling.slices;
     size_t first = tile * tile_rows, rows = run->args->rows;
     size_t end = rows - first < tile_rows ? rows : first + tile_rows;
-    for (size_t i = 0; i < run->phase->tile.count; i++) {
-        const cf_step *step = &run->phase->tile.steps[i];
+    const cf_step *steps = run->phase->tile.steps;
+    for (size_t i = 0; i < run->phase->tile.count; i += 1 + steps[i].inner) {
+        const cf_step *step = &steps[i];
         bool reduction = (step->node->op->flags & CF_OP_REDUCTION) != 0;
         size_t together = reduction ? tile_rows : lanes;
         for (size_t row = first; row < end; row += together) {
             set_slice(run, call, participant, (row - first) / lanes);
             set_rows(run, call, row, together);
             call->out = reduction ? accumulator(run, step, group) : NULL;
-            run_step(run, call, step);
+            if (step->action == CF_STEP_LOOP)
+                run_loop(run, call, step);
+            else
+                run_step(run, call, step);
         }
     }
 }

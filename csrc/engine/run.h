@@ -35,9 +35,10 @@ struct cf_call {
     size_t lanes;     /* samples in a slice */
     size_t row, rows; /* the first row in the batch, and how many rows there are */
     size_t slice_bytes;
-    bool one_row;    /* all lanes hold the same sample */
-    bool accumulate; /* reductions: out += rather than out = */
-    void *out;       /* where the step's output begins */
+    bool one_row;     /* all lanes hold the same sample */
+    bool accumulate;  /* reductions: out += rather than out = */
+    size_t iteration; /* of the innermost loop */
+    void *out;        /* where the step's output begins */
     void *scratch;
     cf_simd_level level;
     cf_dtype dtype;

@@ -23,4 +23,8 @@ cf_value cf_logistic_mixture_map(cf_builder *b, const cf_logistic_mixture *mixtu
 void cf_logistic_mixture_gradient_rule(cf_builder *b, const cf_node *node, cf_value out,
                                        cf_value dout, const bool *needed, cf_value *dx);
 
+/* The root alone, without a gradient: x of y, raw in rows, and the attributes of the op. */
+cf_value cf_logistic_mixture_root(cf_builder *b, cf_value y, cf_value raw,
+                                  const cf_attributes *attributes);
+
 #endif

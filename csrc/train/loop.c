@@ -9,14 +9,14 @@
 
 enum { MAX_SKIPPED = 20, POLL_MILLISECONDS = 100 };
 
-struct cf_loop {
+struct cf_training {
     cf_objective objective;
     cf_model *model;
     bool locked, in_epoch;
-    cf_loop_options options;
+    cf_training_options options;
     cf_optimizer *optimizer;
     cf_spec *schedule;
-    cf_loop_progress progress;
+    cf_training_progress progress;
     void *best; /* until there is one, the weights at the start */
     double *best_buffers;
     cf_average average; /* of the weights */
@@ -33,8 +33,8 @@ struct cf_interrupt {
 
 /* ---- life ---- */
 
-static cf_status check_options(const cf_loop *loop) {
-    const cf_loop_options *o = &loop->options;
+static cf_status check_options(const cf_training *loop) {
+    const cf_training_options *o = &loop->options;
     CF_TRY(cf_optimizer_check(o->optimizer, cf_model_dtype(loop->model)));
     CF_TRY(cf_schedule_check(o->schedule));
     if (!o->keep_best && cf_schedule_observes(o->schedule))
@@ -47,19 +47,19 @@ static cf_status check_options(const cf_loop *loop) {
     return CF_OK;
 }
 
-static void keep_best(cf_loop *loop) {
+static void keep_best(cf_training *loop) {
     memcpy(loop->best, cf_model_parameters(loop->model), cf_model_parameter_bytes(loop->model));
     memcpy(loop->best_buffers, cf_model_buffers(loop->model), cf_model_buffer_bytes(loop->model));
 }
 
-static void put_best(cf_loop *loop) {
+static void put_best(cf_training *loop) {
     if (loop->best == NULL)
         return;
     memcpy(cf_model_parameters(loop->model), loop->best, cf_model_parameter_bytes(loop->model));
     memcpy(cf_model_buffers(loop->model), loop->best_buffers, cf_model_buffer_bytes(loop->model));
 }
 
-static cf_status begin(cf_loop *loop) {
+static cf_status begin(cf_training *loop) {
     CF_TRY(check_options(loop));
     CF_TRY(cf_model_lock(loop->model));
     loop->locked = true;
@@ -79,9 +79,9 @@ static cf_status begin(cf_loop *loop) {
     return CF_OK;
 }
 
-cf_status cf_loop_new(cf_loop **out, const cf_objective *objective,
-                      const cf_loop_options *options) {
-    cf_loop *loop;
+cf_status cf_training_new(cf_training **out, const cf_objective *objective,
+                          const cf_training_options *options) {
+    cf_training *loop;
     *out = NULL;
     CF_TRY(cf_alloc(&loop, 1, sizeof *loop));
     loop->objective = *objective;
@@ -89,13 +89,13 @@ cf_status cf_loop_new(cf_loop **out, const cf_objective *objective,
     loop->options = *options;
     cf_status status = begin(loop);
     if (status != CF_OK)
-        cf_loop_free(loop);
+        cf_training_free(loop);
     else
         *out = loop;
     return status;
 }
 
-void cf_loop_free(cf_loop *loop) {
+void cf_training_free(cf_training *loop) {
     if (loop == NULL)
         return;
     if (loop->locked)
@@ -110,18 +110,18 @@ void cf_loop_free(cf_loop *loop) {
 
 /* ---- state ---- */
 
-cf_loop_state cf_loop_get_state(cf_loop *loop) {
-    return (cf_loop_state){.elements = cf_model_parameter_table(loop->model)->elements,
-                           .buffer_elements = cf_model_buffer_table(loop->model)->elements,
-                           .dtype = cf_model_dtype(loop->model),
-                           .optimizer = loop->optimizer,
-                           .best = loop->best,
-                           .best_buffers = loop->best_buffers,
-                           .average = loop->average.weights,
-                           .progress = &loop->progress};
+cf_training_state cf_training_get_state(cf_training *loop) {
+    return (cf_training_state){.elements = cf_model_parameter_table(loop->model)->elements,
+                               .buffer_elements = cf_model_buffer_table(loop->model)->elements,
+                               .dtype = cf_model_dtype(loop->model),
+                               .optimizer = loop->optimizer,
+                               .best = loop->best,
+                               .best_buffers = loop->best_buffers,
+                               .average = loop->average.weights,
+                               .progress = &loop->progress};
 }
 
-cf_status cf_loop_check(const cf_loop *loop, const cf_loop_progress *p) {
+cf_status cf_training_check(const cf_training *loop, const cf_training_progress *p) {
     bool counts = p->epoch <= loop->options.epochs && p->step <= p->rows_drawn &&
                   p->skipped_in_a_row <= p->skipped && p->skipped_in_a_row < MAX_SKIPPED &&
                   p->best_epoch <= p->epoch && p->waited <= p->epoch && p->has_best <= 1 &&
@@ -133,7 +133,7 @@ cf_status cf_loop_check(const cf_loop *loop, const cf_loop_progress *p) {
     return CF_OK;
 }
 
-void cf_loop_finish(cf_loop *loop) {
+void cf_training_finish(cf_training *loop) {
     if (loop->objective.validate != NULL && loop->progress.has_best)
         put_best(loop);
     else
@@ -142,14 +142,14 @@ void cf_loop_finish(cf_loop *loop) {
 
 /* ---- steps ---- */
 
-static double schedule_factor(const cf_loop *loop) {
+static double schedule_factor(const cf_training *loop) {
     return cf_schedule_factor(loop->schedule, &loop->progress.plateau, loop->progress.step,
                               loop->objective.steps_per_epoch * loop->options.epochs);
 }
 
 /* Puts the best weights in place. Epochs count from 1. */
-static cf_status diverged(cf_loop *loop, uint64_t epoch) {
-    const cf_loop_progress *p = &loop->progress;
+static cf_status diverged(cf_training *loop, uint64_t epoch) {
+    const cf_training_progress *p = &loop->progress;
     put_best(loop);
     if (!loop->options.keep_best)
         return cf_fail(CF_NUMERICAL,
@@ -164,7 +164,7 @@ static cf_status diverged(cf_loop *loop, uint64_t epoch) {
 }
 
 /* Moves the parameters along the gradient in the model's slab. */
-static void update(cf_loop *loop, double norm) {
+static void update(cf_training *loop, double norm) {
     cf_gradient_step step = {.number = loop->progress.step + 1,
                              .schedule = schedule_factor(loop),
                              .clip = cf_clip_factor(norm, loop->options.clip_norm),
@@ -177,9 +177,9 @@ static void update(cf_loop *loop, double norm) {
 }
 
 /* One step; one whose loss or gradient is not finite is skipped and counted. */
-static cf_status make_step(cf_loop *loop, uint64_t number, cf_batch_result *batch,
+static cf_status make_step(cf_training *loop, uint64_t number, cf_batch_result *batch,
                            cf_step_report *report) {
-    cf_loop_progress *p = &loop->progress;
+    cf_training_progress *p = &loop->progress;
     *batch = (cf_batch_result){0};
     CF_TRY(loop->objective.gradient(loop->objective.self, number, p->rows_drawn, batch));
     *report = (cf_step_report){.loss = batch->loss, .stopped = batch->stopped};
@@ -199,7 +199,7 @@ static cf_status make_step(cf_loop *loop, uint64_t number, cf_batch_result *batc
     return CF_OK;
 }
 
-cf_status cf_loop_step(cf_loop *loop, cf_step_report *report) {
+cf_status cf_training_step(cf_training *loop, cf_step_report *report) {
     cf_batch_result batch;
     return make_step(loop, loop->progress.step, &batch, report);
 }
@@ -224,7 +224,7 @@ bool cf_interrupted(cf_interrupt *i) {
 }
 
 /* All steps of an epoch; sets report->train. Returns early when interrupted. */
-static cf_status run_steps(cf_loop *loop, cf_interrupt *interrupt) {
+static cf_status run_steps(cf_training *loop, cf_interrupt *interrupt) {
     cf_epoch_report *report = interrupt->report;
     size_t counted = 0;
     double sum = 0.0;
@@ -244,7 +244,7 @@ static cf_status run_steps(cf_loop *loop, cf_interrupt *interrupt) {
     return CF_OK;
 }
 
-static bool weights_are_finite(const cf_loop *loop) {
+static bool weights_are_finite(const cf_training *loop) {
     return cf_all_finite(cf_model_parameters(loop->model),
                          cf_model_parameter_table(loop->model)->elements,
                          cf_model_dtype(loop->model));
@@ -252,8 +252,8 @@ static bool weights_are_finite(const cf_loop *loop) {
 
 /* Keeps the weights if they are the best so far. Without validation that is told by the training
  * loss, and of use only if a later epoch diverges. */
-static void update_best(cf_loop *loop, double loss) {
-    cf_loop_progress *p = &loop->progress;
+static void update_best(cf_training *loop, double loss) {
+    cf_training_progress *p = &loop->progress;
     p->waited++;
     if (!(loss < p->best_loss))
         return;
@@ -266,8 +266,8 @@ static void update_best(cf_loop *loop, double loss) {
     keep_best(loop);
 }
 
-cf_stop cf_loop_stop(const cf_loop *loop) {
-    const cf_loop_progress *p = &loop->progress;
+cf_stop cf_training_stop(const cf_training *loop) {
+    const cf_training_progress *p = &loop->progress;
     uint64_t patience = loop->objective.validate != NULL ? loop->options.patience : 0;
     if (p->epoch >= loop->options.epochs)
         return CF_STOP_EPOCHS;
@@ -276,8 +276,8 @@ cf_stop cf_loop_stop(const cf_loop *loop) {
 
 /* At the end of the last epoch. Without validation nothing else notices that the last steps led
  * nowhere; some skipped steps, of rows that are always too far out, are no such sign. */
-static cf_status check_end(cf_loop *loop) {
-    const cf_loop_progress *p = &loop->progress;
+static cf_status check_end(cf_training *loop) {
+    const cf_training_progress *p = &loop->progress;
     if (loop->objective.validate != NULL && p->has_best)
         return CF_OK;
     bool sound = p->has_best && p->skipped_in_a_row < loop->objective.steps_per_epoch &&
@@ -286,7 +286,7 @@ static cf_status check_end(cf_loop *loop) {
 }
 
 /* Validates, with the averaged weights if they are averaged, and judges these. */
-static cf_status end_epoch(cf_loop *loop, cf_interrupt *interrupt) {
+static cf_status end_epoch(cf_training *loop, cf_interrupt *interrupt) {
     cf_epoch_report *report = interrupt->report;
     cf_status status = CF_OK;
     cf_average_swap(&loop->average, loop->model);
@@ -301,7 +301,7 @@ static cf_status end_epoch(cf_loop *loop, cf_interrupt *interrupt) {
 }
 
 /* The steps, during which the parameters change. */
-static cf_status run_epoch(cf_loop *loop, cf_interrupt *interrupt) {
+static cf_status run_epoch(cf_training *loop, cf_interrupt *interrupt) {
     const cf_objective *objective = &loop->objective;
     bool first = loop->progress.rows_drawn == 0;
     loop->in_epoch = true;
@@ -316,8 +316,9 @@ static cf_status run_epoch(cf_loop *loop, cf_interrupt *interrupt) {
     return status;
 }
 
-cf_status cf_loop_epoch(cf_loop *loop, cf_poll poll, void *context, cf_epoch_report *report) {
-    cf_loop_progress *p = &loop->progress;
+cf_status cf_training_epoch(cf_training *loop, cf_poll poll, void *context,
+                            cf_epoch_report *report) {
+    cf_training_progress *p = &loop->progress;
     cf_interrupt interrupt = {.report = report, .poll = poll, .context = context};
     timespec_get(&interrupt.polled, TIME_UTC);
     *report = (cf_epoch_report){.epoch = p->epoch + 1,
@@ -336,6 +337,6 @@ cf_status cf_loop_epoch(cf_loop *loop, cf_poll poll, void *context, cf_epoch_rep
     cf_schedule_observe(loop->schedule, &p->plateau,
                         validated ? report->validation : report->train);
     report->best = validated && p->best_epoch == p->epoch;
-    report->stop = cf_loop_stop(loop);
+    report->stop = cf_training_stop(loop);
     return report->stop == CF_RUNNING ? CF_OK : check_end(loop);
 }

@@ -3,8 +3,8 @@
  *
  * The loop asks its objective for the loss of a batch and its gradient, and nothing else. It holds
  * the model from new to free: other calls fail with CF_BUSY meanwhile. All that the next step
- * depends on is in the parameters, the buffers and cf_loop_state, so that a run resumed from them
- * at the end of an epoch is bitwise the uninterrupted run.
+ * depends on is in the parameters, the buffers and cf_training_state, so that a run resumed from
+ * them at the end of an epoch is bitwise the uninterrupted run.
  */
 #ifndef CF_TRAIN_LOOP_H
 #define CF_TRAIN_LOOP_H
@@ -48,7 +48,7 @@ typedef struct {
                    kept; 0: none */
     bool keep_best; /* weights of the best epoch; false for loops of single steps */
     int threads;
-} cf_loop_options;
+} cf_training_options;
 
 /* What a loop carries from step to step, beside the arrays. */
 typedef struct {
@@ -57,7 +57,7 @@ typedef struct {
     uint64_t has_best;
     double best_loss;
     cf_plateau plateau;
-} cf_loop_progress;
+} cf_training_progress;
 
 /* What is to be saved, and to be set before the first epoch: arrays of the parameter slab's layout,
  * those that are not there NULL; the buffers that go with the best weights; the progress. */
@@ -67,8 +67,8 @@ typedef struct {
     cf_optimizer *optimizer; /* whose arrays are cf_optimizer_arrays */
     void *best;
     double *best_buffers, *average;
-    cf_loop_progress *progress;
-} cf_loop_state;
+    cf_training_progress *progress;
+} cf_training_state;
 
 typedef enum { CF_RUNNING, CF_STOP_EPOCHS, CF_STOP_PATIENCE, CF_STOP_INTERRUPTED } cf_stop;
 
@@ -90,36 +90,38 @@ typedef struct {
 /* Called at most every 100 ms, with what the present epoch has so far; true stops the training. */
 typedef bool (*cf_poll)(void *context, const cf_epoch_report *so_far, uint64_t rows_in_epoch);
 
-typedef struct cf_loop cf_loop;
+typedef struct cf_training cf_training;
 
 /* Checks the options and locks the model, which is unchanged. The objective must live until
- * cf_loop_free. */
-cf_status cf_loop_new(cf_loop **out, const cf_objective *objective, const cf_loop_options *options);
+ * cf_training_free. */
+cf_status cf_training_new(cf_training **out, const cf_objective *objective,
+                          const cf_training_options *options);
 
 /* One epoch. poll may be NULL. Once report->stop is not CF_RUNNING no further epoch may be run; one
  * that poll stops is left unfinished. CF_NUMERICAL after 20 steps in a row whose loss or gradient
  * was not finite, or if the last epoch ends so after a whole epoch of such steps, or with weights
  * that are not finite: then weights and buffers are those of the epoch with the best loss, or
  * without one those at the start. */
-cf_status cf_loop_epoch(cf_loop *loop, cf_poll poll, void *context, cf_epoch_report *report);
+cf_status cf_training_epoch(cf_training *loop, cf_poll poll, void *context,
+                            cf_epoch_report *report);
 
 /* One step alone. CF_NUMERICAL after 20 skipped steps in a row; the parameters are those after the
  * last step that was made. */
-cf_status cf_loop_step(cf_loop *loop, cf_step_report *report);
+cf_status cf_training_step(cf_training *loop, cf_step_report *report);
 
 /* The stop reason, judged from completed epochs; CF_RUNNING if another is to follow. */
-cf_stop cf_loop_stop(const cf_loop *loop);
+cf_stop cf_training_stop(const cf_training *loop);
 
-cf_loop_state cf_loop_get_state(cf_loop *loop);
+cf_training_state cf_training_get_state(cf_training *loop);
 
 /* CF_INVALID unless the loop could have come to that progress. */
-cf_status cf_loop_check(const cf_loop *loop, const cf_loop_progress *progress);
+cf_status cf_training_check(const cf_training *loop, const cf_training_progress *progress);
 
 /* Puts the weights in place that training ends with: those of the epoch with the best validation
  * loss, if there is one, else the averaged ones, if they are averaged. */
-void cf_loop_finish(cf_loop *loop);
+void cf_training_finish(cf_training *loop);
 
 /* Unlocks the model; NULL is accepted. */
-void cf_loop_free(cf_loop *loop);
+void cf_training_free(cf_training *loop);
 
 #endif

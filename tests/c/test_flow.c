@@ -54,22 +54,22 @@ static cf_flow *new_flow(void) {
     return flow;
 }
 
-static cf_loop *new_loop(cf_rows *rows) {
+static cf_training *new_loop(cf_rows *rows) {
     cf_spec *optimizer, *schedule;
-    cf_loop *loop;
+    cf_training *loop;
     CHECK_OK(cf_spec_new(&optimizer, &cf_adam_type));
     CHECK_OK(cf_spec_set_real(optimizer, "learning_rate", 3e-3));
     CHECK_OK(cf_spec_finish(optimizer));
     CHECK_OK(cf_spec_new(&schedule, &cf_cosine_type));
     CHECK_OK(cf_spec_finish(schedule));
     cf_objective objective = cf_rows_objective(rows);
-    cf_loop_options options = {.optimizer = optimizer,
-                               .schedule = schedule,
-                               .epochs = 60,
-                               .clip_norm = 5.0,
-                               .keep_best = true,
-                               .threads = 2};
-    CHECK_OK(cf_loop_new(&loop, &objective, &options));
+    cf_training_options options = {.optimizer = optimizer,
+                                   .schedule = schedule,
+                                   .epochs = 60,
+                                   .clip_norm = 5.0,
+                                   .keep_best = true,
+                                   .threads = 2};
+    CHECK_OK(cf_training_new(&loop, &objective, &options));
     cf_spec_free(optimizer);
     cf_spec_free(schedule);
     return loop;
@@ -83,18 +83,18 @@ static void train(cf_flow *flow, const double *x, double *first, double *last) {
     cf_epoch_report report = {0};
     CHECK_OK(cf_find_loss(flow->model, flow, "likelihood", &options.loss));
     CHECK_OK(cf_rows_new(&rows, flow->model, &options));
-    cf_loop *loop = new_loop(rows);
+    cf_training *loop = new_loop(rows);
     cf_function_call call = {.function = options.loss, .samples = 1, .threads = 1};
     cf_call_set_input(&call, "x", data.x);
     CHECK(cf_model_call(flow->model, &call) == CF_BUSY);
     for (int epoch = 0; report.stop == CF_RUNNING; epoch++) {
-        CHECK_OK(cf_loop_epoch(loop, NULL, NULL, &report));
+        CHECK_OK(cf_training_epoch(loop, NULL, NULL, &report));
         if (epoch == 0)
             *first = report.train;
     }
     CHECK(report.stop == CF_STOP_EPOCHS && report.skipped == 0);
     *last = report.train;
-    cf_loop_free(loop);
+    cf_training_free(loop);
     cf_rows_free(rows);
 }
 

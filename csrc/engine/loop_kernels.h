@@ -1,0 +1,20 @@
+/* What a loop does to its rows beside the steps of its body. */
+#ifndef CF_ENGINE_LOOP_KERNELS_H
+#define CF_ENGINE_LOOP_KERNELS_H
+
+#include "engine/run.h"
+
+/* `end` is the loop's last step: operands the states, the next ones and, unless all samples go on
+ * to the bound, the condition; the output's rows are free for the loop's own use while it runs. */
+typedef struct {
+    void (*begin)(const cf_call *call, const cf_step *end);
+    /* After an iteration: the states of samples that were going on become the next ones. Whether
+     * one of them goes on. */
+    bool (*advance)(const cf_call *call, const cf_step *end);
+    /* Fills the output. */
+    void (*finish)(const cf_call *call, const cf_step *end);
+} cf_loop_kernels;
+
+extern const cf_loop_kernels cf_loop_kernels_of[CF_SIMD_LEVELS][CF_DTYPES];
+
+#endif

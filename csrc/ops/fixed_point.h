@@ -1,0 +1,36 @@
+/* Fixed points of contractions: each sample by its own iterations. */
+#ifndef CF_OPS_FIXED_POINT_H
+#define CF_OPS_FIXED_POINT_H
+
+#include "engine/loop.h"
+#include "ops/ops.h"
+
+/* Emits g(z), of as many features as z. */
+typedef cf_value (*cf_contraction)(cf_builder *b, const void *context, cf_value z);
+
+typedef struct {
+    cf_contraction function; /* the map z -> g(z) */
+    const void *context;     /* context_size bytes, copied into the builder */
+    size_t context_size;
+    cf_value start;   /* row values */
+    double tolerance; /* a sample has finished where no feature of g(z) - z is greater than this
+                         times the greatest of z, or `floor`; 0: eight units in the last place.
+                         With a contraction by r, z is then wrong by r / (1 - r) as much */
+    double floor;
+    uint32_t max_iterations;
+} cf_fixed_point_spec;
+
+/* z = g(z), by iteration from `start`. A sample that does not end within the bound has failed: it
+ * is NaN. `failed` (or NULL): 1 where a sample has failed, else 0.
+ *
+ * The gradient is that of the implicit function: w = dz + (dg/dz)^T w, a fixed point by the same
+ * iteration, is the cotangent of g at z, by which what g has read gets its own. `start` has none.
+ * The same holds for the gradient's gradient. */
+cf_value cf_fixed_point(cf_builder *b, const cf_fixed_point_spec *spec, cf_value *failed);
+
+/* One feature: 1 where `next` is further from `z` than `tolerance` (0: eight units in the last
+ * place) times max(|z|, floor) in the maximum norm, else 0; NaN if there is one among them. No
+ * gradient. */
+cf_value cf_unsettled(cf_builder *b, cf_value next, cf_value z, double tolerance, double floor);
+
+#endif

@@ -1,0 +1,59 @@
+/* Whether an iteration still moves: operands next and z. number[0]: the tolerance, relative to the
+ * greatest feature of z, or 0; number[1]: the least that this counts as. */
+#ifndef CF_FN
+
+#include "ops/fixed_point.h"
+#include "ops/rows.h"
+
+#define CF_BODY "ops/unsettled.c"
+#include "simd/instantiate.h"
+
+static void unsettled_rule(cf_builder *b, const cf_node *node, cf_value out, cf_value dout,
+                           const bool *needed, cf_value *dx) {
+    (void)b;
+    (void)node;
+    (void)out;
+    (void)dout;
+    (void)needed;
+    (void)dx; /* stays CF_NO_VALUE: zero */
+}
+
+static const cf_op unsettled_op = {
+    .name = "unsettled",
+    .kernel = CF_VERSIONS(unsettled),
+    .gradient = unsettled_rule,
+};
+
+cf_value cf_unsettled(cf_builder *b, cf_value next, cf_value z, double tolerance, double floor) {
+    if (cf_builder_status(b) != CF_OK)
+        return CF_NO_VALUE;
+    if (cf_is_none(next) || cf_value_size(b, next) != cf_value_size(b, z))
+        return cf_builder_fail(b, CF_INVALID,
+                               "a fixed point is sought of a map that changes sizes");
+    cf_attributes attributes = {.number = {tolerance, floor}};
+    return cf_emit(b, &unsettled_op, CF_ROW, 1, 2, (cf_value[]){next, z}, &attributes);
+}
+
+#else
+
+#include "ops/rows.h"
+
+static void CF_FN(unsettled)(const cf_call *call) {
+    const cf_attributes *at = &call->step->node->attributes;
+    double last = sizeof(real) == sizeof(float) ? 0x1p-20 : 0x1p-49;
+    vreal tolerance = v_set1((real)(at->number[0] > 0 ? at->number[0] : last));
+    for (size_t lane = 0; lane < call->lanes; lane += VL) {
+        vreal size = v_set1((real)at->number[1]), moved = v_set1(0), nan = v_set1(0);
+        for (size_t f = 0; f < call->step->operand[0].size; f++) {
+            vreal z = v_load(cf_row(call, 1, f) + lane);
+            vreal difference = v_load(cf_row(call, 0, f) + lane) - z;
+            size = v_max(v_abs(z), size);
+            moved = v_max(v_abs(difference), moved);
+            nan = nan + (difference - difference); /* 0, or NaN where one is not finite */
+        }
+        vmask settled = v_le(moved, tolerance * size);
+        v_store((real *)call->out + lane, v_select(settled, v_set1(0), v_set1(1)) + nan);
+    }
+}
+
+#endif

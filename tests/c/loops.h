@@ -1,0 +1,69 @@
+/* What the tests of loops share: programs over rows of float64 or float32 numbers. */
+#ifndef LOOPS_H
+#define LOOPS_H
+
+#include "cflows.h"
+#include "check.h"
+
+#include "engine/builder.h"
+#include "engine/loop.h"
+
+#include <string.h>
+
+static inline cf_builder *new_builder(void) {
+    cf_builder *b;
+    CHECK_OK(cf_builder_new(&b, CF_EVALUATION));
+    return b;
+}
+
+static inline cf_program *finish(cf_builder *b, size_t gradient_size) {
+    cf_program *program;
+    CHECK_OK(cf_builder_status(b));
+    CHECK_OK(cf_program_new(&program, b, gradient_size));
+    cf_builder_free(b);
+    return program;
+}
+
+/* Runs rows [first, first + rows) of `args`, whose results are of the run's dtype. */
+static inline void run_rows(const cf_program *program, cf_run_args args, size_t first,
+                            size_t rows) {
+    size_t element = cf_dtype_size(args.dtype);
+    for (size_t i = 0; i < CF_MAX_SLOTS; i++) {
+        cf_array_skip(&args.input[i], first);
+        if (args.output[i].data != NULL)
+            args.output[i].data =
+                (char *)args.output[i].data + first * args.output[i].row_stride * element;
+    }
+    args.rows = rows;
+    args.first_row += first;
+    CHECK_OK(cf_run(program, &args));
+}
+
+/* Runs the program whole, by 1 to 3 threads, and in pieces: output `slot`, of `columns`, must have
+ * the same bits. */
+static inline void check_rows_are_independent(const cf_program *program, cf_run_args args,
+                                              size_t slot, size_t columns) {
+    size_t element = cf_dtype_size(args.dtype), bytes = args.rows * columns * element;
+    const size_t pieces[] = {1, 7, 16, 48, 64, 1000};
+    char *truth = malloc(bytes), *again = malloc(bytes);
+    CHECK(truth != NULL && again != NULL);
+    args.output[slot].data = truth;
+    run_rows(program, args, 0, args.rows);
+    args.output[slot].data = again;
+    for (args.threads = 1; args.threads <= 3; args.threads++) {
+        memset(again, 1, bytes);
+        run_rows(program, args, 0, args.rows);
+        CHECK(memcmp(truth, again, bytes) == 0);
+    }
+    args.threads = 1;
+    for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++) {
+        memset(again, 1, bytes);
+        for (size_t row = 0; row < args.rows; row += pieces[i])
+            run_rows(program, args, row, args.rows - row < pieces[i] ? args.rows - row : pieces[i]);
+        CHECK(memcmp(truth, again, bytes) == 0);
+    }
+    free(truth);
+    free(again);
+}
+
+#endif
