@@ -67,7 +67,7 @@ static cf_value emit_numbered(cf_builder *b, const cf_value *x, const void *data
     case 'n':
         return cf_add_noise(b, cf_floor(b, *x), x[1]);
     case 'W':
-        return cf_weigh_gradient(b, *x, 3);
+        return cf_scale_gradient(b, *x, cf_slice(b, x[1], 0, 1));
     case 'f':
         return cf_fixed_affine(b, *x, 0, false);
     case 'F':
@@ -306,7 +306,7 @@ static const op_case cases[] = {
     NUMBERED("scale", "a", false),
     NUMBERED("dropout", "d", false),
     NUMBERED("add_noise", "n", false),
-    NUMBERED("weigh_gradient", "W", false),
+    NUMBERED("scale_gradient", "W", false),
     NUMBERED("fixed affine", "f", false),
     NUMBERED("fixed affine input", "F", false),
     NUMBERED("fixed affine, inverse", "G", false),
