@@ -76,7 +76,7 @@ static const cf_layer_methods methods = {
 static const cf_option options[] = {
     {.name = "layers",
      .kinds = CF_OPTION_SPECS,
-     .fallback = CF_REQUIRED,
+     .required = true,
      .spec_role = "layer",
      .doc = "The layers, base to data."},
 };
