@@ -20,7 +20,7 @@ struct cf_spec {
 
 /* Frees what a given setting owns. */
 static void clear(cf_setting *setting) {
-    if (!setting->given)
+    if (!setting->is_set)
         return;
     cf_free((void *)setting->integers);
     cf_free((void *)setting->reals);
@@ -43,8 +43,8 @@ cf_status cf_spec_new(cf_spec **out, const cf_spec_type *type) {
     spec->type = type;
     atomic_init(&spec->holders, 1);
     for (size_t i = 0; i < type->option_count; i++) {
-        spec->settings[i] = type->options[i].fallback;
-        spec->settings[i].given = false;
+        spec->settings[i] = type->options[i].default_value;
+        spec->settings[i].is_set = false;
     }
     *out = spec;
     return CF_OK;
@@ -62,7 +62,7 @@ static cf_status copy_array(const void *from, size_t count, size_t size, void *o
 
 /* A deep copy that owns its memory. */
 static cf_status copy_setting(const cf_setting *from, cf_setting *to) {
-    *to = (cf_setting){.kind = from->kind, .given = true, .count = from->count};
+    *to = (cf_setting){.kind = from->kind, .is_set = true, .count = from->count};
     cf_status status =
         copy_array(from->integers, from->count, sizeof *from->integers, &to->integers);
     if (status == CF_OK)
@@ -329,7 +329,7 @@ cf_status cf_spec_set_specs(cf_spec *spec, const char *name, cf_spec *const *val
 
 cf_status cf_spec_finish(cf_spec *spec) {
     for (size_t i = 0; i < spec->type->option_count; i++)
-        if (spec->type->options[i].fallback.given && !spec->settings[i].given)
+        if (spec->type->options[i].required && !spec->settings[i].is_set)
             return cf_fail(CF_TYPE, "%s: %s is missing", spec->type->name,
                            spec->type->options[i].name);
     return spec->type->check != NULL ? spec->type->check(spec) : CF_OK;

@@ -32,7 +32,7 @@ typedef enum {
 /* The value of an option. */
 typedef struct {
     cf_setting_kind kind;
-    bool given;              /* set by the user, not the default */
+    bool is_set;             /* set by the user, not the default */
     size_t count;            /* of a list; 1 for a single value */
     const int64_t *integers; /* bool, int and their lists */
     const double *reals;
@@ -48,8 +48,9 @@ typedef struct {
 
 typedef struct {
     const char *name;
-    unsigned kinds;             /* the cf_setting_kinds it may be, and flags as below */
-    cf_setting fallback;        /* the default */
+    unsigned kinds; /* the cf_setting_kinds it may be, and flags as below */
+    cf_setting default_value;
+    bool required;              /* it has no default */
     const char *const *choices; /* of a string, ending in NULL; NULL: any string */
     const char *spec_role;      /* of specs: what they must be, e.g. "conditioner" */
     const cf_range *range;      /* of numbers; NULL: any */
@@ -140,9 +141,5 @@ cf_spec *cf_spec_spec(const cf_spec *spec, const char *name);      /* NULL for n
     { .kind = CF_OPTION_SPECS }
 #define CF_DEFAULT_NONE                                                                            \
     { .kind = CF_NONE }
-
-/* A required option has no default. */
-#define CF_REQUIRED                                                                                \
-    { .kind = CF_NONE, .given = true }
 
 #endif

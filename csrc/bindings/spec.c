@@ -123,8 +123,8 @@ static PyObject *options_of(const cf_module_state *state, const cf_spec *spec, b
     PyObject *dict = PyDict_New();
     for (size_t i = 0; dict != NULL && i < type->option_count; i++) {
         const cf_option *option = &type->options[i];
-        bool differs = option->fallback.given ||
-                       !cf_py_settings_equal(cf_spec_get(spec, option->name), &option->fallback);
+        bool differs = option->required || !cf_py_settings_equal(cf_spec_get(spec, option->name),
+                                                                 &option->default_value);
         if ((all || differs) && !add_value(dict, state, spec, option))
             Py_CLEAR(dict);
     }

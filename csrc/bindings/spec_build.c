@@ -10,7 +10,7 @@ static bool set_option(const cf_module_state *state, cf_spec *spec, const cf_opt
     if (!cf_py_setting_from(state, owner, option, value, &setting))
         return false;
     bool is_default =
-        !option->fallback.given && cf_py_settings_equal(&setting.setting, &option->fallback);
+        !option->required && cf_py_settings_equal(&setting.setting, &option->default_value);
     cf_status status = is_default ? CF_OK : cf_spec_set(spec, option->name, &setting.setting);
     cf_py_setting_release(&setting);
     if (status != CF_OK)

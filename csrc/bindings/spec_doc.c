@@ -87,9 +87,9 @@ PyObject *cf_py_option_kinds(const cf_option *option) {
 
 /* The default's repr; NULL without an exception if the option is required. */
 static PyObject *default_repr(const cf_module_state *state, const cf_option *option) {
-    if (option->fallback.given)
+    if (option->required)
         return NULL;
-    PyObject *value = cf_py_setting_value(state, &option->fallback);
+    PyObject *value = cf_py_setting_value(state, &option->default_value);
     PyObject *repr = value == NULL ? NULL : PyObject_Repr(value);
     Py_XDECREF(value);
     return repr;
@@ -100,13 +100,14 @@ static bool add_signature(PyObject **text, const cf_module_state *state, const c
         return false;
     for (size_t i = 0; i < type->option_count; i++) {
         const cf_option *option = &type->options[i];
-        PyObject *fallback = default_repr(state, option);
-        if (fallback == NULL && PyErr_Occurred())
+        PyObject *default_value = default_repr(state, option);
+        if (default_value == NULL && PyErr_Occurred())
             return false;
         const char *separator = i > 0 ? ", " : "";
-        bool done = fallback == NULL ? add(text, "%s%s", separator, option->name)
-                                     : add(text, "%s%s=%U", separator, option->name, fallback);
-        Py_XDECREF(fallback);
+        bool done = default_value == NULL
+                        ? add(text, "%s%s", separator, option->name)
+                        : add(text, "%s%s=%U", separator, option->name, default_value);
+        Py_XDECREF(default_value);
         if (!done)
             return false;
     }
@@ -143,12 +144,12 @@ static bool add_words(PyObject **text, const cf_option *option) {
 
 static bool add_parameter(PyObject **text, const cf_module_state *state, const cf_option *option) {
     PyObject *kinds = cf_py_option_kinds(option);
-    PyObject *fallback = kinds == NULL ? NULL : default_repr(state, option);
+    PyObject *default_value = kinds == NULL ? NULL : default_repr(state, option);
     bool done = kinds != NULL && !PyErr_Occurred() && add(text, "\n%s : %U", option->name, kinds);
-    if (done && fallback != NULL)
-        done = add(text, ", default %U", fallback);
+    if (done && default_value != NULL)
+        done = add(text, ", default %U", default_value);
     Py_XDECREF(kinds);
-    Py_XDECREF(fallback);
+    Py_XDECREF(default_value);
     return done && add_words(text, option);
 }
 

@@ -34,7 +34,7 @@ static const cf_likelihood_methods methods = {raw_count, log_prob, draw, mean};
 static const cf_option options[] = {
     {.name = "levels",
      .kinds = CF_OPTION_INT,
-     .fallback = CF_DEFAULT_INT(256),
+     .default_value = CF_DEFAULT_INT(256),
      .doc = "Features are one of 0, 1, ..., levels - 1."},
 };
 

@@ -132,16 +132,16 @@ static const cf_base_methods methods = {bind, log_prob, sample};
 static const cf_option options[] = {
     {.name = "loc",
      .kinds = CF_OPTION_REAL | CF_OPTION_REALS | CF_OPTIONAL,
-     .fallback = CF_DEFAULT_NONE,
+     .default_value = CF_DEFAULT_NONE,
      .doc = "The mean, one number or one a feature; None is 0."},
     {.name = "covariance",
      .kinds = CF_OPTION_REALS | CF_OPTIONAL | CF_MATRIX,
-     .fallback = CF_DEFAULT_NONE,
+     .default_value = CF_DEFAULT_NONE,
      .doc = "A symmetric positive definite matrix, or its rows one after the other; None is the "
             "identity."},
     {.name = "learned",
      .kinds = CF_OPTION_BOOL,
-     .fallback = CF_DEFAULT_BOOL(1),
+     .default_value = CF_DEFAULT_BOOL(1),
      .doc = "Whether mean and factor are trained from there; else they are parameters that start "
             "frozen."},
 };

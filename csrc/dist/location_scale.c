@@ -19,9 +19,10 @@ static cf_status fill(const cf_base *base, double *values) {
             return cf_fail(CF_INVALID, "%s: %s has %zu numbers, the flow has %zu features",
                            name_of(base->spec), names[k], setting->count, base->features);
         for (size_t f = 0; f < base->features; f++) {
-            double fallback = k == 0 ? 0.0 : 1.0;
+            double default_value = k == 0 ? 0.0 : 1.0;
             values[(size_t)k * base->features + f] =
-                setting->kind == CF_NONE ? fallback : setting->reals[setting->count == 1 ? 0 : f];
+                setting->kind == CF_NONE ? default_value
+                                         : setting->reals[setting->count == 1 ? 0 : f];
         }
     }
     return CF_OK;

@@ -127,16 +127,16 @@ static const cf_base_methods methods = {bind, log_prob, sample};
 static const cf_option options[] = {
     {.name = "components",
      .kinds = CF_OPTION_INT,
-     .fallback = CF_DEFAULT_INT(8),
+     .default_value = CF_DEFAULT_INT(8),
      .doc = "How many normals."},
     {.name = "learned",
      .kinds = CF_OPTION_BOOL,
-     .fallback = CF_DEFAULT_BOOL(1),
+     .default_value = CF_DEFAULT_BOOL(1),
      .doc = "Whether `base.logits`, `base.loc` and `base.log_scale` are trained; else they are "
             "frozen, at what they are set to."},
     {.name = "conditioner",
      .kinds = CF_OPTION_SPEC | CF_OPTIONAL,
-     .fallback = CF_DEFAULT_NONE,
+     .default_value = CF_DEFAULT_NONE,
      .spec_role = "conditioner",
      .doc = "In a flow with context: a network whose outputs, of the context, are added to the "
             "logits, then the locs, then the log scales."},

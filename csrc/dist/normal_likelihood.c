@@ -60,7 +60,7 @@ static const cf_likelihood_methods methods = {raw_count, log_prob, draw, mean};
 static const cf_option options[] = {
     {.name = "scale",
      .kinds = CF_OPTION_REAL | CF_OPTIONAL,
-     .fallback = CF_DEFAULT_NONE,
+     .default_value = CF_DEFAULT_NONE,
      .doc = "The standard deviation of every feature; with None the network gives it."},
 };
 

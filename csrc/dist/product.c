@@ -108,12 +108,12 @@ static const cf_base_methods methods = {bind, log_prob, sample, limited};
 static const cf_option options[] = {
     {.name = "bases",
      .kinds = CF_OPTION_SPECS,
-     .fallback = CF_REQUIRED,
+     .required = true,
      .spec_role = "base",
      .doc = "The bases."},
     {.name = "which",
      .kinds = CF_OPTION_INTS,
-     .fallback = CF_REQUIRED,
+     .required = true,
      .doc = "The number, from 0, of each feature's base."},
 };
 

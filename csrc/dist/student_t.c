@@ -71,7 +71,7 @@ static const cf_base_methods methods = {bind, log_prob, sample};
 static const cf_option options[] = {
     {.name = "df",
      .kinds = CF_OPTION_REAL,
-     .fallback = CF_DEFAULT_REAL(5.0),
+     .default_value = CF_DEFAULT_REAL(5.0),
      .doc = "Degrees of freedom, the same for all features."},
     CF_LOCATION_SCALE_OPTIONS,
 };

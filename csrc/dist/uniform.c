@@ -74,11 +74,11 @@ static const cf_base_methods methods = {bind, log_prob, sample, limited};
 static const cf_option options[] = {
     {.name = "low",
      .kinds = CF_OPTION_REAL | CF_OPTION_REALS,
-     .fallback = CF_DEFAULT_REAL(0.0),
+     .default_value = CF_DEFAULT_REAL(0.0),
      .doc = "The lower end, one number or one a feature."},
     {.name = "high",
      .kinds = CF_OPTION_REAL | CF_OPTION_REALS,
-     .fallback = CF_DEFAULT_REAL(1.0),
+     .default_value = CF_DEFAULT_REAL(1.0),
      .doc = "The upper end."},
 };
 

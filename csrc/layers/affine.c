@@ -128,22 +128,22 @@ static const cf_layer_methods methods = {
 static const cf_option options[] = {
     {.name = "shift",
      .kinds = CF_OPTION_REAL | CF_OPTION_REALS | CF_OPTIONAL,
-     .fallback = CF_DEFAULT_NONE,
+     .default_value = CF_DEFAULT_NONE,
      .doc = "One number or one a feature; None is 0, or the mean of the data that ``fit`` sees "
             "first."},
     {.name = "scale",
      .kinds = CF_OPTION_REAL | CF_OPTION_REALS | CF_OPTIONAL,
-     .fallback = CF_DEFAULT_NONE,
+     .default_value = CF_DEFAULT_NONE,
      .doc =
          "One number or one a feature, not 0; None is 1, or the standard deviation of those data."},
     {.name = "learned",
      .kinds = CF_OPTION_BOOL,
-     .fallback = CF_DEFAULT_BOOL(0),
+     .default_value = CF_DEFAULT_BOOL(0),
      .doc = "Whether shift and log(scale) are parameters that start at these values (scale "
             "positive)."},
     {.name = "standardize",
      .kinds = CF_OPTION_BOOLS | CF_OPTIONAL,
-     .fallback = CF_DEFAULT_NONE,
+     .default_value = CF_DEFAULT_NONE,
      .doc = "Whether ``fit`` sets shift and scale, by feature; the first ``fit`` alone does, while "
             "all of those are 0 and 1. None: of all if neither is given, of none otherwise."},
 };

@@ -138,13 +138,13 @@ static const char *const directions[] = {"inverse", "forward", NULL};
 static const cf_option options[] = {
     {.name = "order",
      .kinds = CF_OPTION_STRING | CF_OPTION_INTS,
-     .fallback = CF_DEFAULT_STRING("natural"),
+     .default_value = CF_DEFAULT_STRING("natural"),
      .choices = orders,
      .doc = "Which feature comes first, second and so on: ``'natural'``, ``'reverse'``, "
             "``'random'`` (drawn from the flow's seed when it is bound) or a list of all indices."},
     {.name = "parallel",
      .kinds = CF_OPTION_STRING,
-     .fallback = CF_DEFAULT_STRING("inverse"),
+     .default_value = CF_DEFAULT_STRING("inverse"),
      .choices = directions,
      .doc = "The direction that is one pass of the network: ``'inverse'`` (MAF: densities) or "
             "``'forward'`` (IAF: samples). The other takes the features in turn."},

@@ -84,7 +84,7 @@ static const cf_layer_methods methods = {.bind = bind,
 static const cf_option options[] = {
     {.name = "layers",
      .kinds = CF_OPTION_SPECS,
-     .fallback = CF_REQUIRED,
+     .required = true,
      .spec_role = "layer",
      .doc = "The layers, base to data."},
 };

@@ -52,12 +52,12 @@ static const cf_layer_methods methods = {bind, forward, inverse};
 static const cf_option options[] = {
     {.name = "shift",
      .kinds = CF_OPTION_REAL,
-     .fallback = CF_DEFAULT_REAL(0.0),
+     .default_value = CF_DEFAULT_REAL(0.0),
      .doc = "By how much features are turned, forward."},
     CF_CIRCLE_OPTIONS,
     {.name = "learned",
      .kinds = CF_OPTION_BOOL,
-     .fallback = CF_DEFAULT_BOOL(0),
+     .default_value = CF_DEFAULT_BOOL(0),
      .doc = "Whether every feature's shift is a parameter, which starts at `shift`."},
 };
 

@@ -190,7 +190,7 @@ cf_status cf_conditioned_check(const cf_spec *layer) {
     const char *name = cf_spec_type_of(layer)->name, *transform = transform_name(layer);
     CF_TRY(cf_transform_check(layer));
     if (conditioner->kind != CF_NONE &&
-        (cf_spec_get(layer, "hidden")->given || cf_spec_get(layer, "activation")->given))
+        (cf_spec_get(layer, "hidden")->is_set || cf_spec_get(layer, "activation")->is_set))
         return cf_fail(CF_INVALID,
                        "%s: hidden and activation are the short form of a conditioner, give one "
                        "or the other",

@@ -48,14 +48,14 @@ cf_status cf_conditioned_check(const cf_spec *layer);
 #define CF_CONDITIONED_OPTIONS                                                                     \
     {.name = "transform",                                                                          \
      .kinds = CF_OPTION_STRING | CF_OPTION_SPEC,                                                   \
-     .fallback = CF_DEFAULT_STRING("affine"),                                                      \
+     .default_value = CF_DEFAULT_STRING("affine"),                                                 \
      .choices = cf_transform_names,                                                                \
      .spec_role = "transform",                                                                     \
      .doc = "``'affine'`` (RealNVP), ``'additive'`` (NICE), ``'spline'`` (a `Spline` as it is "    \
             "by default), or a transform."},                                                       \
         {.name = "conditioner",                                                                    \
          .kinds = CF_OPTION_SPEC | CF_OPTION_SPECS | CF_OPTIONAL,                                  \
-         .fallback = CF_DEFAULT_NONE,                                                              \
+         .default_value = CF_DEFAULT_NONE,                                                         \
          .spec_role = "conditioner",                                                               \
          .doc = "The network, whose outputs are the transform's raw numbers: of an affine one "    \
                 "all scales, then all shifts, for which it may be a pair, and of `Autoregressive`" \
@@ -63,16 +63,16 @@ cf_status cf_conditioned_check(const cf_spec *layer);
                 "``MLP(hidden, activation)``."},                                                   \
         {.name = "hidden",                                                                         \
          .kinds = CF_OPTION_INTS,                                                                  \
-         .fallback = CF_DEFAULT_INTS(64, 64),                                                      \
+         .default_value = CF_DEFAULT_INTS(64, 64),                                                 \
          .doc = "Hidden widths of the MLP."},                                                      \
         {.name = "activation",                                                                     \
          .kinds = CF_OPTION_STRING,                                                                \
-         .fallback = CF_DEFAULT_STRING("relu"),                                                    \
+         .default_value = CF_DEFAULT_STRING("relu"),                                               \
          .choices = cf_activation_names,                                                           \
          .doc = "Activation of the MLP."},                                                         \
     {                                                                                              \
         .name = "scale", .kinds = CF_OPTION_STRING | CF_OPTION_SPEC,                               \
-        .fallback = CF_DEFAULT_STRING("softclip"), .choices = cf_scale_forms,                      \
+        .default_value = CF_DEFAULT_STRING("softclip"), .choices = cf_scale_forms,                 \
         .spec_role = "scale",                                                                      \
         .doc = "How the raw scale of an affine transform becomes positive: a form of `Scale`, "    \
                "or a `Scale`. The default is ``exp(a / (1 + |a| / log(1000)))``, between 1/1000 "  \

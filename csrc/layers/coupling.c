@@ -52,7 +52,7 @@ static const char *const masks[] = {"half", "alternating", "checkerboard", NULL}
 static const cf_option options[] = {
     {.name = "mask",
      .kinds = CF_OPTION_STRING | CF_OPTION_BOOLS | CF_OPTION_INTS,
-     .fallback = CF_DEFAULT_STRING("half"),
+     .default_value = CF_DEFAULT_STRING("half"),
      .choices = masks,
      .doc = "Which features, or channels of an image, are kept and condition the others: "
             "``'half'`` (the first half), ``'alternating'`` (every other, from the first), a "
@@ -60,7 +60,7 @@ static const cf_option options[] = {
             "whose row and column have an even sum), or a boolean a feature."},
     {.name = "swap",
      .kinds = CF_OPTION_BOOL,
-     .fallback = CF_DEFAULT_BOOL(0),
+     .default_value = CF_DEFAULT_BOOL(0),
      .doc = "Keep the others instead. With one feature there is nothing to swap."},
     CF_CONDITIONED_OPTIONS,
 };

@@ -101,12 +101,12 @@ static const cf_layer_methods methods = {
 static const cf_option options[] = {
     {.name = "levels",
      .kinds = CF_OPTION_INT | CF_OPTIONAL,
-     .fallback = CF_DEFAULT_INT(256),
+     .default_value = CF_DEFAULT_INT(256),
      .doc = "x is one of the integers 0, 1, ..., levels - 1, and u lies on (0, 1); with None it is "
             "any integer, as counts are."},
     {.name = "layers",
      .kinds = CF_OPTION_SPECS,
-     .fallback = CF_DEFAULT_SPECS,
+     .default_value = CF_DEFAULT_SPECS,
      .spec_role = "layer",
      .doc = "Variational dequantization: the flow of the noise, base to data, with x for context, "
             "between a logit and a sigmoid. () is uniform noise, and so is the identity."},

@@ -81,13 +81,13 @@ static const cf_layer_methods methods = {bind, forward, inverse};
 static const cf_option options[] = {
     {.name = "reflections",
      .kinds = CF_OPTION_INT | CF_OPTIONAL,
-     .fallback = CF_DEFAULT_NONE,
+     .default_value = CF_DEFAULT_NONE,
      .doc = "How many; None is one a feature, or channel. Products of an even number are "
             "rotations, of an odd "
             "number not; one a feature, or one less, is enough for all of either."},
     {.name = "bias",
      .kinds = CF_OPTION_BOOL,
-     .fallback = CF_DEFAULT_BOOL(0),
+     .default_value = CF_DEFAULT_BOOL(0),
      .doc = "Whether a learned vector is added."},
 };
 

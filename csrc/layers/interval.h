@@ -10,10 +10,11 @@
 #define CF_CIRCLE_OPTIONS                                                                          \
     {.name = "low",                                                                                \
      .kinds = CF_OPTION_REAL,                                                                      \
-     .fallback = CF_DEFAULT_REAL(-3.141592653589793),                                              \
+     .default_value = CF_DEFAULT_REAL(-3.141592653589793),                                         \
      .doc = "Where the circle begins."},                                                           \
     {                                                                                              \
-        .name = "high", .kinds = CF_OPTION_REAL, .fallback = CF_DEFAULT_REAL(3.141592653589793),   \
+        .name = "high", .kinds = CF_OPTION_REAL,                                                   \
+        .default_value = CF_DEFAULT_REAL(3.141592653589793),                                       \
         .doc = "Where it ends: the same point."                                                    \
     }
 

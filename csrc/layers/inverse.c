@@ -32,7 +32,7 @@ static const cf_layer_methods methods = {
 static const cf_option options[] = {
     {.name = "layer",
      .kinds = CF_OPTION_SPEC,
-     .fallback = CF_REQUIRED,
+     .required = true,
      .spec_role = "layer",
      .doc = "The layer to be turned round."},
 };

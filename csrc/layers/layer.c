@@ -28,7 +28,7 @@ cf_status cf_layer_resolve(cf_layer *layer, cf_binding *binding, const char *nam
     CF_TRY(cf_binding_keep(binding, resolved));
     for (size_t i = 0; i < type->option_count; i++) {
         const cf_setting *other = cf_spec_get(layer->spec, type->options[i].name);
-        if (other->given)
+        if (other->is_set)
             CF_TRY(cf_spec_set(resolved, type->options[i].name, other));
     }
     layer->spec = resolved;

@@ -125,10 +125,10 @@ static cf_value inverse(const cf_layer *layer, cf_builder *b, cf_value x, cf_val
 
 static cf_status check(const cf_spec *spec) {
     const char *form = cf_spec_string(spec, "form");
-    if (strcmp(form, "lu") != 0 && cf_spec_get(spec, "permutation")->given)
+    if (strcmp(form, "lu") != 0 && cf_spec_get(spec, "permutation")->is_set)
         return cf_fail(CF_INVALID, "Linear: a permutation goes with form='lu', not with '%s'",
                        form);
-    if (strcmp(form, "dense") == 0 && cf_spec_get(spec, "scale")->given)
+    if (strcmp(form, "dense") == 0 && cf_spec_get(spec, "scale")->is_set)
         return cf_fail(CF_INVALID, "Linear: scale is of the diagonal of form='lu' or 'qr', not of "
                                    "'dense'");
     return cf_permutation_check(spec, "permutation");
@@ -142,28 +142,28 @@ static const char *const orders[] = {"natural", "reverse", "random", NULL};
 static const cf_option options[] = {
     {.name = "form",
      .kinds = CF_OPTION_STRING,
-     .fallback = CF_DEFAULT_STRING("lu"),
+     .default_value = CF_DEFAULT_STRING("lu"),
      .choices = forms,
      .doc = "``'lu'``: ``W = P L U``, a unit lower and an upper triangular factor; ``'qr'``: ``W = "
             "Q R``, as many reflections as features and an upper triangular factor; ``'dense'``: "
             "``W`` itself, whose inverse and determinant each call computes."},
     {.name = "permutation",
      .kinds = CF_OPTION_STRING | CF_OPTION_INTS,
-     .fallback = CF_DEFAULT_STRING("random"),
+     .default_value = CF_DEFAULT_STRING("random"),
      .choices = orders,
      .doc = "``P`` of ``'lu'``, fixed: ``(P h)[i] = h[permutation[i]]``; ``'natural'``, "
             "``'reverse'``, ``'random'`` (drawn from the flow's seed when it is bound) or a list "
             "of indices."},
     {.name = "scale",
      .kinds = CF_OPTION_STRING | CF_OPTION_SPEC,
-     .fallback = CF_DEFAULT_STRING("exp"),
+     .default_value = CF_DEFAULT_STRING("exp"),
      .choices = cf_scale_forms,
      .spec_role = "scale",
      .doc = "How the raw diagonal of ``U`` or ``R`` becomes positive: a form of `Scale`, or a "
             "`Scale`."},
     {.name = "bias",
      .kinds = CF_OPTION_BOOL,
-     .fallback = CF_DEFAULT_BOOL(1),
+     .default_value = CF_DEFAULT_BOOL(1),
      .doc = "Whether a learned vector is added."},
 };
 

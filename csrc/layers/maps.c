@@ -118,19 +118,19 @@ static const cf_layer_methods logit_methods = {bind_nothing, sigmoid_inverse, si
 static const cf_option sigmoid_options[] = {
     {.name = "low",
      .kinds = CF_OPTION_REAL,
-     .fallback = CF_DEFAULT_REAL(0.0),
+     .default_value = CF_DEFAULT_REAL(0.0),
      .doc = "Lower end of the interval."},
     {.name = "high",
      .kinds = CF_OPTION_REAL,
-     .fallback = CF_DEFAULT_REAL(1.0),
+     .default_value = CF_DEFAULT_REAL(1.0),
      .doc = "Upper end of the interval."},
     {.name = "temperature",
      .kinds = CF_OPTION_REAL,
-     .fallback = CF_DEFAULT_REAL(1.0),
+     .default_value = CF_DEFAULT_REAL(1.0),
      .doc = "Factor in the sigmoid's argument."},
     {.name = "epsilon",
      .kinds = CF_OPTION_REAL,
-     .fallback = CF_DEFAULT_REAL(0.0),
+     .default_value = CF_DEFAULT_REAL(0.0),
      .doc = "Numbers nearer to an end than this share of the interval are moved there before the "
             "logit is taken; 0: an end itself becomes infinite."},
 };
@@ -300,10 +300,7 @@ static const cf_layer_methods power_methods = {bind_nothing, power_forward, powe
                                                .limited = true};
 
 static const cf_option power_options[] = {
-    {.name = "exponent",
-     .kinds = CF_OPTION_REAL,
-     .fallback = CF_REQUIRED,
-     .doc = "Any number but 0."},
+    {.name = "exponent", .kinds = CF_OPTION_REAL, .required = true, .doc = "Any number but 0."},
 };
 
 const cf_spec_type cf_power_type = {

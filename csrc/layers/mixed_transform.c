@@ -134,12 +134,12 @@ static const cf_transform_methods methods = {
 static const cf_option options[] = {
     {.name = "transforms",
      .kinds = CF_OPTION_SPECS,
-     .fallback = CF_REQUIRED,
+     .required = true,
      .spec_role = "transform",
      .doc = "The transforms."},
     {.name = "which",
      .kinds = CF_OPTION_INTS,
-     .fallback = CF_REQUIRED,
+     .required = true,
      .doc = "The number, from 0, of each feature's transform: of all features of the layer, those "
             "that a coupling keeps too."},
 };

@@ -51,12 +51,12 @@ static const cf_layer_methods methods = {bind, forward, inverse};
 static const cf_option options[] = {
     {.name = "features",
      .kinds = CF_OPTION_BOOLS | CF_OPTION_INTS,
-     .fallback = CF_REQUIRED,
+     .required = true,
      .doc = "Those that the layer gets, or channels of an image: indices, or a boolean each. They "
             "keep their places."},
     {.name = "layer",
      .kinds = CF_OPTION_SPEC,
-     .fallback = CF_REQUIRED,
+     .required = true,
      .spec_role = "layer",
      .doc = "A layer for so many features or channels, in ascending order."},
 };

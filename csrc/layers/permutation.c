@@ -84,7 +84,7 @@ static cf_status read_indices(int64_t *indices, cf_layer *layer, cf_binding *bin
     }
     list_named(indices, layer, binding, option->string, count);
     cf_setting chosen = {
-        .kind = CF_OPTION_INTS, .given = true, .count = count, .integers = indices};
+        .kind = CF_OPTION_INTS, .is_set = true, .count = count, .integers = indices};
     return cf_layer_resolve(layer, binding, name, &chosen);
 }
 
@@ -146,7 +146,7 @@ static const char *const names[] = {"reverse", "random", "checkerboard", NULL};
 static const cf_option options[] = {
     {.name = "indices",
      .kinds = CF_OPTION_STRING | CF_OPTION_INTS,
-     .fallback = CF_DEFAULT_STRING("reverse"),
+     .default_value = CF_DEFAULT_STRING("reverse"),
      .choices = names,
      .doc = "``'reverse'``, ``'random'`` (drawn from the flow's seed when it is bound) or a list "
             "in which every index occurs once; of an image they are its channels'. Of images also "

@@ -33,7 +33,7 @@ static const cf_option quadratic_options[] = {
     CF_SPLINE_PLACE_OPTIONS,
     {.name = "tails",
      .kinds = CF_OPTION_STRING,
-     .fallback = CF_DEFAULT_STRING("linear"),
+     .default_value = CF_DEFAULT_STRING("linear"),
      .choices = tails,
      .doc = "``'linear'``: density 1 at both ends, the identity beyond; ``'free'``: a density an "
             "end, with which the map goes on."},
@@ -68,7 +68,7 @@ static const cf_option cubic_options[] = {
     CF_SPLINE_PLACE_OPTIONS,
     {.name = "tails",
      .kinds = CF_OPTION_STRING,
-     .fallback = CF_DEFAULT_STRING("linear"),
+     .default_value = CF_DEFAULT_STRING("linear"),
      .choices = tails,
      .doc = "``'linear'``: the identity beyond the ends, where the derivative jumps; ``'free'``: "
             "the map goes on with the slopes at the ends."},

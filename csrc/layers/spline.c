@@ -8,7 +8,7 @@ static const cf_option options[] = {
     CF_SPLINE_PLACE_OPTIONS,
     {.name = "tails",
      .kinds = CF_OPTION_STRING,
-     .fallback = CF_DEFAULT_STRING("linear"),
+     .default_value = CF_DEFAULT_STRING("linear"),
      .choices = tails,
      .doc =
          "``'linear'``: slope 1 at both ends, the identity beyond; ``'circular'``: one slope for "
@@ -17,7 +17,7 @@ static const cf_option options[] = {
          "``'free'``: a slope an end, with which the map goes on."},
     {.name = "form",
      .kinds = CF_OPTION_STRING,
-     .fallback = CF_DEFAULT_STRING("softmax"),
+     .default_value = CF_DEFAULT_STRING("softmax"),
      .choices = forms,
      .doc = "How raw numbers become bins and slopes, see above."},
     CF_SPLINE_MINIMUM_BIN(

@@ -83,7 +83,7 @@ static cf_status check_box(const cf_spec *spec) {
         return cf_fail(CF_INVALID, "%s: bound must be positive, got %g", name_of(spec), bound);
     if (box->kind == CF_NONE)
         return CF_OK;
-    if (cf_spec_get(spec, "bound")->given)
+    if (cf_spec_get(spec, "bound")->is_set)
         return cf_fail(CF_INVALID, "%s: give bound or box, not both", name_of(spec));
     if (box->count != 2 || !(box->reals[0] < box->reals[1]) ||
         !isfinite(box->reals[1] - box->reals[0]))

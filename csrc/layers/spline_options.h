@@ -14,30 +14,33 @@ cf_status cf_spline_check(const cf_spec *spec);
 #define CF_SPLINE_PLACE_OPTIONS                                                                    \
     {.name = "bins",                                                                               \
      .kinds = CF_OPTION_INT,                                                                       \
-     .fallback = CF_DEFAULT_INT(8),                                                                \
+     .default_value = CF_DEFAULT_INT(8),                                                           \
      .doc = "Pieces of the spline, from 1 to 128."},                                               \
         {.name = "bound",                                                                          \
          .kinds = CF_OPTION_REAL,                                                                  \
-         .fallback = CF_DEFAULT_REAL(3.0),                                                         \
+         .default_value = CF_DEFAULT_REAL(3.0),                                                    \
          .doc = "The spline maps [-bound, bound] to itself."},                                     \
     {                                                                                              \
-        .name = "box", .kinds = CF_OPTION_REALS | CF_OPTIONAL, .fallback = CF_DEFAULT_NONE,        \
+        .name = "box", .kinds = CF_OPTION_REALS | CF_OPTIONAL, .default_value = CF_DEFAULT_NONE,   \
         .doc = "The interval (low, high) instead of [-bound, bound]."                              \
     }
 
 #define CF_SPLINE_MINIMUM_BIN(text)                                                                \
     {                                                                                              \
-        .name = "minimum_bin", .kinds = CF_OPTION_REAL, .fallback = CF_DEFAULT_REAL(1e-3),         \
+        .name = "minimum_bin", .kinds = CF_OPTION_REAL, .default_value = CF_DEFAULT_REAL(1e-3),    \
         .doc = text                                                                                \
     }
 
 #define CF_SPLINE_MINIMUM_SLOPE(text)                                                              \
     {                                                                                              \
-        .name = "minimum_slope", .kinds = CF_OPTION_REAL, .fallback = CF_DEFAULT_REAL(1e-3),       \
+        .name = "minimum_slope", .kinds = CF_OPTION_REAL, .default_value = CF_DEFAULT_REAL(1e-3),  \
         .doc = text                                                                                \
     }
 
 #define CF_SPLINE_FACTOR(text)                                                                     \
-    { .name = "factor", .kinds = CF_OPTION_REAL, .fallback = CF_DEFAULT_REAL(1.0), .doc = text }
+    {                                                                                              \
+        .name = "factor", .kinds = CF_OPTION_REAL, .default_value = CF_DEFAULT_REAL(1.0),          \
+        .doc = text                                                                                \
+    }
 
 #endif

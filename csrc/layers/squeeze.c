@@ -109,11 +109,11 @@ static const char *const forms[] = {"pixels", "haar", NULL};
 static const cf_option options[] = {
     {.name = "factor",
      .kinds = CF_OPTION_INT,
-     .fallback = CF_DEFAULT_INT(2),
+     .default_value = CF_DEFAULT_INT(2),
      .doc = "The side of the squares of pixels that become channels."},
     {.name = "form",
      .kinds = CF_OPTION_STRING,
-     .fallback = CF_DEFAULT_STRING("pixels"),
+     .default_value = CF_DEFAULT_STRING("pixels"),
      .choices = forms,
      .doc = "``'pixels'``, which costs nothing, or ``'haar'``: of each 2 x 2 pixels half the sum, "
             "then half of left less right, upper less lower, and one diagonal less the other."},

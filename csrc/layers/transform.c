@@ -41,7 +41,7 @@ cf_status cf_transform_spec(const cf_spec *layer, cf_spec **out) {
 cf_status cf_transform_check(const cf_spec *layer) {
     const cf_setting *option = cf_spec_get(layer, "transform");
     const char *name = option->kind == CF_OPTION_STRING ? option->string : "a transform";
-    if (cf_spec_get(layer, "scale")->given && strcmp(name, "affine") != 0)
+    if (cf_spec_get(layer, "scale")->is_set && strcmp(name, "affine") != 0)
         return cf_fail(CF_INVALID, "%s: scale goes with transform='affine', not with %s",
                        cf_spec_type_of(layer)->name, name);
     return CF_OK;
@@ -99,7 +99,7 @@ static const cf_transform_methods affine_methods = {.raw_count = two_numbers,
 static const cf_option affine_options[] = {
     {.name = "scale",
      .kinds = CF_OPTION_STRING | CF_OPTION_SPEC,
-     .fallback = CF_DEFAULT_STRING("softclip"),
+     .default_value = CF_DEFAULT_STRING("softclip"),
      .choices = cf_scale_forms,
      .spec_role = "scale",
      .doc = "How the raw scale becomes positive: a form of `Scale`, or a `Scale`. The default is "

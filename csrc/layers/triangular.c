@@ -91,7 +91,7 @@ static cf_value inverse(const cf_layer *layer, cf_builder *b, cf_value x, cf_val
 
 static cf_status check(const cf_spec *spec) {
     const cf_setting *signs = cf_spec_get(spec, "signs");
-    if (cf_spec_int(spec, "unit") && (signs->kind != CF_NONE || cf_spec_get(spec, "scale")->given))
+    if (cf_spec_int(spec, "unit") && (signs->kind != CF_NONE || cf_spec_get(spec, "scale")->is_set))
         return cf_fail(CF_INVALID, "Triangular: a unit diagonal has neither scale nor signs");
     for (size_t i = 0; signs->kind != CF_NONE && i < signs->count; i++)
         if (signs->integers[i] != 1 && signs->integers[i] != -1)
@@ -105,25 +105,25 @@ static const cf_layer_methods methods = {bind, forward, inverse};
 static const cf_option options[] = {
     {.name = "upper",
      .kinds = CF_OPTION_BOOL,
-     .fallback = CF_DEFAULT_BOOL(0),
+     .default_value = CF_DEFAULT_BOOL(0),
      .doc = "Whether the matrix is upper triangular, else lower."},
     {.name = "unit",
      .kinds = CF_OPTION_BOOL,
-     .fallback = CF_DEFAULT_BOOL(0),
+     .default_value = CF_DEFAULT_BOOL(0),
      .doc = "Whether the diagonal is 1, so that volumes are kept."},
     {.name = "scale",
      .kinds = CF_OPTION_STRING | CF_OPTION_SPEC,
-     .fallback = CF_DEFAULT_STRING("exp"),
+     .default_value = CF_DEFAULT_STRING("exp"),
      .choices = cf_scale_forms,
      .spec_role = "scale",
      .doc = "How the raw diagonal becomes positive: a form of `Scale`, or a `Scale`."},
     {.name = "signs",
      .kinds = CF_OPTION_INTS | CF_OPTIONAL,
-     .fallback = CF_DEFAULT_NONE,
+     .default_value = CF_DEFAULT_NONE,
      .doc = "1 or -1, by which each number of the diagonal is multiplied; None is 1."},
     {.name = "bias",
      .kinds = CF_OPTION_BOOL,
-     .fallback = CF_DEFAULT_BOOL(0),
+     .default_value = CF_DEFAULT_BOOL(0),
      .doc = "Whether a learned vector is added."},
 };
 

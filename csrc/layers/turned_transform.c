@@ -38,12 +38,12 @@ static const cf_transform_methods methods = {
 static const cf_option options[] = {
     {.name = "transform",
      .kinds = CF_OPTION_SPEC,
-     .fallback = CF_REQUIRED,
+     .required = true,
      .spec_role = "transform",
      .doc = "What follows the turn; it should map the interval to itself."},
     {.name = "shift",
      .kinds = CF_OPTION_REAL,
-     .fallback = CF_DEFAULT_REAL(3.141592653589793),
+     .default_value = CF_DEFAULT_REAL(3.141592653589793),
      .doc = "The turn."},
     CF_CIRCLE_OPTIONS,
 };

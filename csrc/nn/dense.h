@@ -60,7 +60,7 @@ cf_value cf_dense_emit(const cf_dense *dense, cf_builder *b, cf_emission *emissi
 /* A line of a network's table of options, and its check. */
 #define CF_DROPOUT_OPTION                                                                          \
     {                                                                                              \
-        .name = "dropout", .kinds = CF_OPTION_REAL, .fallback = CF_DEFAULT_REAL(0.0),              \
+        .name = "dropout", .kinds = CF_OPTION_REAL, .default_value = CF_DEFAULT_REAL(0.0),         \
         .doc = "The probability with which, in training alone, an activation is replaced by 0 "    \
                "(the others are divided by its complement)."                                       \
     }

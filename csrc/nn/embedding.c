@@ -45,11 +45,11 @@ static cf_status check(const cf_spec *spec) {
 static const cf_option options[] = {
     {.name = "features",
      .kinds = CF_OPTION_INT,
-     .fallback = CF_REQUIRED,
+     .required = true,
      .doc = "How many numbers the layers and the base see as their context."},
     {.name = "network",
      .kinds = CF_OPTION_SPEC | CF_OPTIONAL,
-     .fallback = CF_DEFAULT_NONE,
+     .default_value = CF_DEFAULT_NONE,
      .spec_role = "conditioner",
      .doc = "From the context to these numbers; None is an `MLP` as it is by default."},
 };

@@ -22,7 +22,7 @@
 /* A real of that name, default, range and text. */
 #define CF_REAL_OPTION(option, value, bounds, text)                                                \
     {                                                                                              \
-        .name = option, .kinds = CF_OPTION_REAL, .fallback = CF_DEFAULT_REAL(value),               \
+        .name = option, .kinds = CF_OPTION_REAL, .default_value = CF_DEFAULT_REAL(value),          \
         .range = bounds, .doc = text                                                               \
     }
 

@@ -14,7 +14,7 @@ static const cf_option options[] = {
     CF_WARMUP,
     {.name = "final",
      .kinds = CF_OPTION_REAL,
-     .fallback = CF_DEFAULT_REAL(0.0),
+     .default_value = CF_DEFAULT_REAL(0.0),
      .range = &(const cf_range){0.0, 1.0, false, false},
      .doc = "What the rate is multiplied by in the end."},
 };

@@ -48,7 +48,7 @@ typedef struct {
 
 #define CF_WARMUP                                                                                  \
     {                                                                                              \
-        .name = "warmup", .kinds = CF_OPTION_INT, .fallback = CF_DEFAULT_INT(0),                   \
+        .name = "warmup", .kinds = CF_OPTION_INT, .default_value = CF_DEFAULT_INT(0),              \
         .range = &(const cf_range){0.0, INFINITY, false, true},                                    \
         .doc = "Steps over which the rate rises linearly to the full one."                         \
     }
