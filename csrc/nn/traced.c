@@ -113,8 +113,8 @@ static cf_status add_functions(cf_traced *traced) {
         char *line;
         CF_TRY(cf_pile_take(cf_model_binding(traced->model)->pile, &line, length + 1, 1));
         memcpy(line, text, length);
-        CF_TRY(cf_traced_add(traced->model, &traced->declared, line, numbers->reals,
-                             numbers->count));
+        CF_TRY(
+            cf_traced_add(traced->model, &traced->declared, line, numbers->reals, numbers->count));
         text += length + (text[length] == '\n');
     }
     return CF_OK;
@@ -151,28 +151,28 @@ cf_status cf_traced_new(cf_traced **out, cf_spec *module, cf_dtype dtype, uint64
 static const cf_option options[] = {
     {.name = "functions",
      .kinds = CF_OPTION_STRING,
-     .fallback = CF_DEFAULT_STRING(""),
+     .default_value = CF_DEFAULT_STRING(""),
      .doc = "The functions as instructions, a line each."},
     {.name = "declarations",
      .kinds = CF_OPTION_STRING,
-     .fallback = CF_DEFAULT_STRING(""),
+     .default_value = CF_DEFAULT_STRING(""),
      .doc = "The parameters and networks that they refer to."},
     {.name = "numbers",
      .kinds = CF_OPTION_REALS,
-     .fallback = CF_DEFAULT_REALS,
+     .default_value = CF_DEFAULT_REALS,
      .doc = "The numbers that they refer to."},
     {.name = "starts",
      .kinds = CF_OPTION_REALS,
-     .fallback = CF_DEFAULT_REALS,
+     .default_value = CF_DEFAULT_REALS,
      .doc = "Where the parameters start, one after the other."},
     {.name = "networks",
      .kinds = CF_OPTION_SPECS,
-     .fallback = CF_DEFAULT_SPECS,
+     .default_value = CF_DEFAULT_SPECS,
      .spec_role = "conditioner",
      .doc = "The networks, in the order of their declarations."},
     {.name = "zero_last",
      .kinds = CF_OPTION_BOOL,
-     .fallback = CF_DEFAULT_BOOL(0),
+     .default_value = CF_DEFAULT_BOOL(0),
      .doc = "Whether their last layers start at zero."},
 };
 
