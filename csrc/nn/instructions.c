@@ -6,7 +6,7 @@
 #include "nn/operations.h"
 #include "nn/words.h"
 
-enum { MAX_SIZE = 1 << 20, MAX_INSTRUCTIONS = 1 << 14 };
+enum { MAX_SIZE = 1 << 20, MAX_INSTRUCTIONS = 1 << 14, MAX_NODES = 1 << 17 };
 
 /* The size of the value of an instruction whose operands have the sizes a and b; 0: they do not
  * fit. */
@@ -164,6 +164,12 @@ cf_status cf_instructions_read(cf_instructions *out, cf_pile *pile, const char *
     return cf_fail(CF_INVALID, "Expression: the instructions do not end with a return");
 }
 
+/* Calls of calls, and derivatives of derivatives, grow without bound. */
+static void check_nodes(cf_builder *b) {
+    if (cf_builder_status(b) == CF_OK && cf_builder_nodes(b) > MAX_NODES)
+        cf_builder_fail(b, CF_INVALID, "the function comes to more than %d operations", MAX_NODES);
+}
+
 void cf_instructions_emit(const cf_instructions *instructions, const cf_declarations *declared,
                           cf_builder *b, const cf_value *input, cf_value *output) {
     cf_value *values;
@@ -173,8 +179,10 @@ void cf_instructions_emit(const cf_instructions *instructions, const cf_declarat
         cf_builder_fail(b, CF_NO_MEMORY, "no memory for an expression");
         return;
     }
-    for (size_t i = 0; i < instructions->count && cf_builder_status(b) == CF_OK; i++)
+    for (size_t i = 0; i < instructions->count && cf_builder_status(b) == CF_OK; i++) {
         values[i] = cf_operation_emit(&instructions->list[i], declared, b, input, values);
+        check_nodes(b);
+    }
     for (size_t i = 0; i < instructions->returns && cf_builder_status(b) == CF_OK; i++)
         output[i] = values[instructions->returned[i]];
     cf_free(values);

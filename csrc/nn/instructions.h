@@ -7,7 +7,7 @@
 #include "model/model.h"
 #include "nn/declarations.h"
 
-enum { CF_MAX_INSTRUCTION_OPERANDS = 3 };
+enum { CF_MAX_INSTRUCTION_OPERANDS = CF_MAX_PORTS }; /* a call's */
 
 typedef struct {
     unsigned op;

@@ -32,7 +32,14 @@ static bool read_copied_name(const char **text, cf_pile *pile, const char **out)
     return true;
 }
 
-/* Ports up to the word `end`, or the end of the instruction if that is NULL. */
+static bool is_known(const cf_port *ports, size_t count, const char *name) {
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(ports[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+/* Ports, each of a name of its own, up to the word `end`; NULL: up to the instruction's end. */
 static bool read_ports(const char **text, cf_pile *pile, const char *end, cf_port *ports) {
     for (size_t i = 0;; i++) {
         const char *rest = *text;
@@ -42,7 +49,7 @@ static bool read_ports(const char **text, cf_pile *pile, const char *end, cf_por
             return true;
         }
         if (i == CF_MAX_PORTS || !read_copied_name(text, pile, &ports[i].name) ||
-            !cf_read_shape(text, &ports[i].shape))
+            is_known(ports, i, ports[i].name) || !cf_read_shape(text, &ports[i].shape))
             return false;
     }
 }

@@ -80,7 +80,8 @@ static cf_status choose_rows(cf_batches *b) {
     for (size_t i = 0; i < kept; i++)
         b->cotangents[i] /= sum;
     b->data.rows = kept;
-    b->data.weights = NULL;
+    if (b->data.weights != NULL)
+        b->data.weights = b->cotangents;
     b->data.x.index = b->index;
     if (b->data.context.data != NULL)
         b->data.context.index = b->index;
@@ -90,11 +91,16 @@ static cf_status choose_rows(cf_batches *b) {
 cf_status cf_batches_set(cf_batches *b, const cf_data *data) {
     if (data->rows == 0)
         return cf_fail(CF_INVALID, "a batch has at least 1 row, got 0");
-    if (cf_model_has_running_statistics(b->model) && data->rows < 2)
-        return cf_fail(CF_INVALID, "BatchNorm learns from batches of two rows or more, got 1");
     CF_TRY(grow(b, data->rows));
     b->data = *data;
-    return choose_rows(b);
+    CF_TRY(choose_rows(b));
+    if (cf_model_has_running_statistics(b->model) && b->data.rows < 2)
+        return cf_fail(CF_INVALID, "BatchNorm learns from batches of two rows or more, got 1");
+    return CF_OK;
+}
+
+static size_t context_of(const cf_batches *b) {
+    return cf_shape_features(b->loss->input[cf_function_input(b->loss, "context")].shape);
 }
 
 static cf_function_call new_call(const cf_batches *b, const cf_function *function, uint64_t drawn) {
@@ -109,7 +115,13 @@ static cf_function_call new_call(const cf_batches *b, const cf_function *functio
     return call;
 }
 
-static cf_status start(cf_batches *b) {
+/* From the batch of the first step; one that is not finite makes no step. */
+static cf_status start(void *self, uint64_t epoch, bool first) {
+    cf_batches *b = self;
+    size_t features = b->flow == NULL ? 0 : cf_flow_features(b->flow);
+    (void)epoch;
+    if (!first || b->flow == NULL || cf_data_check(&b->data, features, context_of(b), "") != CF_OK)
+        return CF_OK;
     CF_TRY(cf_standardize(b->flow, &b->data, NULL));
     cf_function_call call = new_call(b, cf_model_function(b->model, "start"), 0);
     if (call.samples > CF_STARTED_FROM)
@@ -120,8 +132,6 @@ static cf_status start(cf_batches *b) {
 static cf_status gradient(void *self, uint64_t step, uint64_t drawn, cf_batch_result *result) {
     cf_batches *b = self;
     (void)step;
-    if (drawn == 0 && b->flow != NULL)
-        CF_TRY(start(b));
     cf_function_call call = new_call(b, b->loss, drawn);
     call.mode = CF_TRAINING;
     call.want_parameter_gradients = true;
@@ -137,6 +147,7 @@ static cf_status gradient(void *self, uint64_t step, uint64_t drawn, cf_batch_re
 cf_objective cf_batches_objective(cf_batches *b) {
     return (cf_objective){.model = b->model,
                           .self = b,
+                          .begin_epoch = start,
                           .gradient = gradient,
                           .steps_per_epoch = b->steps,
                           .advice = "a smaller learning_rate or clip_norm may help"};

@@ -52,11 +52,34 @@ static void keep_best(cf_training *loop) {
     memcpy(loop->best_buffers, cf_model_buffers(loop->model), cf_model_buffer_bytes(loop->model));
 }
 
+/* Others may copy the model in between, but not while numbers are written. */
+static void begin_change(cf_training *loop) {
+    cf_model_set_changing(loop->model, true);
+}
+
+static void end_change(cf_training *loop) {
+    cf_model_set_changing(loop->model, loop->in_epoch);
+}
+
 static void put_best(cf_training *loop) {
     if (loop->best == NULL)
         return;
+    begin_change(loop);
     memcpy(cf_model_parameters(loop->model), loop->best, cf_model_parameter_bytes(loop->model));
     memcpy(cf_model_buffers(loop->model), loop->best_buffers, cf_model_buffer_bytes(loop->model));
+    end_change(loop);
+}
+
+static void put_average(cf_training *loop) {
+    begin_change(loop);
+    cf_average_put(&loop->average, loop->model);
+    end_change(loop);
+}
+
+static void swap_average(cf_training *loop) {
+    begin_change(loop);
+    cf_average_swap(&loop->average, loop->model);
+    end_change(loop);
 }
 
 static cf_status begin(cf_training *loop) {
@@ -137,7 +160,7 @@ void cf_training_finish(cf_training *loop) {
     if (loop->objective.validate != NULL && loop->progress.has_best)
         put_best(loop);
     else
-        cf_average_put(&loop->average, loop->model);
+        put_average(loop);
 }
 
 /* ---- steps ---- */
@@ -193,14 +216,28 @@ static cf_status make_step(cf_training *loop, uint64_t number, cf_batch_result *
         return ++p->skipped_in_a_row < MAX_SKIPPED ? CF_OK : diverged(loop, p->epoch + 1);
     }
     p->skipped_in_a_row = 0;
-    cf_model_set_changing(loop->model, true);
+    begin_change(loop);
     update(loop, norm);
-    cf_model_set_changing(loop->model, loop->in_epoch);
+    end_change(loop);
     return CF_OK;
+}
+
+/* Before the first step, whose data may set parameters: from these the average begins. */
+static cf_status begin_steps(cf_training *loop) {
+    const cf_objective *objective = &loop->objective;
+    if (loop->progress.step > 0 || objective->begin_epoch == NULL)
+        return CF_OK;
+    begin_change(loop);
+    cf_status status = objective->begin_epoch(objective->self, 0, true);
+    end_change(loop);
+    if (status == CF_OK)
+        cf_average_start(&loop->average, loop->model);
+    return status;
 }
 
 cf_status cf_training_step(cf_training *loop, cf_step_report *report) {
     cf_batch_result batch;
+    CF_TRY(begin_steps(loop));
     return make_step(loop, loop->progress.step, &batch, report);
 }
 
@@ -289,14 +326,14 @@ static cf_status check_end(cf_training *loop) {
 static cf_status end_epoch(cf_training *loop, cf_interrupt *interrupt) {
     cf_epoch_report *report = interrupt->report;
     cf_status status = CF_OK;
-    cf_average_swap(&loop->average, loop->model);
+    swap_average(loop);
     if (loop->objective.validate != NULL)
         status = loop->objective.validate(loop->objective.self, interrupt, &report->validation);
     if (status == CF_OK && report->stop != CF_STOP_INTERRUPTED) {
         loop->progress.epoch++;
         update_best(loop, loop->objective.validate != NULL ? report->validation : report->train);
     }
-    cf_average_swap(&loop->average, loop->model);
+    swap_average(loop);
     return status;
 }
 
@@ -305,14 +342,14 @@ static cf_status run_epoch(cf_training *loop, cf_interrupt *interrupt) {
     const cf_objective *objective = &loop->objective;
     bool first = loop->progress.rows_drawn == 0;
     loop->in_epoch = true;
-    cf_model_set_changing(loop->model, true);
+    begin_change(loop);
     cf_status status = objective->begin_epoch(objective->self, loop->progress.epoch, first);
     if (status == CF_OK && first)
         cf_average_start(&loop->average, loop->model);
     if (status == CF_OK)
         status = run_steps(loop, interrupt);
     loop->in_epoch = false;
-    cf_model_set_changing(loop->model, false);
+    end_change(loop);
     return status;
 }
 

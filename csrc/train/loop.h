@@ -28,7 +28,8 @@ bool cf_interrupted(cf_interrupt *interrupt);
 typedef struct {
     cf_model *model;
     void *self;
-    /* Before the steps of an epoch, numbered from 0; `first`: no step has been made yet. */
+    /* Before the steps of an epoch, numbered from 0; `first`: no step has been made yet. In a loop
+     * of single steps before each until one is made. */
     cf_status (*begin_epoch)(void *self, uint64_t epoch, bool first);
     /* The loss of step number `step` of the epoch and, in the model's gradient slab, its gradient.
      * `drawn` samples have been seen before: the counter of random numbers. */

@@ -39,12 +39,12 @@ def gradient_limit(clip_norm: Any) -> float:
 
 
 def decay(ema: Any) -> float:
-    """Of an average; 0 for None: there is none."""
+    """Of an average; 0 for None: it is the newest weights."""
     if ema is None:
         return 0.0
     value = real("ema", ema)
-    if not 0.0 < value < 1.0:
-        raise ValueError(f"ema must be between 0 and 1 or None, got {ema}")
+    if not 0.0 <= value < 1.0:
+        raise ValueError(f"ema must be from 0 to below 1 or None, got {ema}")
     return value
 
 

@@ -4,6 +4,31 @@
 
 const cf_loss *const cf_losses[] = {&cf_likelihood_loss, NULL};
 
+static size_t features_of(const cf_function *function, const char *input) {
+    return cf_shape_features(function->input[cf_function_input(function, input)].shape);
+}
+
+/* Whether a function has one output, loss, a number a sample, and an input x. */
+static bool is_loss(const cf_function *f) {
+    const cf_port *x = &f->input[cf_function_input(f, "x")], *loss = &f->output[0];
+    return cf_is_port(loss) && strcmp(loss->name, "loss") == 0 &&
+           cf_shape_features(loss->shape) == 1 && !cf_is_port(&f->output[1]) && cf_is_port(x) &&
+           strcmp(x->name, "x") == 0;
+}
+
+/* The data start the flow's layers, so that a loss of a flow reads what the flow does. */
+static cf_status check_sizes(const cf_function *loss, const cf_flow *flow) {
+    size_t x = features_of(loss, "x"), context = features_of(loss, "context");
+    if (x != cf_flow_features(flow))
+        return cf_fail(CF_INVALID, "the loss '%s' reads x of %zu features, but the flow has %zu",
+                       loss->name, x, cf_flow_features(flow));
+    if (context > 0 && cf_flow_context(flow) > 0 && context != cf_flow_context(flow))
+        return cf_fail(CF_INVALID,
+                       "the loss '%s' reads a context of %zu features, but the flow one of %zu",
+                       loss->name, context, cf_flow_context(flow));
+    return CF_OK;
+}
+
 cf_status cf_find_loss(const cf_model *model, const cf_flow *flow, const char *name,
                        const cf_function **out) {
     *out = cf_model_function(model, name);
@@ -15,8 +40,7 @@ cf_status cf_find_loss(const cf_model *model, const cf_flow *flow, const char *n
         if (*out == NULL)
             return status;
     }
-    if (*out == NULL || (*out)->output[0].name == NULL ||
-        strcmp((*out)->output[0].name, "loss") != 0)
+    if (*out == NULL || !is_loss(*out))
         return cf_fail(CF_INVALID, "there is no loss called '%s'", name);
-    return CF_OK;
+    return flow != NULL ? check_sizes(*out, flow) : CF_OK;
 }

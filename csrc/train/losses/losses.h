@@ -1,6 +1,6 @@
 /* The losses of flows. A loss is a function with inputs x and, if the flow has one, context, and
- * one output, loss: a number a sample. To add one, write a file with its cf_loss and list it in
- * losses.c.
+ * one output, loss: a number a sample; it reads x, and the context, if both have one, of the flow's
+ * sizes. To add one, write a file with its cf_loss and list it in losses.c.
  */
 #ifndef CF_TRAIN_LOSSES_LOSSES_H
 #define CF_TRAIN_LOSSES_LOSSES_H
