@@ -1,7 +1,11 @@
 """Build of the C core; everything else is in pyproject.toml."""
 
 import os
+import shlex
+import subprocess
 import sys
+import sysconfig
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,31 +15,62 @@ from setuptools.command.build_ext import build_ext
 
 ROOT = Path(__file__).parent
 SOURCES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("csrc/**/*.c"))
-HEADERS = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("csrc/**/*.h"))
-
-# Floating-point contraction would make bits depend on the compiler. Debug information, which some
-# Pythons ask for, would make the library four times as large.
-FLAGS = ["-std=c11", "-O3", "-ffp-contract=off", "-fvisibility=hidden", "-pthread", "-g0"]
+FLAGS = [
+    line for line in (ROOT / "csrc/flags").read_text().splitlines() if not line.startswith("#")
+]
 LINK_FLAGS = ["-pthread"] + ([] if sys.platform == "darwin" else ["-Wl,--strip-debug"])
 
 
-class ParallelBuild(build_ext):
-    """Compiles the sources of the extension side by side, on MAX_JOBS processors or all."""
+class IncrementalBuild(build_ext):
+    """Compiles what has changed, side by side on MAX_JOBS processors or all.
+
+    The objects stay in build/, also where pip asks for an editable install. Beside each lies a
+    record: the command that made it, and from the compiler which files it has read.
+    """
+
+    def finalize_options(self) -> None:
+        super().finalize_options()
+        self.build_temp = f"build/core.{sysconfig.get_config_var('SOABI')}"
 
     def build_extension(self, extension: Extension) -> None:
-        compile_some = self.compiler.compile
+        compiler = self.compiler
+        version = subprocess.check_output([compiler.compiler_so[0], "--version"], text=True)
+        compile_sources, compile_one = compiler.compile, compiler._compile
+
+        def compile_if_changed(target, source, suffix, cc_args, flags, pp_opts):
+            if "/bindings/" in source:
+                flags = [*flags, f"-I{numpy.get_include()}"]
+            command = shlex.join([*compiler.compiler_so, *cc_args, *flags, version])
+            record, read = Path(f"{target}.made"), Path(f"{target}.d")
+            if is_current(Path(target), record, command):
+                return
+            start = time.time()  # of an edit while the compiler runs, the next build hears
+            record.unlink(missing_ok=True)
+            flags = [*flags, "-MMD", "-MF", str(read)]
+            compile_one(target, source, suffix, cc_args, flags, pp_opts)
+            record.write_text(f"{command}\0{read.read_text()}")
+            os.utime(record, (start, start))
 
         def compile_all(sources: list[str], *args, **kwargs) -> list[str]:
             jobs = int(os.environ.get("MAX_JOBS") or os.cpu_count() or 1)
             with ThreadPoolExecutor(max(jobs, 1)) as pool:
-                objects = pool.map(lambda one: compile_some([one], *args, **kwargs), sources)
+                objects = pool.map(lambda one: compile_sources([one], *args, **kwargs), sources)
                 return [name for names in objects for name in names]
 
-        self.compiler.compile = compile_all
-        try:
-            super().build_extension(extension)
-        finally:
-            self.compiler.compile = compile_some
+        compiler.compile, compiler._compile = compile_all, compile_if_changed
+        self.force = compiler.force = True  # look at every file, and link
+        super().build_extension(extension)
+
+
+def is_current(target: Path, record: Path, command: str) -> bool:
+    """Whether `target` was made by that command, from files that have not changed since."""
+    try:
+        recorded, rule = record.read_text().split("\0")
+        _, read = rule.replace("\\\n", " ").split(":", 1)
+        newest = max(os.stat(path).st_mtime for path in shlex.split(read))
+        return target.exists() and recorded == command and newest < record.stat().st_mtime
+    except FileNotFoundError:
+        return False
 
 
 setup(
@@ -43,12 +78,11 @@ setup(
         Extension(
             "cflows._core",
             SOURCES,
-            depends=HEADERS,
-            include_dirs=["csrc", numpy.get_include()],
+            include_dirs=["csrc"],
             libraries=["m"],
             extra_compile_args=FLAGS,
             extra_link_args=LINK_FLAGS,
         )
     ],
-    cmdclass={"build_ext": ParallelBuild},
+    cmdclass={"build_ext": IncrementalBuild},
 )
