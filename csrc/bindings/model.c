@@ -207,11 +207,7 @@ static PyMethodDef methods[] = {
     FAST("loss_and_grad", cf_py_model_loss_and_grad, loss_and_grad_doc),
     FAST("_call", cf_py_model_call, call_doc),
     {"_add_function", cf_py_model_add_function, METH_VARARGS, add_function_doc},
-    {"_functions", cf_py_model_functions, METH_NOARGS,
-     "_functions($self, /)\n--\n\n"
-     "The functions by name: their inputs and outputs, tuples of (name, shape).\n\n"
-     "Returns\n-------\n"
-     "dict of str -> tuple"},
+    {"_functions", cf_py_model_functions, METH_NOARGS, functions_doc},
     {"_snapshot", cf_py_model_snapshot, METH_NOARGS,
      "_snapshot($self, /)\n--\n\nA consistent copy of parameters and buffers.\n\n"
      "Returns\n-------\n"

@@ -22,6 +22,12 @@ PyDoc_STRVAR(call_doc, "_call($self, /, function, inputs, seed=0, start=0, mean=
                        "Returns\n-------\n"
                        "tuple of ndarray");
 
+PyDoc_STRVAR(functions_doc,
+             "_functions($self, /)\n--\n\n"
+             "The functions by name: their inputs and outputs, tuples of (name, shape).\n\n"
+             "Returns\n-------\n"
+             "dict of str -> tuple");
+
 PyDoc_STRVAR(add_function_doc,
              "_add_function($self, text, numbers, /)\n--\n\n"
              "Add the function that the instructions say, which refer to numbers of a vector.\n\n"

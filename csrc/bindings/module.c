@@ -159,7 +159,9 @@ PyDoc_STRVAR(
 
 PyDoc_STRVAR(nn_functions_doc, "nn_functions($module, /)\n--\n\n"
                                "The functions of single numbers of `cflows.nn`: what they do, by "
-                               "name.");
+                               "name.\n\n"
+                               "Returns\n-------\n"
+                               "dict of str -> str");
 
 static PyMethodDef functions[] = {
     {"set_num_threads", set_num_threads, METH_O, set_num_threads_doc},

@@ -62,6 +62,7 @@ from ._core import (
     MixedTransform,
     Mixture,
     MixtureLogistic,
+    Module,
     Muon,
     Normal,
     NormalLikelihood,
@@ -189,6 +190,7 @@ __all__ = [
     "Embedding",
     "Scale",
     "Spec",
+    "Module",
     # bases
     "Base",
     "Normal",

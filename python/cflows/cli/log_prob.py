@@ -9,7 +9,6 @@ import numpy as np
 
 from .. import set_num_threads
 from ..data import save_table
-from ..persist import load
 from . import options, tables
 
 _DESCRIPTION = """\
@@ -46,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
     tables.check_table_name(arguments.output, arguments.model, arguments.table)
     if arguments.threads is not None:
         set_num_threads(arguments.threads)
-    flow = load(arguments.model)
+    flow = options.read_flow(arguments.model)
     table = tables.read(arguments.table, arguments.columns, arguments.context_columns)
     x, context = table.x, table.context
     log_prob = np.empty(len(x), flow.dtype)

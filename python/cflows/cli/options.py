@@ -6,6 +6,9 @@ import argparse
 import math
 from typing import TYPE_CHECKING
 
+from ..flow import Flow
+from ..persist import load
+
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
@@ -15,6 +18,14 @@ class Help(argparse.RawDescriptionHelpFormatter):
 
     def __init__(self, prog: str) -> None:
         super().__init__(prog, max_help_position=30)
+
+
+def read_flow(path: str) -> Flow:
+    """The flow in a file; ValueError for another model, which has no density."""
+    model = load(path)
+    if not isinstance(model, Flow):
+        raise ValueError(f"{path} is no flow, but {model!r}: it has no density and no samples")
+    return model
 
 
 def add_columns(parser: argparse.ArgumentParser) -> None:

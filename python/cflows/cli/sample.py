@@ -11,7 +11,6 @@ import numpy as np
 from .. import set_num_threads
 from ..data import save_table
 from ..flow import Flow
-from ..persist import load
 from . import options, tables
 
 _DESCRIPTION = """\
@@ -64,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
     tables.check_table_name(arguments.output, arguments.model, arguments.context)
     if arguments.threads is not None:
         set_num_threads(arguments.threads)
-    flow = load(arguments.model)
+    flow = options.read_flow(arguments.model)
     seed = secrets.randbits(63) if arguments.seed is None else arguments.seed
     if arguments.context is None:
         rows = _rows(flow, arguments.number, seed)

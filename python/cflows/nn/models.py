@@ -43,7 +43,7 @@ class Loss(_core.Model):
 
     @property
     def shape(self) -> Shape:
-        return dict(self._functions()["loss"][0])["x"]
+        return tuple(dict(self._functions()["loss"][0])["x"])
 
     def loss(
         self, x: ArrayLike, context: ArrayLike | None = None, seed: int = 0, start: int = 0
