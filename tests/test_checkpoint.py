@@ -150,7 +150,7 @@ def failing_after(monkeypatch, writes):
             raise OSError(28, "no space left", path)
         write(checkpoint, path)
 
-    monkeypatch.setattr("cflows.fit.SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    monkeypatch.setattr("cflows.run.SECONDS_BETWEEN_CHECKPOINTS", 0.0)
     monkeypatch.setattr(Checkpoint, "write", sometimes)
 
 
@@ -177,7 +177,7 @@ def test_no_exception_takes_the_place_of_another(moons, path, monkeypatch):
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        monkeypatch.setattr("cflows.fit.SECONDS_BETWEEN_CHECKPOINTS", 1e9)
+        monkeypatch.setattr("cflows.run.SECONDS_BETWEEN_CHECKPOINTS", 1e9)
         quietly(flow, moons, checkpoint=path, callback=fail)
     assert list(path.parent.iterdir()) == [path]
     flow.log_prob(moons)

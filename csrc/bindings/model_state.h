@@ -12,7 +12,8 @@ PyObject *cf_py_model_reduce(PyObject *self, PyObject *unused);
 /* (parameters, buffers) as they are at one moment; RuntimeError while an epoch changes them. */
 PyObject *cf_py_model_snapshot(PyObject *self, PyObject *unused);
 PyObject *cf_py_model_setstate(PyObject *self, PyObject *state);
-/* name -> (inputs, outputs), tuples of (name, shape). */
+
+/* model_functions.c: name -> (inputs, outputs), tuples of (name, shape). */
 PyObject *cf_py_model_functions(PyObject *self, PyObject *unused);
 PyObject *cf_py_model_add_function(PyObject *self, PyObject *args);
 

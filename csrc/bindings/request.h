@@ -55,7 +55,7 @@ PyObject *cf_py_pair(bool done, PyObject *a, PyObject *b);
 #define CF_PY_METHOD(name)                                                                         \
     PyObject *name(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 
-/* request.c: any function, by name. */
+/* model_functions.c: any function, by name. */
 CF_PY_METHOD(cf_py_model_call);
 
 /* flow_calls.c */

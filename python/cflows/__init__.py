@@ -99,10 +99,11 @@ from ._core import (
 )
 from .check import Audit, audit, jacobian
 from .columns import Column, circular, count, interval, ordinal, positive, real
+from .ctarget import CTarget
 from .flow import Flow
 from .history import EpochReport, History
 from .recipes import glow, glow1d, iaf, maf, ncsf, nice, nsf, nsf_ar, realnvp, realnvp_image
-from .target import CTarget, Importance, TargetHistory, TargetReport
+from .target import Importance, TargetHistory, TargetReport
 from .trainer import Trainer
 from .units import bits_per_dimension
 from .vae import VAE

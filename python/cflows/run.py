@@ -1,0 +1,152 @@
+"""A fit under way: its epochs, who is told of them, and the checkpoint that is kept."""
+
+from __future__ import annotations
+
+import math
+import time
+import warnings
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from . import _core
+from .epochs import Augmented, Warmup
+from .history import EpochReport, History
+from .progress import Progress
+
+if TYPE_CHECKING:
+    from .checkpoint import Checkpoint
+    from .flow import Flow
+
+__all__ = ["Callback", "Keeper", "Run", "checkpoint_class"]
+
+Callback = Callable[[EpochReport], Any]
+
+SECONDS_BETWEEN_CHECKPOINTS = 1.0
+
+
+def checkpoint_class() -> type[Checkpoint]:
+    """Imported when it is used: it needs what other fits do not."""
+    from .checkpoint import Checkpoint
+
+    return Checkpoint
+
+
+class Keeper:
+    """Keeps a checkpoint file: of the end of an epoch, and not too often."""
+
+    def __init__(
+        self, flow: Flow, trainer: _core.Trainer, path: str, terms: dict[str, Any], run: Run
+    ) -> None:
+        self.flow, self.trainer, self.path, self.terms, self.run = flow, trainer, path, terms, run
+        self.due = -math.inf
+        self.pending: Checkpoint | None = None  # noted and not written
+
+    def start(self) -> None:
+        """Write how things stand before the first epoch; OSError at once where that fails."""
+        self._write(self._noted())
+
+    def keep(self) -> None:
+        """Note how things stand after an epoch, and write it if the last time is long ago."""
+        self.pending = self._noted()
+        if time.monotonic() >= self.due:
+            self.finish()
+
+    def finish(self) -> None:
+        """Write what has been noted, if it is not yet. A full disk is no reason to end a fit."""
+        if self.pending is None:
+            return
+        try:
+            self._write(self.pending)
+            self.pending = None
+        except OSError as error:
+            message = f"the checkpoint was not written, an older one may be there: {error}"
+            warnings.warn(message, RuntimeWarning, stacklevel=2)
+        self.due = time.monotonic() + SECONDS_BETWEEN_CHECKPOINTS
+
+    def _noted(self) -> Checkpoint:
+        """As things stand, but for the history, which grows by what has been reported since."""
+        return checkpoint_class()(
+            self.terms,
+            {name: array.copy() for name, array in self.flow.parameters.items()},
+            {name: array.copy() for name, array in self.flow.buffers.items()},
+            self.trainer.state(),
+            self.run.history,
+        )
+
+    def _write(self, noted: Checkpoint) -> None:
+        epochs = noted.state["epoch"] - len(noted.history.train)
+        history = noted.history.extended(self.run.reports[:epochs], "interrupted")
+        noted._replace(history=history).write(self.path)
+
+
+class Run:
+    """A fit that is under way."""
+
+    progress: Progress | None = None
+    keeper: Keeper | None = None
+
+    def __init__(
+        self,
+        trainer: _core.Trainer,
+        rows: int,
+        history: History,
+        callback: Callback | None,
+        changing: tuple[Warmup, Augmented],
+    ) -> None:
+        self.trainer, self.rows, self.history, self.callback = trainer, rows, history, callback
+        self.warmup, self.augmented = changing
+        self.reports: list[EpochReport] = []
+        self.start = time.monotonic() - (history.seconds[-1] if history.seconds else 0.0)
+
+    def go(self) -> History:
+        """Run epochs until there is a reason to stop."""
+        try:
+            stop = self._epochs()
+        except KeyboardInterrupt:
+            stop = "interrupted"
+        except BaseException:
+            with suppress(Exception):  # what went wrong first is what is told
+                self._finish()
+            raise
+        self._finish()
+        return self.history.extended(self.reports, stop)
+
+    def _finish(self) -> None:
+        self.trainer.finish()
+        self.trainer.close()
+        if self.progress is not None:
+            self.progress.close()
+        if self.keeper is not None:
+            self.keeper.finish()
+
+    def _epochs(self) -> str:
+        if self.keeper is not None:
+            self.keeper.start()
+        stop = self.trainer.stop()
+        while stop is None:
+            stop = self._epoch()
+        return stop
+
+    def _epoch(self) -> str | None:
+        epoch = len(self.history.train) + len(self.reports)
+        self.augmented.start(epoch)
+        poll = None if self.progress is None else self._poll
+        found = self.trainer.epoch(poll, self.warmup.weight(epoch))
+        if found is None:
+            return "interrupted"
+        report = self._report(found)
+        self.reports.append(report)
+        if self.keeper is not None:
+            self.keeper.keep()
+        if self.progress is not None:
+            self.progress.update(report, self.rows)
+        stopped = self.callback is not None and self.callback(report)
+        return report.stop or ("callback" if stopped else None)
+
+    def _report(self, found: tuple[Any, ...]) -> EpochReport:
+        return EpochReport._make((*found, time.monotonic() - self.start))
+
+    def _poll(self, found: tuple[Any, ...], rows: int) -> None:
+        if self.progress is not None:
+            self.progress.update(self._report(found), rows)
