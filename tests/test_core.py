@@ -20,7 +20,16 @@ BUILDS = {"plain": (), "sanitized": SANITIZERS}
 
 @pytest.mark.parametrize("build", BUILDS)
 @pytest.mark.parametrize(
-    "name", ["test_engine", "test_loop", "test_root", "test_fixed_point", "test_flow", "test_conv"]
+    "name",
+    [
+        "test_engine",
+        "test_loop",
+        "test_root",
+        "test_fixed_point",
+        "test_recorded",
+        "test_flow",
+        "test_conv",
+    ],
 )
 def test_c_program(name, build):
     flags = ("-O1", f"-I{ROOT / 'tests' / 'c'}", *BUILDS[build])
