@@ -44,6 +44,7 @@ NO_SECOND_GRADIENT = {
         "test_root",
         "test_fixed_point",
         "test_second_gradients",
+        "test_recorded",
         "test_flow",
         "test_conv",
     ],

@@ -20,12 +20,15 @@ enum { CF_MAX_PROVIDED = 4 };
 
 /* Nodes of the body lie between `first` and `node`, among those that run outside of it. */
 struct cf_loop {
-    cf_while_spec spec; /* with copies of the context and of the list of initial states */
-    const cf_value *state;
-    uint32_t parent; /* the loop in whose body it is, or 0 */
-    bool open;       /* its body is being emitted */
+    cf_while_spec spec; /* with a copy of the context; initial is that of here */
+    cf_value initial[CF_MAX_STATES], state[CF_MAX_STATES];
+    uint32_t number, parent; /* parent: the loop in whose body it is, or 0 */
+    bool open;               /* its body is being emitted */
     size_t first, node;
-    size_t features; /* of all states */
+    size_t features;  /* of all states */
+    size_t tape;      /* the node that keeps the states of all iterations, or 0 */
+    bool backwards;   /* iterations count blocks from the last to the first */
+    bool accumulates; /* sums over rows in its body add up over iterations */
 };
 
 struct cf_builder {
@@ -68,5 +71,13 @@ static inline uint32_t cf_loop_of(const cf_node *node) {
  * builder's status set, if that may not be read or done in the loop. Only called once there are
  * loops. */
 bool cf_find_scope(cf_builder *b, cf_node *node);
+
+/* The parts of cf_while. Open, with the spec's states; more may be added; what the body emits in
+ * between may read them. Closing gives the loop's node, from the next states of all; its features
+ * are the final states, whether the sample failed, and its iterations. *number is 0 after a
+ * failure, and cf_close_loop must follow all the same. */
+void cf_open_loop(cf_builder *b, const cf_while_spec *spec, uint32_t *number);
+cf_value cf_add_state(cf_builder *b, uint32_t number, cf_value initial);
+cf_value cf_close_loop(cf_builder *b, uint32_t number, const cf_value *next, cf_value goes_on);
 
 #endif

@@ -4,15 +4,8 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "engine/builder.h"
 #include "engine/intrinsics.h"
-
-/* Some features of a node's cotangent, to be added to the others. */
-typedef struct contribution {
-    struct contribution *next;
-    cf_segment features;
-    cf_value cotangent; /* features.count features */
-} contribution;
+#include "engine/walk.h"
 
 /* One feature of a value. */
 typedef struct {
@@ -20,18 +13,7 @@ typedef struct {
     uint32_t index;
 } source;
 
-struct cf_walk {
-    cf_builder *b;
-    size_t nodes;                 /* that can get a cotangent: the primal program's, and what the
-                                     rules of loops have emitted to be differentiated */
-    bool *depends;                /* node depends on one of wrt */
-    contribution **contributions; /* by node */
-    size_t depends_capacity, contributions_capacity;
-};
-
-typedef struct cf_walk gradient_state;
-
-static bool value_depends(const gradient_state *s, cf_value value) {
+static bool value_depends(const cf_walk *s, cf_value value) {
     size_t count;
     const cf_segment *segments = cf_segments(s->b, value, &count);
     for (size_t i = 0; i < count; i++)
@@ -40,26 +22,26 @@ static bool value_depends(const gradient_state *s, cf_value value) {
     return false;
 }
 
-static void mark_wrt(gradient_state *s, cf_value wrt) {
+static void mark_wrt(cf_walk *s, cf_value wrt) {
     size_t count;
     const cf_segment *segments = cf_segments(s->b, wrt, &count);
     for (size_t k = 0; k < count; k++)
         s->depends[segments[k].node] = true;
 }
 
-static void mark_dependent_nodes(gradient_state *s, size_t first, size_t end) {
+void cf_walk_mark(cf_walk *s, size_t first, size_t end) {
     for (size_t n = first; n < end; n++)
         for (size_t i = 0; i < s->b->nodes[n].operands && !s->depends[n]; i++)
             s->depends[n] = value_depends(s, s->b->nodes[n].operand[i]);
 }
 
-static void contribute_segment(gradient_state *s, cf_segment segment, cf_value cotangent) {
+static void contribute_segment(cf_walk *s, cf_segment segment, cf_value cotangent) {
     if (!s->depends[segment.node])
         return;
-    contribution *c;
+    cf_contribution *c;
     if (s->b->status != CF_OK || (s->b->status = cf_alloc(&c, 1, sizeof *c)) != CF_OK)
         return;
-    *c = (contribution){s->contributions[segment.node], segment, cotangent};
+    *c = (cf_contribution){s->contributions[segment.node], segment, cotangent};
     s->contributions[segment.node] = c;
 }
 
@@ -75,7 +57,7 @@ static size_t count_repeated(const cf_builder *b, cf_view view, size_t i) {
     return count;
 }
 
-static void contribute(gradient_state *s, cf_value value, cf_value cotangent) {
+static void contribute(cf_walk *s, cf_value value, cf_value cotangent) {
     cf_builder *b = s->b;
     if (b->status != CF_OK || cf_is_none(cotangent))
         return;
@@ -127,7 +109,7 @@ static cf_value gather(cf_builder *b, const source *sources, size_t count) {
 
 /* Adds one contribution to the features that have one already and takes it as it is for the others.
  * `old` and `new` have room for all features of the node. */
-static void add_contribution(cf_builder *b, const contribution *c, source *sum, source *old,
+static void add_contribution(cf_builder *b, const cf_contribution *c, source *sum, source *old,
                              source *new) {
     size_t both = 0;
     for (uint32_t i = 0; i < c->features.count; i++) {
@@ -151,8 +133,7 @@ static void add_contribution(cf_builder *b, const contribution *c, source *sum, 
     }
 }
 
-/* The whole cotangent of node n: CF_NO_VALUE if nothing was contributed. */
-static cf_value join_contributions(gradient_state *s, size_t n) {
+cf_value cf_walk_join(cf_walk *s, size_t n) {
     cf_builder *b = s->b;
     if (s->contributions[n] == NULL || b->status != CF_OK)
         return CF_NO_VALUE;
@@ -160,7 +141,8 @@ static cf_value join_contributions(gradient_state *s, size_t n) {
     source *sum;
     if ((b->status = cf_alloc(&sum, 3 * size, sizeof *sum)) != CF_OK)
         return CF_NO_VALUE;
-    for (const contribution *c = s->contributions[n]; c != NULL && b->status == CF_OK; c = c->next)
+    for (const cf_contribution *c = s->contributions[n]; c != NULL && b->status == CF_OK;
+         c = c->next)
         add_contribution(b, c, sum, sum + size, sum + 2 * size);
     cf_value zero = CF_NO_VALUE;
     for (size_t f = 0; f < size && b->status == CF_OK; f++) {
@@ -175,7 +157,7 @@ static cf_value join_contributions(gradient_state *s, size_t n) {
     return joined;
 }
 
-static void propagate_loop(gradient_state *s, size_t n, cf_value dout) {
+static void propagate_loop(cf_walk *s, size_t n, cf_value dout) {
     cf_builder *b = s->b;
     const cf_loop *loop = b->loops[cf_loop_of(&b->nodes[n])];
     cf_value final[CF_MAX_STATES], dfinal[CF_MAX_STATES], out = cf_node_value(b, n);
@@ -193,8 +175,7 @@ static void propagate_loop(gradient_state *s, size_t n, cf_value dout) {
     loop->spec.gradient(s, b, loop, final, dfinal);
 }
 
-/* Lets the rule of node n emit the cotangents of its operands. */
-static void propagate(gradient_state *s, size_t n, cf_value dout) {
+void cf_walk_propagate(cf_walk *s, size_t n, cf_value dout) {
     cf_builder *b = s->b;
     const cf_node node = b->nodes[n];
     bool needed[CF_MAX_OPERANDS], any = false;
@@ -223,8 +204,7 @@ void cf_walk_give(cf_walk *walk, cf_value value, cf_value cotangent) {
     contribute(walk, value, cotangent);
 }
 
-void cf_walk_through(cf_walk *walk, size_t first, size_t end, size_t outputs,
-                     const cf_value *output, const cf_value *cotangent) {
+void cf_walk_extend(cf_walk *walk, size_t end) {
     cf_builder *b = walk->b;
     if (b->status == CF_OK)
         b->status = cf_grow(&walk->depends, &walk->depends_capacity, walk->nodes, end,
@@ -232,38 +212,46 @@ void cf_walk_through(cf_walk *walk, size_t first, size_t end, size_t outputs,
     if (b->status == CF_OK)
         b->status = cf_grow(&walk->contributions, &walk->contributions_capacity, walk->nodes, end,
                             sizeof *walk->contributions);
-    if (b->status != CF_OK)
-        return;
-    for (; walk->nodes < end; walk->nodes++) {
+    for (; b->status == CF_OK && walk->nodes < end; walk->nodes++) {
         walk->depends[walk->nodes] = false;
         walk->contributions[walk->nodes] = NULL;
     }
-    mark_dependent_nodes(walk, first, end);
-    for (size_t i = 0; i < outputs; i++)
-        contribute(walk, output[i], cotangent[i]);
-    for (size_t n = end - 1; n >= first && b->status == CF_OK; n--) {
-        cf_value dout = join_contributions(walk, n);
+}
+
+void cf_walk_back(cf_walk *walk, size_t first, size_t end) {
+    for (size_t n = end - 1; n >= first && walk->b->status == CF_OK; n--) {
+        cf_value dout = cf_walk_join(walk, n);
         if (!cf_is_none(dout))
-            propagate(walk, n, dout);
+            cf_walk_propagate(walk, n, dout);
     }
 }
 
-static void walk_backwards(gradient_state *s, size_t wrts, const cf_value *wrt,
-                           cf_value *gradient) {
+void cf_walk_through(cf_walk *walk, size_t first, size_t end, size_t outputs,
+                     const cf_value *output, const cf_value *cotangent) {
+    cf_walk_extend(walk, end);
+    if (walk->b->status != CF_OK)
+        return;
+    cf_walk_mark(walk, first, end);
+    for (size_t i = 0; i < outputs; i++)
+        contribute(walk, output[i], cotangent[i]);
+    cf_walk_back(walk, first, end);
+}
+
+static void walk_backwards(cf_walk *s, size_t wrts, const cf_value *wrt, cf_value *gradient) {
     for (size_t n = s->nodes - 1; n > 0 && s->b->status == CF_OK; n--) {
-        cf_value dout = join_contributions(s, n);
+        cf_value dout = cf_walk_join(s, n);
         if (cf_is_none(dout))
             continue;
         for (size_t i = 0; i < wrts; i++)
             if (cf_whole_node(s->b, wrt[i]) == &s->b->nodes[n])
                 gradient[i] = dout;
-        propagate(s, n, dout);
+        cf_walk_propagate(s, n, dout);
     }
 }
 
-static void free_contributions(gradient_state *s) {
+static void free_contributions(cf_walk *s) {
     for (size_t n = 0; n < s->nodes; n++)
-        for (contribution *c = s->contributions[n], *next; c != NULL; c = next) {
+        for (cf_contribution *c = s->contributions[n], *next; c != NULL; c = next) {
             next = c->next;
             cf_free(c);
         }
@@ -277,7 +265,7 @@ void cf_gradient(cf_builder *b, size_t outputs, const cf_value *output, const cf
             cf_builder_fail(b, CF_INVALID, "gradients are taken with respect to whole nodes");
     if (b->status != CF_OK)
         return;
-    gradient_state s = {.b = b, .nodes = b->node_count};
+    cf_walk s = {.b = b, .nodes = b->node_count};
     b->status = cf_grow(&s.depends, &s.depends_capacity, 0, s.nodes, sizeof *s.depends);
     if (b->status == CF_OK)
         b->status = cf_grow(&s.contributions, &s.contributions_capacity, 0, s.nodes,
@@ -285,7 +273,7 @@ void cf_gradient(cf_builder *b, size_t outputs, const cf_value *output, const cf
     if (b->status == CF_OK) {
         for (size_t i = 0; i < wrts; i++)
             mark_wrt(&s, wrt[i]);
-        mark_dependent_nodes(&s, 1, s.nodes);
+        cf_walk_mark(&s, 1, s.nodes);
         for (size_t i = 0; i < outputs; i++)
             if (!cf_is_none(output[i]))
                 contribute(&s, output[i], cotangent[i]);

@@ -7,27 +7,44 @@
 #include "engine/builder.h"
 #include "engine/intrinsics.h"
 
+/* Whether node `reader` may read `read`. */
+static void check_read(cf_builder *b, const cf_node *read, const cf_node *reader) {
+    const cf_loop *loop = b->loops[read->loop];
+    bool reduction = (read->op->flags & CF_OP_REDUCTION) != 0;
+    if (read->scope != 0 && !b->loops[read->scope]->open)
+        cf_builder_fail(b, CF_INVALID, "%s: a value of a loop's body is read outside of it",
+                        reader->op->name);
+    else if (reduction && read->loop != 0 && (loop->open || !loop->accumulates))
+        cf_builder_fail(b, CF_INVALID, "%s in the body of a loop", read->op->name);
+    else if (read->op->flags & CF_OP_BLOCK && read->loop != b->open_loop)
+        cf_builder_fail(b, CF_INVALID, "a block of a stack is read in a loop within its own");
+}
+
 bool cf_find_scope(cf_builder *b, cf_node *node) {
+    bool block = (node->op->flags & CF_OP_BLOCK) != 0;
+    bool reduction = (node->op->flags & CF_OP_REDUCTION) != 0;
     for (size_t i = 0; i < node->operands; i++) {
         size_t count;
         const cf_segment *segments = cf_segments(b, node->operand[i], &count);
         for (size_t k = 0; k < count; k++) {
             const cf_node *read = &b->nodes[segments[k].node];
-            if (read->scope != 0 && !b->loops[read->scope]->open)
-                cf_builder_fail(b, CF_INVALID, "%s: a value of a loop's body is read outside of it",
-                                node->op->name);
-            else if (read->loop != 0 && read->op->flags & CF_OP_REDUCTION)
-                cf_builder_fail(b, CF_INVALID, "%s in the body of a loop", read->op->name);
+            check_read(b, read, node);
             /* Of open loops, the inner ones have the greater numbers. */
             if (read->scope > node->scope)
                 node->scope = read->scope;
         }
     }
+    if (block)
+        node->scope = b->open_loop;
     node->loop = node->scope;
-    if (node->op->flags & CF_OP_REDUCTION)
-        node->scope = 0; /* and an error to read */
+    if (reduction)
+        node->scope = 0; /* once the loop has ended, if at all */
     else if (node->loop != 0 && node->op->flags & CF_OP_OUTPUT)
         cf_builder_fail(b, CF_INVALID, "%s in the body of a loop", node->op->name);
+    else if (node->loop != 0 && node->kind == CF_SHARED && !block)
+        cf_builder_fail(b, CF_INVALID,
+                        "%s of a block of a stack, in a loop: do it to the whole stack before",
+                        node->op->name);
     return b->status == CF_OK;
 }
 
@@ -67,15 +84,24 @@ static const cf_op state_op = {
 };
 
 /* The state runs outside of the loop, where it takes the initial value, and is read inside. */
-static cf_value new_state(cf_builder *b, uint32_t loop, cf_value initial) {
-    size_t size = cf_value_size(b, initial);
-    if (cf_value_kind(b, initial) != CF_ROW)
-        return cf_builder_fail(b, CF_INVALID, "a loop's states are row values");
-    cf_value state = cf_emit(b, &state_op, CF_ROW, size, 1, &initial, NULL);
-    if (b->status == CF_OK) {
-        b->nodes[b->node_count - 1].loop = b->loops[loop]->parent;
-        b->nodes[b->node_count - 1].scope = loop;
-    }
+cf_value cf_add_state(cf_builder *b, uint32_t number, cf_value initial) {
+    if (b->status != CF_OK)
+        return CF_NO_VALUE;
+    cf_loop *loop = b->loops[number];
+    size_t i = loop->spec.states;
+    if (i == CF_MAX_STATES || cf_is_none(initial) || cf_value_kind(b, initial) != CF_ROW)
+        return cf_builder_fail(b, CF_INVALID, "a loop's initial state %zu is %s", i,
+                               i == CF_MAX_STATES    ? "one too many"
+                               : cf_is_none(initial) ? "missing"
+                                                     : "no row value");
+    cf_value state = cf_emit(b, &state_op, CF_ROW, cf_value_size(b, initial), 1, &initial, NULL);
+    if (b->status != CF_OK)
+        return CF_NO_VALUE;
+    b->nodes[b->node_count - 1].loop = loop->parent;
+    b->nodes[b->node_count - 1].scope = number;
+    loop->initial[i] = initial;
+    loop->state[i] = state;
+    loop->spec.states++;
     return state;
 }
 
@@ -84,47 +110,39 @@ static cf_value new_state(cf_builder *b, uint32_t loop, cf_value initial) {
 
 static const cf_op loop_op = {.name = "a loop", .flags = CF_OP_LOOP};
 
-/* Copies of the spec's context and lists, which live with the builder. */
-static cf_status keep_spec(cf_builder *b, cf_loop *loop) {
-    cf_while_spec *spec = &loop->spec;
-    cf_value *initial, *state;
-    void *context;
-    CF_TRY(cf_pile_take(&b->pile, &initial, spec->states, sizeof *initial));
-    CF_TRY(cf_pile_take(&b->pile, &state, spec->states, sizeof *state));
-    CF_TRY(cf_pile_take(&b->pile, &context, spec->context_size, 1));
-    memcpy(initial, spec->initial, spec->states * sizeof *initial);
-    if (spec->context_size > 0)
-        memcpy(context, spec->context, spec->context_size);
-    spec->initial = initial;
-    spec->context = context;
-    for (size_t i = 0; i < spec->states; i++)
-        state[i] = spec->initial[i];
-    loop->state = state;
-    return CF_OK;
-}
-
-static cf_status open_loop(cf_builder *b, const cf_while_spec *spec, uint32_t *number) {
+static cf_status new_loop(cf_builder *b, const cf_while_spec *spec, cf_loop **out) {
     cf_loop *loop;
-    if (spec->states < 1 || spec->states > CF_MAX_STATES || spec->max_iterations < 1)
+    if (spec->states < 1 || spec->max_iterations < 1)
         return cf_fail(CF_INVALID, "a loop of %zu states and at most %u iterations", spec->states,
                        (unsigned)spec->max_iterations);
-    for (size_t i = 0; i < spec->states; i++)
-        if (cf_is_none(spec->initial[i]))
-            return cf_fail(CF_INVALID, "a loop's initial state %zu is missing", i);
     CF_TRY(
         cf_grow(&b->loops, &b->loop_capacity, b->loop_count, b->loop_count + 2, sizeof *b->loops));
     CF_TRY(cf_pile_take(&b->pile, &loop, 1, sizeof *loop));
-    loop->spec = *spec;
-    CF_TRY(keep_spec(b, loop));
-    if (b->loop_count == 0)
+    if (b->loop_count == 0) { /* number 0 stands for what is in no loop */
+        CF_TRY(cf_pile_take(&b->pile, &b->loops[0], 1, sizeof *loop));
         b->loop_count = 1;
-    *number = (uint32_t)b->loop_count;
+    }
+    loop->spec = *spec;
+    loop->spec.initial = loop->initial;
+    loop->spec.states = 0;
+    loop->spec.context = cf_builder_keep(b, spec->context, spec->context_size);
+    *out = loop;
+    return b->status;
+}
+
+void cf_open_loop(cf_builder *b, const cf_while_spec *spec, uint32_t *number) {
+    cf_loop *loop = NULL;
+    *number = 0;
+    if (b->status != CF_OK || (b->status = new_loop(b, spec, &loop)) != CF_OK)
+        return;
+    *number = loop->number = (uint32_t)b->loop_count;
     loop->parent = b->open_loop;
     loop->first = b->node_count;
     loop->open = true;
     b->loops[b->loop_count++] = loop;
     b->open_loop = *number;
-    return CF_OK;
+    for (size_t i = 0; i < spec->states; i++)
+        cf_add_state(b, *number, spec->initial[i]);
 }
 
 /* `value`, or a copy of it in the body: the states change one after the other, so that none may
@@ -138,31 +156,28 @@ static cf_value apart_from_states(cf_builder *b, cf_value value) {
     return value;
 }
 
-/* Lets the body emit an iteration and joins what it gives: false after a failure. */
-static bool emit_body(cf_builder *b, const cf_loop *loop, cf_value *joined, cf_value *goes_on) {
-    const cf_while_spec *spec = &loop->spec;
-    cf_value next[CF_MAX_STATES] = {{0}};
-    spec->body(b, spec->context, loop->state, next, goes_on);
-    for (size_t i = 0; i < spec->states && b->status == CF_OK; i++) {
+/* The next states as one value; CF_NO_VALUE after a failure. */
+static cf_value join_next(cf_builder *b, const cf_loop *loop, const cf_value *next) {
+    cf_value apart[CF_MAX_STATES];
+    for (size_t i = 0; i < loop->spec.states && b->status == CF_OK; i++) {
         if (cf_is_none(next[i]) || cf_value_kind(b, next[i]) != CF_ROW ||
             cf_value_size(b, next[i]) != cf_value_size(b, loop->state[i]))
             cf_builder_fail(b, CF_INVALID, "the body of a loop gives no next state %zu like it", i);
         else
-            next[i] = apart_from_states(b, next[i]);
+            apart[i] = apart_from_states(b, next[i]);
     }
-    if (b->status == CF_OK && !cf_is_none(*goes_on) &&
-        (cf_value_size(b, *goes_on) != 1 || cf_value_kind(b, *goes_on) != CF_ROW))
-        cf_builder_fail(b, CF_INVALID, "the condition of a loop is not one feature");
-    *joined = cf_concat(b, next, spec->states);
-    return b->status == CF_OK;
+    return cf_concat(b, apart, loop->spec.states);
 }
 
-/* The node of the loop: operands the states, the next ones and the condition; its features are the
- * final states, whether the sample failed, and how many iterations it made. */
-static cf_value close_loop(cf_builder *b, uint32_t number, cf_value next, cf_value goes_on) {
-    cf_loop *loop = b->loops[number];
+/* The loop's node has as operands the states, the next ones and the condition. */
+static cf_value emit_loop(cf_builder *b, cf_loop *loop, cf_value next, cf_value goes_on) {
+    if (b->status != CF_OK)
+        return CF_NO_VALUE;
+    if (!cf_is_none(goes_on) &&
+        (cf_value_size(b, goes_on) != 1 || cf_value_kind(b, goes_on) != CF_ROW))
+        return cf_builder_fail(b, CF_INVALID, "the condition of a loop is not one feature");
     cf_value operands[3] = {cf_concat(b, loop->state, loop->spec.states), next, goes_on};
-    cf_attributes attributes = {.integer = {number}};
+    cf_attributes attributes = {.integer = {loop->number}};
     loop->features = cf_value_size(b, next);
     loop->node = b->node_count;
     cf_value out = cf_emit(b, &loop_op, CF_ROW, loop->features + 2, cf_is_none(goes_on) ? 2 : 3,
@@ -172,21 +187,24 @@ static cf_value close_loop(cf_builder *b, uint32_t number, cf_value next, cf_val
     return out;
 }
 
+cf_value cf_close_loop(cf_builder *b, uint32_t number, const cf_value *next, cf_value goes_on) {
+    if (number == 0)
+        return CF_NO_VALUE;
+    cf_loop *loop = b->loops[number];
+    cf_value out = emit_loop(b, loop, join_next(b, loop, next), goes_on);
+    loop->open = false;
+    b->open_loop = loop->parent;
+    return out;
+}
+
 void cf_while(cf_builder *b, const cf_while_spec *spec, cf_value *final, cf_while_report *report) {
-    cf_value next = CF_NO_VALUE, goes_on = CF_NO_VALUE, out = CF_NO_VALUE;
-    uint32_t number = 0;
+    cf_value next[CF_MAX_STATES] = {{0}}, goes_on = CF_NO_VALUE;
+    uint32_t number;
     size_t first = 0;
+    cf_open_loop(b, spec, &number);
     if (b->status == CF_OK)
-        b->status = open_loop(b, spec, &number);
-    if (number != 0) {
-        cf_loop *loop = b->loops[number];
-        for (size_t i = 0; i < spec->states; i++)
-            ((cf_value *)loop->state)[i] = new_state(b, number, spec->initial[i]);
-        if (b->status == CF_OK && emit_body(b, loop, &next, &goes_on))
-            out = close_loop(b, number, next, goes_on);
-        loop->open = false;
-        b->open_loop = loop->parent;
-    }
+        spec->body(b, b->loops[number]->spec.context, b->loops[number]->state, next, &goes_on);
+    cf_value out = cf_close_loop(b, number, next, goes_on);
     for (size_t i = 0; i < spec->states; i++) {
         size_t size = b->status == CF_OK ? cf_value_size(b, spec->initial[i]) : 0;
         final[i] = cf_slice(b, out, first, size);
@@ -195,6 +213,38 @@ void cf_while(cf_builder *b, const cf_while_spec *spec, cf_value *final, cf_whil
     if (report != NULL)
         *report = (cf_while_report){.failed = cf_slice(b, out, first, 1),
                                     .iterations = cf_slice(b, out, first + 1, 1)};
+}
+
+/* --- blocks
+ * -------------------------------------------------------------------------------------------- */
+
+static void block_rule(cf_builder *b, const cf_node *node, cf_value out, cf_value dout,
+                       const bool *needed, cf_value *dx) {
+    (void)node;
+    (void)out;
+    (void)dout;
+    (void)needed;
+    (void)dx; /* of what runs backwards, recorded.c */
+    cf_builder_fail(b, CF_INVALID, "a block of a stack is differentiated outside of its loop");
+}
+
+static const cf_op block_op = {.name = "block", .flags = CF_OP_BLOCK, .gradient = block_rule};
+
+cf_value cf_stack_block(cf_builder *b, cf_value stack, size_t blocks) {
+    size_t count;
+    if (b->status != CF_OK)
+        return CF_NO_VALUE;
+    size_t size = cf_value_size(b, stack);
+    if (b->open_loop == 0 || blocks < b->loops[b->open_loop]->spec.max_iterations ||
+        cf_value_kind(b, stack) != CF_SHARED || size % blocks != 0)
+        return cf_builder_fail(
+            b, CF_INVALID, "%zu numbers are no stack of %zu blocks for the iterations of a loop",
+            size, blocks);
+    const cf_segment *segment = cf_segments(b, stack, &count);
+    if (count != 1 || (segment->stride != 1 && segment->count != 1))
+        stack = cf_copy(b, stack);
+    cf_attributes attributes = {.integer = {(int64_t)blocks, b->loops[b->open_loop]->backwards}};
+    return cf_emit(b, &block_op, CF_SHARED, size / blocks, 1, &stack, &attributes);
 }
 
 const void *cf_loop_context(const cf_loop *loop) {

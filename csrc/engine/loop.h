@@ -65,6 +65,19 @@ typedef struct {
  * `report` may be NULL. */
 void cf_while(cf_builder *b, const cf_while_spec *spec, cf_value *final, cf_while_report *report);
 
+/* In the body of a loop of at most `blocks` iterations: of a shared value of so many equal blocks,
+ * that of the present iteration. A body so reads the weights [layers, ...] of layers of one kind,
+ * and is built and planned once for all of them. It is read as it is: what is to be made of it is
+ * made of the whole stack before the loop. */
+cf_value cf_stack_block(cf_builder *b, cf_value stack, size_t blocks);
+
+/* A rule: backwards through the recorded steps. The states of all iterations are kept in the tile's
+ * memory, max_iterations of them, and each iteration is emitted anew at its own. It can't be
+ * differentiated again. Gradients of stacks need a loop without a condition, of as many iterations
+ * as blocks. */
+void cf_recorded_steps(cf_walk *walk, cf_builder *b, const cf_loop *loop, const cf_value *final,
+                       const cf_value *dfinal);
+
 /* A rule for loops that only look for a number, whose gradient their user states otherwise: none
  * of what the loop has read gets a cotangent. */
 void cf_no_cotangents(cf_walk *walk, cf_builder *b, const cf_loop *loop, const cf_value *final,

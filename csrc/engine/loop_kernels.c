@@ -8,7 +8,7 @@
 #include "simd/instantiate.h"
 
 #define KERNELS(version)                                                                           \
-    { loop_begin_##version, loop_advance_##version, loop_finish_##version }
+    { loop_begin_##version, loop_advance_##version, loop_record_##version, loop_finish_##version }
 
 const cf_loop_kernels cf_loop_kernels_of[CF_SIMD_LEVELS][CF_DTYPES] = {
     {KERNELS(base_f32), KERNELS(base_f64)},
@@ -75,6 +75,12 @@ static bool CF_FN(loop_advance)(const cf_call *call, const cf_step *end) {
         }
     }
     return counted || CF_FN(loop_stand)(call, end, condition);
+}
+
+static void CF_FN(loop_record)(const cf_call *call, const cf_step *end, size_t row) {
+    real *out = (real *)call->base[CF_SPACE_TILE] + row * call->lanes;
+    for (size_t f = 0; f < end->operand[0].size; f++, out += call->lanes)
+        memcpy(out, CF_FN(loop_row)(call, end, 0, f), call->lanes * sizeof(real));
 }
 
 static void CF_FN(loop_finish)(const cf_call *call, const cf_step *end) {

@@ -11,6 +11,8 @@ typedef struct {
     /* After an iteration: the states of samples that were going on become the next ones. Whether
      * one of them goes on. */
     bool (*advance)(const cf_call *call, const cf_step *end);
+    /* Keeps the states in the tile's rows from `row` on. */
+    void (*record)(const cf_call *call, const cf_step *end, size_t row);
     /* Fills the output. */
     void (*finish)(const cf_call *call, const cf_step *end);
 } cf_loop_kernels;

@@ -28,6 +28,7 @@ typedef struct {
     cf_space space;
     uint32_t size;
     uint32_t first;
+    int32_t stride;       /* further elements an iteration of the loop: blocks of a stack */
     const uint32_t *rows; /* NULL for a shared operand */
 } cf_operand;
 
@@ -56,6 +57,9 @@ typedef struct cf_step {
     uint32_t buffer;      /* save, restore: row of the buffer that crosses phases */
     uint32_t inner;       /* loops: how many of the following steps are theirs */
     uint32_t iterations;  /* loops: at most so many */
+    bool records;         /* loops: whether `tape` is the first row of the states it keeps */
+    uint32_t tape;
+    uint32_t blocks; /* reductions: so many results, one an iteration, the last one first; or 0 */
     cf_operand operand[CF_MAX_OPERANDS];
     size_t spans;
     const cf_span *span;            /* elementwise ops */

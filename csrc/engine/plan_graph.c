@@ -37,9 +37,12 @@ void cf_find_live_nodes(cf_planner *p) {
     for (size_t i = 0; i < p->b->slab_output_count; i++)
         p->state[p->b->slab_outputs[i].node].live = true;
     /* Operands come before their readers. */
-    for (size_t n = p->node_count - 1; n > 0; n--)
+    for (size_t n = p->node_count - 1; n > 0; n--) {
+        if (cf_has_flag(p, n, CF_OP_LOOP))
+            p->state[n].live |= cf_is_needed_inside(p, n);
         if (p->state[n].live)
             cf_for_each_read(p, n, mark_live, NULL);
+    }
     for (size_t n = 1; n < p->node_count; n++)
         if (p->state[n].live)
             cf_for_each_read(p, n, count_reader, NULL);

@@ -7,6 +7,14 @@ static bool belongs_to(const cf_planner *p, size_t m, uint32_t loop) {
            (cf_has_flag(p, m, CF_OP_STATE) && p->nodes[m].scope == loop);
 }
 
+bool cf_is_needed_inside(const cf_planner *p, size_t n) {
+    uint32_t loop = cf_loop_of(&p->nodes[n]);
+    for (size_t m = p->b->loops[loop]->first; m < n; m++)
+        if (p->state[m].live && p->nodes[m].loop == loop && cf_has_flag(p, m, CF_OP_REDUCTION))
+            return true;
+    return false;
+}
+
 void cf_raise_loop(cf_planner *p, size_t n) {
     uint32_t loop = cf_loop_of(&p->nodes[n]);
     for (size_t m = p->b->loops[loop]->first; m < n; m++)

@@ -12,12 +12,27 @@ static void place_slab_outputs(cf_planner *p) {
     }
 }
 
+/* That of the first iteration; the others are as far apart as they are large. */
+static void place_block(cf_planner *p, size_t n) {
+    size_t count;
+    const cf_node *node = &p->nodes[n];
+    const cf_segment *segment = cf_segments(p->b, node->operand[0], &count);
+    p->state[n].space = p->state[segment->node].space;
+    p->state[n].place = p->state[segment->node].place + segment->first;
+    if (node->attributes.integer[1])
+        p->state[n].place += (uint32_t)(node->attributes.integer[0] - 1) * node->size;
+}
+
 static cf_status place_shared_node(cf_planner *p, size_t n) {
     cf_node_state *state = &p->state[n];
     uint32_t elements = cf_padded_elements(p->nodes[n].size);
     if (cf_has_flag(p, n, CF_OP_PARAMETER)) {
         state->space = CF_SPACE_PARAMETERS;
         state->place = (uint32_t)p->nodes[n].attributes.integer[0];
+        return CF_OK;
+    }
+    if (cf_has_flag(p, n, CF_OP_BLOCK)) {
+        place_block(p, n);
         return CF_OK;
     }
     if (state->space == CF_SPACE_GRADIENT || state->space == CF_SPACE_STATISTIC)
@@ -106,6 +121,8 @@ static size_t find_reusable(cf_planner *p, size_t n, uint32_t position) {
 
 cf_status cf_place_rows(cf_planner *p, size_t n, uint32_t position) {
     cf_node_state *state = &p->state[n];
+    if (state->in_arena) /* a tape, which its loop has placed */
+        return CF_OK;
     state->space = CF_SPACE_TILE;
     size_t reused = find_reusable(p, n, position);
     if (reused != 0) {

@@ -6,7 +6,7 @@
 /* Parameters are in their slab already; reductions run in the tiles. */
 static bool runs_before_tiles(const cf_planner *p, size_t n, uint32_t phase) {
     return p->state[n].live && p->state[n].phase == phase && p->nodes[n].kind == CF_SHARED &&
-           !cf_has_flag(p, n, CF_OP_PARAMETER | CF_OP_REDUCTION);
+           !cf_has_flag(p, n, CF_OP_PARAMETER | CF_OP_REDUCTION | CF_OP_BLOCK);
 }
 
 static cf_status fill_shared_steps(cf_planner *p, uint32_t phase, cf_steps *out) {
@@ -87,12 +87,19 @@ static void place_accumulator(cf_planner *p, size_t n, cf_phase *phase) {
 }
 
 /* A loop's first step, which says what follows; its last one has the operands. */
-static void fill_loop_step(cf_planner *p, uint32_t position, cf_step *step) {
+static cf_status fill_loop_step(cf_planner *p, uint32_t position, cf_step *step) {
     uint32_t node = p->jobs[position].node, loop = cf_loop_of(&p->nodes[node]);
+    size_t tape = p->b->loops[loop]->tape;
+    bool records = tape != 0 && p->state[tape].live;
+    if (records)
+        CF_TRY(cf_place_rows(p, tape, position));
     *step = (cf_step){.action = CF_STEP_LOOP,
                       .node = &p->nodes[node],
                       .inner = p->loop_end[loop] - position,
-                      .iterations = p->b->loops[loop]->spec.max_iterations};
+                      .iterations = p->b->loops[loop]->spec.max_iterations,
+                      .records = records,
+                      .tape = records ? p->state[tape].place : 0};
+    return CF_OK;
 }
 
 static cf_status fill_tile_step(cf_planner *p, uint32_t position, cf_phase *phase, cf_step *step) {
@@ -100,10 +107,8 @@ static cf_status fill_tile_step(cf_planner *p, uint32_t position, cf_phase *phas
     bool places = job.action != CF_STEP_SAVE && job.action != CF_STEP_LOOP_END;
     if (places && p->nodes[job.node].kind == CF_ROW)
         CF_TRY(cf_place_rows(p, job.node, position));
-    if (job.action == CF_STEP_LOOP) {
-        fill_loop_step(p, position, step);
-        return CF_OK;
-    }
+    if (job.action == CF_STEP_LOOP)
+        return fill_loop_step(p, position, step);
     if (cf_has_flag(p, job.node, CF_OP_REDUCTION))
         place_accumulator(p, job.node, phase);
     CF_TRY(cf_fill_step(p, job.node, step));

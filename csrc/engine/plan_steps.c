@@ -40,6 +40,9 @@ static cf_status fill_shared_operand(cf_planner *p, cf_value value, cf_operand *
             return cf_fail(CF_INVALID, "a shared operand lies in several values");
     operand->space = p->state[segments->node].space;
     operand->first = p->state[segments->node].place + segments->first;
+    const cf_node *node = &p->nodes[segments->node];
+    if (node->op->flags & CF_OP_BLOCK)
+        operand->stride = node->attributes.integer[1] ? -(int32_t)node->size : (int32_t)node->size;
     return CF_OK;
 }
 
@@ -139,6 +142,18 @@ static cf_status fuse_guest(cf_planner *p, size_t n, cf_step *step) {
     return fill_operands(p, guest, step);
 }
 
+/* The kernel of a reduction that gives blocks sees one of them. */
+static cf_status fill_block_step(cf_planner *p, size_t n, cf_step *step) {
+    cf_node *node;
+    CF_TRY(cf_pile_take(&p->program->pile, &node, 1, sizeof *node));
+    *node = p->nodes[n];
+    node->size /= node->blocks;
+    step->node = node;
+    step->blocks = node->blocks;
+    step->out_size = node->size;
+    return CF_OK;
+}
+
 cf_status cf_fill_step(cf_planner *p, size_t n, cf_step *step) {
     const cf_node_state *state = &p->state[n];
     *step = (cf_step){.node = &p->nodes[n],
@@ -146,6 +161,8 @@ cf_status cf_fill_step(cf_planner *p, size_t n, cf_step *step) {
                       .out = state->place,
                       .out_size = p->nodes[n].size,
                       .accumulator = state->accumulator};
+    if (p->nodes[n].blocks > 0)
+        CF_TRY(fill_block_step(p, n, step));
     if (state->guest != 0)
         return fuse_guest(p, n, step);
     if (cf_has_flag(p, n, CF_OP_ELEMENTWISE))

@@ -109,6 +109,9 @@ void cf_place_crossing_rows(cf_planner *p);
 
 /* --- plan_loops.c --- */
 
+/* Whether something in the body of the loop that node n is, a sum over rows, is live already. */
+bool cf_is_needed_inside(const cf_planner *p, size_t n);
+
 /* Brings what runs in the body of the loop that node n is, and its states, to the phase of n. */
 void cf_raise_loop(cf_planner *p, size_t n);
 

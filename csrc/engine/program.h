@@ -59,6 +59,8 @@ enum {
     CF_OP_PIXELS = 512,       /* fills vectors from the pixels of an image: few samples a tile do */
     CF_OP_STATE = 1024,       /* a state of a loop (engine/loop.h), its operand the initial one */
     CF_OP_LOOP = 2048,        /* a loop; integer[0] is its number in the builder */
+    CF_OP_BLOCK = 4096, /* of a stack, the loop's iteration says which; integer[0]: how many */
+    CF_OP_TAPE = 8192,  /* the states of all iterations of a loop, which fills it */
 };
 
 typedef struct cf_node cf_node;
@@ -94,6 +96,9 @@ struct cf_node {
     cf_attributes attributes;
     uint32_t loop;  /* the loop in whose body it runs, or 0 */
     uint32_t scope; /* the loop in whose body alone it may be read, or 0 */
+    /* Reductions in a loop that runs backwards over a stack: so many results, one an iteration, the
+     * last one first, make up `size`. Others: 0. */
+    uint32_t blocks;
 };
 
 /* `count` features of `node`, from `first` in steps of `stride` (0 repeats one feature). */

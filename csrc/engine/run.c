@@ -90,15 +90,37 @@ static void run_step(const cf_running *run, cf_call *call, const cf_step *step) 
     op->kernel[call->level][call->dtype](call);
 }
 
+/* Group 0 adds up in the reductions' own places, the others in theirs of the group memory. */
+static void *accumulator(const cf_running *run, const cf_step *step, size_t group) {
+    if (group == 0)
+        return NULL;
+    return run->groups + ((group - 1) * run->accumulators + step->accumulator) * run->element;
+}
+
 static void run_loop(const cf_running *run, cf_call *call, const cf_step *loop);
+
+/* A reduction in the body of a loop: over the iterations too, or a block for each of them. */
+static void run_inner_reduction(const cf_running *run, cf_call *call, const cf_step *step) {
+    char *out = accumulator(run, step, call->group);
+    if (out == NULL)
+        out = call->base[step->out_space] + step->out * run->element;
+    if (step->blocks > 0)
+        out += (step->blocks - 1 - call->iteration) * step->out_size * run->element;
+    call->out = out;
+    call->accumulate = call->begun || (step->blocks == 0 && call->iteration > 0);
+    run_step(run, call, step);
+}
 
 static void run_steps(const cf_running *run, cf_call *call, cf_steps steps) {
     for (size_t i = 0; i < steps.count; i += 1 + steps.steps[i].inner) {
         call->out = NULL;
-        if (steps.steps[i].action == CF_STEP_LOOP)
-            run_loop(run, call, &steps.steps[i]);
+        const cf_step *step = &steps.steps[i];
+        if (step->action == CF_STEP_LOOP)
+            run_loop(run, call, step);
+        else if (step->node->op->flags & CF_OP_REDUCTION)
+            run_inner_reduction(run, call, step);
         else
-            run_step(run, call, &steps.steps[i]);
+            run_step(run, call, step);
     }
 }
 
@@ -111,18 +133,13 @@ static void run_loop(const cf_running *run, cf_call *call, const cf_step *loop) 
     bool goes_on = true;
     kernels->begin(call, end);
     for (call->iteration = 0; goes_on && call->iteration < loop->iterations; call->iteration++) {
+        if (loop->records)
+            kernels->record(call, end, loop->tape + call->iteration * end->operand[0].size);
         run_steps(run, call, body);
         goes_on = kernels->advance(call, end);
     }
     kernels->finish(call, end);
     call->iteration = outer;
-}
-
-/* Group 0 adds up in the reductions' own places, the others in theirs of the group memory. */
-static void *accumulator(const cf_running *run, const cf_step *step, size_t group) {
-    if (group == 0)
-        return NULL;
-    return run->groups + ((group - 1) * run->accumulators + step->accumulator) * run->element;
 }
 
 /* Sets the call to the rows from `row` on, `most` of them if there are so many. */
@@ -139,12 +156,14 @@ static void set_slice(const cf_running *run, cf_call *call, int participant, siz
         run->arenas + (size_t)participant * run->arena_bytes + slice * run->slice_bytes;
 }
 
+/* `begun`: whether the group had a tile before. */
 static void run_tile(const cf_running *run, cf_call *call, int participant, size_t tile,
-                     size_t group) {
+                     size_t group, bool begun) {
     size_t lanes = run->tiling.lanes, tile_rows = lanes * run->tiling.slices;
     size_t first = tile * tile_rows, rows = run->args->rows;
     size_t end = rows - first < tile_rows ? rows : first + tile_rows;
     const cf_step *steps = run->phase->tile.steps;
+    call->group = group;
     for (size_t i = 0; i < run->phase->tile.count; i += 1 + steps[i].inner) {
         const cf_step *step = &steps[i];
         bool reduction = (step->node->op->flags & CF_OP_REDUCTION) != 0;
@@ -153,10 +172,13 @@ static void run_tile(const cf_running *run, cf_call *call, int participant, size
             set_slice(run, call, participant, (row - first) / lanes);
             set_rows(run, call, row, together);
             call->out = reduction ? accumulator(run, step, group) : NULL;
-            if (step->action == CF_STEP_LOOP)
+            if (step->action == CF_STEP_LOOP) {
+                call->begun = begun || row > first;
                 run_loop(run, call, step);
-            else
-                run_step(run, call, step);
+                continue;
+            }
+            call->accumulate = begun;
+            run_step(run, call, step);
         }
     }
 }
@@ -193,10 +215,8 @@ static void work(void *context, int participant) {
         ready = true;
         size_t first = unit * run->tiling.tiles / run->units;
         size_t end = (unit + 1) * run->tiling.tiles / run->units;
-        for (size_t tile = first; tile < end; tile++) {
-            call.accumulate = tile > first;
-            run_tile(run, &call, participant, tile, unit);
-        }
+        for (size_t tile = first; tile < end; tile++)
+            run_tile(run, &call, participant, tile, unit, tile > first);
     }
 }
 
@@ -204,10 +224,11 @@ static void work(void *context, int participant) {
 static void finish_reduction(const cf_running *run, const cf_step *step) {
     cf_call call = new_call(run);
     char *out = call.base[step->out_space] + step->out * run->element;
+    size_t size = step->blocks > 0 ? (size_t)step->blocks * step->out_size : step->out_size;
     if (run->args->rows == 0)
-        memset(out, 0, step->out_size * run->element);
+        memset(out, 0, size * run->element);
     else
-        cf_reduce[run->level][run->args->dtype](step->out_size, run->units - 1, run->accumulators,
+        cf_reduce[run->level][run->args->dtype](size, run->units - 1, run->accumulators,
                                                 accumulator(run, step, 1), out);
 }
 

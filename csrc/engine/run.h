@@ -38,6 +38,8 @@ struct cf_call {
     bool one_row;     /* all lanes hold the same sample */
     bool accumulate;  /* reductions: out += rather than out = */
     size_t iteration; /* of the innermost loop */
+    size_t group;     /* of tiles whose reductions are added up together */
+    bool begun;       /* reductions in loops: whether there was a slice before */
     void *out;        /* where the step's output begins */
     void *scratch;
     cf_simd_level level;
@@ -54,8 +56,10 @@ void cf_run_epilogue(const void *call, size_t first, size_t count, size_t lane, 
 /* Where operand i begins. For a row operand that is the arena, to which the row numbers refer. */
 static inline void *cf_operand_base(const cf_call *call, size_t i) {
     const cf_operand *operand = &call->step->operand[i];
-    return call->base[operand->space] +
-           (operand->rows != NULL ? 0 : operand->first * cf_dtype_size(call->dtype));
+    if (operand->rows != NULL)
+        return call->base[operand->space];
+    ptrdiff_t first = operand->first + (ptrdiff_t)call->iteration * operand->stride;
+    return call->base[operand->space] + first * (ptrdiff_t)cf_dtype_size(call->dtype);
 }
 
 #endif

@@ -1,0 +1,38 @@
+/* The insides of the gradient's walk, for the rules of loops. */
+#ifndef CF_ENGINE_WALK_H
+#define CF_ENGINE_WALK_H
+
+#include "engine/builder.h"
+
+/* Some features of a node's cotangent, to be added to the others. */
+typedef struct cf_contribution {
+    struct cf_contribution *next;
+    cf_segment features;
+    cf_value cotangent; /* features.count features */
+} cf_contribution;
+
+struct cf_walk {
+    cf_builder *b;
+    size_t nodes;                    /* that can get a cotangent: the primal program's, and what
+                                        rules of loops have emitted to be differentiated */
+    bool *depends;                   /* node depends on one of wrt */
+    cf_contribution **contributions; /* by node */
+    size_t depends_capacity, contributions_capacity;
+};
+
+/* Lets nodes up to `end` get cotangents. */
+void cf_walk_extend(cf_walk *walk, size_t end);
+
+/* Finds out which of the nodes [first, end) depend on what is differentiated by. */
+void cf_walk_mark(cf_walk *walk, size_t first, size_t end);
+
+/* The whole cotangent of node n: CF_NO_VALUE if nothing was contributed. */
+cf_value cf_walk_join(cf_walk *walk, size_t n);
+
+/* Lets the rule of node n, whose cotangent is dout, give those of its operands. */
+void cf_walk_propagate(cf_walk *walk, size_t n, cf_value dout);
+
+/* Propagates nodes [first, end), the last one first. */
+void cf_walk_back(cf_walk *walk, size_t first, size_t end);
+
+#endif

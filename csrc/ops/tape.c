@@ -1,0 +1,64 @@
+/* What loops differentiated by their recorded steps read: integer[0]: features of all states,
+ * integer[1]: the first of those asked for. */
+#ifndef CF_FN
+
+#include "ops/elementwise.h"
+#include "ops/rows.h"
+
+#define CF_BODY "ops/tape.c"
+#include "simd/instantiate.h"
+
+static const cf_op read_tape_op = {
+    .name = "the tape of a loop",
+    .kernel = CF_VERSIONS(read_tape),
+};
+
+static const cf_op where_remaining_op = {
+    .name = "a recorded step",
+    .flags = CF_OP_ELEMENTWISE,
+    .elementwise = CF_VERSIONS(where_remaining),
+};
+
+static const cf_op nan_where_failed_op = {
+    .name = "what has failed",
+    .flags = CF_OP_ELEMENTWISE,
+    .elementwise = CF_VERSIONS(nan_where_failed),
+};
+
+cf_value cf_nan_where_failed(cf_builder *b, cf_value failed, cf_value x) {
+    return cf_binary_op(b, &nan_where_failed_op, failed, x);
+}
+
+cf_value cf_read_tape(cf_builder *b, cf_value tape, cf_value remaining, size_t features,
+                      size_t first, size_t count) {
+    cf_attributes attributes = {.integer = {(int64_t)features, (int64_t)first}};
+    return cf_emit(b, &read_tape_op, CF_ROW, count, 2, (cf_value[]){tape, remaining}, &attributes);
+}
+
+cf_value cf_where_remaining(cf_builder *b, cf_value remaining, cf_value x) {
+    return cf_binary_op(b, &where_remaining_op, remaining, x);
+}
+
+#else
+
+#include "ops/elementwise.h"
+#include "ops/rows.h"
+
+static void CF_FN(read_tape)(const cf_call *call) {
+    const int64_t *at = call->step->node->attributes.integer;
+    const real *remaining = cf_row(call, 1, 0);
+    size_t lanes = call->lanes, features = (size_t)at[0];
+    real *out = call->out;
+    for (size_t lane = 0; lane < lanes; lane++) {
+        size_t iteration = remaining[lane] > 1 ? (size_t)remaining[lane] - 1 : 0;
+        size_t first = iteration * features + (size_t)at[1];
+        for (size_t f = 0; f < call->step->out_size; f++)
+            out[f * lanes + lane] = cf_row(call, 0, first + f)[lane];
+    }
+}
+
+CF_BINARY(where_remaining, v_select(v_lt(v_set1(0), x), y, v_set1(0)))
+
+CF_BINARY(nan_where_failed, v_select(v_lt(v_set1(0), x), v_set1((real)NAN), y))
+
+#endif
