@@ -348,6 +348,8 @@ PyObject *cf_py_model_setstate(PyObject *self, PyObject *given) {
                      Py_TYPE(given)->tp_name);
         return NULL;
     }
+    if (((cf_py_model *)self)->contents.model != NULL)
+        return cf_py_fail_initialised(self);
     /* Copies, which nobody else can change. */
     PyObject *state = PyDict_Copy(given);
     PyObject *entries = state == NULL ? NULL : entry(state, "parameters", NULL);
