@@ -12,6 +12,7 @@ import sys
 import numpy as np
 
 import cflows as cf
+from cflows import _core, nn
 from memory import leaked
 
 flow = cf.realnvp(4, layers=2, hidden=(8,), context=1, permute="reverse", seed=0)
@@ -31,6 +32,17 @@ flow.save(model)
 with open(model, "rb") as file, open(cut, "wb") as part:
     part.write(file.read()[:-1])
 os.fsync = lambda file: None  # many files are written, and none has to last
+
+
+class Again:
+    """A number of features that makes the flow before it is told."""
+
+    def __init__(self, made):
+        self.made = made
+
+    def __index__(self):
+        self.made.__init__([cf.Coupling(hidden=(4,))], 4)
+        return 4
 
 
 def fails(function, *args, **kwargs):
@@ -75,6 +87,8 @@ CALLS = {
         fails(cf.Flow, [], 2, 1, 3),
         fails(cf.Flow, [], 2, dtype="int8"),
         fails(flow.__init__, [], 2),
+        fails(flow.__setstate__, plain.__reduce__()[2]),
+        fails((made := cf.Flow.__new__(cf.Flow)).__init__, [], Again(made)),
         fails(cf.Flow.__new__(cf.Flow).log_prob, x),
     ),
     "wrong state": lambda: (
@@ -128,7 +142,52 @@ def stop(report):
     raise ValueError
 
 
+def new_objective():
+    def loss(x, p, y):
+        return nn.divergence(nn.grad(p.net), x) + (p.net(x) * p.a - y) ** 2
+
+    net = nn.Network(nn.MLP((4,), activation="tanh"), 4, 1)
+    options = {"parameters": {"a": 1.0}, "networks": {"net": net}, "seed": 0}
+    return nn.objective(loss, 4, context_features=1, **options)
+
+
+def train(model, *batch, steps=2, **options):
+    with cf.Trainer(model, seed=0, **options) as trainer:
+        for _ in range(steps):
+            trainer.step(*batch)
+        trainer.load_state(trainer.state())
+
+
+def use_objective():
+    model = new_objective()
+    nn.function(model, lambda x, p, y: (p.loss(x, y), p.net(x)), "two")(x, c)
+    fails(nn.function, model, lambda x, p, y: p.net(x), "two")
+    train(copy.copy(model), x, c)
+    fails(model._call, "two", (x, c[:3]))
+    fails(model._call, "two", (x,))
+
+
+def learn_target():
+    copy.copy(plain).fit_target(lambda x: (-0.5 * (x**2).sum(axis=1), -x), steps=2, batch_size=8)
+
+
 SLOW_CALLS = {
+    "averaged fit": lambda: fit(ema=0.9, validation=0.2),
+    "trainer": lambda: (train(plain, x, None, c[:, 0], ema=0.9), train(flow, x, c)),
+    "wrong trainer": lambda: (
+        fails(cf.Trainer, plain, "nothing"),
+        fails(train, plain, x[:, :3]),
+        fails(train, plain, x, c),
+        fails(train, plain, x, None, -c[:, 0]),
+        fails(train, plain, x * np.nan, steps=30),
+    ),
+    "objective": use_objective,
+    "wrong modules": lambda: (
+        fails(_core.Model, _core.Module("function f x 1 x 1 gives y 1;argument 0 1;return 0")),
+        fails(_core.Model, _core.Module("function f x 1 gives y 1;exp 0;return 0")),
+        fails(_core.Model, _core.Module(declarations="parameter a 3")),
+    ),
+    "target": learn_target,
     "fit": lambda: fit(validation=0.2, weights=c[:, 0], jitter=0.1, patience=1),
     "fit of foreign": lambda: fit(validation=foreign, optimizer=cf.SGD(), schedule="plateau"),
     "fit with context": lambda: flow.fit(x, c, validation=0.5, epochs=1, progress=False),

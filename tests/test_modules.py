@@ -1,10 +1,13 @@
 """Modules: texts of functions, of files that are not trusted, build a model or raise."""
 
+import json
+
 import numpy as np
 import pytest
 
 import cflows as cf
 from cflows import _core, nn
+from model_files import architecture, forge, write
 
 ROWS = 5
 
@@ -47,6 +50,35 @@ def test_a_loss_of_a_flow_reads_what_the_flow_does():
     nn.function(flow, lambda x, p, c: nn.sum(x) * c, "few", inputs=shapes, loss=True)
     with pytest.raises(ValueError, match="reads a context of 1 features, but the flow one of 2"):
         cf.Trainer(flow, "few")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("function loss", "function lossy"),
+        ("gives loss 1", "gives out 1"),
+        ("gives loss 1", "gives loss 1x1x1"),
+        ("loss x 2", "loss y 2"),
+        ("loss x 2", "loss z 1 x 2"),
+        ("loss x 2", "loss x 2 z 1"),
+    ],
+)
+def test_a_forged_file_has_a_loss_or_is_refused(tmp_path, old, new):
+    loss = nn.objective(lambda x, p: nn.sum(x * p.a), 2, parameters={"a": [1.0, 2.0]}, seed=0)
+    loss.save(tmp_path / "loss")
+    content = (tmp_path / "loss").read_bytes()
+    text = json.dumps(architecture(content))
+    assert old in text
+    changed = write(tmp_path / "forged", forge(content, **json.loads(text.replace(old, new))))
+    with pytest.raises(ValueError, match="forged: "):
+        cf.load(changed)
+
+
+def test_no_function_takes_the_name_of_a_loss():
+    flow = cf.realnvp(2, layers=1, hidden=(4,), seed=0)
+    with pytest.raises(ValueError, match="there is a function called likelihood already"):
+        nn.function(flow, lambda x, p: nn.sum(x), "likelihood", loss=True)
+    flow.fit(np.ones((5, 2)), epochs=1, seed=0, progress=False)
 
 
 # -- ports and calls -- #

@@ -58,6 +58,11 @@ bool cf_py_contents_new(cf_model *model, cf_flow *flow, cf_traced *traced, cf_py
     return done;
 }
 
+PyObject *cf_py_fail_initialised(PyObject *self) {
+    return PyErr_Format(PyExc_RuntimeError, "the %s is initialised already",
+                        Py_TYPE(self)->tp_name);
+}
+
 bool cf_py_model_publish(cf_py_model *self, cf_py_contents *contents) {
     cf_lock();
     bool first = self->contents.model == NULL;
@@ -67,8 +72,7 @@ bool cf_py_model_publish(cf_py_model *self, cf_py_contents *contents) {
     if (first)
         return true;
     cf_py_contents_free(contents);
-    PyErr_Format(PyExc_RuntimeError, "the %s is initialised already", Py_TYPE(self)->tp_name);
-    return false;
+    return cf_py_fail_initialised((PyObject *)self) != NULL;
 }
 
 PyObject *cf_py_model_new(PyTypeObject *type, PyObject *args, PyObject *keywords) {

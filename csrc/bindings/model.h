@@ -37,6 +37,9 @@ void cf_py_contents_free(cf_py_contents *contents);
  * already. */
 bool cf_py_model_publish(cf_py_model *self, cf_py_contents *contents);
 
+/* NULL: sets the RuntimeError of an object that has contents already. */
+PyObject *cf_py_fail_initialised(PyObject *self);
+
 /* Builds the contents of a flow of Python specs, `base` and `embedding` may be None, and of `parts`
  * for the rest. */
 bool cf_py_flow_build(const cf_module_state *state, PyObject *layers, PyObject *base,

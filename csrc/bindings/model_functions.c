@@ -3,6 +3,7 @@
 
 #include "bindings/model_state.h"
 #include "bindings/request.h"
+#include "train/losses/losses.h"
 
 /* ---- what there is ---- */
 
@@ -48,8 +49,10 @@ PyObject *cf_py_model_add_function(PyObject *self, PyObject *args) {
     if (numbers == NULL)
         return NULL;
     const cf_declarations *declared = contents->traced ? &contents->traced->declared : NULL;
-    cf_status status = cf_traced_add(model, declared, text, PyArray_DATA(numbers),
-                                     (size_t)PyArray_DIM(numbers, 0));
+    cf_status status = contents->flow != NULL ? cf_add_losses(contents->flow) : CF_OK;
+    if (status == CF_OK)
+        status = cf_traced_add(model, declared, text, PyArray_DATA(numbers),
+                               (size_t)PyArray_DIM(numbers, 0));
     Py_DECREF(numbers);
     if (status != CF_OK)
         return cf_py_fail(((cf_py_model *)self)->state, status);

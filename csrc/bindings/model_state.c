@@ -6,6 +6,7 @@
 #include "bindings/settings.h"
 #include "bindings/spec.h"
 #include "bindings/tensors.h"
+#include "train/losses/losses.h"
 
 /* ---- frozen parameters ---- */
 
@@ -348,6 +349,8 @@ PyObject *cf_py_model_setstate(PyObject *self, PyObject *given) {
                      Py_TYPE(given)->tp_name);
         return NULL;
     }
+    if (((cf_py_model *)self)->contents.model != NULL)
+        return cf_py_fail_initialised(self);
     /* Copies, which nobody else can change. */
     PyObject *state = PyDict_Copy(given);
     PyObject *entries = state == NULL ? NULL : entry(state, "parameters", NULL);

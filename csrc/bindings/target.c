@@ -23,16 +23,16 @@ static bool read_options(const cf_module_state *state, PyObject *const *given,
            cf_py_count(given[SEED], "seed", UINT64_MAX, &draws->seed);
 }
 
-/* Reads the contexts through a view of the trainer's own, whose shape nobody else can set. */
+/* Reads the contexts and keeps a view of the trainer's own, whose shape nobody else can set. */
 static bool read_contexts(cf_py_trainer *self, PyObject *object, size_t features) {
-    PyObject *array = object == Py_None ? NULL : PyArray_FROM_O(object);
-    PyObject *view = array == NULL ? NULL : PyArray_View((PyArrayObject *)array, NULL, NULL);
-    bool masked = object != Py_None && PyArray_Check(object) && !PyArray_CheckExact(object);
-    bool read =
-        !PyErr_Occurred() && cf_py_read_context(masked ? object : view, features, &self->contexts);
-    Py_XDECREF(array);
-    Py_XDECREF(view);
-    return read;
+    cf_py_rows *contexts = &self->contexts;
+    if (!cf_py_read_context(object == Py_None ? NULL : object, features, contexts))
+        return false;
+    if (contexts->array == NULL)
+        return true;
+    PyObject *view = PyArray_View(contexts->array, NULL, &PyArray_Type);
+    Py_SETREF(contexts->array, (PyArrayObject *)view);
+    return view != NULL;
 }
 
 static bool begin(cf_py_trainer *self, cf_flow *flow, PyObject *const *given) {

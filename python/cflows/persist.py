@@ -263,8 +263,10 @@ def _built_loss(architecture: dict[str, Any], tensors: Tensors) -> Loss:
             "attributes": {},
         }
     )
-    if "loss" not in model._functions():
-        raise ValueError("the module has no loss")
+    inputs, outputs = model._functions().get("loss", ((), ()))
+    names = [name for name, _ in inputs]
+    if names not in (["x"], ["x", "context"]) or outputs != (("loss", (1,)),):
+        raise ValueError("the module has no loss of x, or of x and context")
     return model
 
 

@@ -44,3 +44,10 @@ cf_status cf_find_loss(const cf_model *model, const cf_flow *flow, const char *n
         return cf_fail(CF_INVALID, "there is no loss called '%s'", name);
     return flow != NULL ? check_sizes(*out, flow) : CF_OK;
 }
+
+cf_status cf_add_losses(const cf_flow *flow) {
+    const cf_function *found;
+    for (size_t i = 0; cf_losses[i] != NULL; i++)
+        CF_TRY(cf_find_loss(flow->model, flow, cf_losses[i]->name, &found));
+    return CF_OK;
+}
