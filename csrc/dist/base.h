@@ -39,7 +39,6 @@ static inline bool cf_base_is_limited(const cf_base *base) {
     return cf_base_methods_of(base)->limited != NULL && cf_base_methods_of(base)->limited(base);
 }
 
-extern const cf_spec_type cf_normal_type, cf_laplace_type, cf_logistic_type, cf_student_t_type,
-    cf_uniform_type, cf_full_normal_type, cf_mixture_type, cf_product_type;
+extern const cf_spec_type cf_normal_type, cf_product_type;
 
 #endif

@@ -3,7 +3,7 @@
  * A layer emits ops through the public builder (engine/program.h, ops/ops.h) and does nothing else:
  * it has no backward pass, allocates nothing but its state while binding, and knows nothing of
  * tiles, threads or Python. To add one, write a file with its options, bind, forward and inverse,
- * list its type in layers/registry.c, and add a line to the table of instances in
+ * add a line to layers/type_list.h, and add a line to the table of instances in
  * tests/instances.py.
  */
 #ifndef CF_LAYERS_LAYER_H
@@ -80,11 +80,6 @@ bool cf_layer_is_stochastic(const cf_layer *layer);
 /* As the method of that name says; false without one. */
 bool cf_layer_standardizes(const cf_layer *layer, size_t feature, size_t *offset);
 
-extern const cf_spec_type cf_coupling_type, cf_autoregressive_type, cf_actnorm_type, cf_linear_type,
-    cf_batchnorm_type, cf_permutation_type, cf_affine_type, cf_inverse_type, cf_chain_type,
-    cf_elementwise_type, cf_triangular_type, cf_householder_type, cf_rotation_type, cf_partial_type,
-    cf_exp_type, cf_log_type, cf_sigmoid_type, cf_logit_type, cf_tanh_type, cf_softplus_type,
-    cf_sinh_type, cf_arcsinh_type, cf_power_type, cf_circular_shift_type, cf_squeeze_type,
-    cf_split_type, cf_dequantize_type, cf_variational_type, cf_expression_type;
+extern const cf_spec_type cf_coupling_type, cf_permutation_type, cf_chain_type;
 
 #endif

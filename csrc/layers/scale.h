@@ -15,7 +15,8 @@ cf_status cf_scale_spec(const cf_setting *setting, cf_spec **out);
 /* The raw number whose scale is 1, where layers start; fails if there is none. */
 cf_status cf_scale_raw_of_one(const cf_spec *scale, double *raw);
 
-extern const cf_spec_type cf_scale_type;
 extern const char *const cf_scale_forms[];
+
+extern const cf_spec_type cf_scale_type;
 
 #endif

@@ -35,8 +35,8 @@ cf_status cf_transform_check(const cf_spec *layer);
 /* The names that options called "transform" take, ending in NULL. */
 extern const char *const cf_transform_names[];
 
-extern const cf_spec_type cf_additive_transform_type, cf_affine_transform_type, cf_spline_type,
-    cf_linear_spline_type, cf_quadratic_spline_type, cf_cubic_spline_type, cf_mixture_logistic_type,
-    cf_mixed_transform_type, cf_turned_transform_type;
+extern const cf_spec_type cf_affine_transform_type, cf_additive_transform_type,
+    cf_mixed_transform_type, cf_spline_type, cf_linear_spline_type, cf_quadratic_spline_type,
+    cf_cubic_spline_type, cf_turned_transform_type;
 
 #endif

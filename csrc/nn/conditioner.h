@@ -75,7 +75,6 @@ cf_value cf_conditioner_inputs(const cf_conditioner *conditioner, cf_builder *b,
 cf_status cf_conditioner_hidden(const cf_conditioner *conditioner, cf_binding *binding,
                                 size_t units, cf_groups *out);
 
-extern const cf_spec_type cf_mlp_type, cf_residual_net_type, cf_conv_net_type,
-    cf_conv_residual_net_type, cf_conv_encoder_type, cf_conv_decoder_type;
+extern const cf_spec_type cf_mlp_type;
 
 #endif

@@ -19,6 +19,4 @@ cf_status cf_embedding_bind(cf_embedding *out, cf_spec *spec, cf_binding *bindin
 /* What is seen of `context`; both are CF_NO_VALUE in a flow without. */
 cf_value cf_embedding_emit(const cf_embedding *embedding, cf_builder *b, cf_value context);
 
-extern const cf_spec_type cf_embedding_type;
-
 #endif

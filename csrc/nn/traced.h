@@ -17,8 +17,8 @@ cf_status cf_traced_new(cf_traced **out, cf_spec *module, cf_dtype dtype, uint64
                         size_t max_parameters);
 
 /* Adds a function to a model: "function NAME INPUT SIZE … gives OUTPUT SIZE …; OP ARGUMENTS; …;
- * return VALUE …", sizes being as in declarations. It may refer to what is declared, if that is not NULL, and call functions that
- * the model has. */
+ * return VALUE …", sizes being as in declarations. It may refer to what is declared, if that is not
+ * NULL, and call functions that the model has. */
 cf_status cf_traced_add(cf_model *model, const cf_declarations *declared, const char *text,
                         const double *numbers, size_t count);
 

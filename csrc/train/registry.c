@@ -2,20 +2,13 @@
 
 #include <stddef.h>
 
-#include "train/optimizers/optimizer.h"
-#include "train/schedules/schedule.h"
+#define CF_TYPE(name) extern const cf_spec_type cf_##name##_type;
+#include "train/type_list.h"
+#undef CF_TYPE
 
 const cf_spec_type *const cf_training_types[] = {
-    /* optimisers */
-    &cf_adam_type,
-    &cf_adamw_type,
-    &cf_radam_type,
-    &cf_sgd_type,
-    &cf_lion_type,
-    &cf_muon_type,
-    /* schedules */
-    &cf_constant_type,
-    &cf_cosine_type,
-    &cf_plateau_type,
+#define CF_TYPE(name) &cf_##name##_type,
+#include "train/type_list.h"
+#undef CF_TYPE
     NULL,
 };

@@ -24,6 +24,4 @@ cf_status cf_find_loss(const cf_model *model, const cf_flow *flow, const char *n
 /* Adds all of the list: no other function may have one of their names. */
 cf_status cf_add_losses(const cf_flow *flow);
 
-extern const cf_loss cf_likelihood_loss;
-
 #endif

@@ -1,7 +1,7 @@
 /* Optimisers: one step from gradients to parameters, of all trainable tensors of a slab.
  *
  * An optimiser is a spec of the role "optimizer" with the option `learning_rate`; its type is in a
- * file of its own, with the methods below, and in the list of train/registry.c. What it remembers
+ * file of its own, with the methods below, and in train/type_list.h. What it remembers
  * from step to step is a few arrays of the parameter slab's layout and dtype, listed by name, which
  * is all that checkpoints need to know.
  *
@@ -97,7 +97,6 @@ static inline double cf_rounded(double value, cf_dtype dtype) {
     return dtype == CF_FLOAT32 ? (double)(float)value : value;
 }
 
-extern const cf_spec_type cf_adam_type, cf_adamw_type, cf_radam_type, cf_sgd_type, cf_lion_type,
-    cf_muon_type;
+extern const cf_spec_type cf_adam_type;
 
 #endif

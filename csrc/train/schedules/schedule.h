@@ -1,7 +1,7 @@
 /* Learning-rate schedules: a factor on the optimiser's rates.
  *
  * A schedule is a spec of the role "schedule" with the option `warmup`; its type is in a file of
- * its own, with the methods below, and in the list of train/registry.c.
+ * its own, with the methods below, and in train/type_list.h.
  */
 #ifndef CF_TRAIN_SCHEDULES_SCHEDULE_H
 #define CF_TRAIN_SCHEDULES_SCHEDULE_H
@@ -53,6 +53,6 @@ typedef struct {
         .doc = "Steps over which the rate rises linearly to the full one."                         \
     }
 
-extern const cf_spec_type cf_constant_type, cf_cosine_type, cf_plateau_type;
+extern const cf_spec_type cf_cosine_type;
 
 #endif

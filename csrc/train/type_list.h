@@ -1,0 +1,13 @@
+/* All optimisers and schedules, in the order in which they are documented: a line each, which is
+ * all that the library is told of a new one. registry.c includes it. */
+/* optimisers */
+CF_TYPE(adam)
+CF_TYPE(adamw)
+CF_TYPE(radam)
+CF_TYPE(sgd)
+CF_TYPE(lion)
+CF_TYPE(muon)
+/* schedules */
+CF_TYPE(constant)
+CF_TYPE(cosine)
+CF_TYPE(plateau)
