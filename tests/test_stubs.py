@@ -2,7 +2,6 @@
 
 import ast
 import inspect
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import cflows as cf
+import stubs
 from cflows import _core
 
 STUB = ast.parse((Path(cf.__file__).parent / "_core.pyi").read_text())
@@ -31,58 +31,42 @@ SPEC_CLASSES = [
     if isinstance(value, type) and issubclass(value, _core.Spec) and value not in ABSTRACT
 ]
 
-# What an option's kind in the docstring is as an argument, and as an attribute.
-KINDS = {
-    "bool": ("bool", "bool"),
-    "int": ("int", "int"),
-    "float": ("float", "float"),
-    "str": ("str", "str"),
-    "None": ("None", "None"),
-    "sequence of bool": ("_Bools", "tuple[bool, ...]"),
-    "sequence of int": ("_Ints", "tuple[int, ...]"),
-    "sequence of float": ("_Floats", "tuple[float, ...]"),
-    "matrix": ("Sequence[_Floats]", "tuple[float, ...]"),
-}
+
+def test_the_stub_is_what_the_tool_writes():
+    assert stubs.STUB.read_text() == stubs.rendered()
 
 
-def annotation(kind: str) -> tuple[str, str]:
-    if kind.startswith("{"):
-        return "str", "str"
-    if kind in KINDS:
-        return KINDS[kind]
-    if kind.startswith("sequence of "):
-        role = kind.removeprefix("sequence of ")
-        return f"Sequence[{role}]", f"tuple[{role}, ...]"
-    return kind, kind
-
-
-def annotations(cls: type, option: str) -> tuple[str, str]:
-    (kinds,) = re.findall(rf"^{option} : (.*?)(?:, default .*)?$", cls.__doc__, re.MULTILINE)
-    arguments, attributes = zip(*map(annotation, kinds.split(" or ")), strict=True)
-    return " | ".join(arguments), " | ".join(dict.fromkeys(attributes))
-
-
-def rendered(cls: type) -> str:
-    """What the stub should say of a class that is made from a table of options."""
-    arguments, attributes = ["cls"], []
-    for name, parameter in inspect.signature(cls).parameters.items():
-        argument, attribute = annotations(cls, name)
-        required = parameter.default is parameter.empty
-        default = "" if required else f" = {parameter.default!r}"
-        arguments.append(f"{name}: {argument}{default}")
-        attributes.append(f"    @property\n    def {name}(self) -> {attribute}: ...")
-    header = [
-        "@final",
-        f"class {cls.__name__}({cls.__base__.__name__}):",
-        f"    def __new__({', '.join(arguments)}) -> Self: ...",
-    ]
-    return ast.unparse(ast.parse("\n".join(header + attributes)))
-
-
-@pytest.mark.parametrize("cls", SPEC_CLASSES, ids=lambda cls: cls.__name__)
-def test_classes_are_as_their_tables_of_options_say(cls):
-    assert cls.__name__ in STUB_CLASSES, rendered(cls)
-    assert ast.unparse(STUB_CLASSES[cls.__name__]) == rendered(cls)
+@pytest.mark.parametrize(
+    ("text", "argument", "result"),
+    [
+        ("array_like, shape (n,) or (m, n), optional", "ArrayLike", None),
+        (
+            "{'half', 'all'} or sequence of int, default 'half'",
+            "str | _Ints",
+            "str | tuple[int, ...]",
+        ),
+        (
+            "sequence of float or matrix or None",
+            "_Floats | Sequence[_Floats] | None",
+            "tuple[float, ...] | None",
+        ),
+        (
+            "dict of str -> ndarray of float64",
+            "dict[str, NDArray[np.float64]]",
+            "dict[str, NDArray[np.float64]]",
+        ),
+        ("sequence of Layer", "Sequence[Layer]", "tuple[Layer, ...]"),
+        ("tuple of BoundLayer", "tuple[BoundLayer, ...]", "tuple[BoundLayer, ...]"),
+        ("something", None, None),
+    ],
+)
+def test_kinds_of_docstrings(text, argument, result):
+    for use, wanted in ((stubs.ARGUMENT, argument), (stubs.RESULT, result)):
+        if wanted is None:
+            with pytest.raises(stubs.Untyped, match="is of kind"):
+                stubs.annotation(text, use)
+        else:
+            assert stubs.annotation(text, use) == wanted
 
 
 def arguments_of(function: ast.FunctionDef) -> list[tuple[str, str | None]]:
@@ -102,24 +86,57 @@ def live_arguments(function) -> list[tuple[str, str | None]]:
     ]
 
 
-def test_methods_have_the_same_arguments():
+@pytest.mark.parametrize("cls", SPEC_CLASSES, ids=lambda cls: cls.__name__)
+def test_options_are_arguments_and_properties(cls):
+    body = {node.name: node for node in STUB_CLASSES[cls.__name__].body if hasattr(node, "name")}
+    assert arguments_of(body.pop("__new__"))[1:] == live_arguments(cls)
+    assert body.keys() == set(inspect.signature(cls).parameters)
+
+
+BATCH_NORM = """
+@final
+class BatchNorm(Layer):
+    def __new__(
+        cls, momentum: float = 0.1, epsilon: float = 1e-05, scale: str | Scale = 'exp'
+    ) -> Self: ...
+
+    @property
+    def momentum(self) -> float: ...
+
+    @property
+    def epsilon(self) -> float: ...
+
+    @property
+    def scale(self) -> str | Scale: ...
+"""
+
+
+def test_a_class_written_out():
+    assert ast.unparse(STUB_CLASSES["BatchNorm"]) == ast.unparse(ast.parse(BATCH_NORM))
+
+
+METHODS = [_core.Model, _core.Flow, _core.Trainer, _core.StepTrainer, _core.TargetTrainer]
+
+
+@pytest.mark.parametrize("cls", METHODS, ids=lambda cls: cls.__name__)
+def test_methods_have_the_same_arguments(cls):
+    functions = [n for n in STUB_CLASSES[cls.__name__].body if isinstance(n, ast.FunctionDef)]
     methods = {
         node.name: arguments_of(node)
-        for node in STUB_CLASSES["Flow"].body
-        if isinstance(node, ast.FunctionDef)
-        and not node.decorator_list
-        and not node.name.startswith("__")
+        for node in functions
+        if not node.decorator_list and not node.name.startswith("__")
     }
     live = {
         name: live_arguments(method)
-        for name, method in vars(_core.Flow).items()
+        for name, method in vars(cls).items()
         if inspect.ismethoddescriptor(method) and not name.startswith("__")
     }
-    overloaded = {"grad_log_prob", "vjp"}
+    overloaded = {"grad_log_prob"} & live.keys()
     assert methods.keys() | overloaded == live.keys()
     assert methods == {name: live[name] for name in methods}
-    (init,) = (n for n in STUB_CLASSES["Flow"].body if getattr(n, "name", "") == "__init__")
-    assert arguments_of(init) == live_arguments(_core.Flow)
+    (init,) = (n for n in functions if n.name in ("__init__", "__new__"))
+    own = [pair for pair in arguments_of(init) if pair[0] != "cls"]
+    assert own == live_arguments(cls)
 
 
 def test_everything_public_has_a_stub():

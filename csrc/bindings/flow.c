@@ -144,20 +144,20 @@ static PyObject *get_stochastic(PyObject *self, void *closure) {
 }
 
 static PyGetSetDef getset[] = {
-    {"layers", get_layers, NULL, "The bound layers, base to data, a tuple.", NULL},
-    {"base", get_base, NULL, "The base distribution.", NULL},
-    {"embedding", get_embedding, NULL, "The `Embedding` of the context, or None.", NULL},
+    {"layers", get_layers, NULL, "tuple of BoundLayer: the layers, base to data.", NULL},
+    {"base", get_base, NULL, "Base: the base distribution.", NULL},
+    {"embedding", get_embedding, NULL, "Embedding or None: that of the context.", NULL},
     {"shape", get_shape, NULL,
-     "The shape of a sample: (features,), or of images (channels, height, width).", NULL},
+     "tuple of int: the shape of a sample, (features,) or (channels, height, width).", NULL},
     {"base_shape", get_base_shape, NULL,
-     "The shape of a point of the base; layers may change it, with the number of features or "
-     "without.",
+     "tuple of int: the shape of a point of the base; layers may change it, with the\n"
+     "number of features or without.",
      NULL},
     {"stochastic", get_stochastic, NULL,
-     "Whether a layer is stochastic, so that `log_prob` is a lower bound.", NULL},
-    {"features", get_features, NULL, "The number of features of a sample.", NULL},
+     "bool: whether a layer is stochastic, so that `log_prob` is a lower bound.", NULL},
+    {"features", get_features, NULL, "int: the number of features of a sample.", NULL},
     {"context_features", get_context_features, NULL,
-     "The number of context features, before any embedding.", NULL},
+     "int: the number of context features, before any embedding.", NULL},
     {0},
 };
 
@@ -192,6 +192,21 @@ static PyType_Spec flow_spec = {
     .slots = slots,
 };
 
+PyDoc_STRVAR(cotangents_doc, "What `Flow.vjp` returns.\n\n"
+                             "Attributes\n----------\n"
+                             "x : ndarray, shape (n, features)\n"
+                             "context : ndarray or None\n"
+                             "    In the shape of the context that was given.\n"
+                             "parameters : dict of str -> ndarray or None\n"
+                             "    Zeros for frozen ones.");
+
+static bool set_doc(PyObject *class, const char *doc) {
+    PyObject *text = PyUnicode_FromString(doc);
+    bool done = text != NULL && PyObject_SetAttrString(class, "__doc__", text) == 0;
+    Py_XDECREF(text);
+    return done;
+}
+
 /* The named tuple that vjp returns. */
 static PyObject *new_cotangents_class(void) {
     PyObject *collections = PyImport_ImportModule("collections");
@@ -206,6 +221,8 @@ static PyObject *new_cotangents_class(void) {
     Py_XDECREF(maker);
     Py_XDECREF(arguments);
     Py_XDECREF(keywords);
+    if (class != NULL && !set_doc(class, cotangents_doc))
+        Py_CLEAR(class);
     return class;
 }
 

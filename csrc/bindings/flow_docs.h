@@ -31,14 +31,15 @@ PyDoc_STRVAR(
     "Parameters\n----------\n"
     "x : array_like, shape (n, features)\n"
     "    Real numbers of any dtype and layout; n may be 0. A row that is NaN, infinite or\n"
-    "    out of the flow's domain spoils its own results alone.\n" CF_DOC_CONTEXT("n") CF_DOC_NOISE
-    "\nReturns\n-------\n"
-    "u : ndarray, shape (n, features)\n"
-    "log_det : ndarray, shape (n,)\n"
-    "    ``log|det du/dx|``.\n\n" CF_DOC_ERRORS "See Also\n--------\n"
-    "forward : the other direction.\n\n" CF_DOC_EXAMPLE ">>> u, log_det = flow.inverse(x)\n"
-    ">>> np.allclose(flow.forward(u)[0], x)\n"
-    "True\n");
+    "    out of the flow's domain spoils its own results alone.\n" CF_DOC_CONTEXT("n")
+        CF_DOC_NOISE CF_DOC_MEAN "\nReturns\n-------\n"
+                                 "u : ndarray, shape (n, features)\n"
+                                 "log_det : ndarray, shape (n,)\n"
+                                 "    ``log|det du/dx|``.\n\n" CF_DOC_ERRORS "See Also\n--------\n"
+                                 "forward : the other direction.\n\n" CF_DOC_EXAMPLE
+                                 ">>> u, log_det = flow.inverse(x)\n"
+                                 ">>> np.allclose(flow.forward(u)[0], x)\n"
+                                 "True\n");
 
 PyDoc_STRVAR(log_prob_doc,
              "log_prob($self, /, x, context=None, seed=0, start=0)\n--\n\n"

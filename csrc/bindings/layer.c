@@ -162,15 +162,16 @@ static PyObject *get_sign(PyObject *self, void *closure) {
 /* ---- the classes ---- */
 
 static PyGetSetDef layer_getset[] = {
-    {"spec", get_spec, NULL, "The description that was bound, random choices made.", NULL},
-    {"type", get_type, NULL, "The name of its class.", NULL},
-    {"options", get_options, NULL, "All options and their values, a new dict.", NULL},
+    {"spec", get_spec, NULL, "Layer: the description that was bound, random choices made.", NULL},
+    {"type", get_type, NULL, "str: the name of its class.", NULL},
+    {"options", get_options, NULL, "dict: all options and their values, a new one.", NULL},
     {"shape", get_shape, NULL,
-     "The shape of a sample of x: (features,), or of images (channels, height, width).", NULL},
-    {"base_shape", get_base_shape, NULL, "The same of u.", NULL},
-    {"features", get_features, NULL, "The number of features of x.", NULL},
-    {"context_features", get_context_features, NULL, "The number of context features.", NULL},
-    {"layers", get_layers, NULL, "The layers within this one, base to data.", NULL},
+     "tuple of int: the shape of a sample of x, (features,) or (channels, height, width).", NULL},
+    {"base_shape", get_base_shape, NULL, "tuple of int: the same of u.", NULL},
+    {"features", get_features, NULL, "int: the number of features of x.", NULL},
+    {"context_features", get_context_features, NULL, "int: the number of context features.", NULL},
+    {"layers", get_layers, NULL, "tuple of BoundLayer: the layers within this one, base to data.",
+     NULL},
     {0},
 };
 
@@ -191,10 +192,10 @@ static PyType_Spec layer_spec = {
 
 static PyGetSetDef permutation_getset[] = {
     {"indices", get_indices, NULL,
-     "forward(u)[:, i] = u[:, indices[i]]; an int64 array, of an image one a channel or one a "
+     "ndarray of int64: forward(u)[:, i] = u[:, indices[i]], of an image one a channel or one a "
      "feature.",
      NULL},
-    {"sign", get_sign, NULL, "The determinant: (-1) ** (number of transpositions).", NULL},
+    {"sign", get_sign, NULL, "int: the determinant, (-1) ** (number of transpositions).", NULL},
     {0},
 };
 

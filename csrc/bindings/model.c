@@ -184,12 +184,14 @@ static PyGetSetDef getset[] = {
     {"parameters", get_parameters, NULL, parameters_doc, NULL},
     {"gradients", get_gradients, NULL, gradients_doc, NULL},
     {"buffers", get_buffers, NULL, buffers_doc, NULL},
-    {"frozen", cf_py_model_frozen, NULL, "The names of the frozen parameters, a tuple.", NULL},
-    {"dtype", get_dtype, NULL, "The dtype of parameters and results.", NULL},
-    {"seed", get_seed, NULL, "The seed of the starting weights and random permutations.", NULL},
-    {"n_parameters", get_n_parameters, NULL, "The number of parameters, frozen ones too.", NULL},
-    {"module", get_module, NULL, "The `Module` of a model of functions alone; None of a flow.",
+    {"frozen", cf_py_model_frozen, NULL, "tuple of str: the names of the frozen parameters.", NULL},
+    {"dtype", get_dtype, NULL, "dtype: of parameters and results.", NULL},
+    {"seed", get_seed, NULL, "int: the seed of the starting weights and random permutations.",
      NULL},
+    {"n_parameters", get_n_parameters, NULL, "int: the number of parameters, frozen ones too.",
+     NULL},
+    {"module", get_module, NULL,
+     "Module or None: that of a model of functions alone, None of a flow.", NULL},
     {0},
 };
 
@@ -207,9 +209,14 @@ static PyMethodDef methods[] = {
     {"_add_function", cf_py_model_add_function, METH_VARARGS, add_function_doc},
     {"_functions", cf_py_model_functions, METH_NOARGS,
      "_functions($self, /)\n--\n\n"
-     "The functions by name: their inputs and outputs, tuples of (name, shape)."},
+     "The functions by name: their inputs and outputs, tuples of (name, shape).\n\n"
+     "Returns\n-------\n"
+     "dict of str -> tuple"},
     {"_snapshot", cf_py_model_snapshot, METH_NOARGS,
-     "_snapshot($self, /)\n--\n\nCopies of parameters and buffers, all of one moment."},
+     "_snapshot($self, /)\n--\n\nA consistent copy of parameters and buffers.\n\n"
+     "Returns\n-------\n"
+     "parameters : dict of str -> ndarray\n"
+     "buffers : dict of str -> ndarray of float64"},
     {"__reduce__", cf_py_model_reduce, METH_NOARGS, "Pickle by specs, sizes and arrays."},
     {"__setstate__", cf_py_model_setstate, METH_O, "Build the model that was pickled."},
     {0},

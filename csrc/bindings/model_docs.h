@@ -6,15 +6,28 @@
 
 PyDoc_STRVAR(model_doc, "Model(module, dtype='float32', seed=None)\n--\n\n"
                         "Named parameters and functions of them: the compiled part of flows and of "
-                        "`cflows.nn`.");
+                        "`cflows.nn`.\n\n"
+                        "Parameters\n----------\n"
+                        "module : Module\n"
+                        "    Declarations and functions, as `cflows.nn` traces them.\n"
+                        "dtype : dtype_like, default 'float32'\n"
+                        "seed : int, optional\n"
+                        "    Of the starting weights; None draws one.");
 
-PyDoc_STRVAR(call_doc,
-             "_call($self, /, function, inputs, seed=0, start=0, mean=False)\n--\n\n"
-             "All outputs, a tuple, of the function of that name for a tuple of its inputs.");
+PyDoc_STRVAR(call_doc, "_call($self, /, function, inputs, seed=0, start=0, mean=False)\n--\n\n"
+                       "All outputs of the function of that name.\n\n"
+                       "Parameters\n----------\n"
+                       "function : str\n"
+                       "inputs : tuple\n" CF_DOC_NOISE CF_DOC_MEAN "\n"
+                       "Returns\n-------\n"
+                       "tuple of ndarray");
 
 PyDoc_STRVAR(add_function_doc,
              "_add_function($self, text, numbers, /)\n--\n\n"
-             "Add the function that the instructions say, which refer to numbers of a vector.");
+             "Add the function that the instructions say, which refer to numbers of a vector.\n\n"
+             "Parameters\n----------\n"
+             "text : str\n"
+             "numbers : sequence of float");
 
 PyDoc_STRVAR(
     loss_and_grad_doc,
@@ -73,10 +86,11 @@ PyDoc_STRVAR(astype_doc,
              "astype($self, dtype, /)\n--\n\n"
              "A copy of the flow that computes in another dtype.\n\n"
              "Parameters\n----------\n"
-             "dtype : {'float32', 'float64'} or numpy dtype\n\n"
+             "dtype : dtype_like\n"
+             "    float32 or float64.\n\n"
              "Returns\n-------\n"
-             "Flow\n"
-             "    With its own parameters, rounded to the dtype.\n\n"
+             "Model\n"
+             "    Of the same class, with its own parameters, rounded to the dtype.\n\n"
              "Raises\n------\n"
              "ValueError\n"
              "    If the dtype is another.\n"
@@ -88,18 +102,17 @@ PyDoc_STRVAR(astype_doc,
              "dtype('float64')\n");
 
 PyDoc_STRVAR(parameters_doc,
-             "The parameters: a read-only mapping of name -> array.\n\n"
+             "mapping of str -> ndarray: the parameters by name, read-only.\n\n"
              "The arrays are writable views on the memory that the flow computes with, so that\n"
              "``flow.parameters[name][...] = values`` sets a parameter.");
 
 PyDoc_STRVAR(
     gradients_doc,
-    "The gradients that `loss_and_grad` or the last step of a fit left: a read-only mapping\n"
-    "of name -> array, in the layout of `parameters`.");
+    "mapping of str -> ndarray: the gradients that `loss_and_grad` or the last step of a fit\n"
+    "left, in the layout of `parameters`.");
 
-PyDoc_STRVAR(
-    buffers_doc,
-    "What is kept with the flow and not learned by gradients, such as the scales of a fixed\n"
-    "`Affine`: a read-only mapping of name -> writable float64 array.");
+PyDoc_STRVAR(buffers_doc,
+             "mapping of str -> ndarray of float64: what is kept with the flow and not learned by\n"
+             "gradients, such as the scales of a fixed `Affine`; the arrays are writable.");
 
 #endif

@@ -136,6 +136,11 @@ PyDoc_STRVAR(simd_level_doc,
 PyDoc_STRVAR(make_spec_doc,
              "make_spec($module, type, options, /)\n--\n\n"
              "The layer or part of a class given by name, with options given as a dict.\n\n"
+             "Parameters\n----------\n"
+             "type : str\n"
+             "options : dict\n\n"
+             "Returns\n-------\n"
+             "Spec\n\n"
              "Examples\n--------\n"
              ">>> from cflows import _core\n"
              ">>> _core.make_spec('Permutation', {'indices': (1, 0)})\n"
@@ -144,7 +149,13 @@ PyDoc_STRVAR(make_spec_doc,
 PyDoc_STRVAR(
     split_rows_doc,
     "split_rows($module, rows, fraction, seed, /)\n--\n\n"
-    "Split row numbers by chance into those to train on and round(fraction * rows) others.");
+    "Split row numbers by chance into those to train on and round(fraction * rows) others.\n\n"
+    "Parameters\n----------\n"
+    "rows : int\n"
+    "fraction : float\n"
+    "seed : int\n\n"
+    "Returns\n-------\n"
+    "train, held_out : ndarray of int64");
 
 PyDoc_STRVAR(nn_functions_doc, "nn_functions($module, /)\n--\n\n"
                                "The functions of single numbers of `cflows.nn`: what they do, by "

@@ -208,10 +208,11 @@ static PyObject *spec_reduce(PyObject *self, PyObject *unused) {
 /* ---- the classes ---- */
 
 static PyGetSetDef spec_getset[] = {
-    {"type", get_type, NULL, "The name of the class, as model files spell it.", NULL},
+    {"type", get_type, NULL, "str: the name of the class, as model files spell it.", NULL},
     {"role", get_role, NULL,
-     "What it is: 'layer', 'transform', 'conditioner', 'base', 'optimizer', 'schedule', ...", NULL},
-    {"options", get_options, NULL, "All options and their values, a new dict.", NULL},
+     "str: what it is, 'layer', 'transform', 'conditioner', 'base', 'optimizer', 'schedule', ...",
+     NULL},
+    {"options", get_options, NULL, "dict: all options and their values, a new one.", NULL},
     {0},
 };
 

@@ -73,20 +73,39 @@ static PyObject *trainer_step(PyObject *object, PyObject *batch) {
 PyDoc_STRVAR(trainer_doc,
              "StepTrainer(model, loss, optimizer, schedule, steps, clip_norm, ema, seed)\n--\n\n"
              "The steps of `cflows.Trainer`, which says what its arguments mean.\n\n"
-             "`loss` is the name of a function of the model, `steps` is 0 where their number is "
-             "not known.\nThe trainer holds the model.");
+             "The trainer holds the model.\n\n"
+             "Parameters\n----------\n"
+             "model : Model\n"
+             "loss : str\n"
+             "    The name of a function of the model.\n"
+             "optimizer : Optimizer\n"
+             "schedule : Schedule\n"
+             "steps : int\n"
+             "    0 where their number is not known.\n"
+             "clip_norm, ema : float\n"
+             "seed : int");
 
 PyDoc_STRVAR(step_doc, "step($self, batch, /)\n--\n\n"
-                       "Make one step on (x, context, weights, index) and return (loss, skipped).");
+                       "Make one step.\n\n"
+                       "Parameters\n----------\n"
+                       "batch : tuple\n"
+                       "    (x, context, weights, index).\n\n"
+                       "Returns\n-------\n"
+                       "loss : float\n"
+                       "skipped : bool");
 
 PyDoc_STRVAR(finish_doc, "finish($self, /)\n--\n\n"
                          "Put the averaged weights in place, if they are averaged.");
 
 PyDoc_STRVAR(state_doc, "state($self, /)\n--\n\n"
-                        "All that the next step depends on beside parameters and buffers.");
+                        "All that the next step depends on beside parameters and buffers.\n\n"
+                        "Returns\n-------\n"
+                        "dict");
 
 PyDoc_STRVAR(load_state_doc, "load_state($self, state, /)\n--\n\n"
-                             "Go on from what state() gave.");
+                             "Go on from what state() gave.\n\n"
+                             "Parameters\n----------\n"
+                             "state : dict");
 
 PyDoc_STRVAR(close_doc, "close($self, /)\n--\n\n"
                         "Let go of the model.");

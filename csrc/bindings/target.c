@@ -195,10 +195,24 @@ PyDoc_STRVAR(trainer_doc,
              "TargetTrainer(flow, context, optimizer, schedule, steps, batch_size, clip_norm, "
              "seed)\n--\n\n"
              "The loop of `Flow.fit_target`, which says what its arguments mean.\n\n"
-             "The trainer holds the flow.");
+             "The trainer holds the flow.\n\n"
+             "Parameters\n----------\n"
+             "flow : Flow\n"
+             "context : array_like or None\n"
+             "optimizer : Optimizer\n"
+             "schedule : Schedule\n"
+             "steps, batch_size : int\n"
+             "clip_norm : float\n"
+             "seed : int");
 
 PyDoc_STRVAR(step_doc, "step($self, target, /)\n--\n\n"
-                       "Make one step and return (elbo, effective_sample_size, skipped).");
+                       "Make one step.\n\n"
+                       "Parameters\n----------\n"
+                       "target : callable\n\n"
+                       "Returns\n-------\n"
+                       "elbo : float\n"
+                       "effective_sample_size : float\n"
+                       "skipped : bool");
 
 PyDoc_STRVAR(close_doc, "close($self, /)\n--\n\n"
                         "Let go of the flow.");

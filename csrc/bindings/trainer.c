@@ -194,22 +194,46 @@ PyDoc_STRVAR(
     "Trainer(model, loss, train, validation, optimizer, schedule, epochs, batch_size, patience, "
     "clip_norm, ema, jitter, seed)\n--\n\n"
     "The epoch loop of `Flow.fit`, which says what its arguments mean.\n\n"
-    "`loss` is the name of a function of the model; `train` and `validation` are (x, context,\n"
-    "weights, index). The trainer holds the model, whose parameters and buffers are as they were\n"
-    "until the first epoch.");
+    "The trainer holds the model, whose parameters and buffers are as they were until the first\n"
+    "epoch.\n\n"
+    "Parameters\n----------\n"
+    "model : Model\n"
+    "loss : str\n"
+    "    The name of a function of the model.\n"
+    "train : tuple\n"
+    "validation : tuple or None\n"
+    "    Each (x, context, weights, index).\n"
+    "optimizer : Optimizer\n"
+    "schedule : Schedule\n"
+    "epochs, batch_size, patience : int\n"
+    "clip_norm, ema : float\n"
+    "jitter : array_like or None\n"
+    "seed : int");
 
 PyDoc_STRVAR(epoch_doc, "epoch($self, poll, kl_weight=1.0, /)\n--\n\n"
                         "Run one epoch and return its report, or None if Ctrl-C cut it short.\n\n"
-                        "poll(report, rows), unless None, is called at most every 100 ms.");
+                        "Parameters\n----------\n"
+                        "poll : callable or None\n"
+                        "    poll(report, rows) is called at most every 100 ms.\n"
+                        "kl_weight : float, default 1.0\n\n"
+                        "Returns\n-------\n"
+                        "tuple or None");
 
 PyDoc_STRVAR(stop_doc, "stop($self, /)\n--\n\n"
-                       "Why no epoch is to follow: 'epochs' or 'patience'; None if one is.");
+                       "The stop reason, judged from completed epochs: 'epochs' or 'patience'.\n\n"
+                       "Returns\n-------\n"
+                       "str or None\n"
+                       "    None if an epoch is to follow.");
 
 PyDoc_STRVAR(state_doc, "state($self, /)\n--\n\n"
-                        "All that the next epoch depends on beside parameters and buffers.");
+                        "All that the next epoch depends on beside parameters and buffers.\n\n"
+                        "Returns\n-------\n"
+                        "dict");
 
 PyDoc_STRVAR(load_state_doc, "load_state($self, state, /)\n--\n\n"
-                             "Go on from what state() gave.");
+                             "Go on from what state() gave.\n\n"
+                             "Parameters\n----------\n"
+                             "state : dict");
 
 PyDoc_STRVAR(finish_doc,
              "finish($self, /)\n--\n\n"

@@ -31,13 +31,14 @@ class Flow(_core.Flow):
         to its features. None: they see the context as it is.
     base : Base, optional
         The distribution of ``u``; None is the standard normal.
-    dtype : {'float32', 'float64'}, default 'float32'
-        Of the parameters, the computation and the results. Inputs may be of any real dtype.
+    dtype : dtype_like, default 'float32'
+        float32 or float64: of the parameters, the computation and the results. Inputs may be of
+        any real dtype.
     seed : int, optional
         0 to 2**64 - 1: of the starting weights and the random permutations. None draws one from
         the operating system's entropy; `seed` tells it.
-    shape : (channels, height, width), optional
-        That of the data, which are images; instead of `features`.
+    shape : sequence of int, optional
+        (channels, height, width) of the data, which are images; instead of `features`.
 
     Raises
     ------
