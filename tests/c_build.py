@@ -1,24 +1,27 @@
 """Builds parts of the core for tests that call C directly.
 
-`shared_library` gives a `ctypes.CDLL`, `program` the path of an executable. Both compile once a
-session, with the compiler in `CC` and the project's flags; a failing compiler fails the test with
-its messages. `simd_levels` lists the instruction sets to test: all that this machine has, or the
-one in `CFLOWS_SIMD`.
+`shared_library` gives a `ctypes.CDLL`, `program` the path of an executable. Both compile with the
+compiler in `CC` and the project's flags; a failing compiler fails the test with its messages. What
+was compiled stays in build/tests under a name that tells the command and the contents: processes
+that test side by side share it, and the next session takes it up. `simd_levels` lists the
+instruction sets to test: all that this machine has, or the one in `CFLOWS_SIMD`.
 """
 
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import functools
+import hashlib
 import os
 import shlex
 import subprocess
-import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+BUILD = ROOT / "build" / "tests"
 SIMD_LEVELS = ("base", "avx2", "avx512")
 DTYPES = ("float32", "float64")
 
@@ -35,11 +38,23 @@ FLAGS = (
     f"-I{ROOT / 'csrc'}",
     f"-I{ROOT / 'tests' / 'c'}",
 )
+# All that is sanitized has the same flags, so that it is compiled once. Without optimisation the
+# kernels compile in a fraction of the time, and no access to memory is optimised away. -g1: lines
+# are all that reports need.
+SANITIZED = ("-O0", "-g1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+
+# The matrix kernels, which take the longest, come first: nothing has to wait for them at the end.
+CORE = sorted(
+    (
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "csrc").rglob("*.c")
+        if "bindings" not in path.parts
+    ),
+    key=lambda source: (not source.startswith("csrc/simd/"), source),
+)
 
 
-@functools.cache
-def _folder() -> tempfile.TemporaryDirectory[str]:
-    return tempfile.TemporaryDirectory(prefix="cflows-tests-")
+LIBRARIES = {".o": [], ".so": ["-lm"], "": ["-lm"]}
 
 
 def _run(command: Sequence[str]) -> None:
@@ -48,29 +63,57 @@ def _run(command: Sequence[str]) -> None:
         raise AssertionError(f"{shlex.join(command)}\n{done.stderr}")
 
 
-def _compiler() -> list[str]:
-    return shlex.split(os.environ.get("CC", "cc"))
+@functools.cache
+def compiler() -> tuple[str, ...]:
+    return tuple(shlex.split(os.environ.get("CC", "cc")))
 
 
-def _output(source: str, *key: object) -> Path:
-    return Path(_folder().name) / f"{Path(source).stem}-{abs(hash((source, key))):x}"
+def _digest(*parts: bytes) -> str:
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
 
 
 @functools.cache
-def _object(source: str, flags: tuple[str, ...]) -> str:
-    output = f"{_output(source, flags)}.o"
-    _run([*_compiler(), *FLAGS, *flags, "-c", str(ROOT / source), "-o", output])
+def _surroundings() -> bytes:
+    """What every object depends on: the compiler's version, and all headers."""
+    version = subprocess.run([*compiler(), "--version"], capture_output=True, check=True).stdout
+    headers = sorted([*ROOT.glob("csrc/**/*.h"), *ROOT.glob("tests/c/*.h")])
+    return _digest(version, *(path.read_bytes() for path in headers)).encode()
+
+
+def _made(stem: str, suffix: str, command: Sequence[str], made_of: Sequence[Path]) -> Path:
+    """The command's output, made by one process for all; replaces what older contents gave."""
+    BUILD.mkdir(parents=True, exist_ok=True)
+    identity = [*command, *(path.name.rpartition("-")[0] or str(path) for path in made_of)]
+    name = f"{stem}-{_digest(*map(str.encode, identity))}"
+    contents = _digest(_surroundings(), *(path.read_bytes() for path in made_of))
+    output = BUILD / f"{name}-{contents}{suffix}"
+    with open(BUILD / f"{name}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not output.exists():
+            for old in BUILD.glob(f"{name}-*"):
+                old.unlink()
+            part = BUILD / f"{name}.part"
+            _run([*command, *map(str, made_of), "-o", str(part), *LIBRARIES[suffix]])
+            part.rename(output)
     return output
 
 
 @functools.cache
-def _compile(sources: tuple[str, ...], flags: tuple[str, ...], link: tuple[str, ...]) -> Path:
-    """Objects are shared by all that are built with the same flags, and made in parallel."""
-    output = _output(sources[0], sources, flags, link)  # and, before the threads start, the folder
+def _object(source: str, flags: tuple[str, ...]) -> Path:
+    path = ROOT / source
+    return _made(path.stem, ".o", [*compiler(), *FLAGS, *flags, "-c"], [path])
+
+
+def objects(sources: Sequence[str], flags: Sequence[str] = ()) -> list[Path]:
+    """Compile C files, side by side; the parameters are those of `shared_library`."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        objects = list(pool.map(lambda source: _object(source, flags), sources))
-    _run([*_compiler(), *FLAGS, *flags, *link, *objects, "-o", str(output), "-lm"])
-    return output
+        return list(pool.map(lambda source: _object(source, tuple(flags)), sources))
+
+
+def link(stem: str, parts: Sequence[Path], suffix: str, flags: Sequence[str] = ()) -> Path:
+    """Link objects to a program or, if the suffix is .so, to a shared object."""
+    shared = ["-shared"] if suffix == ".so" else []
+    return _made(stem, suffix, [*compiler(), *FLAGS, *flags, *shared], parts)
 
 
 def shared_library(sources: Sequence[str], flags: Sequence[str] = ()) -> ctypes.CDLL:
@@ -94,12 +137,22 @@ def shared_library(sources: Sequence[str], flags: Sequence[str] = ()) -> ctypes.
     >>> library.cf_simd() in range(3)
     True
     """
-    return ctypes.CDLL(str(_compile(tuple(sources), tuple(flags), ("-shared",))))
+    return _loaded(tuple(sources), tuple(flags))
+
+
+@functools.cache
+def _loaded(sources: tuple[str, ...], flags: tuple[str, ...]) -> ctypes.CDLL:
+    return ctypes.CDLL(str(link(Path(sources[0]).stem, objects(sources, flags), ".so", flags)))
+
+
+@functools.cache
+def _program(sources: tuple[str, ...], flags: tuple[str, ...]) -> Path:
+    return link(Path(sources[0]).stem, objects(sources, flags), "", flags)
 
 
 def program(sources: Sequence[str], flags: Sequence[str] = ()) -> Path:
     """Compile C files to an executable; the parameters are those of `shared_library`."""
-    return _compile(tuple(sources), tuple(flags), ())
+    return _program(tuple(sources), tuple(flags))
 
 
 def simd_levels() -> tuple[int, ...]:

@@ -17,7 +17,7 @@ def run_script(folder: Path, text: str, *arguments: object) -> None:
         [sys.executable, "-W", "ignore::DeprecationWarning", str(path), *map(str, arguments)],
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
         env={**os.environ, "CFLOWS_NUM_THREADS": "4", "PYTHONPATH": here},
     )
     assert done.returncode == 0, done.stdout + done.stderr

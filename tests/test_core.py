@@ -3,21 +3,14 @@
 import os
 import re
 import subprocess
-from pathlib import Path
 
 import pytest
 
-from c_build import ROOT, SIMD_LEVELS, program, simd_levels
+from c_build import CORE, ROOT, SANITIZED, SIMD_LEVELS, link, objects, simd_levels
 
-CORE = sorted(
-    str(path.relative_to(ROOT))
-    for path in (ROOT / "csrc").rglob("*.c")
-    if "bindings" not in path.parts
-)
-# -g1: lines are all that reports need, and compile in two thirds of the time.
-SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g1")
-BUILDS = {"plain": (), "sanitized": SANITIZERS}
-
+# They are the slowest to compile, and test_matmul.py has them as they are here.
+KERNELS = ["csrc/simd/matmul_linear.c", "csrc/simd/matmul_outer.c"]
+OTHERS = [source for source in CORE if source not in KERNELS]
 
 # Ops that are not differentiated twice, each with its reason.
 NO_SECOND_GRADIENT = {
@@ -35,7 +28,15 @@ NO_SECOND_GRADIENT = {
 }
 
 
-@pytest.mark.parametrize("build", BUILDS)
+def core_program(name, build):
+    """The program of tests/c with the whole core, optimised a little or sanitized."""
+    test = f"tests/c/{name}.c"
+    if build == "sanitized":
+        return link(name, objects([test, *CORE], SANITIZED), "", SANITIZED)
+    return link(name, objects([test, *OTHERS], ["-O1"]) + objects(KERNELS), "")
+
+
+@pytest.mark.parametrize("build", ["plain", "sanitized"])
 @pytest.mark.parametrize(
     "name",
     [
@@ -50,21 +51,19 @@ NO_SECOND_GRADIENT = {
     ],
 )
 def test_c_program(name, build):
-    flags = ("-O1", f"-I{ROOT / 'tests' / 'c'}", *BUILDS[build])
-    path: Path = program([f"tests/c/{name}.c", *CORE], flags)
+    path = core_program(name, build)
     for level in simd_levels():
         environment = {**os.environ, "CFLOWS_SIMD": SIMD_LEVELS[level]}
         ran = subprocess.run(
-            [path], env=environment, capture_output=True, text=True, timeout=300, check=False
+            [path], env=environment, capture_output=True, text=True, timeout=900, check=False
         )
         assert ran.returncode == 0, f"{SIMD_LEVELS[level]}: {ran.stderr[-4000:]}"
 
 
 def test_every_smooth_op_has_a_second_gradient():
     """All ops of the sources are in the program's table, but those that have a reason not to be."""
-    flags = ("-O1", f"-I{ROOT / 'tests' / 'c'}")
-    path = program(["tests/c/test_second_gradients.c", *CORE], flags)
-    ran = subprocess.run([path, "ops"], capture_output=True, text=True, timeout=300, check=True)
+    path = core_program("test_second_gradients", "plain")
+    ran = subprocess.run([path, "ops"], capture_output=True, text=True, timeout=900, check=True)
     tested, ops = set(ran.stdout.splitlines()), {}
     for source in CORE:
         for body in re.findall(r"const cf_op \w+ = \{(.*?)\};", (ROOT / source).read_text(), re.S):

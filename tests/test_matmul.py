@@ -15,7 +15,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from c_build import DTYPES, SIMD_LEVELS, program, shared_library, simd_levels
+from c_build import DTYPES, SANITIZED, SIMD_LEVELS, program, shared_library, simd_levels
 
 SIZES = (0, 1, 2, 5, 6, 7, 15, 16, 17, 31, 64, 65, 100, 130)
 STAIR_SIZES = (0, 1, 2, 6, 7, 16, 17, 65, 130)  # of staircases
@@ -725,8 +725,7 @@ def test_outer_sum_of_what_is_not_finite_stays_inside(
 
 def test_nothing_outside_the_operands_is_touched() -> None:
     """With the address sanitizer; every operand is an allocation of its own, of its exact size."""
-    flags = ("-g1", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
-    path = program(["tests/c/test_matmul.c", *SOURCES], flags)
+    path = program(["tests/c/test_matmul.c", *SOURCES], SANITIZED)
     for level in simd_levels():
         done = subprocess.run([path, str(level)], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr

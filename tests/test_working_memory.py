@@ -32,7 +32,7 @@ print(weights, peak, resident() - start)
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_gradients_of_many_weights():
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=300, check=True
+        [sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=900, check=True
     )
     weights, peak, left = map(float, done.stdout.split())  # MiB
     assert 60 < weights < 70
