@@ -135,9 +135,13 @@ static void add_contribution(cf_builder *b, const cf_contribution *c, source *su
 
 cf_value cf_walk_join(cf_walk *s, size_t n) {
     cf_builder *b = s->b;
-    if (s->contributions[n] == NULL || b->status != CF_OK)
+    const cf_contribution *only = s->contributions[n];
+    if (only == NULL || b->status != CF_OK)
         return CF_NO_VALUE;
     size_t size = b->nodes[n].size;
+    bool whole = only->features.first == 0 && only->features.count == size;
+    if (only->next == NULL && whole && (only->features.stride == 1 || size == 1))
+        return only->cotangent;
     source *sum;
     if ((b->status = cf_alloc(&sum, 3 * size, sizeof *sum)) != CF_OK)
         return CF_NO_VALUE;
@@ -220,6 +224,8 @@ void cf_walk_extend(cf_walk *walk, size_t end) {
 
 void cf_walk_back(cf_walk *walk, size_t first, size_t end) {
     for (size_t n = end - 1; n >= first && walk->b->status == CF_OK; n--) {
+        if (walk->inside != 0 && walk->b->nodes[n].scope != walk->inside)
+            continue;
         cf_value dout = cf_walk_join(walk, n);
         if (!cf_is_none(dout))
             cf_walk_propagate(walk, n, dout);

@@ -39,7 +39,8 @@ typedef struct {
      * add to now. */
     cf_contribution **others;
     size_t others_capacity, others_nodes;
-    size_t first, end;             /* nodes of the body; its states, from the tape, are before */
+    uint32_t outside;  /* the loop inside of which the walk is when it is outside of this one */
+    size_t first, end; /* nodes of the body; its states, from the tape, are before */
     cf_value given[CF_MAX_STATES]; /* by the body */
     cf_value next[CF_MAX_STATES];
     size_t sums; /* states behind the cotangents and what remains: sums for node sum[i] */
@@ -61,6 +62,7 @@ static void change_sides(way_back *w) {
     w->others = list;
     w->others_capacity = capacity;
     w->others_nodes = nodes;
+    walk->inside = walk->inside == w->number ? w->outside : w->number;
 }
 
 static cf_value tape_of(cf_builder *b, const cf_loop *loop) {
@@ -218,7 +220,7 @@ static void list_next(way_back *w) {
         return;
     cf_value remains = b->loops[w->number]->state[n];
     w->next[n] = cf_add(b, remains, cf_constant(b, CF_ROW, 1, -1.0));
-    for (size_t m = 1; m < w->end && b->status == CF_OK; m++)
+    for (size_t m = 1; m < w->walk->nodes && b->status == CF_OK; m++)
         if (w->walk->contributions[m] != NULL && b->nodes[m].scope != w->number &&
             b->nodes[m].kind == CF_ROW)
             add_sum(w, m);
@@ -258,12 +260,12 @@ static void give_results(way_back *w, cf_value out) {
     }
     /* What the body computes of outer values alone has been hoisted out of it. */
     if (b->status == CF_OK)
-        cf_walk_back(w->walk, w->first, w->end);
+        cf_walk_back(w->walk, w->first, w->walk->nodes);
 }
 
 void cf_recorded_steps(cf_walk *walk, cf_builder *b, const cf_loop *loop, const cf_value *final,
                        const cf_value *dfinal) {
-    way_back w = {.walk = walk, .loop = loop};
+    way_back w = {.walk = walk, .loop = loop, .outside = walk->inside};
     (void) final;
     cf_value tape = tape_of(b, loop);
     open_way_back(&w, b, dfinal);

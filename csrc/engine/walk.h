@@ -18,6 +18,7 @@ struct cf_walk {
     bool *depends;                   /* node depends on one of wrt */
     cf_contribution **contributions; /* by node */
     size_t depends_capacity, contributions_capacity;
+    uint32_t inside; /* the loop in whose body all is emitted now, or 0 */
 };
 
 /* Lets nodes up to `end` get cotangents. */
@@ -32,7 +33,8 @@ cf_value cf_walk_join(cf_walk *walk, size_t n);
 /* Lets the rule of node n, whose cotangent is dout, give those of its operands. */
 void cf_walk_propagate(cf_walk *walk, size_t n, cf_value dout);
 
-/* Propagates nodes [first, end), the last one first. */
+/* Propagates nodes [first, end), the last one first. Inside of a loop, those of what has been
+ * hoisted out of it keep what they have got until it has ended. */
 void cf_walk_back(cf_walk *walk, size_t first, size_t end);
 
 #endif

@@ -44,15 +44,28 @@ cf_value cf_where_remaining(cf_builder *b, cf_value remaining, cf_value x) {
 #include "ops/elementwise.h"
 #include "ops/rows.h"
 
-static void CF_FN(read_tape)(const cf_call *call) {
+/* Where the states of a sample are on the tape. */
+static inline size_t CF_FN(tape_row)(const cf_call *call, size_t lane) {
     const int64_t *at = call->step->node->attributes.integer;
-    const real *remaining = cf_row(call, 1, 0);
-    size_t lanes = call->lanes, features = (size_t)at[0];
+    real remaining = cf_row(call, 1, 0)[lane];
+    size_t iteration = remaining > 1 ? (size_t)remaining - 1 : 0;
+    return iteration * (size_t)at[0] + (size_t)at[1];
+}
+
+static void CF_FN(read_tape)(const cf_call *call) {
+    size_t lanes = call->lanes, size = call->step->out_size, same = 1;
     real *out = call->out;
+    size_t first = CF_FN(tape_row)(call, 0);
+    while (same < lanes && CF_FN(tape_row)(call, same) == first)
+        same++;
+    if (same == lanes) {
+        for (size_t f = 0; f < size; f++)
+            memcpy(out + f * lanes, cf_row(call, 0, first + f), lanes * sizeof(real));
+        return;
+    }
     for (size_t lane = 0; lane < lanes; lane++) {
-        size_t iteration = remaining[lane] > 1 ? (size_t)remaining[lane] - 1 : 0;
-        size_t first = iteration * features + (size_t)at[1];
-        for (size_t f = 0; f < call->step->out_size; f++)
+        first = CF_FN(tape_row)(call, lane);
+        for (size_t f = 0; f < size; f++)
             out[f * lanes + lane] = cf_row(call, 0, first + f)[lane];
     }
 }
