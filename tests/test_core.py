@@ -25,6 +25,27 @@ NO_SECOND_GRADIENT = {
     "output": "nothing after it",
     "log_deviation": "a start of parameters, which is no function of them",
     "winograd kernel": "the weights have their gradient through the convolution itself",
+    **dict.fromkeys(
+        (
+            "a loop",
+            "a loop's state",
+            "a loop's tape",
+            "the tape of a loop",
+            "a recorded step",
+            "block",
+        ),
+        "a loop's gradient is by the rule that its user chooses: the tests of loops have them",
+    ),
+    **dict.fromkeys(
+        (
+            "a root's step",
+            "parts of a logistic mixture",
+            "bracket of a logistic mixture",
+            "value of a logistic mixture",
+        ),
+        "in the loop of a root, which has the gradient of the implicit function",
+    ),
+    **dict.fromkeys(("unsettled", "what has failed"), "a count of samples"),
 }
 
 
