@@ -74,6 +74,18 @@ def test_a_trainer_puts_the_average_in_place_when_it_closes(ema):
     close(flow, averaged(steps, ema))
 
 
+def test_a_trainer_does_so_when_its_body_fails():
+    x = np.random.default_rng(0).normal(size=(30, 2))
+    flow = new_flow("float64", standardize=False)
+    steps = [snapshot(flow)]
+    with pytest.raises(ZeroDivisionError), cf.Trainer(flow, ema=0.5, seed=0) as trainer:
+        for _ in range(3):
+            trainer.step(x)
+            steps.append(snapshot(flow))
+        raise ZeroDivisionError
+    close(flow, averaged(steps, 0.5))
+
+
 def test_the_average_of_a_loss_of_ones_own():
     model = nn.objective(lambda x, p: nn.sum((x - p.a) ** 2), 2, parameters={"a": [3.0, -1.0]})
     model = model.astype("float64")

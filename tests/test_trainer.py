@@ -227,6 +227,7 @@ def test_twenty_in_a_row_are_an_error():
             trainer.step(np.full((3, 2), np.inf))
         with pytest.raises(cf.NumericalError, match="20 steps in a row"):
             trainer.step(np.full((3, 2), np.inf))
+        assert trainer.skipped == trainer.state()["skipped"] == 39
         assert contents(flow) == before
         assert np.isfinite(trainer.step(x))
     assert np.isfinite(flow.log_prob(x)).all()
@@ -258,6 +259,7 @@ def test_a_resumed_training_is_the_uninterrupted_one(optimizer, before):
     with cf.Trainer(resumed, optimizer=optimizer, **options) as other:
         other.load_state(state)
         rest = [other.step(x) for x in rows[before:]]
+        assert other.skipped == 1
     assert np.array_equal([*first, *rest], losses, equal_nan=True)
     assert same(resumed, whole)
 

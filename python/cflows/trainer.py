@@ -124,7 +124,11 @@ class Trainer:
         RuntimeError
             If the trainer is closed.
         """
-        loss, skipped = self._trainer.step(read_rows(x, context, weights).arrays)
+        try:
+            loss, skipped = self._trainer.step(read_rows(x, context, weights).arrays)
+        except _core.NumericalError:  # this step too
+            self.skipped += 1
+            raise
         self.skipped += skipped
         return loss
 
@@ -141,6 +145,7 @@ class Trainer:
             If it is not of such a training.
         """
         self._trainer.load_state(state)
+        self.skipped = int(state["skipped"])
 
     def close(self) -> None:
         """Put averaged weights in place, if they are averaged, and let go of the model."""
