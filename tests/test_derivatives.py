@@ -183,6 +183,7 @@ def test_the_estimate_of_the_divergence(probes):
     assert abs(np.corrcoef(found[:-1], found[1:])[0, 1]) < 4.5 / np.sqrt(rows)
 
 
+SCALES = ["tanh", "exp", "softclip"]
 ACTIVATIONS = ["tanh", "silu", "gelu", "softplus", "sigmoid", "identity"]
 NETWORKS = {name: nn.MLP((7, 5), activation=name) for name in ACTIVATIONS}
 NETWORKS["residual"] = nn.ResidualNet(8, 1, activation="tanh")
@@ -263,7 +264,7 @@ def flow_model(scale):
 MODELS = {
     **{f"energy {name}": lambda name=name: (energy_model(name), None) for name in ACTIVATIONS[:4]},
     **{f"score {name}": lambda name=name: (score_model(name), None) for name in ACTIVATIONS[:4]},
-    **{f"flow {name}": lambda name=name: flow_model(name) for name in ("tanh", "exp")},
+    **{f"flow {name}": lambda name=name: flow_model(name) for name in SCALES},
 }
 
 
@@ -348,9 +349,9 @@ def test_the_fisher_divergence_of_an_affine_flow():
 # -- against JAX -- #
 
 JAX = Path(__file__).parent / "derivatives" / "jax.npz"
-WITH_JAX = {  # the file has coupling-softclip too
+WITH_JAX = {
     **{f"energy-{name}": lambda name=name: (energy_model(name), None) for name in ACTIVATIONS[:4]},
-    **{f"coupling-{name}": lambda name=name: flow_model(name) for name in ("tanh", "exp")},
+    **{f"coupling-{name}": lambda name=name: flow_model(name) for name in SCALES},
 }
 
 
