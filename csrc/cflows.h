@@ -28,7 +28,9 @@
 #include "flow/flow.h"
 #include "layers/layer.h"
 #include "layers/registry.h"
+#include "ops/fixed_point.h"
 #include "ops/ops.h"
+#include "ops/root.h"
 #include "train/target.h"
 #include "train/trainer.h"
 
