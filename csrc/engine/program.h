@@ -76,6 +76,10 @@ typedef void (*cf_kernel)(const cf_call *call);
 typedef void (*cf_gradient_rule)(cf_builder *b, const cf_node *node, cf_value out, cf_value dout,
                                  const bool *needed, cf_value *dx);
 
+/* The rule of ops whose gradient is 0 wherever they have one. */
+void cf_zero_gradient(cf_builder *b, const cf_node *node, cf_value out, cf_value dout,
+                      const bool *needed, cf_value *dx);
+
 typedef struct {
     const char *name;
     unsigned flags;

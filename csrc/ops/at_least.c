@@ -6,21 +6,11 @@
 #define CF_BODY "ops/at_least.c"
 #include "simd/instantiate.h"
 
-static void at_least_rule(cf_builder *b, const cf_node *node, cf_value out, cf_value dout,
-                          const bool *needed, cf_value *dx) {
-    (void)b;
-    (void)node;
-    (void)out;
-    (void)dout;
-    (void)needed;
-    (void)dx; /* stays CF_NO_VALUE: zero */
-}
-
 static const cf_op at_least_op = {
     .name = "at_least",
     .flags = CF_OP_ELEMENTWISE,
     .elementwise = CF_VERSIONS(at_least),
-    .gradient = at_least_rule,
+    .gradient = cf_zero_gradient,
 };
 
 cf_value cf_at_least(cf_builder *b, cf_value x, double threshold) {

@@ -66,16 +66,6 @@ static void log_prob_rule(cf_builder *b, const cf_node *node, cf_value out, cf_v
                      (size_t)node->attributes.integer[0], node->operand_size[0]);
 }
 
-static void no_rule(cf_builder *b, const cf_node *node, cf_value out, cf_value dout,
-                    const bool *needed, cf_value *dx) {
-    (void)b;
-    (void)node;
-    (void)out;
-    (void)dout;
-    (void)needed;
-    (void)dx; /* stays CF_NO_VALUE: zero */
-}
-
 static const cf_op log_prob_op = {
     .name = "categorical_log_prob",
     .kernel = CF_VERSIONS(categorical_log_prob),
@@ -85,13 +75,13 @@ static const cf_op log_prob_op = {
 static const cf_op draw_op = {
     .name = "categorical_draw",
     .kernel = CF_VERSIONS(categorical_draw),
-    .gradient = no_rule,
+    .gradient = cf_zero_gradient,
 };
 
 static const cf_op mean_op = {
     .name = "categorical_mean",
     .kernel = CF_VERSIONS(categorical_mean),
-    .gradient = no_rule,
+    .gradient = cf_zero_gradient,
 };
 
 cf_value cf_categorical_log_prob(cf_builder *b, cf_value raw, cf_value x, size_t levels) {

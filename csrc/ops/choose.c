@@ -8,20 +8,10 @@
 #define CF_BODY "ops/choose.c"
 #include "simd/instantiate.h"
 
-static void choose_rule(cf_builder *b, const cf_node *node, cf_value out, cf_value dout,
-                        const bool *needed, cf_value *dx) {
-    (void)b;
-    (void)node;
-    (void)out;
-    (void)dout;
-    (void)needed;
-    (void)dx; /* stays CF_NO_VALUE: zero */
-}
-
 static const cf_op choose_op = {
     .name = "choose",
     .kernel = CF_VERSIONS(choose),
-    .gradient = choose_rule,
+    .gradient = cf_zero_gradient,
 };
 
 cf_value cf_choose(cf_builder *b, cf_value u, cf_value probabilities) {

@@ -6,21 +6,11 @@
 #define CF_BODY "ops/floor.c"
 #include "simd/instantiate.h"
 
-static void floor_rule(cf_builder *b, const cf_node *node, cf_value out, cf_value dout,
-                       const bool *needed, cf_value *dx) {
-    (void)b;
-    (void)node;
-    (void)out;
-    (void)dout;
-    (void)needed;
-    (void)dx; /* stays CF_NO_VALUE: zero */
-}
-
 static const cf_op floor_op = {
     .name = "floor",
     .flags = CF_OP_ELEMENTWISE,
     .elementwise = CF_VERSIONS(floor_value),
-    .gradient = floor_rule,
+    .gradient = cf_zero_gradient,
 };
 
 cf_value cf_floor(cf_builder *b, cf_value x) {

@@ -8,20 +8,10 @@
 #define CF_BODY "ops/unsettled.c"
 #include "simd/instantiate.h"
 
-static void unsettled_rule(cf_builder *b, const cf_node *node, cf_value out, cf_value dout,
-                           const bool *needed, cf_value *dx) {
-    (void)b;
-    (void)node;
-    (void)out;
-    (void)dout;
-    (void)needed;
-    (void)dx; /* stays CF_NO_VALUE: zero */
-}
-
 static const cf_op unsettled_op = {
     .name = "unsettled",
     .kernel = CF_VERSIONS(unsettled),
-    .gradient = unsettled_rule,
+    .gradient = cf_zero_gradient,
 };
 
 cf_value cf_unsettled(cf_builder *b, cf_value next, cf_value z, double tolerance, double floor) {
