@@ -281,11 +281,8 @@ void cf_gradient(cf_builder *b, size_t outputs, const cf_value *output, const cf
             cf_builder_fail(b, CF_INVALID, "gradients are taken with respect to whole nodes");
     if (b->status != CF_OK)
         return;
-    cf_walk s = {.b = b, .nodes = b->node_count};
-    b->status = cf_grow(&s.depends, &s.depends_capacity, 0, s.nodes, sizeof *s.depends);
-    if (b->status == CF_OK)
-        b->status = cf_grow(&s.contributions, &s.contributions_capacity, 0, s.nodes,
-                            sizeof *s.contributions);
+    cf_walk s = {.b = b};
+    cf_walk_extend(&s, b->node_count);
     if (b->status == CF_OK) {
         for (size_t i = 0; i < wrts; i++)
             mark_wrt(&s, wrt[i]);
