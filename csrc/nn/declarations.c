@@ -2,8 +2,6 @@
 
 #include <string.h>
 
-#include "nn/words.h"
-
 enum { MAX_SIZE = 1 << 20, MAX_DECLARATIONS = 1 << 14 };
 
 /* ---- text ---- */

@@ -3,12 +3,13 @@
 #define CF_NN_DECLARATIONS_H
 
 #include "nn/conditioner.h"
+#include "nn/words.h"
 
 /* "parameter NAME SIZE" and "network NAME INPUTS OUTPUTS", separated by semicolons, each numbered
  * in its order. Inputs and outputs are so many features or the shape of an image,
  * "CHANNELSxHEIGHTxWIDTH". */
 typedef struct {
-    char name[64];
+    char name[CF_MAX_NAME];
     bool network;
     size_t size;              /* of a parameter, or of a network's outputs */
     size_t offset;            /* of a parameter, in the slab */
@@ -23,6 +24,31 @@ typedef struct {
 
 /* Reads such a size: so many features, or the shape of an image. */
 bool cf_read_shape(const char **text, cf_shape *out);
+
+/* Lines of a spec's table of options: what cf_declarations_bind reads, and the numbers that its
+ * instructions refer to. */
+#define CF_DECLARATION_OPTIONS                                                                     \
+    {.name = "declarations",                                                                       \
+     .kinds = CF_OPTION_STRING,                                                                    \
+     .default_value = CF_DEFAULT_STRING(""),                                                       \
+     .doc = "The parameters and networks that they refer to."},                                    \
+        {.name = "numbers",                                                                        \
+         .kinds = CF_OPTION_REALS,                                                                 \
+         .default_value = CF_DEFAULT_REALS,                                                        \
+         .doc = "The numbers that they refer to."},                                                \
+        {.name = "starts",                                                                         \
+         .kinds = CF_OPTION_REALS,                                                                 \
+         .default_value = CF_DEFAULT_REALS,                                                        \
+         .doc = "Where the parameters start, one after the other."},                               \
+        {.name = "networks",                                                                       \
+         .kinds = CF_OPTION_SPECS,                                                                 \
+         .default_value = CF_DEFAULT_SPECS,                                                        \
+         .spec_role = "conditioner",                                                               \
+         .doc = "The networks, in the order of their declarations."},                              \
+    {                                                                                              \
+        .name = "zero_last", .kinds = CF_OPTION_BOOL, .default_value = CF_DEFAULT_BOOL(0),         \
+        .doc = "Whether their last layers start at zero."                                          \
+    }
 
 /* Reads the options "declarations", "starts", "networks" and "zero_last" of a spec, and declares
  * what they say. */

@@ -68,7 +68,7 @@ static bool is_whole(const cf_instruction *list, size_t i) {
 static bool read_call(cf_instruction *list, size_t i, const char **text,
                       const cf_instruction_scope *scope) {
     cf_instruction *in = &list[i];
-    char name[64];
+    char name[CF_MAX_NAME];
     if (scope->model == NULL || !cf_read_name(text, name, sizeof name) ||
         (in->function = cf_model_function(scope->model, name)) == NULL ||
         !cf_read_size(text, CF_MAX_PORTS, &in->integer[0]) ||

@@ -6,8 +6,6 @@
 #include "nn/words.h"
 #include "ops/ops.h"
 
-enum { MAX_NAME = 64 };
-
 typedef struct {
     cf_instructions instructions;
     const cf_declarations *declared;
@@ -23,7 +21,7 @@ static void emit(const void *self, cf_builder *b, const cf_program_key *key, con
 /* ---- one function ---- */
 
 static bool read_copied_name(const char **text, cf_pile *pile, const char **out) {
-    char name[MAX_NAME], *copy;
+    char name[CF_MAX_NAME], *copy;
     if (!cf_read_name(text, name, sizeof name) ||
         cf_pile_take(pile, &copy, strlen(name) + 1, 1) != CF_OK)
         return false;
@@ -160,27 +158,7 @@ static const cf_option options[] = {
      .kinds = CF_OPTION_STRING,
      .default_value = CF_DEFAULT_STRING(""),
      .doc = "The functions as instructions, a line each."},
-    {.name = "declarations",
-     .kinds = CF_OPTION_STRING,
-     .default_value = CF_DEFAULT_STRING(""),
-     .doc = "The parameters and networks that they refer to."},
-    {.name = "numbers",
-     .kinds = CF_OPTION_REALS,
-     .default_value = CF_DEFAULT_REALS,
-     .doc = "The numbers that they refer to."},
-    {.name = "starts",
-     .kinds = CF_OPTION_REALS,
-     .default_value = CF_DEFAULT_REALS,
-     .doc = "Where the parameters start, one after the other."},
-    {.name = "networks",
-     .kinds = CF_OPTION_SPECS,
-     .default_value = CF_DEFAULT_SPECS,
-     .spec_role = "conditioner",
-     .doc = "The networks, in the order of their declarations."},
-    {.name = "zero_last",
-     .kinds = CF_OPTION_BOOL,
-     .default_value = CF_DEFAULT_BOOL(0),
-     .doc = "Whether their last layers start at zero."},
+    CF_DECLARATION_OPTIONS,
 };
 
 const cf_spec_type cf_module_type = {

@@ -7,6 +7,8 @@
 
 #include "base/status.h"
 
+enum { CF_MAX_NAME = 64 }; /* bytes of a name, with the 0 at its end */
+
 /* A word of the text, up to a space or a semicolon. */
 typedef struct {
     const char *start;
