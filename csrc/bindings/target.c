@@ -1,11 +1,12 @@
 /* Learning a density that is given: the class TargetTrainer. */
+#include "bindings/training.h"
+
 #include <string.h>
 
 #include "base/pool.h"
 #include "bindings/arguments.h"
 #include "bindings/arrays.h"
 #include "bindings/spec.h"
-#include "bindings/training.h"
 
 /* ---- life ---- */
 
