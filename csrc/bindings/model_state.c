@@ -6,7 +6,6 @@
 #include "bindings/settings.h"
 #include "bindings/spec.h"
 #include "bindings/tensors.h"
-#include "train/losses/losses.h"
 
 /* ---- frozen parameters ---- */
 

@@ -2,9 +2,7 @@
 
 #include <string.h>
 
-#include "base/memory.h"
 #include "nn/words.h"
-#include "ops/ops.h"
 
 typedef struct {
     cf_instructions instructions;
