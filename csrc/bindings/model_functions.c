@@ -1,8 +1,6 @@
 /* Functions of a model by name: what there are, new ones, calls. Methods of Model. */
 #include "bindings/model_state.h"
 
-#include <string.h>
-
 #include "bindings/request.h"
 #include "train/losses/losses.h"
 
@@ -65,13 +63,13 @@ PyObject *cf_py_model_add_function(PyObject *self, PyObject *args) {
 /* Takes the inputs in the function's order: a row a sample, but of the context one for all. */
 static bool take_inputs(cf_py_request *r, PyObject *inputs) {
     Py_ssize_t given = PyTuple_GET_SIZE(inputs);
-    size_t context = cf_function_input(r->call.function, "context");
+    const cf_port *context = cf_function_input_port(r->call.function, "context");
     for (Py_ssize_t i = 0; i < CF_MAX_PORTS; i++) {
         const cf_port *port = &r->call.function->input[i];
         PyObject *object = i < given ? PyTuple_GET_ITEM(inputs, i) : Py_None;
         if (!cf_is_port(port) || (port->optional && object == Py_None))
             continue;
-        if ((size_t)i == context && strcmp(port->name, "context") == 0) {
+        if (port == context) {
             if (!cf_py_request_context(r, object == Py_None ? NULL : object, true))
                 return false;
         } else if (!cf_py_request_input(r, port->name, port->name, object)) {
@@ -83,9 +81,7 @@ static bool take_inputs(cf_py_request *r, PyObject *inputs) {
 
 /* A new tuple of new arrays for all outputs. */
 static PyObject *new_outputs(cf_py_request *r) {
-    size_t count = 0;
-    while (count < CF_MAX_PORTS && cf_is_port(&r->call.function->output[count]))
-        count++;
+    size_t count = cf_port_count(r->call.function->output);
     PyObject *tuple = PyTuple_New((Py_ssize_t)count);
     for (size_t i = 0; tuple != NULL && i < count; i++) {
         PyObject *array = cf_py_request_output(r, r->call.function->output[i].name);

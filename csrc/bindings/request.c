@@ -43,13 +43,17 @@ bool cf_py_request_input(cf_py_request *r, const char *input, const char *name, 
 }
 
 bool cf_py_request_context(cf_py_request *r, PyObject *object, bool spread) {
-    size_t i = cf_function_input(r->call.function, "context");
-    cf_py_rows *rows = &r->input[i];
-    if (!cf_py_read_context(object, cf_shape_features(r->call.function->input[i].shape), rows) ||
-        (spread && !cf_py_spread_context(rows, r->call.samples)))
+    const cf_function *function = r->call.function;
+    size_t i = cf_function_input(function, "context");
+    cf_py_rows rows;
+    if (!cf_py_read_context(object, cf_function_input_features(function, "context"), &rows))
         return false;
-    if (rows->array != NULL)
-        r->call.input[i] = rows->view;
+    if (rows.array == NULL)
+        return true;
+    r->input[i] = rows;
+    if (spread && !cf_py_spread_context(&r->input[i], r->call.samples))
+        return false;
+    r->call.input[i] = r->input[i].view;
     return true;
 }
 

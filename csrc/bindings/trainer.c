@@ -51,7 +51,7 @@ static bool read_data(cf_py_trainer *self, PyObject *const *given, cf_rows_optio
 }
 
 static bool read_jitter(PyObject *object, const cf_function *loss, PyArrayObject **out) {
-    size_t features = cf_shape_features(loss->input[cf_function_input(loss, "x")].shape);
+    size_t features = cf_function_input_features(loss, "x");
     if (!cf_py_read_contiguous(object, NPY_FLOAT64, out))
         return false;
     if (*out == NULL || (size_t)PyArray_DIM(*out, 0) == features)

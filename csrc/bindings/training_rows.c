@@ -44,9 +44,8 @@ static bool attach_weights(cf_py_training_rows *rows) {
 
 bool cf_py_read_training_rows(PyObject *tuple, const cf_function *loss, const char *name,
                               cf_py_training_rows *out) {
-    const cf_port *x_port = &loss->input[cf_function_input(loss, "x")];
-    const cf_port *context_port = &loss->input[cf_function_input(loss, "context")];
-    size_t context_features = cf_shape_features(context_port->shape);
+    const cf_port *x_port = cf_function_input_port(loss, "x");
+    size_t context_features = cf_function_input_features(loss, "context");
     PyObject *x, *context, *weights, *index;
     if (!PyArg_ParseTuple(tuple, "OOOO", &x, &context, &weights, &index) ||
         !cf_py_read_rows(x, name, x_port->shape, &out->x) ||

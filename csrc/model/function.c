@@ -15,9 +15,20 @@
 enum { CF_COTANGENT_SLOTS = CF_MAX_PORTS, CF_GRADIENT_SLOTS = CF_MAX_PORTS };
 _Static_assert(2 * CF_MAX_PORTS <= CF_MAX_SLOTS, "a run has a slot for every port");
 
+size_t cf_port_count(const cf_port ports[CF_MAX_PORTS]) {
+    size_t count = 0;
+    while (count < CF_MAX_PORTS && cf_is_port(&ports[count]))
+        count++;
+    return count;
+}
+
+static bool has_name(const cf_port *port, const char *name) {
+    return port->name != NULL && strcmp(port->name, name) == 0;
+}
+
 static size_t find_port(const cf_port *ports, const char *name) {
     size_t i = 0;
-    while (i + 1 < CF_MAX_PORTS && (ports[i].name == NULL || strcmp(ports[i].name, name) != 0))
+    while (i + 1 < CF_MAX_PORTS && !has_name(&ports[i], name))
         i++;
     return i;
 }
@@ -28,6 +39,16 @@ size_t cf_function_input(const cf_function *function, const char *name) {
 
 size_t cf_function_output(const cf_function *function, const char *name) {
     return find_port(function->output, name);
+}
+
+const cf_port *cf_function_input_port(const cf_function *function, const char *name) {
+    static const cf_port none;
+    const cf_port *found = &function->input[cf_function_input(function, name)];
+    return has_name(found, name) ? found : &none;
+}
+
+size_t cf_function_input_features(const cf_function *function, const char *name) {
+    return cf_shape_features(cf_function_input_port(function, name)->shape);
 }
 
 void cf_call_set_input(cf_function_call *call, const char *name, cf_array array) {

@@ -66,9 +66,16 @@ static inline bool cf_is_port(const cf_port *port) {
     return port->shape.channels > 0;
 }
 
+/* The number of ports before the first empty one: of a function's outputs, all. */
+size_t cf_port_count(const cf_port ports[CF_MAX_PORTS]);
+
 /* The port of that name, which there must be: a function's names are known to its callers. */
 size_t cf_function_input(const cf_function *function, const char *name);
 size_t cf_function_output(const cf_function *function, const char *name);
+
+/* The input of that name, an empty port if there is none; and its features, then 0. */
+const cf_port *cf_function_input_port(const cf_function *function, const char *name);
+size_t cf_function_input_features(const cf_function *function, const char *name);
 
 /* Sets what has that name in the call's function. */
 void cf_call_set_input(cf_function_call *call, const char *name, cf_array array);

@@ -57,9 +57,7 @@ static bool read_head(const char **text, cf_pile *pile, cf_function *out) {
 }
 
 static cf_status check_returns(const cf_function *function, const cf_instructions *instructions) {
-    size_t outputs = 0;
-    while (outputs < CF_MAX_PORTS && cf_is_port(&function->output[outputs]))
-        outputs++;
+    size_t outputs = cf_port_count(function->output);
     if (instructions->returns != outputs)
         return cf_fail(CF_INVALID, "function %s gives %zu outputs, got %zu", function->name,
                        outputs, instructions->returns);

@@ -99,10 +99,6 @@ cf_status cf_batches_set(cf_batches *b, const cf_data *data) {
     return CF_OK;
 }
 
-static size_t context_of(const cf_batches *b) {
-    return cf_shape_features(b->loss->input[cf_function_input(b->loss, "context")].shape);
-}
-
 static cf_function_call new_call(const cf_batches *b, const cf_function *function, uint64_t drawn) {
     cf_function_call call = {.function = function,
                              .samples = b->data.rows,
@@ -119,8 +115,9 @@ static cf_function_call new_call(const cf_batches *b, const cf_function *functio
 static cf_status start(void *self, uint64_t epoch, bool first) {
     cf_batches *b = self;
     size_t features = b->flow == NULL ? 0 : cf_flow_features(b->flow);
+    size_t context = cf_function_input_features(b->loss, "context");
     (void)epoch;
-    if (!first || b->flow == NULL || cf_data_check(&b->data, features, context_of(b), "") != CF_OK)
+    if (!first || b->flow == NULL || cf_data_check(&b->data, features, context, "") != CF_OK)
         return CF_OK;
     CF_TRY(cf_standardize(b->flow, &b->data, NULL));
     cf_function_call call = new_call(b, cf_model_function(b->model, "start"), 0);

@@ -33,7 +33,7 @@ struct cf_rows {
 static cf_status check_jitter(const cf_rows *r, const double *jitter) {
     if (jitter == NULL)
         return CF_OK;
-    if (!r->loss->input[cf_function_input(r->loss, "jitter")].jitter)
+    if (!cf_function_input_port(r->loss, "jitter")->jitter)
         return cf_fail(CF_INVALID, "the loss %s takes no jitter", r->loss->name);
     for (size_t f = 0; f < r->features; f++)
         if (!(jitter[f] >= 0.0 && isfinite(jitter[f])))
@@ -92,10 +92,6 @@ static cf_status begin(cf_rows *r, const cf_rows_options *o) {
     return allocate(r, o->jitter);
 }
 
-static size_t features_of(const cf_function *loss, const char *input) {
-    return cf_shape_features(loss->input[cf_function_input(loss, input)].shape);
-}
-
 cf_status cf_rows_new(cf_rows **out, cf_model *model, const cf_rows_options *o) {
     const cf_function *loss = o->loss;
     cf_rows *r;
@@ -107,8 +103,8 @@ cf_status cf_rows_new(cf_rows **out, cf_model *model, const cf_rows_options *o) 
                    .batch_size = o->batch_size,
                    .seed = o->seed,
                    .threads = o->threads,
-                   .features = features_of(loss, "x"),
-                   .context = features_of(loss, "context"),
+                   .features = cf_function_input_features(loss, "x"),
+                   .context = cf_function_input_features(loss, "context"),
                    .kl_weight = 1.0};
     cf_status status = begin(r, o);
     if (status != CF_OK)
@@ -132,8 +128,7 @@ void cf_rows_free(cf_rows *r) {
 }
 
 cf_status cf_rows_set_kl_weight(cf_rows *r, double weight) {
-    const cf_port *port = &r->loss->input[cf_function_input(r->loss, "kl_weight")];
-    if (weight != 1.0 && (port->name == NULL || strcmp(port->name, "kl_weight") != 0))
+    if (weight != 1.0 && !cf_is_port(cf_function_input_port(r->loss, "kl_weight")))
         return cf_fail(CF_INVALID, "the loss %s has no kl_weight", r->loss->name);
     r->kl_weight = weight;
     return CF_OK;

@@ -11,21 +11,17 @@ CF_LOSSES(CF_DECLARED)
 #define CF_LISTED(name) &cf_##name##_loss,
 const cf_loss *const cf_losses[] = {CF_LOSSES(CF_LISTED) NULL};
 
-static size_t features_of(const cf_function *function, const char *input) {
-    return cf_shape_features(function->input[cf_function_input(function, input)].shape);
-}
-
 /* Whether a function has one output, loss, a number a sample, and an input x. */
 static bool is_loss(const cf_function *f) {
-    const cf_port *x = &f->input[cf_function_input(f, "x")], *loss = &f->output[0];
-    return cf_is_port(loss) && strcmp(loss->name, "loss") == 0 &&
-           cf_shape_features(loss->shape) == 1 && !cf_is_port(&f->output[1]) && cf_is_port(x) &&
-           strcmp(x->name, "x") == 0;
+    const cf_port *loss = &f->output[0];
+    return cf_port_count(f->output) == 1 && strcmp(loss->name, "loss") == 0 &&
+           cf_shape_features(loss->shape) == 1 && cf_is_port(cf_function_input_port(f, "x"));
 }
 
 /* The data start the flow's layers, so that a loss of a flow reads what the flow does. */
 static cf_status check_sizes(const cf_function *loss, const cf_flow *flow) {
-    size_t x = features_of(loss, "x"), context = features_of(loss, "context");
+    size_t x = cf_function_input_features(loss, "x");
+    size_t context = cf_function_input_features(loss, "context");
     if (x != cf_flow_features(flow))
         return cf_fail(CF_INVALID, "the loss '%s' reads x of %zu features, but the flow has %zu",
                        loss->name, x, cf_flow_features(flow));
