@@ -55,15 +55,6 @@ static void keep_rows(cf_function_call *call, const int64_t *index, size_t kept)
             call->input[i].index = index;
 }
 
-/* The sum of cotangent times loss. */
-static double weighted_sum(const double *cotangents, const void *losses, cf_dtype dtype,
-                           size_t rows) {
-    double sum = 0.0;
-    for (size_t i = 0; i < rows; i++)
-        sum += cotangents[i] * cf_number_at(losses, i, dtype);
-    return sum;
-}
-
 /* Computes the loss and the gradients, into the request's slab and then the model's. */
 static cf_status compute_loss(cf_model *model, cf_function_call *call, loss_request *loss) {
     cf_dtype dtype = cf_model_dtype(model);
@@ -85,7 +76,7 @@ static cf_status compute_loss(cf_model *model, cf_function_call *call, loss_requ
     if (status == CF_OK)
         status = cf_model_set_gradients(model, call->parameter_gradients);
     if (status == CF_OK)
-        loss->loss = weighted_sum(cotangents, losses, dtype, call->samples);
+        loss->loss = cf_mean_loss(cotangents, losses, call->samples, dtype);
     cf_free(cotangents);
     cf_free(losses);
     return status;

@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "base/memory.h"
+#include "train/losses/losses.h"
 #include "train/start.h"
 
 struct cf_batches {
@@ -135,9 +136,9 @@ static cf_status gradient(void *self, uint64_t step, uint64_t drawn, cf_batch_re
     cf_call_set_output(&call, "loss", (cf_result){b->losses, 1});
     cf_call_set_cotangent(&call, "loss", cf_double_rows(b->cotangents, 1));
     CF_TRY(cf_model_call_locked(b->model, &call));
-    for (size_t i = 0; i < b->data.rows; i++)
-        result->loss += b->cotangents[i] * cf_number_at(b->losses, i, cf_model_dtype(b->model));
     result->samples = b->data.rows;
+    result->loss =
+        cf_mean_loss(b->cotangents, b->losses, result->samples, cf_model_dtype(b->model));
     return CF_OK;
 }
 

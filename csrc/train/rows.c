@@ -5,6 +5,7 @@
 
 #include "base/memory.h"
 #include "base/philox.h"
+#include "train/losses/losses.h"
 #include "train/start.h"
 
 enum { SCORED_AT_ONCE = 16384 }; /* rows of the validation data */
@@ -199,8 +200,7 @@ static cf_status gradient(void *self, uint64_t step, uint64_t drawn, cf_batch_re
     cf_call_set_output(&call, "loss", (cf_result){r->losses, 1});
     cf_call_set_cotangent(&call, "loss", cf_double_rows(r->cotangents, 1));
     CF_TRY(cf_model_call_locked(r->model, &call));
-    for (size_t i = 0; i < rows; i++)
-        result->loss += r->cotangents[i] * cf_number_at(r->losses, i, cf_model_dtype(r->model));
+    result->loss = cf_mean_loss(r->cotangents, r->losses, rows, cf_model_dtype(r->model));
     result->samples = rows;
     return CF_OK;
 }

@@ -48,6 +48,13 @@ cf_status cf_find_loss(const cf_model *model, const cf_flow *flow, const char *n
     return flow != NULL ? check_sizes(*out, flow) : CF_OK;
 }
 
+double cf_mean_loss(const double *cotangents, const void *losses, size_t rows, cf_dtype dtype) {
+    double sum = 0.0;
+    for (size_t i = 0; i < rows; i++)
+        sum += cotangents[i] * cf_number_at(losses, i, dtype);
+    return sum;
+}
+
 cf_status cf_add_losses(const cf_flow *flow) {
     const cf_function *found;
     for (size_t i = 0; cf_losses[i] != NULL; i++)

@@ -21,6 +21,10 @@ extern const cf_loss *const cf_losses[];
 cf_status cf_find_loss(const cf_model *model, const cf_flow *flow, const char *name,
                        const cf_function **out);
 
+/* The mean of the losses of so many rows, sum(c l): their cotangents c are the rows' weights over
+ * the sum of these or, of a minibatch, over the sum that is expected. */
+double cf_mean_loss(const double *cotangents, const void *losses, size_t rows, cf_dtype dtype);
+
 /* Adds all of the list: no other function may have one of their names. */
 cf_status cf_add_losses(const cf_flow *flow);
 
