@@ -222,22 +222,22 @@ static cf_status make_step(cf_training *loop, uint64_t number, cf_batch_result *
     return CF_OK;
 }
 
-/* Before the first step, whose data may set parameters: from these the average begins. */
-static cf_status begin_steps(cf_training *loop) {
+/* Prepares the steps of an epoch. Before the first of all steps the data may set parameters, with
+ * which the average then begins. */
+static cf_status begin_steps(cf_training *loop, bool first) {
     const cf_objective *objective = &loop->objective;
-    if (loop->progress.step > 0 || objective->begin_epoch == NULL)
-        return CF_OK;
     begin_change(loop);
-    cf_status status = objective->begin_epoch(objective->self, 0, true);
-    end_change(loop);
-    if (status == CF_OK)
+    cf_status status = objective->begin_epoch(objective->self, loop->progress.epoch, first);
+    if (status == CF_OK && first)
         cf_average_start(&loop->average, loop->model);
+    end_change(loop);
     return status;
 }
 
 cf_status cf_training_step(cf_training *loop, cf_step_report *report) {
     cf_batch_result batch;
-    CF_TRY(begin_steps(loop));
+    if (loop->progress.step == 0 && loop->objective.begin_epoch != NULL)
+        CF_TRY(begin_steps(loop, true));
     return make_step(loop, loop->progress.step, &batch, report);
 }
 
@@ -339,13 +339,8 @@ static cf_status end_epoch(cf_training *loop, cf_interrupt *interrupt) {
 
 /* The steps, during which the parameters change. */
 static cf_status run_epoch(cf_training *loop, cf_interrupt *interrupt) {
-    const cf_objective *objective = &loop->objective;
-    bool first = loop->progress.rows_drawn == 0;
     loop->in_epoch = true;
-    begin_change(loop);
-    cf_status status = objective->begin_epoch(objective->self, loop->progress.epoch, first);
-    if (status == CF_OK && first)
-        cf_average_start(&loop->average, loop->model);
+    cf_status status = begin_steps(loop, loop->progress.rows_drawn == 0);
     if (status == CF_OK)
         status = run_steps(loop, interrupt);
     loop->in_epoch = false;
