@@ -6,6 +6,7 @@
 
 #include "base/memory.h"
 #include "train/average.h"
+#include "train/optimizers/chunks.h"
 
 enum { MAX_SKIPPED = 20, POLL_MILLISECONDS = 100 };
 

@@ -3,7 +3,6 @@
 #include "train/optimizers/chunks.h"
 
 #include "base/memory.h"
-#include "train/optimizers/optimizer.h"
 
 #define CF_BODY "train/optimizers/chunks.c"
 

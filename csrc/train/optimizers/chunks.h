@@ -24,4 +24,7 @@ void cf_chunks_free(cf_chunks *chunks);
  * float64. */
 double cf_sum_of_squares(const void *numbers, size_t n, cf_dtype dtype);
 
+/* Whether none is infinite or NaN. */
+bool cf_all_finite(const void *values, size_t n, cf_dtype dtype);
+
 #endif

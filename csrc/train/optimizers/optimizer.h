@@ -51,9 +51,6 @@ static inline double cf_clip_factor(double norm, double limit) {
     return limit > 0.0 && norm > limit ? limit / norm : 1.0;
 }
 
-/* Whether none is infinite or NaN. */
-bool cf_all_finite(const void *values, size_t n, cf_dtype dtype);
-
 /* An array that has to be kept for a fit to go on: as many numbers as the slab has elements. */
 typedef struct {
     const char *name;
