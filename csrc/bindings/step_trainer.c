@@ -1,22 +1,18 @@
 /* Steps on batches that the caller brings: the class StepTrainer. */
 #include "bindings/training.h"
 
-#include "base/pool.h"
 #include "bindings/arguments.h"
-#include "bindings/spec.h"
 
 enum { MODEL, LOSS, OPTIMIZER, SCHEDULE, STEPS, CLIP_NORM, EMA, SEED, ARGUMENTS };
 
 static bool begin(cf_py_trainer *self, PyObject *const *given) {
     const cf_py_contents *contents = &((cf_py_model *)self->model)->contents;
-    cf_training_options options = {.epochs = 1, .threads = cf_num_threads()};
+    cf_training_options options;
     const cf_function *loss;
     uint64_t steps, seed;
-    options.clip_norm = PyFloat_AsDouble(given[CLIP_NORM]);
-    options.ema = PyErr_Occurred() ? 0.0 : PyFloat_AsDouble(given[EMA]);
-    options.optimizer = cf_py_spec_get(self->state, given[OPTIMIZER]);
-    options.schedule = cf_py_spec_get(self->state, given[SCHEDULE]);
-    if (PyErr_Occurred() || !cf_py_count(given[STEPS], "steps", INT64_MAX, &steps) ||
+    if (!cf_py_read_learning(self, given[OPTIMIZER], given[SCHEDULE], given[CLIP_NORM], given[EMA],
+                             &options) ||
+        !cf_py_count(given[STEPS], "steps", INT64_MAX, &steps) ||
         !cf_py_count(given[SEED], "seed", UINT64_MAX, &seed) ||
         !cf_py_find_loss(self, given[LOSS], &loss))
         return false;
@@ -103,18 +99,13 @@ PyDoc_STRVAR(state_doc, "state($self, /)\n--\n\n"
                         "Returns\n-------\n"
                         "dict");
 
-PyDoc_STRVAR(load_state_doc, "load_state($self, state, /)\n--\n\n"
-                             "Go on from what state() gave.\n\n"
-                             "Parameters\n----------\n"
-                             "state : dict");
-
 PyDoc_STRVAR(close_doc, "close($self, /)\n--\n\n"
                         "Let go of the model.");
 
 static PyMethodDef methods[] = {
     {"step", trainer_step, METH_O, step_doc},
     {"state", cf_py_trainer_get_state, METH_NOARGS, state_doc},
-    {"load_state", cf_py_trainer_set_state, METH_O, load_state_doc},
+    {"load_state", cf_py_trainer_set_state, METH_O, cf_py_load_state_doc},
     {"finish", cf_py_trainer_finish, METH_NOARGS, finish_doc},
     {"close", cf_py_trainer_close, METH_NOARGS, close_doc},
     {0},
@@ -136,7 +127,5 @@ static PyType_Spec trainer_spec = {
 };
 
 bool cf_py_add_step_trainer(PyObject *module) {
-    PyTypeObject *type = cf_py_add_type(module, &trainer_spec, NULL);
-    Py_XDECREF(type);
-    return type != NULL;
+    return cf_py_add_trainer_type(module, &trainer_spec);
 }

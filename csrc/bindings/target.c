@@ -3,23 +3,19 @@
 
 #include <string.h>
 
-#include "base/pool.h"
 #include "bindings/arguments.h"
 #include "bindings/arrays.h"
-#include "bindings/spec.h"
 
 /* ---- life ---- */
 
 enum { FLOW, CONTEXT, OPTIMIZER, SCHEDULE, STEPS, BATCH_SIZE, CLIP_NORM, SEED, ARGUMENTS };
 
-static bool read_options(const cf_module_state *state, PyObject *const *given,
+static bool read_options(const cf_py_trainer *self, PyObject *const *given,
                          cf_training_options *loop, cf_draws_options *draws) {
-    loop->optimizer = cf_py_spec_get(state, given[OPTIMIZER]);
-    loop->schedule = cf_py_spec_get(state, given[SCHEDULE]);
-    loop->threads = draws->threads = cf_num_threads();
-    loop->epochs = 1;
-    loop->clip_norm = PyFloat_AsDouble(given[CLIP_NORM]);
-    return !PyErr_Occurred() && cf_py_count(given[STEPS], "steps", INT64_MAX, &draws->steps) &&
+    if (!cf_py_read_learning(self, given[OPTIMIZER], given[SCHEDULE], given[CLIP_NORM], NULL, loop))
+        return false;
+    draws->threads = loop->threads;
+    return cf_py_count(given[STEPS], "steps", INT64_MAX, &draws->steps) &&
            cf_py_count(given[BATCH_SIZE], "batch_size", INT64_MAX, &draws->batch_size) &&
            cf_py_count(given[SEED], "seed", UINT64_MAX, &draws->seed);
 }
@@ -37,9 +33,9 @@ static bool read_contexts(cf_py_trainer *self, PyObject *object, size_t features
 }
 
 static bool begin(cf_py_trainer *self, cf_flow *flow, PyObject *const *given) {
-    cf_training_options options = {.epochs = 0};
+    cf_training_options options;
     cf_draws_options draws = {.steps = 0};
-    if (!read_options(self->state, given, &options, &draws) ||
+    if (!read_options(self, given, &options, &draws) ||
         !read_contexts(self, given[CONTEXT], cf_flow_context(flow)))
         return false;
     draws.contexts = self->contexts.view;
@@ -240,7 +236,5 @@ static PyType_Spec trainer_spec = {
 };
 
 bool cf_py_add_target_trainer(PyObject *module) {
-    PyTypeObject *type = cf_py_add_type(module, &trainer_spec, NULL);
-    Py_XDECREF(type);
-    return type != NULL;
+    return cf_py_add_trainer_type(module, &trainer_spec);
 }

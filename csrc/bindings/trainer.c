@@ -1,9 +1,7 @@
 /* The epoch loop over rows: the class Trainer. */
 #include "bindings/training.h"
 
-#include "base/pool.h"
 #include "bindings/arguments.h"
-#include "bindings/spec.h"
 
 /* ---- life ---- */
 
@@ -24,15 +22,13 @@ enum {
     ARGUMENTS
 };
 
-static bool read_loop_options(const cf_module_state *state, PyObject *const *given,
+static bool read_loop_options(const cf_py_trainer *self, PyObject *const *given,
                               cf_training_options *out) {
-    out->optimizer = cf_py_spec_get(state, given[OPTIMIZER]);
-    out->schedule = cf_py_spec_get(state, given[SCHEDULE]);
-    out->threads = cf_num_threads();
+    if (!cf_py_read_learning(self, given[OPTIMIZER], given[SCHEDULE], given[CLIP_NORM], given[EMA],
+                             out))
+        return false;
     out->keep_best = true;
-    out->clip_norm = PyFloat_AsDouble(given[CLIP_NORM]);
-    out->ema = PyErr_Occurred() ? 0.0 : PyFloat_AsDouble(given[EMA]);
-    return !PyErr_Occurred() && cf_py_count(given[EPOCHS], "epochs", INT64_MAX, &out->epochs) &&
+    return cf_py_count(given[EPOCHS], "epochs", INT64_MAX, &out->epochs) &&
            cf_py_count(given[PATIENCE], "patience", INT64_MAX, &out->patience);
 }
 
@@ -65,14 +61,15 @@ static bool read_jitter(PyObject *object, const cf_function *loss, PyArrayObject
 /* Looks through the data and locks the model. */
 static bool begin(cf_py_trainer *self, PyObject *const *given) {
     const cf_py_contents *contents = &((cf_py_model *)self->model)->contents;
-    cf_training_options options = {.epochs = 0};
-    cf_rows_options rows = {.flow = contents->flow, .threads = cf_num_threads()};
+    cf_training_options options;
+    cf_rows_options rows = {.flow = contents->flow};
     PyArrayObject *jitter;
     cf_status status;
-    if (!read_loop_options(self->state, given, &options) ||
+    if (!read_loop_options(self, given, &options) ||
         !cf_py_find_loss(self, given[LOSS], &rows.loss) || !read_data(self, given, &rows) ||
         !read_jitter(given[JITTER], rows.loss, &jitter))
         return false;
+    rows.threads = options.threads;
     rows.jitter = jitter == NULL ? NULL : PyArray_DATA(jitter);
     Py_BEGIN_ALLOW_THREADS;
     status = cf_rows_new(&self->rows, contents->model, &rows);
@@ -231,11 +228,6 @@ PyDoc_STRVAR(state_doc, "state($self, /)\n--\n\n"
                         "Returns\n-------\n"
                         "dict");
 
-PyDoc_STRVAR(load_state_doc, "load_state($self, state, /)\n--\n\n"
-                             "Go on from what state() gave.\n\n"
-                             "Parameters\n----------\n"
-                             "state : dict");
-
 PyDoc_STRVAR(finish_doc,
              "finish($self, /)\n--\n\n"
              "Put the weights in place that training ends with: the best, if there are\n"
@@ -248,7 +240,7 @@ static PyMethodDef methods[] = {
     {"epoch", trainer_epoch, METH_VARARGS, epoch_doc},
     {"stop", trainer_stop, METH_NOARGS, stop_doc},
     {"state", cf_py_trainer_get_state, METH_NOARGS, state_doc},
-    {"load_state", cf_py_trainer_set_state, METH_O, load_state_doc},
+    {"load_state", cf_py_trainer_set_state, METH_O, cf_py_load_state_doc},
     {"finish", cf_py_trainer_finish, METH_NOARGS, finish_doc},
     {"close", cf_py_trainer_close, METH_NOARGS, close_doc},
     {0},
@@ -270,7 +262,5 @@ static PyType_Spec trainer_spec = {
 };
 
 bool cf_py_add_trainer(PyObject *module) {
-    PyTypeObject *type = cf_py_add_type(module, &trainer_spec, NULL);
-    Py_XDECREF(type);
-    return type != NULL;
+    return cf_py_add_trainer_type(module, &trainer_spec);
 }

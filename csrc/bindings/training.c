@@ -1,5 +1,7 @@
 #include "bindings/training.h"
 
+#include "base/pool.h"
+#include "bindings/spec.h"
 #include "bindings/trainer_state.h"
 #include "train/losses/losses.h"
 
@@ -27,6 +29,18 @@ bool cf_py_find_loss(const cf_py_trainer *self, PyObject *name, const cf_functio
     if (status != CF_OK)
         cf_py_fail(self->state, status);
     return status == CF_OK;
+}
+
+bool cf_py_read_learning(const cf_py_trainer *self, PyObject *optimizer, PyObject *schedule,
+                         PyObject *clip_norm, PyObject *ema, cf_training_options *out) {
+    *out = (cf_training_options){.optimizer = cf_py_spec_get(self->state, optimizer),
+                                 .schedule = cf_py_spec_get(self->state, schedule),
+                                 .epochs = 1,
+                                 .threads = cf_num_threads()};
+    out->clip_norm = PyFloat_AsDouble(clip_norm);
+    if (ema != NULL && !PyErr_Occurred())
+        out->ema = PyFloat_AsDouble(ema);
+    return !PyErr_Occurred();
 }
 
 bool cf_py_trainer_start(cf_py_trainer *self, cf_objective objective,
@@ -89,6 +103,11 @@ PyObject *cf_py_trainer_set_state(PyObject *object, PyObject *state) {
     return done ? Py_NewRef(Py_None) : NULL;
 }
 
+const char cf_py_load_state_doc[] = PyDoc_STR("load_state($self, state, /)\n--\n\n"
+                                              "Go on from what state() gave.\n\n"
+                                              "Parameters\n----------\n"
+                                              "state : dict");
+
 PyObject *cf_py_trainer_finish(PyObject *object, PyObject *unused) {
     cf_py_trainer *self = (cf_py_trainer *)object;
     (void)unused;
@@ -97,4 +116,10 @@ PyObject *cf_py_trainer_finish(PyObject *object, PyObject *unused) {
     cf_training_finish(self->loop);
     cf_py_leave_method(&self->busy);
     Py_RETURN_NONE;
+}
+
+bool cf_py_add_trainer_type(PyObject *module, PyType_Spec *spec) {
+    PyTypeObject *type = cf_py_add_type(module, spec, NULL);
+    Py_XDECREF(type);
+    return type != NULL;
 }

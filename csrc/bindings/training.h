@@ -28,6 +28,11 @@ cf_py_trainer *cf_py_trainer_alloc(PyTypeObject *type, PyObject *model);
 /* The loss of that name, which the model must have. */
 bool cf_py_find_loss(const cf_py_trainer *self, PyObject *name, const cf_function **out);
 
+/* Reads the options that all loops have; `ema` may be NULL. The others are those of single steps,
+ * on all threads. */
+bool cf_py_read_learning(const cf_py_trainer *self, PyObject *optimizer, PyObject *schedule,
+                         PyObject *clip_norm, PyObject *ema, cf_training_options *out);
+
 /* Starts the loop on an objective. */
 bool cf_py_trainer_start(cf_py_trainer *self, cf_objective objective,
                          const cf_training_options *options);
@@ -38,9 +43,13 @@ void cf_py_trainer_dealloc(PyObject *self);
 PyObject *cf_py_trainer_close(PyObject *self, PyObject *unused);
 PyObject *cf_py_trainer_get_state(PyObject *self, PyObject *unused);
 PyObject *cf_py_trainer_set_state(PyObject *self, PyObject *state);
+extern const char cf_py_load_state_doc[];
 
 /* Puts the weights in place that training ends with. */
 PyObject *cf_py_trainer_finish(PyObject *self, PyObject *unused);
+
+/* Adds a class of trainers to the module. */
+bool cf_py_add_trainer_type(PyObject *module, PyType_Spec *spec);
 
 /* Adds Trainer, TargetTrainer and StepTrainer to the module. */
 bool cf_py_add_trainer(PyObject *module);
