@@ -65,6 +65,11 @@ def drawn_seed() -> int:
     return int.from_bytes(os.urandom(8), "little") >> 1
 
 
+def checked_seed(seed: Any) -> int:
+    """A seed of 64 bits; None is a drawn one."""
+    return drawn_seed() if seed is None else integer("seed", seed, 0, 2**64 - 1)
+
+
 def check_callback(callback: Any) -> None:
     """TypeError unless it is None or can be called."""
     if callback is not None and not callable(callback):

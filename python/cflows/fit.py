@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import _core
 from ._core import Cosine, Optimizer, Schedule
-from .arguments import check_callback, decay, drawn_seed, gradient_limit, integer, loss_name
+from .arguments import check_callback, checked_seed, decay, gradient_limit, integer, loss_name
 from .epochs import Augmented, Warmup
 from .history import History
 from .optim import SCHEDULES, checked_optimizer, checked_schedule, spelled
@@ -271,9 +271,9 @@ def _terms(
 
 
 def _seed(seed: Any, saved: Checkpoint | None) -> int:
-    if seed is None:
-        return drawn_seed() if saved is None else int(saved.terms["seed"])
-    return integer("seed", seed, 0, 2**64 - 1)
+    if seed is None and saved is not None:
+        return int(saved.terms["seed"])
+    return checked_seed(seed)
 
 
 def _jitter(jitter: ArrayLike | None, shape: tuple[int, ...]) -> NDArray[np.float64] | None:

@@ -12,7 +12,6 @@ SCHEDULES: dict[str, type[Schedule]] = {
     schedule.__name__.lower(): schedule for schedule in Schedule.__subclasses__()
 }
 
-
 STEP_SCHEDULES = ("constant", "cosine")  # a plateau needs epochs
 
 

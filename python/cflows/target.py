@@ -12,7 +12,7 @@ import numpy as np
 
 from . import _core
 from ._core import Constant, Cosine, Optimizer
-from .arguments import check_callback, drawn_seed, gradient_limit, integer
+from .arguments import check_callback, checked_seed, gradient_limit, integer
 from .optim import STEP_SCHEDULES, checked_optimizer, checked_schedule
 
 if TYPE_CHECKING:
@@ -211,7 +211,7 @@ def fit_target(
         steps=steps,
         batch_size=batch_size,
         clip_norm=gradient_limit(clip_norm),
-        seed=drawn_seed() if seed is None else integer("seed", seed, 0, 2**64 - 1),
+        seed=checked_seed(seed),
     )
     try:
         reports, stopped = _steps(trainer, target, steps, batch_size, callback)

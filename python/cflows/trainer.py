@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import _core
 from ._core import Constant, Cosine, Optimizer
-from .arguments import decay, drawn_seed, gradient_limit, integer, loss_name
+from .arguments import checked_seed, decay, gradient_limit, integer, loss_name
 from .optim import STEP_SCHEDULES, checked_optimizer, checked_schedule
 from .training_rows import read_rows
 
@@ -94,7 +94,7 @@ class Trainer:
             steps=0 if steps is None else integer("steps", steps, 1),
             clip_norm=gradient_limit(clip_norm),
             ema=decay(ema),
-            seed=drawn_seed() if seed is None else integer("seed", seed, 0, 2**64 - 1),
+            seed=checked_seed(seed),
         )
 
     def step(

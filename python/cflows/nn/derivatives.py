@@ -12,22 +12,15 @@ from typing import Any
 import numpy as np
 
 from ..arguments import integer
-from .rows import Rows, at_least, concat, sum, tracing, uniform
+from .rows import Rows, at_least, concat, current_trace, sum, uniform
 from .trace import Trace
 
 RowsFunction = Callable[[Rows], Rows]
 
 
-def _trace() -> Trace:
-    trace = tracing.get()
-    if trace is None:
-        raise RuntimeError("derivatives are for functions that are traced")
-    return trace
-
-
 def _at(function: RowsFunction, x: Any) -> tuple[Trace, Rows, Rows]:
     """A point of its own, of which nothing else depends, and the value there."""
-    trace = _trace()
+    trace = current_trace("derivatives")
     x = trace.rows(x)
     point = trace.emit("copy", [x], size=len(x))
     return trace, point, trace.rows(function(point))
@@ -165,7 +158,7 @@ def divergence(function: RowsFunction, x: Rows, probes: int | None = None) -> Ro
     if len(y) != n:
         raise ValueError(f"divergence is of a field of {n} features, got {len(y)}")
     if probes is None:
-        return sum(concat([_pull(trace, y, np.eye(n)[i], point)[i] for i in range(n)]))
+        return sum(concat([_pull(trace, y, e, point)[i] for i, e in enumerate(np.eye(n))]))
     count = integer("probes", probes, 1)
     total: Rows | None = None
     for _ in range(count):

@@ -43,12 +43,12 @@ class Rows:
             start, stop, step = which.indices(self.size)
             if step != 1 or stop <= start:
                 raise ValueError(f"a slice of Rows has step 1 and some features, got {which}")
-            return _trace().emit("slice", [self], [start, stop - start], size=stop - start)
+            return current_trace().emit("slice", [self], [start, stop - start], size=stop - start)
         index = operator.index(which)
         if not -self.size <= index < self.size:
             raise IndexError(f"Rows have {self.size} features, got index {index}")
         index %= self.size
-        return _trace().emit("slice", [self], [index, 1], size=1)
+        return current_trace().emit("slice", [self], [index, 1], size=1)
 
     def __add__(self, other: Any) -> Rows:
         return self._scaled(1.0, other) or _binary("add", self, other)
@@ -63,7 +63,7 @@ class Rows:
 
     def __mul__(self, other: Any) -> Rows:
         if isinstance(other, (int, float)):
-            return _trace().emit("scale", [self], numbers=[other, 0.0], size=self.size)
+            return current_trace().emit("scale", [self], numbers=[other, 0.0], size=self.size)
         return _binary("multiply", self, other)
 
     __rmul__ = __mul__
@@ -89,18 +89,19 @@ class Rows:
     def _scaled(self, factor: float, term: Any, sign: float = 1.0) -> Rows | None:
         if not isinstance(term, (int, float)):
             return None
-        return _trace().emit("scale", [self], numbers=[factor, sign * term], size=self.size)
+        return current_trace().emit("scale", [self], numbers=[factor, sign * term], size=self.size)
 
 
-def _trace() -> Trace:
+def current_trace(user: str = "Rows and functions of them") -> Trace:
+    """The trace of the function that is being called; RuntimeError, of `user`, if none is."""
     trace = tracing.get()
     if trace is None:
-        raise RuntimeError("Rows and functions of them are for functions that are traced")
+        raise RuntimeError(f"{user} are for functions that are traced")
     return trace
 
 
 def _binary(op: str, a: Any, b: Any) -> Rows:
-    trace = _trace()
+    trace = current_trace()
     a, b = trace.rows(a), trace.rows(b)
     if len(a) != len(b) and 1 not in (len(a), len(b)):
         raise ValueError(f"{op} of {len(a)} and {len(b)} features")
@@ -108,13 +109,13 @@ def _binary(op: str, a: Any, b: Any) -> Rows:
 
 
 def _unary(op: str, x: Any, *numbers: float) -> Rows:
-    trace = _trace()
+    trace = current_trace()
     x = trace.rows(x)
     return trace.emit(op, [x], numbers=numbers, size=len(x))
 
 
 def _reduction(op: str, x: Any) -> Rows:
-    trace = _trace()
+    trace = current_trace()
     return trace.emit(op, [trace.rows(x)], size=1)
 
 
@@ -165,7 +166,7 @@ def concat(parts: Sequence[Rows]) -> Rows:
     """The features of all parts, in order."""
     if not parts:
         raise ValueError("concat needs Rows, got none")
-    trace = _trace()
+    trace = current_trace()
     result, *rest = map(trace.rows, parts)
     for part in rest:
         result = trace.emit("concat", [result, part], size=len(result) + len(part))
@@ -174,7 +175,7 @@ def concat(parts: Sequence[Rows]) -> Rows:
 
 def repeat(x: Rows, count: int) -> Rows:
     """A single feature so many times."""
-    trace = _trace()
+    trace = current_trace()
     x, count = trace.rows(x), integer("count", count, 1)
     if len(x) != 1:
         raise ValueError(f"repeat is of one feature, got {len(x)}")
@@ -185,7 +186,7 @@ def matmul(weight: Rows, x: Rows) -> Rows:
     """``W @ x`` with a parameter that is a matrix of ``len(x)`` columns, row by row."""
     if len(weight) % len(x) != 0:
         raise ValueError(f"{len(weight)} weights do not make rows of {len(x)}")
-    return _trace().emit("matmul", [weight, x], size=len(weight) // len(x))
+    return current_trace().emit("matmul", [weight, x], size=len(weight) // len(x))
 
 
 def normal(size: int) -> Rows:
@@ -200,4 +201,4 @@ def uniform(size: int) -> Rows:
 
 def _noise(op: str, size: int) -> Rows:
     size = integer("size", size, 1)
-    return _trace().emit(op, [], [size], size=size)
+    return current_trace().emit(op, [], [size], size=size)
