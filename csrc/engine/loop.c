@@ -48,8 +48,7 @@ bool cf_find_scope(cf_builder *b, cf_node *node) {
     return b->status == CF_OK;
 }
 
-/* --- states
- * -------------------------------------------------------------------------------------------- */
+/* ---- states ---- */
 
 static void copy_f32(const cf_attributes *attributes, size_t n, const void *const *in, void *out) {
     (void)attributes;
@@ -105,8 +104,7 @@ cf_value cf_add_state(cf_builder *b, uint32_t number, cf_value initial) {
     return state;
 }
 
-/* --- the loop
- * ------------------------------------------------------------------------------------------ */
+/* ---- the loop ---- */
 
 static const cf_op loop_op = {.name = "a loop", .flags = CF_OP_LOOP};
 
@@ -215,8 +213,7 @@ void cf_while(cf_builder *b, const cf_while_spec *spec, cf_value *final, cf_whil
                                     .iterations = cf_slice(b, out, first + 1, 1)};
 }
 
-/* --- blocks
- * -------------------------------------------------------------------------------------------- */
+/* ---- blocks ---- */
 
 static void block_rule(cf_builder *b, const cf_node *node, cf_value out, cf_value dout,
                        const bool *needed, cf_value *dx) {

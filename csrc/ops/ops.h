@@ -11,8 +11,7 @@
 #include "engine/program.h"
 #include "simd/matmul.h"
 
-/* --- inputs and outputs
- * ------------------------------------------------------------------------------------- */
+/* ---- inputs and outputs ---- */
 
 /* What lanes beyond the last row hold: the last row again, or zeros (cotangents). */
 typedef enum { CF_PAD_REPEAT, CF_PAD_ZERO } cf_padding;
@@ -38,8 +37,7 @@ cf_value cf_fixed_affine(cf_builder *b, cf_value x, size_t offset, bool inverse)
 /* Sum of log|scale| of those buffers: a shared number. */
 cf_value cf_fixed_affine_log_det(cf_builder *b, size_t offset, size_t features);
 
-/* --- shared and row values
- * ------------------------------------------------------------------------------------ */
+/* ---- shared and row values ---- */
 
 /* x itself, or a copy if it is a shared view that is not contiguous. */
 cf_value cf_contiguous(cf_builder *b, cf_value x);
@@ -82,9 +80,7 @@ cf_value cf_uniform_noise(cf_builder *b, size_t features);
  * divided by its complement; in others, x itself. */
 cf_value cf_dropout(cf_builder *b, cf_value x, double probability);
 
-/* --- matrices
- * ---------------------------------------------------------------------------------------------------
- */
+/* ---- matrices ---- */
 
 /* W x + bias, W shared with `outputs` rows and size(x) columns; bias shared or CF_NO_VALUE. */
 cf_value cf_matmul(cf_builder *b, cf_value weight, cf_value bias, cf_value x, size_t outputs);
@@ -129,9 +125,7 @@ cf_value cf_solve(cf_builder *b, cf_value matrix, cf_value inverse, cf_value x, 
 cf_value cf_solve_triangular(cf_builder *b, cf_value matrix, cf_value x, bool upper,
                              bool transposed);
 
-/* --- images
- * ---------------------------------------------------------------------------------------------------
- */
+/* ---- images ---- */
 
 /* The convolution of an image with weights [outputs, channels, kernel, kernel], a shared value;
  * kernel is odd, around the image are zeros, and the result is as high and wide. bias: `outputs`
@@ -170,9 +164,7 @@ void cf_squeeze_order(cf_shape shape, size_t factor, int64_t *order);
 /* The log-determinant of a map that does the same at every pixel; CF_NO_VALUE stays. */
 cf_value cf_every_pixel(cf_builder *b, cf_value log_det, cf_shape shape);
 
-/* --- discrete numbers
- * ---------------------------------------------------------------------------------------------------
- */
+/* ---- discrete numbers ---- */
 
 /* Of features x from 0 to levels - 1 and as many raw numbers of each, all of level 0 first, whose
  * softmax are the probabilities of the levels: log p_x, feature by feature, -inf where x is none.
@@ -183,9 +175,7 @@ cf_value cf_categorical_log_prob(cf_builder *b, cf_value raw, cf_value x, size_t
 cf_value cf_categorical_draw(cf_builder *b, cf_value raw, cf_value u, size_t levels);
 cf_value cf_categorical_mean(cf_builder *b, cf_value raw, size_t levels);
 
-/* --- arithmetic
- * ---------------------------------------------------------------------------------------------------
- */
+/* ---- arithmetic ---- */
 
 cf_value cf_subtract(cf_builder *b, cf_value x, cf_value y);
 cf_value cf_multiply(cf_builder *b, cf_value x, cf_value y);
@@ -205,9 +195,7 @@ cf_value cf_scale_gradient(cf_builder *b, cf_value x, cf_value weight);
 /* A sum in which either may be missing (CF_NO_VALUE is 0). */
 cf_value cf_add_optional(cf_builder *b, cf_value x, cf_value y);
 
-/* --- functions
- * ------------------------------------------------------------------------------------------------------
- */
+/* ---- functions ---- */
 
 /* Those of function_list.h: cf_exp(b, x), cf_log(b, x), ... */
 #define CF_FUNCTION(name, value, of, slope, bend, doc)                                             \
@@ -240,8 +228,7 @@ cf_value cf_choose(cf_builder *b, cf_value u, cf_value probabilities);
  * -inf outside; the gradient is 0. */
 cf_value cf_log_inside(cf_builder *b, cf_value x, size_t low, size_t high);
 
-/* --- densities and maps with their log-determinant
- * --------------------------------------------------------------- */
+/* ---- densities and maps with their log-determinant ---- */
 
 /* 0 where x is an integer from low to high, and -inf elsewhere; the gradient is 0. */
 cf_value cf_log_integer(cf_builder *b, cf_value x, double low, double high);
