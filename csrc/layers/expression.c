@@ -107,10 +107,9 @@ static const cf_option options[] = {
 const cf_spec_type cf_expression_type = {
     .name = "Expression",
     .role = "layer",
-    .doc =
-        "A layer that `cflows.nn.layer` or `cflows.nn.objective` has made of Python functions.\n\n"
-        "The functions were traced once to instructions of the engine, which are all that is "
-        "kept: a file\nof the flow needs no code.",
+    .doc = "A layer that `cflows.nn.layer` has made of Python functions.\n\n"
+           "The functions were traced once to instructions of the engine, which are all that is "
+           "kept: a file\nof the flow needs no code.",
     .options = options,
     .option_count = sizeof options / sizeof *options,
     .check = check,
