@@ -156,13 +156,6 @@ static cf_program *build(const conv_case *c, bool relu) {
     return program;
 }
 
-static cf_array rows_of(const double *data, size_t columns) {
-    return (cf_array){.data = data,
-                      .element = CF_DOUBLE,
-                      .row_stride = (ptrdiff_t)(columns * sizeof *data),
-                      .feature_stride = sizeof *data};
-}
-
 static void check_near(const double *found, const double *truth, size_t count) {
     double most = 0;
     for (size_t i = 0; i < count; i++)
@@ -183,8 +176,8 @@ static void test_conv(const conv_case *c, bool relu) {
                         .threads = 1,
                         .parameters = w,
                         .gradients = found.gradients};
-    args.input[0] = rows_of(x, image_size(c));
-    args.input[1] = rows_of(dy, output_size(c));
+    args.input[0] = cf_double_rows(x, image_size(c));
+    args.input[1] = cf_double_rows(dy, output_size(c));
     args.output[0] = (cf_result){found.y, output_size(c)};
     args.output[1] = (cf_result){found.dx, image_size(c)};
     CHECK_OK(cf_run(program, &args));
@@ -234,8 +227,8 @@ static void test_gradients_of_gradients(cf_shape shape) {
     CHECK_OK(cf_program_new(&program, b, weights));
     cf_builder_free(b);
     cf_run_args args = {.rows = ROWS, .dtype = CF_FLOAT64, .threads = 1, .parameters = w};
-    args.input[0] = rows_of(x, image);
-    args.input[1] = rows_of(v, image);
+    args.input[0] = cf_double_rows(x, image);
+    args.input[1] = cf_double_rows(v, image);
     args.gradients = gradient;
     args.output[0] = (cf_result){first, image};
     args.output[1] = (cf_result){second, image};
@@ -295,8 +288,8 @@ static void test_groups(void) {
     CHECK_OK(cf_program_new(&program, b, 0));
     cf_builder_free(b);
     cf_run_args args = {.rows = 2, .dtype = CF_FLOAT64, .threads = 1};
-    args.input[0] = rows_of(*x, 6);
-    args.input[1] = rows_of(*dy, 6);
+    args.input[0] = cf_double_rows(*x, 6);
+    args.input[1] = cf_double_rows(*dy, 6);
     args.output[0] = (cf_result){y, 3};
     args.output[1] = (cf_result){dx, 6};
     args.output[2] = (cf_result){z, 6};

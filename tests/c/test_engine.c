@@ -9,13 +9,6 @@
 
 enum { ROWS = 300, FEATURES = 3 };
 
-static cf_array rows_of(const double *data, size_t columns) {
-    return (cf_array){.data = data,
-                      .element = CF_DOUBLE,
-                      .row_stride = (ptrdiff_t)(columns * sizeof *data),
-                      .feature_stride = sizeof *data};
-}
-
 static cf_program *finish(cf_builder *b, size_t gradient_size) {
     cf_program *program;
     CHECK_OK(cf_builder_status(b));
@@ -80,8 +73,8 @@ static void test_phases(void) {
     cf_program *program = finish(b, 0);
     CHECK(program->phase_count >= 3);
     cf_run_args args = {.rows = ROWS, .dtype = CF_FLOAT64, .threads = 1};
-    args.input[0] = rows_of(x, FEATURES);
-    args.input[1] = rows_of(dy, FEATURES);
+    args.input[0] = cf_double_rows(x, FEATURES);
+    args.input[1] = cf_double_rows(dy, FEATURES);
     args.output[0] = (cf_result){y, FEATURES};
     args.output[1] = (cf_result){dx, FEATURES};
     CHECK_OK(cf_run(program, &args));
@@ -121,7 +114,7 @@ static void test_gradient_of_gradient(void) {
         cf_output(b, 1, second);
         cf_program *program = finish(b, 0);
         cf_run_args args = {.rows = 5, .dtype = CF_FLOAT64, .threads = 1};
-        args.input[0] = rows_of(x, 1);
+        args.input[0] = cf_double_rows(x, 1);
         args.output[0] = (cf_result){d1, 1};
         args.output[1] = (cf_result){d2, 1};
         double up[5], down[5], h = 1e-5;
@@ -236,7 +229,7 @@ static void test_views(void) {
     cf_program *program = finish(b, 0);
     cf_run_args args = {.rows = 1, .dtype = CF_FLOAT64, .threads = 1};
     double dx[4];
-    args.input[0] = rows_of(x, 4);
+    args.input[0] = cf_double_rows(x, 4);
     args.output[0] = (cf_result){y, 6};
     args.output[1] = (cf_result){dx, 4};
     CHECK_OK(cf_run(program, &args));

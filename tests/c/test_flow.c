@@ -11,13 +11,6 @@
 
 enum { ROWS = 600, FEATURES = 2 };
 
-static cf_array rows_of(const double *data, size_t columns) {
-    return (cf_array){.data = data,
-                      .element = CF_DOUBLE,
-                      .row_stride = (ptrdiff_t)(columns * sizeof *data),
-                      .feature_stride = sizeof *data};
-}
-
 /* A noisy arc: x2 = x1^2 + noise. Its entropy is that of the noise plus that of x1. */
 static void make_arc(double *x) {
     unsigned state = 7;
@@ -76,7 +69,7 @@ static cf_training *new_loop(cf_rows *rows) {
 }
 
 static void train(cf_flow *flow, const double *x, double *first, double *last) {
-    cf_data data = {.rows = ROWS, .x = rows_of(x, FEATURES)};
+    cf_data data = {.rows = ROWS, .x = cf_double_rows(x, FEATURES)};
     cf_rows_options options = {
         .flow = flow, .train = &data, .batch_size = 100, .seed = 3, .threads = 2};
     cf_rows *rows;
@@ -108,7 +101,7 @@ static void test_learning(void) {
     CHECK(last < first - 0.5);
     cf_function_call call = {
         .function = cf_model_function(flow->model, "log_prob"), .samples = ROWS, .threads = 2};
-    cf_call_set_input(&call, "x", rows_of(x, FEATURES));
+    cf_call_set_input(&call, "x", cf_double_rows(x, FEATURES));
     cf_call_set_output(&call, "log_prob", (cf_result){log_prob, 1});
     CHECK_OK(cf_model_call(flow->model, &call));
     for (int i = 0; i < ROWS; i++)
@@ -173,7 +166,7 @@ static void test_layer_from_outside(void) {
     CHECK_OK(cf_flow_new(&flow, &parts));
     cf_function_call call = {
         .function = cf_model_function(flow->model, "forward"), .samples = 3, .threads = 1};
-    cf_call_set_input(&call, "u", rows_of(u, FEATURES));
+    cf_call_set_input(&call, "u", cf_double_rows(u, FEATURES));
     cf_call_set_output(&call, "x", (cf_result){x, FEATURES});
     cf_call_set_output(&call, "log_det", (cf_result){forward, 1});
     CHECK_OK(cf_model_call(flow->model, &call));
@@ -181,13 +174,13 @@ static void test_layer_from_outside(void) {
         .function = cf_model_function(flow->model, "inverse"), .samples = 3, .threads = 1};
     CHECK(cf_model_call(flow->model, &call) == CF_INVALID);
     CHECK(strstr(cf_message(), "inverse needs x of 2 features") != NULL);
-    cf_call_set_input(&call, "x", rows_of(x, FEATURES));
+    cf_call_set_input(&call, "x", cf_double_rows(x, FEATURES));
     cf_call_set_output(&call, "u", (cf_result){back, FEATURES});
     cf_call_set_output(&call, "log_det", (cf_result){inverse, 1});
     CHECK_OK(cf_model_call(flow->model, &call));
     call = (cf_function_call){
         .function = cf_model_function(flow->model, "score"), .samples = 3, .threads = 1};
-    cf_call_set_input(&call, "x", rows_of(x, FEATURES));
+    cf_call_set_input(&call, "x", cf_double_rows(x, FEATURES));
     cf_call_set_output(&call, "score", (cf_result){dx, FEATURES});
     CHECK_OK(cf_model_call(flow->model, &call));
     for (int i = 0; i < 3; i++) {

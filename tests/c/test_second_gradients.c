@@ -223,13 +223,6 @@ static void fill_weights(setting *s, unsigned *state) {
     }
 }
 
-static cf_array array_of(const double *data, size_t columns) {
-    return (cf_array){.data = data,
-                      .element = CF_DOUBLE,
-                      .row_stride = (ptrdiff_t)(columns * sizeof *data),
-                      .feature_stride = sizeof *data};
-}
-
 static cf_run_args arguments(setting *s) {
     cf_run_args args = {.rows = s->rows, .dtype = CF_FLOAT64, .threads = 1, .seed = 3};
     args.parameters = s->slab;
@@ -237,8 +230,8 @@ static cf_run_args arguments(setting *s) {
     args.buffers = buffers;
     for (size_t i = 0; i < VARIABLES; i++)
         if (s->variable[i].kind == CF_ROW)
-            args.input[i] = array_of(s->number[i], s->variable[i].size);
-    args.input[VARIABLES] = array_of(s->row_weight, s->row_weights);
+            args.input[i] = cf_double_rows(s->number[i], s->variable[i].size);
+    args.input[VARIABLES] = cf_double_rows(s->row_weight, s->row_weights);
     return args;
 }
 
