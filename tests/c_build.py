@@ -25,12 +25,13 @@ BUILD = ROOT / "build" / "tests"
 SIMD_LEVELS = ("base", "avx2", "avx512")
 DTYPES = ("float32", "float64")
 
+CORE_FLAGS = [
+    line for line in (ROOT / "csrc/flags").read_text().splitlines() if not line.startswith("#")
+]
 FLAGS = (
-    "-std=c11",
-    "-O3",
-    "-ffp-contract=off",
+    *CORE_FLAGS,
     "-fPIC",
-    "-pthread",
+    "-fvisibility=default",  # for ctypes
     "-Wall",
     "-Wextra",
     "-Wshadow",
