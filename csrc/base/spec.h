@@ -90,6 +90,10 @@ cf_status cf_spec_set_specs(cf_spec *spec, const char *name, cf_spec *const *val
 /* Checks the whole. */
 cf_status cf_spec_finish(cf_spec *spec);
 
+/* CF_INVALID unless it is finished: what is not may still change, and must not become part of
+ * anything. */
+cf_status cf_spec_check_finished(const cf_spec *spec);
+
 cf_spec *cf_spec_retain(const cf_spec *spec);
 void cf_spec_free(cf_spec *spec); /* releases; NULL is accepted */
 

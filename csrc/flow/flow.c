@@ -32,7 +32,7 @@ static cf_status check_role(const cf_spec *spec, const char *role, const char *w
     if (strcmp(type->role, role) != 0)
         return cf_fail(CF_TYPE, "%s must be %s, got %s, which is a %s", role, wanted, type->name,
                        type->role);
-    return CF_OK;
+    return cf_spec_check_finished(spec);
 }
 
 static cf_status bind_embedding(cf_flow *flow, cf_binding *binding, cf_spec *spec, size_t context) {
@@ -43,7 +43,7 @@ static cf_status bind_embedding(cf_flow *flow, cf_binding *binding, cf_spec *spe
     return cf_embedding_bind(&flow->embedding, spec, binding, context);
 }
 
-/* A new spec of `type`, kept by the flow; *out is finished unless a further option is to be set. */
+/* A new spec of `type`, kept by the flow. */
 static cf_status new_kept_spec(cf_binding *binding, const cf_spec_type *type, cf_spec **out) {
     CF_TRY(cf_spec_new(out, type));
     return cf_binding_keep(binding, *out);
@@ -54,6 +54,7 @@ static cf_status bind_layers(cf_flow *flow, cf_binding *binding, cf_spec *const 
     cf_spec *chain;
     CF_TRY(new_kept_spec(binding, &cf_chain_type, &chain));
     CF_TRY(cf_spec_set_specs(chain, "layers", layers, count));
+    CF_TRY(cf_spec_finish(chain));
     CF_TRY(cf_layer_reshape(chain, true, &flow->base_shape));
     return cf_layer_bind(&flow->chain, chain, binding, flow->shape,
                          cf_vector(flow->embedding.features));
@@ -61,10 +62,12 @@ static cf_status bind_layers(cf_flow *flow, cf_binding *binding, cf_spec *const 
 
 static cf_status bind_base(cf_flow *flow, cf_binding *binding, cf_spec *spec) {
     size_t mark;
-    if (spec == NULL)
+    if (spec == NULL) {
         CF_TRY(new_kept_spec(binding, &cf_normal_type, &spec));
-    else
+        CF_TRY(cf_spec_finish(spec));
+    } else {
         CF_TRY(cf_binding_keep(binding, cf_spec_retain(spec)));
+    }
     CF_TRY(check_role(spec, "base", "a base distribution"));
     CF_TRY(cf_binding_enter(binding, "base", -1, &mark));
     cf_status status = cf_base_bind(&flow->base, spec, binding, cf_shape_features(flow->base_shape),
