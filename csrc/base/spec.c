@@ -314,6 +314,17 @@ cf_status cf_spec_set_string(cf_spec *spec, const char *name, const char *value)
                        &(cf_setting){.kind = CF_OPTION_STRING, .count = 1, .string = value});
 }
 
+cf_status cf_spec_set_bools(cf_spec *spec, const char *name, const bool *values, size_t count) {
+    int64_t *integers;
+    CF_TRY(cf_alloc(&integers, count, sizeof *integers));
+    for (size_t i = 0; i < count; i++)
+        integers[i] = values[i];
+    cf_status status = cf_spec_set(
+        spec, name, &(cf_setting){.kind = CF_OPTION_BOOLS, .count = count, .integers = integers});
+    cf_free(integers);
+    return status;
+}
+
 cf_status cf_spec_set_ints(cf_spec *spec, const char *name, const int64_t *values, size_t count) {
     return cf_spec_set(spec, name,
                        &(cf_setting){.kind = CF_OPTION_INTS, .count = count, .integers = values});

@@ -2,8 +2,9 @@
 #ifndef CF_BINDINGS_ARRAYS_H
 #define CF_BINDINGS_ARRAYS_H
 
-#include "base/shape.h"
 #include "bindings/module.h"
+
+#include "base/shape.h"
 #include "engine/array.h"
 #include "engine/run.h"
 

@@ -1,7 +1,8 @@
 /* Functions of a model by name: what there are, new ones, calls. Methods of Model. */
+#include "bindings/model_state.h"
+
 #include <string.h>
 
-#include "bindings/model_state.h"
 #include "bindings/request.h"
 #include "train/losses/losses.h"
 

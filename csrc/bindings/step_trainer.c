@@ -1,8 +1,9 @@
 /* Steps on batches that the caller brings: the class StepTrainer. */
+#include "bindings/training.h"
+
 #include "base/pool.h"
 #include "bindings/arguments.h"
 #include "bindings/spec.h"
-#include "bindings/training.h"
 
 enum { MODEL, LOSS, OPTIMIZER, SCHEDULE, STEPS, CLIP_NORM, EMA, SEED, ARGUMENTS };
 

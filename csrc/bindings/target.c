@@ -1,11 +1,12 @@
 /* Learning a density that is given: the class TargetTrainer. */
+#include "bindings/training.h"
+
 #include <string.h>
 
 #include "base/pool.h"
 #include "bindings/arguments.h"
 #include "bindings/arrays.h"
 #include "bindings/spec.h"
-#include "bindings/training.h"
 
 /* ---- life ---- */
 
@@ -39,7 +40,7 @@ static bool begin(cf_py_trainer *self, cf_flow *flow, PyObject *const *given) {
     cf_training_options options = {.epochs = 0};
     cf_draws_options draws = {.steps = 0};
     if (!read_options(self->state, given, &options, &draws) ||
-        !read_contexts(self, given[CONTEXT], cf_flow_context(flow)))
+        !read_contexts(self, given[CONTEXT], cf_flow_context_features(flow)))
         return false;
     draws.contexts = self->contexts.view;
     draws.context_rows = self->contexts.rows;

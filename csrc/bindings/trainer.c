@@ -1,8 +1,9 @@
 /* The epoch loop over rows: the class Trainer. */
+#include "bindings/training.h"
+
 #include "base/pool.h"
 #include "bindings/arguments.h"
 #include "bindings/spec.h"
-#include "bindings/training.h"
 
 /* ---- life ---- */
 

@@ -1,9 +1,12 @@
 /* The engine by itself: views, phases, gradients of gradients, what a permutation costs. */
-#include "cflows.h"
 #include "check.h"
 
+#include "base/memory.h"
 #include "engine/builder.h"
 #include "engine/layout.h"
+#include "engine/run.h"
+#include "layers/layer.h"
+#include "ops/ops.h"
 
 #include <string.h>
 
