@@ -14,7 +14,11 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 ROOT = Path(__file__).parent
-SOURCES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("csrc/**/*.c"))
+SOURCES = sorted(
+    path.relative_to(ROOT).as_posix()
+    for path in ROOT.glob("csrc/**/*.c")
+    if path.parent.name != "api"  # what C programs call, and Python does not
+)
 FLAGS = [
     line for line in (ROOT / "csrc/flags").read_text().splitlines() if not line.startswith("#")
 ]

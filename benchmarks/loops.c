@@ -1,7 +1,8 @@
 /* What loops cost beside the same program unrolled: values, gradients, and building with planning.
  * One thread; medians of ROUNDS pairs, each of one run of either. Prints a markdown table. */
-#include "cflows.h"
 #include "engine/loop.h"
+#include "engine/run.h"
+#include "ops/ops.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,10 +1,11 @@
 """Builds parts of the core for tests that call C directly.
 
-`shared_library` gives a `ctypes.CDLL`, `program` the path of an executable. Both compile with the
-compiler in `CC` and the project's flags; a failing compiler fails the test with its messages. What
-was compiled stays in build/tests under a name that tells the command and the contents: processes
-that test side by side share it, and the next session takes it up. `simd_levels` lists the
-instruction sets to test: all that this machine has, or the one in `CFLOWS_SIMD`.
+`shared_library` gives a `ctypes.CDLL`, `program` the path of an executable, `installed` the library
+that `csrc/Makefile` builds. All compile with the compiler in `CC` and the project's flags; a
+failing compiler fails the test with its messages. What was compiled stays in build/tests under a
+name that tells the command and the contents: processes that test side by side share it, and the
+next session takes it up. `simd_levels` lists the instruction sets to test: all that this machine
+has, or the one in `CFLOWS_SIMD`.
 """
 
 from __future__ import annotations
@@ -58,15 +59,21 @@ CORE = sorted(
 LIBRARIES = {".o": [], ".so": ["-lm"], "": ["-lm"]}
 
 
-def _run(command: Sequence[str]) -> None:
+def _run(command: Sequence[str]) -> str:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise AssertionError(f"{shlex.join(command)}\n{done.stderr}")
+    return done.stdout
 
 
 @functools.cache
 def compiler() -> tuple[str, ...]:
     return tuple(shlex.split(os.environ.get("CC", "cc")))
+
+
+@functools.cache
+def _version() -> bytes:
+    return subprocess.run([*compiler(), "--version"], capture_output=True, check=True).stdout
 
 
 def _digest(*parts: bytes) -> str:
@@ -76,9 +83,8 @@ def _digest(*parts: bytes) -> str:
 @functools.cache
 def _surroundings() -> bytes:
     """What every object depends on: the compiler's version, and all headers."""
-    version = subprocess.run([*compiler(), "--version"], capture_output=True, check=True).stdout
     headers = sorted([*ROOT.glob("csrc/**/*.h"), *ROOT.glob("tests/c/*.h")])
-    return _digest(version, *(path.read_bytes() for path in headers)).encode()
+    return _digest(_version(), *(path.read_bytes() for path in headers)).encode()
 
 
 def _made(stem: str, suffix: str, command: Sequence[str], made_of: Sequence[Path]) -> Path:
@@ -154,6 +160,28 @@ def _program(sources: tuple[str, ...], flags: tuple[str, ...]) -> Path:
 def program(sources: Sequence[str], flags: Sequence[str] = ()) -> Path:
     """Compile C files to an executable; the parameters are those of `shared_library`."""
     return _program(tuple(sources), tuple(flags))
+
+
+def make(*arguments: str) -> str:
+    """Run `make -C csrc` for a library that is kept in build/tests, and return what it prints.
+
+    Without optimisation, which compiles in a third of the time: other programs have optimised code.
+    """
+    csrc, command = ROOT / "csrc", shlex.join(compiler())
+    kept = BUILD / f"library-{_digest(command.encode(), _version())}"
+    settings = [f"CC={command}", "CFLAGS=-O0", f"BUILD={os.path.relpath(kept, csrc)}"]
+    BUILD.mkdir(parents=True, exist_ok=True)
+    with open(f"{kept}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return _run(["make", "-C", str(csrc), f"-j{os.cpu_count()}", *settings, *arguments])
+
+
+@functools.cache
+def installed() -> Path:
+    """Return where `make install` has put include/cflows.h and the libraries, in lib/."""
+    prefix = BUILD / "installed"
+    make("install", f"PREFIX={prefix}")
+    return prefix
 
 
 def simd_levels() -> tuple[int, ...]:

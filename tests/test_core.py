@@ -71,6 +71,8 @@ def core_program(name, build):
         "test_nested",
         "test_flow",
         "test_conv",
+        "test_public",
+        "test_public_errors",
     ],
 )
 def test_c_program(name, build):

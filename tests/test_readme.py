@@ -1,16 +1,19 @@
-"""What the README says is run: its Python, and its two commands as far as they are ours."""
+"""What the README says is run: its Python, its C, and its two commands as far as they are ours."""
 
 import re
 import shlex
+import subprocess
 from pathlib import Path
 
 import numpy as np
 
+from c_build import compiler, installed
 from cflows.cli import main
 from cflows.data import load_table, save_table
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+PROGRAMS = re.findall(r"```c\n(.*?)```", README, re.DOTALL)
 COMMANDS = re.findall(r"^    (python3 -m venv .*)$", README, re.MULTILINE)
 SHELL = [shlex.split(line) for line in re.findall(r"^    (cflows .*)$", README, re.MULTILINE)]
 
@@ -22,6 +25,17 @@ def test_python_blocks(tmp_path, monkeypatch, capsys):
     for block in BLOCKS:
         exec(compile(block, "README.md", "exec"), names)
     assert capsys.readouterr().out
+
+
+def test_c_program(tmp_path):
+    (text,) = PROGRAMS
+    source, program = tmp_path / "main.c", tmp_path / "main"
+    source.write_text(text)
+    strict = ["-std=c11", "-Wall", "-Wextra", "-Werror", f"-I{installed() / 'include'}"]
+    libraries = [installed() / "lib/libcflows.a", "-lm", "-pthread"]
+    subprocess.run([*compiler(), *strict, source, "-o", program, *libraries], check=True)
+    ran = subprocess.run([program], capture_output=True, text=True, check=True)
+    assert re.fullmatch(r"loss \S+, log p\(-1, 1\) = -?\d\S*\n", ran.stdout)
 
 
 def test_the_two_commands():

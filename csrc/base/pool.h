@@ -13,20 +13,11 @@
 
 #define CF_MAX_THREADS 256
 
-/* Number of threads a job may use, the caller included: the last cf_set_num_threads, else
- * CFLOWS_NUM_THREADS, else the number of processors. */
-int cf_num_threads(void);
+/* How many threads a job may use is asked and set by the functions in cflows.h. */
 
 /* Number of processors that the calling thread could run on at the first call, at most
  * CF_MAX_THREADS. */
 int cf_processors(void);
-
-/* CF_INVALID unless 1 <= threads <= CF_MAX_THREADS. Takes effect for jobs that start later. */
-cf_status cf_set_num_threads(int threads);
-
-/* CF_INVALID if CFLOWS_NUM_THREADS is set and neither empty nor a number that cf_set_num_threads
- * would take; checked when the module loads. cf_num_threads passes over such a value. */
-cf_status cf_threads_check(void);
 
 /* Runs work(context, participant) on at most `participants` threads, with participant numbers 0
  * (the caller) to participants - 1, each used at most once; returns when every participant that

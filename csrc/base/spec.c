@@ -14,6 +14,7 @@ enum { MOST_LEVELS = 100 };
 struct cf_spec {
     const cf_spec_type *type;
     int levels; /* of specs within this one */
+    bool finished;
     atomic_int holders;
     cf_setting *settings; /* by option; those given own their memory */
 };
@@ -204,6 +205,7 @@ static cf_status check_specs(const cf_spec_type *type, const cf_option *option,
                              const cf_setting *setting) {
     for (size_t i = 0; setting->specs != NULL && i < setting->count; i++) {
         const char *role = setting->specs[i]->type->role;
+        CF_TRY(cf_spec_check_finished(setting->specs[i]));
         if (strcmp(role, option->spec_role) != 0)
             return cf_fail(CF_TYPE, "%s: %s must be a %s, got %s, which is a %s", type->name,
                            option->name, option->spec_role, setting->specs[i]->type->name, role);
@@ -270,6 +272,9 @@ cf_status cf_spec_set(cf_spec *spec, const char *name, const cf_setting *setting
     const cf_option *option = find_option(spec->type, name);
     if (option == NULL)
         return cf_fail(CF_INVALID, "%s has no option '%.60s'", spec->type->name, name);
+    if (spec->finished)
+        return cf_fail(CF_INVALID, "%s: %s must be set before the spec is finished",
+                       spec->type->name, name);
     cf_setting copy;
     CF_TRY(copy_setting(setting, &copy));
     cf_status status = convert(option, &copy);
@@ -303,8 +308,21 @@ cf_status cf_spec_set_real(cf_spec *spec, const char *name, double value) {
 }
 
 cf_status cf_spec_set_string(cf_spec *spec, const char *name, const char *value) {
+    if (value == NULL)
+        return cf_spec_set(spec, name, &(cf_setting){.kind = CF_NONE});
     return cf_spec_set(spec, name,
                        &(cf_setting){.kind = CF_OPTION_STRING, .count = 1, .string = value});
+}
+
+cf_status cf_spec_set_bools(cf_spec *spec, const char *name, const bool *values, size_t count) {
+    int64_t *integers;
+    CF_TRY(cf_alloc(&integers, count, sizeof *integers));
+    for (size_t i = 0; i < count; i++)
+        integers[i] = values[i];
+    cf_status status = cf_spec_set(
+        spec, name, &(cf_setting){.kind = CF_OPTION_BOOLS, .count = count, .integers = integers});
+    cf_free(integers);
+    return status;
 }
 
 cf_status cf_spec_set_ints(cf_spec *spec, const char *name, const int64_t *values, size_t count) {
@@ -318,11 +336,16 @@ cf_status cf_spec_set_reals(cf_spec *spec, const char *name, const double *value
 }
 
 cf_status cf_spec_set_spec(cf_spec *spec, const char *name, cf_spec *value) {
+    if (value == NULL)
+        return cf_spec_set(spec, name, &(cf_setting){.kind = CF_NONE});
     return cf_spec_set(spec, name,
                        &(cf_setting){.kind = CF_OPTION_SPEC, .count = 1, .specs = &value});
 }
 
 cf_status cf_spec_set_specs(cf_spec *spec, const char *name, cf_spec *const *values, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        if (values[i] == NULL)
+            return cf_fail(CF_INVALID, "%s: %s has NULL at %zu", spec->type->name, name, i);
     return cf_spec_set(spec, name,
                        &(cf_setting){.kind = CF_OPTION_SPECS, .count = count, .specs = values});
 }
@@ -332,7 +355,16 @@ cf_status cf_spec_finish(cf_spec *spec) {
         if (spec->type->options[i].required && !spec->settings[i].is_set)
             return cf_fail(CF_TYPE, "%s: %s is missing", spec->type->name,
                            spec->type->options[i].name);
-    return spec->type->check != NULL ? spec->type->check(spec) : CF_OK;
+    if (spec->type->check != NULL)
+        CF_TRY(spec->type->check(spec));
+    spec->finished = true;
+    return CF_OK;
+}
+
+cf_status cf_spec_check_finished(const cf_spec *spec) {
+    if (!spec->finished)
+        return cf_fail(CF_INVALID, "%s must be finished before it is used", spec->type->name);
+    return CF_OK;
 }
 
 cf_spec *cf_spec_retain(const cf_spec *spec) {

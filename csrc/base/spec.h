@@ -3,18 +3,12 @@
  *
  * A type declares its options in one table, from which the setters here, the Python constructor,
  * its signature and docstring, the repr and the model file all derive. A spec is checked when it is
- * finished, immutable from then on, and shared by counting.
+ * finished, immutable from then on, and shared by counting. cflows.h has what users do with specs.
  */
 #ifndef CF_BASE_SPEC_H
 #define CF_BASE_SPEC_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-
 #include "base/status.h"
-
-typedef struct cf_spec cf_spec;
 
 typedef enum {
     CF_NONE = 0,
@@ -75,23 +69,14 @@ typedef struct cf_spec_type {
 /* A spec with every option at its default; to be set, then finished, then released. */
 cf_status cf_spec_new(cf_spec **out, const cf_spec_type *type);
 
-/* Sets one option to a copy of `setting`. CF_INVALID if there is no such option or choice, CF_TYPE
- * if it is of another kind; an int is taken where a real is wanted. Specs within are retained. */
+/* Sets one option to a copy of `setting`, as the functions in cflows.h do. */
 cf_status cf_spec_set(cf_spec *spec, const char *name, const cf_setting *setting);
-cf_status cf_spec_set_bool(cf_spec *spec, const char *name, bool value);
-cf_status cf_spec_set_int(cf_spec *spec, const char *name, int64_t value);
-cf_status cf_spec_set_real(cf_spec *spec, const char *name, double value);
-cf_status cf_spec_set_string(cf_spec *spec, const char *name, const char *value);
-cf_status cf_spec_set_ints(cf_spec *spec, const char *name, const int64_t *values, size_t count);
-cf_status cf_spec_set_reals(cf_spec *spec, const char *name, const double *values, size_t count);
-cf_status cf_spec_set_spec(cf_spec *spec, const char *name, cf_spec *value);
-cf_status cf_spec_set_specs(cf_spec *spec, const char *name, cf_spec *const *values, size_t count);
 
-/* Checks the whole. */
-cf_status cf_spec_finish(cf_spec *spec);
+/* CF_INVALID unless it is finished: what is not may still change, and must not become part of
+ * anything. */
+cf_status cf_spec_check_finished(const cf_spec *spec);
 
 cf_spec *cf_spec_retain(const cf_spec *spec);
-void cf_spec_free(cf_spec *spec); /* releases; NULL is accepted */
 
 const cf_spec_type *cf_spec_type_of(const cf_spec *spec);
 

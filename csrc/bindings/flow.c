@@ -84,7 +84,7 @@ static int flow_init(PyObject *object, PyObject *args, PyObject *keywords) {
         cf_py_seed(self->state, seed, &parts.seed);
     if (!done)
         return -1;
-    parts.context = (size_t)context_count;
+    parts.context_features = (size_t)context_count;
     done = cf_py_flow_build(self->state, layers, base, embedding, parts, &contents) &&
            cf_py_model_publish(self, &contents);
     return done ? 0 : -1;
@@ -134,7 +134,7 @@ static PyObject *get_base_shape(PyObject *self, void *closure) {
 static PyObject *get_context_features(PyObject *self, void *closure) {
     (void)closure;
     const cf_flow *flow = cf_py_flow_of(self);
-    return flow == NULL ? NULL : PyLong_FromSize_t(cf_flow_context(flow));
+    return flow == NULL ? NULL : PyLong_FromSize_t(cf_flow_context_features(flow));
 }
 
 static PyObject *get_stochastic(PyObject *self, void *closure) {

@@ -185,7 +185,7 @@ static PyObject *architecture_of(const cf_py_model *self) {
                          "base", cf_py_spec_wrap(state, flow->base.spec), "embedding",
                          cf_py_spec_wrap(state, flow->embedding.spec), "shape",
                          cf_py_shape_tuple(flow->shape), "context_features",
-                         (Py_ssize_t)cf_flow_context(flow));
+                         (Py_ssize_t)cf_flow_context_features(flow));
 }
 
 /* All that the model is: a new dict. */
@@ -260,7 +260,7 @@ static bool build_flow(const cf_module_state *module, PyObject *state, cf_flow_p
     if (!cf_py_shape(given[SHAPE], names[SHAPE], &parts.shape) ||
         !cf_py_count(given[CONTEXT], names[CONTEXT], NPY_MAX_INTP, &context))
         return false;
-    parts.context = (size_t)context;
+    parts.context_features = (size_t)context;
     return cf_py_flow_build(module, given[LAYERS], given[BASE], given[EMBEDDING], parts, out);
 }
 

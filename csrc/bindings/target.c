@@ -36,7 +36,7 @@ static bool begin(cf_py_trainer *self, cf_flow *flow, PyObject *const *given) {
     cf_training_options options;
     cf_draws_options draws = {.steps = 0};
     if (!read_options(self, given, &options, &draws) ||
-        !read_contexts(self, given[CONTEXT], cf_flow_context(flow)))
+        !read_contexts(self, given[CONTEXT], cf_flow_context_features(flow)))
         return false;
     draws.contexts = self->contexts.view;
     draws.context_rows = self->contexts.rows;

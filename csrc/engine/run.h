@@ -8,10 +8,11 @@
 
 enum { CF_MAX_SLOTS = 12 };
 
-/* Rows that a program writes: the run's dtype, contiguous features. */
+/* Rows that a program writes: contiguous features of the run's dtype. */
 typedef struct {
     void *data;
     size_t row_stride; /* in elements */
+    bool as_double;    /* of float64 instead: nothing that is computed in it is rounded */
 } cf_result;
 
 typedef struct {

@@ -32,7 +32,7 @@ static cf_status check_role(const cf_spec *spec, const char *role, const char *w
     if (strcmp(type->role, role) != 0)
         return cf_fail(CF_TYPE, "%s must be %s, got %s, which is a %s", role, wanted, type->name,
                        type->role);
-    return CF_OK;
+    return cf_spec_check_finished(spec);
 }
 
 static cf_status bind_embedding(cf_flow *flow, cf_binding *binding, cf_spec *spec, size_t context) {
@@ -43,7 +43,7 @@ static cf_status bind_embedding(cf_flow *flow, cf_binding *binding, cf_spec *spe
     return cf_embedding_bind(&flow->embedding, spec, binding, context);
 }
 
-/* A new spec of `type`, kept by the flow; *out is finished unless a further option is to be set. */
+/* A new spec of `type`, kept by the flow. */
 static cf_status new_kept_spec(cf_binding *binding, const cf_spec_type *type, cf_spec **out) {
     CF_TRY(cf_spec_new(out, type));
     return cf_binding_keep(binding, *out);
@@ -54,6 +54,7 @@ static cf_status bind_layers(cf_flow *flow, cf_binding *binding, cf_spec *const 
     cf_spec *chain;
     CF_TRY(new_kept_spec(binding, &cf_chain_type, &chain));
     CF_TRY(cf_spec_set_specs(chain, "layers", layers, count));
+    CF_TRY(cf_spec_finish(chain));
     CF_TRY(cf_layer_reshape(chain, true, &flow->base_shape));
     return cf_layer_bind(&flow->chain, chain, binding, flow->shape,
                          cf_vector(flow->embedding.features));
@@ -61,10 +62,12 @@ static cf_status bind_layers(cf_flow *flow, cf_binding *binding, cf_spec *const 
 
 static cf_status bind_base(cf_flow *flow, cf_binding *binding, cf_spec *spec) {
     size_t mark;
-    if (spec == NULL)
+    if (spec == NULL) {
         CF_TRY(new_kept_spec(binding, &cf_normal_type, &spec));
-    else
+        CF_TRY(cf_spec_finish(spec));
+    } else {
         CF_TRY(cf_binding_keep(binding, cf_spec_retain(spec)));
+    }
     CF_TRY(check_role(spec, "base", "a base distribution"));
     CF_TRY(cf_binding_enter(binding, "base", -1, &mark));
     cf_status status = cf_base_bind(&flow->base, spec, binding, cf_shape_features(flow->base_shape),
@@ -81,7 +84,7 @@ static cf_status build(cf_model *model, const cf_flow_parts *parts, cf_flow **ou
     CF_TRY(cf_pile_take(binding->pile, &flow, 1, sizeof *flow));
     flow->model = model;
     flow->shape = flow->base_shape = parts->shape;
-    CF_TRY(bind_embedding(flow, binding, parts->embedding, parts->context));
+    CF_TRY(bind_embedding(flow, binding, parts->embedding, parts->context_features));
     CF_TRY(bind_layers(flow, binding, parts->layers, parts->layer_count));
     CF_TRY(bind_base(flow, binding, parts->base));
     CF_TRY(cf_model_allocate(model));
@@ -93,12 +96,20 @@ static cf_status build(cf_model *model, const cf_flow_parts *parts, cf_flow **ou
 cf_status cf_flow_new(cf_flow **out, const cf_flow_parts *parts) {
     cf_model *model;
     *out = NULL;
-    CF_TRY(check_sizes(parts->shape, parts->context));
+    if (parts->dtype != CF_FLOAT32 && parts->dtype != CF_FLOAT64)
+        return cf_fail(CF_INVALID, "dtype must be CF_FLOAT32 or CF_FLOAT64, got %d",
+                       (int)parts->dtype);
+    CF_TRY(check_sizes(parts->shape, parts->context_features));
     CF_TRY(cf_model_new(&model, parts->dtype, parts->seed, parts->max_parameters));
     cf_status status = build(model, parts, out);
     if (status != CF_OK)
         cf_model_free(model);
     return status;
+}
+
+void cf_flow_free(cf_flow *flow) {
+    if (flow != NULL)
+        cf_model_free(flow->model);
 }
 
 cf_status cf_flow_copy(cf_flow **out, const cf_flow *flow, cf_dtype dtype) {
@@ -108,13 +119,13 @@ cf_status cf_flow_copy(cf_flow **out, const cf_flow *flow, cf_dtype dtype) {
                            .base = flow->base.spec,
                            .embedding = flow->embedding.spec,
                            .shape = flow->shape,
-                           .context = flow->embedding.context,
+                           .context_features = flow->embedding.context,
                            .dtype = dtype,
                            .seed = cf_model_seed(flow->model)};
     CF_TRY(cf_flow_new(out, &parts));
     cf_status status = cf_model_copy_numbers((*out)->model, flow->model);
     if (status != CF_OK) {
-        cf_model_free((*out)->model);
+        cf_flow_free(*out);
         *out = NULL;
     }
     return status;
@@ -126,7 +137,11 @@ size_t cf_flow_features(const cf_flow *flow) {
     return cf_shape_features(flow->shape);
 }
 
-size_t cf_flow_context(const cf_flow *flow) {
+size_t cf_flow_base_features(const cf_flow *flow) {
+    return cf_shape_features(flow->base_shape);
+}
+
+size_t cf_flow_context_features(const cf_flow *flow) {
     return flow->embedding.context;
 }
 

@@ -104,7 +104,7 @@ static cf_status add_latent_functions(cf_flow *flow, cf_port x, cf_port context)
 cf_status cf_flow_add_functions(cf_flow *flow) {
     cf_port x = {.name = "x", .shape = flow->shape};
     cf_port u = {.name = "u", .shape = flow->base_shape};
-    cf_port context = {.name = "context", .shape = cf_vector(cf_flow_context(flow))};
+    cf_port context = {.name = "context", .shape = cf_vector(cf_flow_context_features(flow))};
     cf_port jitter = {.name = "jitter", .shape = flow->shape, .optional = true, .jitter = true};
     cf_port kl_weight = {.name = "kl_weight", .shape = cf_vector(1), .optional = true};
     cf_port log_det = {.name = "log_det", .shape = cf_vector(1), .number = true};

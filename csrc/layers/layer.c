@@ -32,7 +32,8 @@ cf_status cf_layer_resolve(cf_layer *layer, cf_binding *binding, const char *nam
             CF_TRY(cf_spec_set(resolved, type->options[i].name, other));
     }
     layer->spec = resolved;
-    return cf_spec_set(resolved, name, setting);
+    CF_TRY(cf_spec_set(resolved, name, setting));
+    return cf_spec_finish(resolved);
 }
 
 cf_status cf_layer_resolve_children(cf_layer *layer, cf_binding *binding, const char *name) {

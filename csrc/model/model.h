@@ -69,6 +69,10 @@ cf_status cf_model_freeze(cf_model *model, const char *pattern, bool frozen, siz
 /* frozen[i] = whether tensor i of the parameter table is, all at one moment. */
 void cf_model_read_frozen(const cf_model *model, bool *frozen);
 
+/* A computation of one caller begins, unless the model is locked (CF_BUSY), and ends. */
+cf_status cf_model_enter(cf_model *model);
+void cf_model_leave(cf_model *model);
+
 /* ---- for trainers ---- */
 
 /* While locked, calls fail with CF_BUSY. CF_BUSY if one is running. */

@@ -27,10 +27,6 @@ struct cf_model {
     bool locked, changing;
 };
 
-/* A computation of one caller begins, unless the model is locked (CF_BUSY), and ends. */
-cf_status cf_model_enter(cf_model *model);
-void cf_model_leave(cf_model *model);
-
 /* Sets the statistics to the parameters that they decide: a program that gives none leaves these as
  * they are. */
 void cf_model_reset_statistics(cf_model *model);

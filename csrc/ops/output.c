@@ -1,5 +1,6 @@
 /* Stores a tile in the caller's array. integer[0]: the slot; integer[1]: the offset of a fixed
- * affine map's buffers, or -1: then x scale + shift is computed in float64 and rounded once. */
+ * affine map's buffers, or -1: then x scale + shift is computed in float64 and rounded once, unless
+ * the array is of float64. */
 #ifndef CF_FN
 
 #include "ops/input.h"
@@ -45,12 +46,23 @@ static void CF_FN(store_sample)(const real *const *row, size_t lane, size_t coun
         x[i] = (real)(row[i][lane] * map[features + i] + map[i]);
 }
 
+/* The same of all samples, unrounded, to rows of `stride` doubles. */
+static void CF_FN(store_doubles)(const cf_call *call, const real *const *row, size_t count,
+                                 const double *map, double *x, size_t stride) {
+    size_t features = call->step->operand[0].size;
+    for (size_t lane = 0; lane < call->rows; lane++, x += stride)
+        for (size_t i = 0; i < count; i++)
+            x[i] = map == NULL ? row[i][lane] : row[i][lane] * map[features + i] + map[i];
+}
+
 static void CF_FN(store)(const cf_call *call) {
     const int64_t *attributes = call->step->node->attributes.integer;
     const cf_result *result = &call->run->output[attributes[0]];
     size_t features = call->step->operand[0].size, stride = result->row_stride;
     const double *shift = attributes[1] < 0 ? NULL : call->run->buffers + attributes[1];
     real *out = (real *)result->data + call->row * stride;
+    bool widened = result->as_double && sizeof(real) < sizeof(double);
+    double *doubles = widened ? (double *)result->data + call->row * stride : NULL;
     bool whole = shift == NULL && call->rows == call->lanes;
     for (size_t first = 0; first < features; first += CF_LINE_FEATURES) {
         size_t rest = features - first, count = rest < CF_LINE_FEATURES ? rest : CF_LINE_FEATURES;
@@ -58,7 +70,9 @@ static void CF_FN(store)(const cf_call *call) {
         const real *row[CF_LINE_FEATURES];
         for (size_t i = 0; i < count; i++)
             row[i] = cf_row(call, 0, first + i);
-        if (whole && count == CF_LINE_FEATURES)
+        if (widened)
+            CF_FN(store_doubles)(call, row, count, map, doubles + first, stride);
+        else if (whole && count == CF_LINE_FEATURES)
             for (size_t i = 0; i < count; i += VL)
                 CF_FN(transpose_rows)(row + i, call->lanes, out + first + i, stride);
         else

@@ -6,12 +6,10 @@
 #ifndef CF_SIMD_SIMD_H
 #define CF_SIMD_SIMD_H
 
-#include <stddef.h>
-
 #include "base/status.h"
+#include "cflows.h"
 
-typedef enum { CF_FLOAT32 = 0, CF_FLOAT64 = 1 } cf_dtype;
-enum { CF_DTYPES = 2 };
+enum { CF_DTYPES = 2 }; /* of a cf_dtype */
 
 typedef enum {
     CF_SIMD_BASE = 0, /* what the compiler's plain target has: SSE2 on x86-64, NEON on arm64 */
@@ -29,10 +27,6 @@ enum { CF_SIMD_LEVELS = 1 };
 /* The level in use: the best that the processor and the operating system have, or what
  * CFLOWS_SIMD=base|avx2|avx512 asks for. Fixed at the first call. */
 cf_simd_level cf_simd(void);
-
-/* CF_INVALID if CFLOWS_SIMD names no level, or one that this machine does not have; checked when
- * the module loads. */
-cf_status cf_simd_check(void);
 
 /* "base", "avx2" or "avx512". */
 const char *cf_simd_name(cf_simd_level level);

@@ -9,6 +9,7 @@
 #ifndef CF_TRAIN_LOOP_H
 #define CF_TRAIN_LOOP_H
 
+#include "cflows.h"
 #include "model/model.h"
 #include "train/optimizers/optimizer.h"
 #include "train/schedules/schedule.h"
@@ -71,25 +72,11 @@ typedef struct {
     cf_training_progress *progress;
 } cf_training_state;
 
-typedef enum { CF_RUNNING, CF_STOP_EPOCHS, CF_STOP_PATIENCE, CF_STOP_INTERRUPTED } cf_stop;
-
-typedef struct {
-    uint64_t epoch; /* from 1 */
-    uint64_t step, steps_per_epoch, skipped;
-    double train, validation; /* mean losses; validation NaN without one */
-    double learning_rate;
-    bool best;
-    cf_stop stop;
-} cf_epoch_report;
-
 typedef struct {
     double loss;
     bool skipped; /* the loss or its gradient was not finite: no step was made */
     bool stopped; /* by the objective */
 } cf_step_report;
-
-/* Called at most every 100 ms, with what the present epoch has so far; true stops the training. */
-typedef bool (*cf_poll)(void *context, const cf_epoch_report *so_far, uint64_t rows_in_epoch);
 
 typedef struct cf_training cf_training;
 

@@ -2,11 +2,12 @@
 #ifndef LOOPS_H
 #define LOOPS_H
 
-#include "cflows.h"
 #include "check.h"
 
 #include "engine/builder.h"
 #include "engine/loop.h"
+#include "engine/run.h"
+#include "ops/ops.h"
 
 #include <string.h>
 

@@ -1,8 +1,9 @@
 /* Convolution, its gradients and the sums of groups, against loops over their definitions. */
-#include "cflows.h"
 #include "check.h"
 
 #include "engine/builder.h"
+#include "engine/run.h"
+#include "ops/ops.h"
 
 #include <string.h>
 

@@ -1,9 +1,12 @@
 /* The engine by itself: views, phases, gradients of gradients, what a permutation costs. */
-#include "cflows.h"
 #include "check.h"
 
+#include "base/memory.h"
 #include "engine/builder.h"
 #include "engine/layout.h"
+#include "engine/run.h"
+#include "layers/layer.h"
+#include "ops/ops.h"
 
 #include <string.h>
 
@@ -178,8 +181,10 @@ static size_t flow_nodes(size_t permutations) {
     cf_binding binding = {.pile = &pile, .parameters.most = INT32_MAX};
     cf_layer layer;
     CHECK_OK(cf_spec_new(&chain, &cf_chain_type));
-    for (size_t i = 0; i < 3; i++)
+    for (size_t i = 0; i < 3; i++) {
         CHECK_OK(cf_spec_new(&specs[i], &cf_permutation_type));
+        CHECK_OK(cf_spec_finish(specs[i]));
+    }
     CHECK_OK(cf_spec_set_specs(chain, "layers", specs, permutations));
     CHECK_OK(cf_layer_bind(&layer, chain, &binding, cf_vector(5), cf_vector(0)));
     cf_builder *b = new_builder();

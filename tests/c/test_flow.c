@@ -160,7 +160,9 @@ static void test_layer_from_outside(void) {
     double u[3 * FEATURES] = {0.3, -1.2, 2.0, 0.0, -0.7, 1.1};
     double x[3 * FEATURES], back[3 * FEATURES], forward[3], inverse[3], dx[3 * FEATURES];
     CHECK_OK(cf_spec_new(&layers[0], &type));
+    CHECK_OK(cf_spec_finish(layers[0]));
     layers[1] = new_spec("Permutation");
+    CHECK_OK(cf_spec_finish(layers[1]));
     cf_flow_parts parts = {
         .layers = layers, .layer_count = 2, .shape = cf_vector(FEATURES), .dtype = CF_FLOAT64};
     CHECK_OK(cf_flow_new(&flow, &parts));

@@ -1,12 +1,12 @@
 /* Gradients of gradients of every op, against differences of the first gradients. With the argument
  * "ops", the names of all ops that were differentiated, a line each, as a test of completeness. */
-#include "cflows.h"
 #include "check.h"
 
 #include "engine/intrinsics.h"
 #include "engine/run.h"
 #include "ops/input.h"
 #include "ops/logistic_mixture.h"
+#include "ops/ops.h"
 #include "ops/spline.h"
 
 #include <string.h>

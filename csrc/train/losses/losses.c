@@ -25,10 +25,11 @@ static cf_status check_sizes(const cf_function *loss, const cf_flow *flow) {
     if (x != cf_flow_features(flow))
         return cf_fail(CF_INVALID, "the loss '%s' reads x of %zu features, but the flow has %zu",
                        loss->name, x, cf_flow_features(flow));
-    if (context > 0 && cf_flow_context(flow) > 0 && context != cf_flow_context(flow))
+    if (context > 0 && cf_flow_context_features(flow) > 0 &&
+        context != cf_flow_context_features(flow))
         return cf_fail(CF_INVALID,
                        "the loss '%s' reads a context of %zu features, but the flow one of %zu",
-                       loss->name, context, cf_flow_context(flow));
+                       loss->name, context, cf_flow_context_features(flow));
     return CF_OK;
 }
 

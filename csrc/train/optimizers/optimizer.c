@@ -34,6 +34,7 @@ cf_status cf_optimizer_check(const cf_spec *spec, cf_dtype dtype) {
     if (strcmp(type->role, "optimizer") != 0)
         return cf_fail(CF_TYPE, "optimizer must be of the role optimizer, got %s of the role %s",
                        type->name, type->role);
+    CF_TRY(cf_spec_check_finished(spec));
     double rate = cf_spec_real(spec, "learning_rate");
     if (!isfinite(cf_rounded(rate, dtype)))
         return cf_fail(CF_INVALID, "%s: in float32 learning_rate must be finite, got %g",

@@ -9,7 +9,7 @@ static const cf_schedule_methods *methods_of(const cf_spec *schedule) {
 cf_status cf_schedule_check(const cf_spec *schedule) {
     const cf_spec_type *type = cf_spec_type_of(schedule);
     if (strcmp(type->role, "schedule") == 0)
-        return CF_OK;
+        return cf_spec_check_finished(schedule);
     return cf_fail(CF_TYPE, "schedule must be of the role schedule, got %s of the role %s",
                    type->name, type->role);
 }
