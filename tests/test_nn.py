@@ -558,9 +558,15 @@ def test_functions_of_a_model_call_each_other():
     assert np.allclose(evaluate(model, lambda x, p: p.loss(x), [[0.0, 0.0]]), 5.0)
 
 
-def random_flow(context=0):
+def random_flow(context_features=0):
     flow = cf.realnvp(
-        3, layers=3, hidden=(8,), activation="tanh", context=context, dtype="float64", seed=0
+        3,
+        layers=3,
+        hidden=(8,),
+        activation="tanh",
+        context_features=context_features,
+        dtype="float64",
+        seed=0,
     )
     rng = np.random.default_rng(1)
     for parameter in flow.parameters.values():
@@ -570,7 +576,7 @@ def random_flow(context=0):
 
 def test_functions_of_a_flow():
     """What its own methods give, and what becomes of it in a function of one's own."""
-    flow = random_flow(context=2)
+    flow = random_flow(context_features=2)
     rng = np.random.default_rng(0)
     x, context = rng.normal(size=(40, 3)), rng.normal(size=(40, 2))
     f = nn.function(flow, lambda x, p, c: (2 * p.log_prob(x, c), *p.inverse(x, c)), "several")

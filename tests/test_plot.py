@@ -27,7 +27,7 @@ def headless():
         plt.close("all")
 
 
-def bent(context=0, seed=0):
+def bent(context_features=0, seed=0):
     """A flow of two features in which every layer does something."""
     flow = cf.Flow(
         [
@@ -38,7 +38,7 @@ def bent(context=0, seed=0):
             cf.Affine(shift=[0.5, -1.0], scale=[0.9, -0.4]),
         ],
         features=2,
-        context_features=context,
+        context_features=context_features,
         dtype="float64",
         seed=seed,
     )
@@ -156,7 +156,7 @@ def test_density_errors():
 
 
 def test_density_given_a_context():
-    flow = cf.realnvp(2, layers=2, hidden=(6,), context=3, dtype="float64", seed=0)
+    flow = cf.realnvp(2, layers=2, hidden=(6,), context_features=3, dtype="float64", seed=0)
     for parameter in flow.parameters.values():
         parameter[...] = RNG.normal(size=parameter.shape) * 0.5
     context, bounds = np.array([0.5, -1.0, 2.0]), ((-2.0, 2.0), (-2.0, 2.0))
@@ -459,7 +459,7 @@ def test_regular_grids_lie_where_the_base_does():
 
 
 def test_grid_takes_a_context_an_axes_and_either_dtype():
-    flow = bent(context=2)
+    flow = bent(context_features=2)
     figure, (left, right) = plt.subplots(1, 2)
     assert plot.grid(flow, context=[0.5, -1.0], ax=left, lines=3) is left
     plot.grid(flow, context=[-0.5, 2.0], ax=right, lines=3, colorbar=False)
@@ -567,7 +567,7 @@ def test_grids_errors():
         with pytest.raises(ValueError, match="context"):
             picture(flow, context=[1.0])
         with pytest.raises(ValueError, match="context"):
-            picture(bent(context=1))
+            picture(bent(context_features=1))
         logarithm = cf.Flow([cf.Log()], features=2)
         with pytest.raises(ValueError, match=r"not finite at .* points of the grid"):
             picture(logarithm, bounds=((-1.0, 1.0), (1.0, 2.0)))

@@ -7,8 +7,8 @@ import cflows as cf
 
 
 def test_any_integers_are_taken():
-    one = cf.realnvp(np.int64(3), layers=np.int8(2), context=np.uint8(1), seed=0)
-    assert repr(one) == repr(cf.realnvp(3, layers=2, context=1, seed=0))
+    one = cf.realnvp(np.int64(3), layers=np.int8(2), context_features=np.uint8(1), seed=0)
+    assert repr(one) == repr(cf.realnvp(3, layers=2, context_features=1, seed=0))
 
 
 @pytest.mark.parametrize(
@@ -20,8 +20,8 @@ def test_any_integers_are_taken():
         ({"features": "3"}, TypeError, "features must be an int, got '3'"),
         ({"features": "3", "permute": "reverse"}, TypeError, "features must be an int, got '3'"),
         ({"features": 0}, ValueError, "features must be 1 or more"),
-        ({"context": -1}, ValueError, "^context must be 0 or more, got -1"),
-        ({"context": 1.5}, TypeError, "^context must be an int, got 1.5"),
+        ({"context_features": -1}, ValueError, "^context_features must be 0 or more, got -1"),
+        ({"context_features": 1.5}, TypeError, "^context_features must be an int, got 1.5"),
         ({"permute": "foo"}, ValueError, "permute must be .*'reverse' or 'random', got 'foo'"),
         ({"permute": "foo", "layers": 1}, ValueError, "permute must be"),
         ({"permute": True}, ValueError, "permute must be"),
@@ -57,15 +57,17 @@ NATS_ABOVE = {
 
 
 @pytest.mark.parametrize("recipe", NEW)
-@pytest.mark.parametrize(("features", "context"), [(1, 0), (1, 2), (2, 0), (5, 3)])
-def test_recipes_are_bijections_with_their_log_det(recipe, features, context):
-    flow = NEW[recipe](features=features, context=context, dtype="float64", seed=0)
+@pytest.mark.parametrize(("features", "context_features"), [(1, 0), (1, 2), (2, 0), (5, 3)])
+def test_recipes_are_bijections_with_their_log_det(recipe, features, context_features):
+    flow = NEW[recipe](
+        features=features, context_features=context_features, dtype="float64", seed=0
+    )
     rng = np.random.default_rng(1)
     for name, value in flow.parameters.items():
         if name not in flow.frozen:
             value += 0.2 * rng.normal(size=value.shape)
     x = rng.normal(size=(4, features))
-    c = rng.normal(size=(4, context)) if context else None
+    c = rng.normal(size=(4, context_features)) if context_features else None
     u, log_det = flow.inverse(x, c)
     back, forward_log_det = flow.forward(u, c)
     np.testing.assert_allclose(back, x, atol=1e-9)
@@ -124,7 +126,7 @@ def test_what_recipes_pass_on():
     [
         ({"layers": 0}, ValueError, "layers must be 1 or more, got 0"),
         ({"features": 0}, ValueError, "features must be 1 or more, got 0"),
-        ({"context": -1}, ValueError, "context must be 0 or more, got -1"),
+        ({"context_features": -1}, ValueError, "context_features must be 0 or more, got -1"),
         ({"activation": "foo"}, ValueError, "activation"),
         ({"hidden": "foo"}, TypeError, "hidden"),
     ],

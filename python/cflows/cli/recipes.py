@@ -35,7 +35,7 @@ def build(table: Table, arguments: argparse.Namespace) -> Flow:
     return RECIPES[arguments.recipe](
         table.x.shape[1],
         **sizes,
-        context=0 if table.context is None else table.context.shape[1],
+        context_features=0 if table.context is None else table.context.shape[1],
         columns=columns,
         dtype=arguments.dtype,
         seed=arguments.seed,

@@ -24,7 +24,7 @@ def maf(
     hidden: Sequence[int] = (100, 100),
     *,
     batch_norm: bool = True,
-    context: int = 0,
+    context_features: int = 0,
     embedding: Embedding | None = None,
     activation: str = "relu",
     scale: str | Scale = "softclip",
@@ -48,7 +48,7 @@ def maf(
         The hidden widths of each network; 100, or 512 for many columns, in the paper.
     batch_norm : bool, default True
         A `BatchNorm` on the base's side of each autoregressive layer, as in the authors' code.
-    context : int, default 0
+    context_features : int, default 0
         The number of context features.
     embedding : Embedding, optional
         A network that the context passes through first, learned with the flow.
@@ -86,11 +86,11 @@ def maf(
     Examples
     --------
     >>> import cflows as cf
-    >>> flow = cf.maf(features=3, layers=2, context=2, seed=0)
+    >>> flow = cf.maf(features=3, layers=2, context_features=2, seed=0)
     >>> [layer.type for layer in flow.layers]
     ['BatchNorm', 'Autoregressive', 'BatchNorm', 'Autoregressive', 'Affine']
     """
-    features, layers, context = sizes(features, layers, context)
+    features, layers, context_features = sizes(features, layers, context_features)
     without_angles("maf", columns, features)
     chain: list[Layer] = []
     for i in range(layers):
@@ -98,7 +98,9 @@ def maf(
         chain.append(
             Autoregressive(ORDERS[i % 2], hidden=hidden, activation=activation, scale=scale)
         )
-    return build(chain, features, context, embedding, base, columns, standardize, dtype, seed)
+    return build(
+        chain, features, context_features, embedding, base, columns, standardize, dtype, seed
+    )
 
 
 def iaf(
@@ -106,7 +108,7 @@ def iaf(
     layers: int = 5,
     hidden: Sequence[int] = (100, 100),
     *,
-    context: int = 0,
+    context_features: int = 0,
     embedding: Embedding | None = None,
     activation: str = "relu",
     scale: str | Scale = "softclip",
@@ -128,7 +130,7 @@ def iaf(
         The number of autoregressive layers.
     hidden : sequence of int, default (100, 100)
         The hidden widths of each network.
-    context : int, default 0
+    context_features : int, default 0
         The number of context features.
     embedding : Embedding, optional
         A network that the context passes through first, learned with the flow.
@@ -171,7 +173,7 @@ def iaf(
     >>> [layer.options["parallel"] for layer in flow.layers[:2]]
     ['forward', 'forward']
     """
-    features, layers, context = sizes(features, layers, context)
+    features, layers, context_features = sizes(features, layers, context_features)
     without_angles("iaf", columns, features)
     chain: list[Layer] = [
         Autoregressive(
@@ -179,7 +181,9 @@ def iaf(
         )
         for i in range(layers)
     ]
-    return build(chain, features, context, embedding, base, columns, standardize, dtype, seed)
+    return build(
+        chain, features, context_features, embedding, base, columns, standardize, dtype, seed
+    )
 
 
 def nsf_ar(
@@ -191,7 +195,7 @@ def nsf_ar(
     bins: int = 8,
     bound: float = 3.0,
     dropout: float = 0.0,
-    context: int = 0,
+    context_features: int = 0,
     embedding: Embedding | None = None,
     activation: str = "relu",
     base: Base | None = None,
@@ -224,7 +228,7 @@ def nsf_ar(
         The splines act on ``[-bound, bound]``.
     dropout : float, default 0
         The probability, in training, of an activation to be left out; up to 0.2 in the paper.
-    context : int, default 0
+    context_features : int, default 0
         The number of context features.
     embedding : Embedding, optional
         A network that the context passes through first, learned with the flow.
@@ -263,7 +267,7 @@ def nsf_ar(
     >>> [layer.type for layer in flow.layers]
     ['Autoregressive', 'Linear', 'Autoregressive', 'Linear', 'Affine']
     """
-    features, layers, context = sizes(features, layers, context)
+    features, layers, context_features = sizes(features, layers, context_features)
     kinds = checked(columns, features)
     spline = column_spline(kinds, bins, bound)
     conditioner = network(hidden, blocks, activation, dropout)
@@ -273,7 +277,9 @@ def nsf_ar(
         order = ORDERS[i % 2] if angles else "natural"
         chain.append(Autoregressive(order, transform=spline, conditioner=conditioner))
         chain += column_mixing(kinds)
-    return build(chain, features, context, embedding, base, columns, standardize, dtype, seed)
+    return build(
+        chain, features, context_features, embedding, base, columns, standardize, dtype, seed
+    )
 
 
 def ncsf(
@@ -285,7 +291,7 @@ def ncsf(
     bins: int = 8,
     bound: float = 3.0,
     dropout: float = 0.0,
-    context: int = 0,
+    context_features: int = 0,
     embedding: Embedding | None = None,
     activation: str = "relu",
     base: Base | None = None,
@@ -312,7 +318,7 @@ def ncsf(
         The splines of columns that are not circular act on ``[-bound, bound]``.
     dropout : float, default 0
         The probability, in training, of an activation to be left out.
-    context : int, default 0
+    context_features : int, default 0
         The number of context features.
     embedding : Embedding, optional
         A network that the context passes through first, learned with the flow.
@@ -360,7 +366,7 @@ def ncsf(
         bins=bins,
         bound=bound,
         dropout=dropout,
-        context=context,
+        context_features=context_features,
         embedding=embedding,
         activation=activation,
         base=base,

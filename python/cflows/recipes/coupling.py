@@ -19,7 +19,7 @@ def nice(
     layers: int = 4,
     hidden: Sequence[int] = (256, 256),
     *,
-    context: int = 0,
+    context_features: int = 0,
     embedding: Embedding | None = None,
     activation: str = "relu",
     base: Base | None = None,
@@ -42,7 +42,7 @@ def nice(
         The number of couplings, as in the paper.
     hidden : sequence of int, default (256, 256)
         The hidden widths of each coupling's perceptron; the paper's, for images, are five of 1000.
-    context : int, default 0
+    context_features : int, default 0
         The number of context features.
     embedding : Embedding, optional
         A network that the context passes through first, learned with the flow.
@@ -83,7 +83,7 @@ def nice(
     >>> [layer.type for layer in flow.layers]
     ['Coupling', 'Coupling', 'Affine', 'Affine']
     """
-    features, layers, context = sizes(features, layers, context)
+    features, layers, context_features = sizes(features, layers, context_features)
     without_angles("nice", columns, features)
     chain: list[Layer] = [
         Coupling(
@@ -96,7 +96,9 @@ def nice(
         for i in range(layers)
     ]
     chain.append(Affine(learned=True))
-    return build(chain, features, context, embedding, base, columns, standardize, dtype, seed)
+    return build(
+        chain, features, context_features, embedding, base, columns, standardize, dtype, seed
+    )
 
 
 def nsf(
@@ -108,7 +110,7 @@ def nsf(
     bins: int = 8,
     bound: float = 3.0,
     dropout: float = 0.0,
-    context: int = 0,
+    context_features: int = 0,
     embedding: Embedding | None = None,
     activation: str = "relu",
     base: Base | None = None,
@@ -141,7 +143,7 @@ def nsf(
         The splines act on ``[-bound, bound]``.
     dropout : float, default 0
         The probability, in training, of an activation to be left out; up to 0.2 in the paper.
-    context : int, default 0
+    context_features : int, default 0
         The number of context features.
     embedding : Embedding, optional
         A network that the context passes through first, learned with the flow.
@@ -177,11 +179,11 @@ def nsf(
     Examples
     --------
     >>> import cflows as cf
-    >>> flow = cf.nsf(features=3, layers=2, hidden=32, context=1, seed=0)
+    >>> flow = cf.nsf(features=3, layers=2, hidden=32, context_features=1, seed=0)
     >>> [layer.type for layer in flow.layers]
     ['Coupling', 'Linear', 'Coupling', 'Linear', 'Affine']
     """
-    features, layers, context = sizes(features, layers, context)
+    features, layers, context_features = sizes(features, layers, context_features)
     kinds = checked(columns, features)
     spline = column_spline(kinds, bins, bound)
     conditioner = network(hidden, blocks, activation, dropout)
@@ -193,7 +195,9 @@ def nsf(
         swap = angles and i % 2 == 1
         chain.append(Coupling(mask, swap, transform=spline, conditioner=conditioner))
         chain += column_mixing(kinds)
-    return build(chain, features, context, embedding, base, columns, standardize, dtype, seed)
+    return build(
+        chain, features, context_features, embedding, base, columns, standardize, dtype, seed
+    )
 
 
 def glow1d(
@@ -201,7 +205,7 @@ def glow1d(
     layers: int = 8,
     hidden: Sequence[int] = (64, 64),
     *,
-    context: int = 0,
+    context_features: int = 0,
     embedding: Embedding | None = None,
     activation: str = "relu",
     scale: str | Scale = "softclip",
@@ -225,7 +229,7 @@ def glow1d(
         The number of steps.
     hidden : sequence of int, default (64, 64)
         The hidden widths of each coupling's perceptron.
-    context : int, default 0
+    context_features : int, default 0
         The number of context features.
     embedding : Embedding, optional
         A network that the context passes through first, learned with the flow.
@@ -266,7 +270,7 @@ def glow1d(
     >>> [layer.type for layer in flow.layers]
     ['Coupling', 'Linear', 'ActNorm', 'Affine']
     """
-    features, layers, context = sizes(features, layers, context)
+    features, layers, context_features = sizes(features, layers, context_features)
     without_angles("glow1d", columns, features)
     step: list[Layer] = [
         Coupling("half", hidden=hidden, activation=activation, scale=scale),
@@ -274,4 +278,6 @@ def glow1d(
         ActNorm(),
     ]
     chain = step * layers
-    return build(chain, features, context, embedding, base, columns, standardize, dtype, seed)
+    return build(
+        chain, features, context_features, embedding, base, columns, standardize, dtype, seed
+    )

@@ -37,7 +37,7 @@ def glow(
     discrete: int | None = None,
     alpha: float = 0.05,
     noise: Sequence[Layer] = (),
-    context: int = 0,
+    context_features: int = 0,
     embedding: Embedding | None = None,
     transform: str | Transform = "affine",
     scale: str | Scale = "softclip",
@@ -67,7 +67,7 @@ def glow(
         The logit is of ``alpha + (1 - 2 alpha) y`` for y in (0, 1).
     noise : sequence of Layer, optional
         The flow of the noise, as of `Dequantize`; () is uniform noise.
-    context : int, default 0
+    context_features : int, default 0
         The number of context features.
     embedding : Embedding, optional
         A network that the context passes through first, learned with the flow.
@@ -119,7 +119,7 @@ def glow(
         split = [Split(chain, conditioner=ConvNet((), 3), scale=scale)] if level > 0 else []
         chain = [*split, *(step * steps), Squeeze()]
     chain += pixel_layers(discrete, alpha, noise)
-    return _build(chain, shape, context, embedding, dtype, seed)
+    return _build(chain, shape, context_features, embedding, dtype, seed)
 
 
 def realnvp_image(
@@ -131,7 +131,7 @@ def realnvp_image(
     discrete: int | None = None,
     alpha: float = 0.05,
     noise: Sequence[Layer] = (),
-    context: int = 0,
+    context_features: int = 0,
     embedding: Embedding | None = None,
     transform: str | Transform = "affine",
     scale: str | Scale = "softclip",
@@ -161,7 +161,7 @@ def realnvp_image(
         The logit is of ``alpha + (1 - 2 alpha) y`` for y in (0, 1).
     noise : sequence of Layer, optional
         The flow of the noise, as of `Dequantize`; () is uniform noise.
-    context : int, default 0
+    context_features : int, default 0
         The number of context features.
     embedding : Embedding, optional
         A network that the context passes through first, learned with the flow.
@@ -220,7 +220,7 @@ def realnvp_image(
         above = [Split(chain), *couplings("half", 3)]
         chain = [*above, Squeeze(), *couplings("checkerboard", 3)]
     chain += pixel_layers(discrete, alpha, noise)
-    return _build(chain, shape, context, embedding, dtype, seed)
+    return _build(chain, shape, context_features, embedding, dtype, seed)
 
 
 def pixel_layers(discrete: int | None, alpha: float, noise: Sequence[Layer]) -> list[Layer]:
@@ -239,7 +239,7 @@ def pixel_layers(discrete: int | None, alpha: float, noise: Sequence[Layer]) -> 
 def _build(
     chain: Sequence[Layer],
     shape: Sequence[int],
-    context: int,
+    context_features: int,
     embedding: Embedding | None,
     dtype: DTypeLike,
     seed: int | None,
@@ -247,7 +247,7 @@ def _build(
     return Flow(
         chain,
         shape=shape,
-        context_features=integer("context", context, 0),
+        context_features=integer("context_features", context_features, 0),
         embedding=embedding,
         dtype=dtype,
         seed=seed,

@@ -19,7 +19,7 @@ def realnvp(
     layers: int = 8,
     hidden: Sequence[int] = (64, 64),
     *,
-    context: int = 0,
+    context_features: int = 0,
     embedding: Embedding | None = None,
     activation: str = "relu",
     scale: str | Scale = "softclip",
@@ -43,7 +43,7 @@ def realnvp(
         The number of couplings.
     hidden : sequence of int, default (64, 64)
         The hidden widths of each coupling's perceptron.
-    context : int, default 0
+    context_features : int, default 0
         The number of context features.
     embedding : Embedding, optional
         A network that the context passes through first, learned with the flow.
@@ -83,11 +83,11 @@ def realnvp(
     Examples
     --------
     >>> import cflows as cf
-    >>> flow = cf.realnvp(features=3, layers=4, context=2, permute="random", seed=0)
+    >>> flow = cf.realnvp(features=3, layers=4, context_features=2, permute="random", seed=0)
     >>> [layer.type for layer in flow.layers][:3]
     ['Coupling', 'Permutation', 'Coupling']
     """
-    features, layers, context = sizes(features, layers, context)
+    features, layers, context_features = sizes(features, layers, context_features)
     without_angles("realnvp", columns, features)
     if permute is not False and permute not in ("reverse", "random"):
         raise ValueError(f"permute must be False, 'reverse' or 'random', got {permute!r}")
@@ -108,4 +108,6 @@ def realnvp(
                 scale=scale,
             )
         )
-    return build(chain, features, context, embedding, base, columns, standardize, dtype, seed)
+    return build(
+        chain, features, context_features, embedding, base, columns, standardize, dtype, seed
+    )

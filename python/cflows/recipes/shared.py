@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 def build(
     chain: Sequence[Layer],
     features: int,
-    context: int,
+    context_features: int,
     embedding: Embedding | None,
     base: Base | None,
     columns: Sequence[Column] | None,
@@ -57,7 +57,7 @@ def build(
     return Flow(
         [*chain, *ends],
         features,
-        context_features=context,
+        context_features=context_features,
         embedding=embedding,
         base=column_base(kinds) if base is None else base,
         dtype=dtype,
@@ -146,12 +146,12 @@ def without_angles(recipe: str, columns: Sequence[Column] | None, features: int)
         raise ValueError(f"{recipe}: circular columns take splines: nsf, nsf_ar or ncsf")
 
 
-def sizes(features: int, layers: int, context: int) -> tuple[int, int, int]:
+def sizes(features: int, layers: int, context_features: int) -> tuple[int, int, int]:
     """The sizes that every recipe takes, looked at."""
     return (
         integer("features", features, 1),
         integer("layers", layers, 1),
-        integer("context", context, 0),
+        integer("context_features", context_features, 0),
     )
 
 
