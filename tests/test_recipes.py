@@ -1,9 +1,14 @@
 """Recipes: what they are told is looked at whether or not it is used."""
 
+import ast
+import inspect
+import re
+
 import numpy as np
 import pytest
 
 import cflows as cf
+from cflows.recipes import images, shared, splines
 
 
 def test_any_integers_are_taken():
@@ -31,6 +36,48 @@ def test_any_integers_are_taken():
 def test_wrong_arguments_are_named(arguments, error, message):
     with pytest.raises(error, match=message):
         cf.realnvp(**{"features": 2, **arguments})
+
+
+@pytest.mark.parametrize("recipe", [cf.realnvp, cf.nsf, cf.ncsf, cf.glow])
+def test_unknown_arguments_are_refused(recipe):
+    size = (1, 4, 4) if recipe is cf.glow else 2
+    with pytest.raises(TypeError, match=rf"^{recipe.__name__}\(\) .* argument 'colour'"):
+        recipe(size, colour=1)
+    with pytest.raises(TypeError, match=r"'context', which is an array; .* is context_features"):
+        recipe(size, context=1)
+
+
+RECIPES = [getattr(cf, name) for name in cf.recipes.__all__]
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.__name__)
+def test_docstrings_list_the_parameters_with_their_defaults(recipe):
+    section = re.search(r"Parameters\n-+\n(.*?)\n\n", recipe.__doc__, re.DOTALL)[1]
+    listed = dict(re.findall(r"^(\w+) : (.*)$", section, re.MULTILINE))
+    parameters = inspect.signature(recipe).parameters
+    assert list(listed) == list(parameters)
+    for name, parameter in parameters.items():
+        assert parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+        _, _, default = listed[name].partition(", default ")
+        if default:
+            assert ast.literal_eval(default) == parameter.default
+        else:
+            optional = listed[name].endswith(", optional")
+            assert parameter.default in ((None, ()) if optional else (parameter.empty,))
+
+
+@pytest.mark.parametrize(
+    ("options", "builder"),
+    [
+        (shared.Options, shared.flow),
+        (shared.ColumnOptions, shared.column_flow),
+        (splines.SplineOptions, splines.spline_flow),
+        (images.ImageOptions, images.image_flow),
+    ],
+)
+def test_type_checkers_know_the_same_options(options, builder):
+    parameters = inspect.signature(builder).parameters.values()
+    assert options.__optional_keys__ == {p.name for p in parameters if p.kind is p.KEYWORD_ONLY}
 
 
 NEW = {

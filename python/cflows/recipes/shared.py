@@ -4,65 +4,130 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from .._core import (
-    MLP,
     ActNorm,
     Affine,
     Base,
     CircularShift,
-    Conditioner,
     Dequantize,
     Embedding,
     Exp,
     Layer,
-    Linear,
-    MixedTransform,
     Normal,
     Partial,
     Product,
-    ResidualNet,
     Sigmoid,
-    Spline,
-    Transform,
     Uniform,
 )
 from ..arguments import integer
 from ..columns import Column, checked, places
 from ..flow import Flow
+from .options import with_options_of
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
+    from typing_extensions import Unpack
 
 
-def build(
+class Options(TypedDict, total=False):
+    """Options of `flow`, for type checkers."""
+
+    context_features: int
+    embedding: Embedding | None
+    dtype: DTypeLike
+    seed: int | None
+
+
+def flow(
+    layers: Sequence[Layer],
+    features: int | None = None,
+    shape: Sequence[int] | None = None,
+    base: Base | None = None,
+    *,
+    context_features: int = 0,
+    embedding: Embedding | None = None,
+    dtype: DTypeLike = "float32",
+    seed: int | None = None,
+) -> Flow:
+    """The flow of a recipe.
+
+    Parameters
+    ----------
+    context_features : int, default 0
+        The number of context features.
+    embedding : Embedding, optional
+        A network that the context passes through first, learned with the flow.
+    dtype : {'float32', 'float64'}, default 'float32'
+    seed : int, optional
+        Of the starting weights and of random permutations.
+
+    Returns
+    -------
+    Flow
+    """
+    return Flow(
+        layers,
+        features,
+        shape=shape,
+        context_features=integer("context_features", context_features, 0),
+        embedding=embedding,
+        base=base,
+        dtype=dtype,
+        seed=seed,
+    )
+
+
+class ColumnOptions(Options, total=False):
+    """Options of `column_flow`, for type checkers."""
+
+    base: Base | None
+    columns: Sequence[Column] | None
+    standardize: bool
+
+
+@with_options_of(flow)
+def column_flow(
     chain: Sequence[Layer],
     features: int,
-    context_features: int,
-    embedding: Embedding | None,
-    base: Base | None,
-    columns: Sequence[Column] | None,
-    standardize: bool,
-    dtype: DTypeLike,
-    seed: int | None,
+    *,
+    base: Base | None = None,
+    columns: Sequence[Column] | None = None,
+    standardize: bool = True,
+    **options: Unpack[Options],
 ) -> Flow:
-    """The flow of a chain over normal features and angles, with the layers that the columns of
-    the data ask for, and an `Affine` beside the data that ``fit`` sets."""
+    """The flow of a chain over normal features and angles.
+
+    Beside the data are the layers that the columns ask for, and an `Affine` that ``fit`` sets.
+
+    Parameters
+    ----------
+    features : int
+        The number of columns of the data.
+    base : Base, optional
+        None is the standard normal, and uniform for circular columns.
+    columns : sequence of Column, optional
+        What each column holds: `real`, `positive`, `interval`, `count`, `ordinal` or, with
+        splines, `circular`; None is `real` for all.
+    standardize : bool, default True
+        End with an `Affine` that ``fit`` sets to the mean and standard deviation of the `real`
+        columns.
+
+    Raises
+    ------
+    ValueError
+        If a size is out of range or a name unknown.
+    TypeError
+        If an argument is of the wrong kind.
+    """
     kinds = checked(columns, features)
     if columns is None:
         ends: list[Layer] = [Affine()] if standardize else []
     else:
         ends = column_layers(kinds, standardize)
-    return Flow(
-        [*chain, *ends],
-        features,
-        context_features=context_features,
-        embedding=embedding,
-        base=column_base(kinds) if base is None else base,
-        dtype=dtype,
-        seed=seed,
-    )
+    base = column_base(kinds) if base is None else base
+    return flow([*chain, *ends], features, base=base, **options)
 
 
 def partial(columns: Sequence[Column], kinds: Sequence[str], layer: Layer) -> list[Layer]:
@@ -119,51 +184,12 @@ def column_base(columns: Sequence[Column]) -> Base | None:
     return Product([Normal(), circle], angles) if any(angles) else None
 
 
-def column_spline(columns: Sequence[Column], bins: int, bound: float) -> Transform:
-    """Circular splines of angles, splines with linear tails of the other features."""
-    angles = [int(column.kind == "circular") for column in columns]
-    line, circle = Spline(bins, bound), Spline(bins, math.pi, tails="circular")
-    if all(angles):
-        return circle
-    return MixedTransform([line, circle], angles) if any(angles) else line
-
-
-def column_mixing(columns: Sequence[Column]) -> list[Layer]:
-    """A linear layer of the features that are no angles, which turn each by itself."""
-    straight = len(columns) - len(places(columns, "circular"))
-    if straight == len(columns):
-        return [Linear("lu")]
-    linear = partial(columns, ("real", "positive", "interval"), Linear("lu"))
-    return [
-        *(linear if straight > 1 else []),
-        *partial(columns, ("circular",), CircularShift(learned=True)),
-    ]
-
-
-def without_angles(recipe: str, columns: Sequence[Column] | None, features: int) -> None:
+def without_angles(recipe: str, features: int, options: ColumnOptions) -> None:
     """ValueError if there is an angle, which no affine map leaves on its circle."""
-    if places(checked(columns, features), "circular"):
+    if places(checked(options.get("columns"), features), "circular"):
         raise ValueError(f"{recipe}: circular columns take splines: nsf, nsf_ar or ncsf")
 
 
-def sizes(features: int, layers: int, context_features: int) -> tuple[int, int, int]:
+def sizes(features: int, layers: int) -> tuple[int, int]:
     """The sizes that every recipe takes, looked at."""
-    return (
-        integer("features", features, 1),
-        integer("layers", layers, 1),
-        integer("context_features", context_features, 0),
-    )
-
-
-def network(
-    hidden: int | Sequence[int], blocks: int, activation: str, dropout: float
-) -> Conditioner:
-    """A residual network of one width, or a plain one of several."""
-    if isinstance(hidden, Sequence):
-        return MLP(hidden, activation=activation, dropout=dropout)
-    return ResidualNet(
-        integer("hidden", hidden, 1),
-        blocks=integer("blocks", blocks, 0),
-        activation=activation,
-        dropout=dropout,
-    )
+    return integer("features", features, 1), integer("layers", layers, 1)
