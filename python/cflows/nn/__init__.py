@@ -1,8 +1,9 @@
 """Layers, losses and functions of one's own, written in Python, run at the engine's speed.
 
-A function of `Rows` is called once, with symbols for the rows; what it does to them is traced to
-ops of the engine, which differentiates them, runs them in tiles over threads in float32 or float64,
-and keeps them in files, which need no code to be loaded.
+A function is called once, with a `Tracer` in place of each array: a symbol for the features of a
+row. What the function does to it is traced to ops of the engine, which differentiates them, runs
+them in tiles over threads in float32 or float64, and keeps them in files, which need no code to be
+loaded.
 
 ==================  ============================================================================
 `layer`             a flow's layer from its two directions
@@ -15,7 +16,7 @@ networks            those of `cflows`: `MLP`, `ResidualNet`, `ConvNet`, `ConvRes
 functions           of single numbers, such as `exp`, `tanh` and `softplus`: `FUNCTIONS` has them
                     all; `cosine`, `clamp`, `at_least`, `sum`, `concat`, `repeat`, `matmul`,
                     `log_sum_exp`, `normal_log_density`, `normal`, `uniform`; and ``+ - * / **`` and
-                    slices of `Rows`
+                    slices of a `Tracer`
 ==================  ============================================================================
 
 Examples
@@ -63,9 +64,10 @@ from .._core import MLP, ConvDecoder, ConvEncoder, ConvNet, ConvResidualNet, Res
 from .derivatives import divergence, grad, jvp, vjp
 from .layer import layer
 from .models import Function, Loss, function, objective
-from .rows import (
+from .trace import Network
+from .tracer import (
     FUNCTIONS,
-    Rows,
+    Tracer,
     at_least,
     clamp,
     concat,
@@ -78,12 +80,11 @@ from .rows import (
     sum,
     uniform,
 )
-from .trace import Network
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    def __getattr__(name: str) -> Callable[[Rows], Rows]: ...  # those of FUNCTIONS
+    def __getattr__(name: str) -> Callable[[Tracer], Tracer]: ...  # those of FUNCTIONS
 
 
 __all__ = [
@@ -97,7 +98,7 @@ __all__ = [
     "Loss",
     "Network",
     "ResidualNet",
-    "Rows",
+    "Tracer",
     "at_least",
     "clamp",
     "concat",

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from .. import _core
 from ..arguments import integer
 from ..fit import fit
-from .rows import Rows
 from .trace import Declarations, Network, Ports, Shape, Trace
+from .tracer import Tracer
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -110,18 +110,18 @@ def _traced(
     with trace:
         result = function(*trace.inputs(inputs))
         results = result if isinstance(result, tuple) else (result,)
-        for rows in results:
-            if not isinstance(rows, Rows):
-                raise TypeError(f"{name} must return Rows, got {rows!r}")
-            if output == "loss" and (len(results) > 1 or len(rows) != 1):
-                raise ValueError(f"the loss must have one feature, got {len(rows)}")
+        for value in results:
+            if not isinstance(value, Tracer):
+                raise TypeError(f"{name} must return a Tracer, got {value!r}")
+            if output == "loss" and (len(results) > 1 or len(value) != 1):
+                raise ValueError(f"the loss must have one feature, got {len(value)}")
         names = [output] if len(results) == 1 else [f"{output}{i}" for i in range(len(results))]
-        outputs = {port: (len(rows),) for port, rows in zip(names, results, strict=True)}
+        outputs = {port: (len(value),) for port, value in zip(names, results, strict=True)}
         return f"{_signature(name, inputs, outputs)};{trace.text(*results)}"
 
 
 def objective(
-    loss: Callable[..., Rows],
+    loss: Callable[..., Tracer],
     features: int | None = None,
     *,
     shape: tuple[int, int, int] | None = None,
@@ -139,7 +139,7 @@ def objective(
     Parameters
     ----------
     loss : callable
-        ``loss(x, p)`` returns a `Rows` of one feature; see `layer`. With `context_features` the
+        ``loss(x, p)`` returns a `Tracer` of one feature; see `layer`. With `context_features` the
         context is a third argument, such as what is to be predicted.
     features, context_features : int
         Columns of `x` and of the context.
@@ -240,8 +240,8 @@ def function(
     ----------
     model : Loss or Flow
     function : callable
-        ``function(x, p, context)`` returns `Rows`, or a tuple of them. ``p`` has the parameters and
-        networks of an `objective`, and the model's functions: of a flow ``p.log_prob(x)``,
+        ``function(x, p, context)`` returns a `Tracer`, or a tuple of them. ``p`` has the parameters
+        and networks of an `objective`, and the model's functions: of a flow ``p.log_prob(x)``,
         ``p.inverse(x)`` and ``p.forward(u)`` with their ``log_det``, ``p.score(x)`` with its
         ``log_prob``, each with the context, if the flow has one, as a further argument.
     name : str, optional

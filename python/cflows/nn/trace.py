@@ -1,4 +1,4 @@
-"""From functions of rows to the instructions of an expression layer."""
+"""From functions of tracers to the instructions of an expression layer."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import _core
 from ..arguments import integer
-from .rows import Rows, concat, tracing
+from .tracer import Tracer, concat, tracing
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -97,7 +97,7 @@ class Declarations:
 
 
 class _Declared:
-    """What functions get as p: parameters as `Rows`, networks as functions of them."""
+    """What functions get as p: each parameter as a `Tracer`, networks as functions of them."""
 
     def __init__(self, trace: Trace) -> None:
         self._trace = trace
@@ -113,7 +113,7 @@ Ports = tuple[tuple[str, Shape], ...]  # of a function of a model
 class Trace:
     """One function on its way to instructions; the numbers are shared with others of the layer.
 
-    The function is called ``with`` the trace, which is then the one that functions of rows add to.
+    The function is called ``with`` the trace, to which functions of tracers then add.
 
     Parameters
     ----------
@@ -142,7 +142,7 @@ class Trace:
         tracing.reset(self._outer)
 
     def arguments(self, features: int, context_features: int) -> list[Any]:
-        """Of the function: the rows, what was declared and, if there is one, the context."""
+        """Of the function: the features, what was declared and, if there is one, the context."""
         arguments = [self.emit("input", [], [features], size=features), _Declared(self)]
         if context_features > 0:
             arguments.append(self.emit("context", [], [context_features], size=context_features))
@@ -151,27 +151,27 @@ class Trace:
     def inputs(self, ports: Mapping[str, Shape]) -> list[Any]:
         """Arguments of a function of a model: the first input, what was declared, the others."""
         sizes = map(math.prod, ports.values())
-        rows = [self.emit("argument", [], [i, n], size=n) for i, n in enumerate(sizes)]
-        return [*rows[:1], _Declared(self), *rows[1:]]
+        tracers = [self.emit("argument", [], [i, n], size=n) for i, n in enumerate(sizes)]
+        return [*tracers[:1], _Declared(self), *tracers[1:]]
 
     def emit(
         self,
         op: str,
-        operands: Sequence[Rows] = (),
+        operands: Sequence[Tracer] = (),
         integers: Sequence[int] = (),
         numbers: Sequence[float] = (),
         *,
         size: int,
-    ) -> Rows:
+    ) -> Tracer:
         for operand in operands:
             if operand._trace is not self:
-                raise ValueError("these Rows are of another function's trace")
+                raise ValueError("this Tracer is of another function's trace")
         words = [*(r._number for r in operands), *integers, *map(self._place, numbers)]
         return self._add(" ".join([op, *map(str, words)]), size)
 
-    def _add(self, line: str, size: int) -> Rows:
+    def _add(self, line: str, size: int) -> Tracer:
         self.lines.append(line)
-        return Rows(self, len(self.lines) - 1, size)
+        return Tracer(self, len(self.lines) - 1, size)
 
     def _place(self, number: float) -> int:
         number = float(number)
@@ -192,13 +192,13 @@ class Trace:
         known = ", ".join([*starts, *networks, *self.functions]) or "none"
         raise AttributeError(f"no parameter, network or function is called {name!r}, of {known}")
 
-    def _network(self, name: str) -> Callable[[Rows], Rows]:
+    def _network(self, name: str) -> Callable[[Tracer], Tracer]:
         networks = self.declarations.networks
         number = list(networks).index(name)
         inputs, outputs = (math.prod(sides) for sides in networks[name][1:])
 
-        def call(x: Rows) -> Rows:
-            x = self.rows(x)
+        def call(x: Tracer) -> Tracer:
+            x = self.lift(x)
             if len(x) != inputs:
                 raise ValueError(f"{name} reads {inputs} features, got {len(x)}")
             return self.emit("network", [x], [number], size=outputs)
@@ -208,17 +208,17 @@ class Trace:
     def _function(self, name: str) -> Callable[..., Any]:
         inputs, outputs = self.functions[name]
 
-        def call(*operands: Rows) -> Any:
+        def call(*operands: Tracer) -> Any:
             if len(operands) != len(inputs):
                 wanted = ", ".join(port for port, _ in inputs)
                 raise TypeError(f"{name} takes {wanted}, got {len(operands)} arguments")
-            rows = [self.rows(operand) for operand in operands]
-            for (port, shape), operand in zip(inputs, rows, strict=True):
+            tracers = [self.lift(operand) for operand in operands]
+            for (port, shape), operand in zip(inputs, tracers, strict=True):
                 if len(operand) != math.prod(shape):
                     raise ValueError(
                         f"{name}: {port} has {math.prod(shape)} features, got {len(operand)}"
                     )
-            numbers = " ".join(str(operand._number) for operand in rows)
+            numbers = " ".join(str(operand._number) for operand in tracers)
             sizes = [math.prod(shape) for _, shape in outputs]
             results = [
                 self._add(f"call {name} {i} {size} {numbers}".rstrip(), size)
@@ -228,7 +228,7 @@ class Trace:
 
         return call
 
-    def constant(self, value: Any) -> Rows:
+    def constant(self, value: Any) -> Tracer:
         """A number, or a vector feature by feature."""
         array = np.asarray(value, np.float64)
         if array.ndim > 1 or array.size == 0:
@@ -239,11 +239,11 @@ class Trace:
             return self.emit("constant", [], [array.size], [float(array.flat[0])], size=array.size)
         return concat([self.constant(number) for number in array])
 
-    def rows(self, value: Any) -> Rows:
-        """What functions take for rows: these or a constant."""
-        return value if isinstance(value, Rows) else self.constant(value)
+    def lift(self, value: Any) -> Tracer:
+        """A tracer itself; another value as a constant."""
+        return value if isinstance(value, Tracer) else self.constant(value)
 
-    def text(self, *returned: Rows) -> str:
+    def text(self, *returned: Tracer) -> str:
         """The instructions, which return these."""
-        last = " ".join(["return", *(str(rows._number) for rows in returned)])
+        last = " ".join(["return", *(str(tracer._number) for tracer in returned)])
         return ";".join([*self.lines, last])
