@@ -8,15 +8,15 @@ from numbers import Integral, Real
 from typing import Any
 
 
-def integer(name: str, value: Any, least: int, most: int = 2**63 - 1) -> int:
-    """An int from `least` to `most`, or ValueError; TypeError for another kind."""
+def integer(name: str, value: Any, minimum: int, maximum: int = 2**63 - 1) -> int:
+    """An int from `minimum` to `maximum`, or ValueError; TypeError for another kind."""
     if isinstance(value, bool) or not isinstance(value, Integral):
         raise TypeError(f"{name} must be an int, got {value!r}")
     number = int(value)
-    if number < least:
-        raise ValueError(f"{name} must be {least} or more, got {number}")
-    if number > most:
-        raise ValueError(f"{name} must be at most {most}, got {number}")
+    if number < minimum:
+        raise ValueError(f"{name} must be {minimum} or more, got {number}")
+    if number > maximum:
+        raise ValueError(f"{name} must be at most {maximum}, got {number}")
     return number
 
 

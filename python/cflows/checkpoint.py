@@ -27,7 +27,7 @@ __all__ = ["Checkpoint", "architecture"]
 FORMAT = "cflows-checkpoint-1"
 
 Tensors = dict[str, NDArray[Any]]
-Terms = dict[str, Any]  # of JSON
+Config = dict[str, Any]  # of JSON
 
 _LISTS = ("train", "validation", "learning_rate", "steps", "seconds")
 _LONGEST = 100  # of what a message shows of a value
@@ -38,8 +38,8 @@ class Checkpoint(NamedTuple):
 
     Parameters
     ----------
-    terms : dict
-        What has to be the same for the fit to go on, by name.
+    config : dict
+        What has to be the same for the fit to resume, by name; the file's ``terms``.
     parameters, buffers : dict of str to ndarray
         Of the flow.
     state : dict
@@ -47,7 +47,7 @@ class Checkpoint(NamedTuple):
     history : History
     """
 
-    terms: Terms
+    config: Config
     parameters: Tensors
     buffers: Tensors
     state: dict[str, Any]
@@ -61,7 +61,7 @@ class Checkpoint(NamedTuple):
             **_named("state", {name: np.asarray(value) for name, value in self.state.items()}),
             **_named("history", _packed(self.history)),
         }
-        metadata = {"format": FORMAT, "terms": json.dumps(self.terms, allow_nan=False)}
+        metadata = {"format": FORMAT, "terms": json.dumps(self.config, allow_nan=False)}
         metadata["checksum"] = checksum(tensors, metadata)
         write_safetensors(path, tensors, metadata)
 
@@ -87,20 +87,20 @@ class Checkpoint(NamedTuple):
         state = {
             name: array if array.ndim else array.item() for name, array in groups["state"].items()
         }
-        terms = parse(metadata["terms"])
-        if type(terms) is not dict or type(terms["seed"]) is not int:
+        config = parse(metadata["terms"])
+        if type(config) is not dict or type(config["seed"]) is not int:
             raise ValueError("it does not say of which fit it is")
-        _bring_up_to_date(terms, state)
+        _bring_up_to_date(config, state)
         history = _unpacked(groups["history"])
         if type(state["epoch"]) is not int or len(history.train) != state["epoch"]:
             raise ValueError("the history is not that of the state")
         buffers = without_kl_weight(groups["buffers"])
-        return cls(terms, groups["parameters"], buffers, state, history)
+        return cls(config, groups["parameters"], buffers, state, history)
 
-    def check_terms(self, path: str, terms: Terms) -> None:
-        """Raise ValueError, with the first difference, unless the terms are the checkpoint's."""
-        for name in {**self.terms, **terms}:
-            ours, theirs = terms.get(name), self.terms.get(name)
+    def check_config(self, path: str, config: Config) -> None:
+        """Raise ValueError, with the first difference, unless the config is the checkpoint's."""
+        for name in {**self.config, **config}:
+            ours, theirs = config.get(name), self.config.get(name)
             if ours != theirs:
                 raise ValueError(
                     f"{path} is of a fit with {name}={_shown(theirs)}, this one has "
@@ -120,16 +120,16 @@ class Checkpoint(NamedTuple):
                 array[...] = theirs[name]
 
 
-def _bring_up_to_date(terms: Terms, state: dict[str, Any]) -> None:
+def _bring_up_to_date(config: Config, state: dict[str, Any]) -> None:
     """Change what version 0.1.0 wrote to what this one writes for the same fit."""
-    if terms["optimizer"].startswith("SGD(") and "first_moment" in state:
+    if config["optimizer"].startswith("SGD(") and "first_moment" in state:
         state["momentum"] = state.pop("first_moment")
         del state["second_moment"]  # of zeros
-    if terms["schedule"].startswith("Plateau(") and "threshold" not in terms["schedule"]:
-        terms["schedule"] = f"{terms['schedule'][:-1]}, threshold=0.0)"
+    if config["schedule"].startswith("Plateau(") and "threshold" not in config["schedule"]:
+        config["schedule"] = f"{config['schedule'][:-1]}, threshold=0.0)"
 
 
-def architecture(model: Flow | Loss) -> Terms:
+def architecture(model: Flow | Loss) -> Config:
     """What makes a model another one, by name."""
     common = {"dtype": str(model.dtype), "frozen": list(model.frozen)}
     if model.module is not None:
@@ -137,7 +137,7 @@ def architecture(model: Flow | Loss) -> Terms:
     return {**common, **_parts(cast("Flow", model))}
 
 
-def _parts(flow: Flow) -> Terms:
+def _parts(flow: Flow) -> Config:
     layers = {f"layers.{i}": repr(layer.spec) for i, layer in enumerate(flow.layers)}
     return {
         "shape": list(flow.shape),

@@ -177,6 +177,6 @@ def checked(columns: Sequence[Column] | None, features: int) -> list[Column]:
     return columns
 
 
-def places(columns: Sequence[Column], *kinds: str) -> list[int]:
+def indices(columns: Sequence[Column], *kinds: str) -> list[int]:
     """The numbers of the columns of these kinds."""
     return [i for i, column in enumerate(columns) if column.kind in kinds]

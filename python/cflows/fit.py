@@ -204,31 +204,31 @@ def fit(
         **numbers,
     )
     try:
-        terms: dict[str, Any] = {}
+        config: dict[str, Any] = {}
         if path is not None or saved is not None:
-            terms = _terms(self, rows, held_out, optimizer, plan, epochs, fixed)
+            config = _config(self, rows, held_out, optimizer, plan, epochs, fixed)
         if source is not None and saved is not None:
-            _go_on(self, trainer, saved, source, terms, epochs)
+            _resume(self, trainer, saved, source, config, epochs)
         history = History() if saved is None else saved.history
         run = Run(trainer, rows.counted, history, callback, (warmup, changing))
         if path is not None:
-            run.keeper = Keeper(self, trainer, path, terms, run)
+            run.keeper = Keeper(self, trainer, path, config, run)
         run.progress = new_progress(progress, epochs, rows.counted, len(history.train))
-        return run.go()
+        return run.run()
     finally:
         trainer.close()
 
 
-def _go_on(
+def _resume(
     flow: Flow,
     trainer: _core.Trainer,
     saved: Checkpoint,
     path: str,
-    terms: dict[str, Any],
+    config: dict[str, Any],
     epochs: int,
 ) -> None:
-    """Put flow and trainer where the checkpoint was, or raise ValueError and change nothing."""
-    saved.check_terms(path, terms)
+    """Set flow and trainer to the checkpoint, or raise ValueError and change nothing."""
+    saved.check_config(path, config)
     saved.check_tensors(path, flow)
     if saved.state["epoch"] > epochs:
         raise ValueError(f"{path} is {saved.state['epoch']} epochs on, got epochs={epochs}")
@@ -239,7 +239,7 @@ def _go_on(
     saved.restore(flow)
 
 
-def _terms(
+def _config(
     flow: Flow,
     rows: TrainingRows,
     held_out: TrainingRows | None,
@@ -248,7 +248,7 @@ def _terms(
     epochs: int,
     numbers: dict[str, Any],
 ) -> dict[str, Any]:
-    """What has to be the same for a fit to go on from a checkpoint."""
+    """What has to be the same for a fit to resume from a checkpoint."""
     from .checkpoint import architecture
 
     jitter = numbers["jitter"]
@@ -272,7 +272,7 @@ def _terms(
 
 def _seed(seed: Any, saved: Checkpoint | None) -> int:
     if seed is None:
-        return drawn_seed() if saved is None else int(saved.terms["seed"])
+        return drawn_seed() if saved is None else int(saved.config["seed"])
     return integer("seed", seed, 0, 2**64 - 1)
 
 

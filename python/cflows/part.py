@@ -59,7 +59,9 @@ def part(self: Flow, start: int = 0, stop: int | None = None) -> Flow:
 
     def chosen(tensors: dict[str, T]) -> dict[str, T]:
         return {
-            _moved(name, start): value for name, value in tensors.items() if name.startswith(kept)
+            _renumbered(name, start): value
+            for name, value in tensors.items()
+            if name.startswith(kept)
         }
 
     parameters, buffers = self._snapshot()
@@ -82,7 +84,7 @@ def part(self: Flow, start: int = 0, stop: int | None = None) -> Flow:
     return piece
 
 
-def _moved(name: str, start: int) -> str:
+def _renumbered(name: str, start: int) -> str:
     """A tensor's name once the first `start` layers are gone."""
     if not name.startswith("layers."):
         return name

@@ -1,7 +1,7 @@
 """The safetensors file format, read with suspicion and written whole or not at all.
 
 A file is the length of the header (8 bytes, little-endian), the header (JSON: for each tensor its
-dtype, shape and place; text in ``__metadata__``) and the tensors' bytes, without gaps.
+dtype, shape and offsets; text in ``__metadata__``) and the tensors' bytes, without gaps.
 
 References
 ----------
@@ -164,12 +164,12 @@ def _read(file: BinaryIO, size: int) -> tuple[dict[str, Array], dict[str, str]]:
         raise ValueError(f"the header has {length:,} bytes, at most {MAX_HEADER:,} are read")
     header = _header(file.read(length))
     metadata = _metadata(header.pop(_METADATA, {}))
-    places = {name: _place(name, entry) for name, entry in header.items()}
-    _check_cover(places, size - 8 - length)
+    layouts = {name: _layout(name, entry) for name, entry in header.items()}
+    _check_cover(layouts, size - 8 - length)
     buffer = np.empty(size - 8 - length, np.uint8)
     if file.readinto(buffer.data) != buffer.size:  # type: ignore[attr-defined]
         raise ValueError("the file has become shorter while being read")
-    return {name: _tensor(buffer, name, *place) for name, place in places.items()}, metadata
+    return {name: _tensor(buffer, name, *layout) for name, layout in layouts.items()}, metadata
 
 
 def _header(raw: bytes) -> dict[str, Any]:
@@ -188,10 +188,10 @@ def _metadata(entry: Any) -> dict[str, str]:
     return entry
 
 
-Place = tuple[np.dtype[Any], tuple[int, ...], int, int]  # dtype, shape, begin, end
+Layout = tuple[np.dtype[Any], tuple[int, ...], int, int]  # dtype, shape, begin, end
 
 
-def _place(name: str, entry: Any) -> Place:
+def _layout(name: str, entry: Any) -> Layout:
     if not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "data_offsets"}:
         raise ValueError(f"tensor {_quoter.repr(name)} must have dtype, shape and data_offsets")
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
@@ -215,10 +215,12 @@ def _are_sizes(value: Any) -> bool:
     return isinstance(value, list) and all(type(n) is int and 0 <= n < 2**63 for n in value)
 
 
-def _check_cover(places: Mapping[str, Place], size: int) -> None:
+def _check_cover(layouts: Mapping[str, Layout], size: int) -> None:
     """The tensors must lie end to end, from the first byte to the last."""
     reached = 0
-    for begin, end, name in sorted((begin, end, name) for name, (*_, begin, end) in places.items()):
+    for begin, end, name in sorted(
+        (begin, end, name) for name, (*_, begin, end) in layouts.items()
+    ):
         if begin != reached:
             raise ValueError(
                 f"tensor {_quoter.repr(name)} starts at byte {begin}, expected {reached}"

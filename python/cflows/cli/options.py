@@ -105,11 +105,11 @@ def names(text: str) -> list[str]:
     return found
 
 
-def _integer(text: str, least: int) -> int:
+def _integer(text: str, minimum: int) -> int:
     try:
         value = int(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"expected an integer, got {text!r}") from None
-    if not least <= value < 2**63:
-        raise argparse.ArgumentTypeError(f"must be from {least} to below 2**63, got {text}")
+    if not minimum <= value < 2**63:
+        raise argparse.ArgumentTypeError(f"must be from {minimum} to below 2**63, got {text}")
     return value

@@ -32,13 +32,13 @@ class Table(NamedTuple):
 
     x: Array
     context: Array | None
-    features: list[int]  # the places of x's columns in the file
+    features: list[int]  # the indices of x's columns in the file
     width: int  # of the file
     header: Sequence[str] | None
     path: str
 
-    def place(self, column: str) -> int:
-        """The place among the features of a column, by name or by number in the file."""
+    def feature_index(self, column: str) -> int:
+        """The index among the features of a column, named or numbered as in the file."""
         index = _index(column, self.header, self.width, self.path)
         if index not in self.features:
             raise ValueError(f"{self.path}: column {column!r} is none of those to learn")
@@ -114,7 +114,7 @@ def _indices(
 
 
 def _index(column: str, header: Sequence[str] | None, width: int, path: str) -> int:
-    """The place of a column: a name of the header or a number from 0."""
+    """The index of a column: a name of the header or a number from 0."""
     named = header.count(column) if header is not None else 0
     if header is not None and named == 1:
         return header.index(column)

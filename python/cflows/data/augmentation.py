@@ -93,11 +93,11 @@ class Shift:
 
     def __call__(self, images: Array, rng: np.random.Generator) -> Array:
         """New images."""
-        n, most = len(images), self.pixels
-        around = ((0, 0), (0, 0), (most, most), (most, most))
+        n, pixels = len(images), self.pixels
+        around = ((0, 0), (0, 0), (pixels, pixels), (pixels, pixels))
         padded = np.pad(images, around, constant_values=self.fill)
         windows = np.lib.stride_tricks.sliding_window_view(padded, images.shape[2:], axis=(2, 3))
-        down, right = rng.integers(0, 2 * most + 1, size=(2, n))
+        down, right = rng.integers(0, 2 * pixels + 1, size=(2, n))
         result: Array = windows[np.arange(n), :, down, right].copy()
         return result
 

@@ -166,14 +166,14 @@ class Trace:
         for operand in operands:
             if operand._trace is not self:
                 raise ValueError("this Tracer is of another function's trace")
-        words = [*(r._number for r in operands), *integers, *map(self._place, numbers)]
+        words = [*(r._number for r in operands), *integers, *map(self._constant_index, numbers)]
         return self._add(" ".join([op, *map(str, words)]), size)
 
     def _add(self, line: str, size: int) -> Tracer:
         self.lines.append(line)
         return Tracer(self, len(self.lines) - 1, size)
 
-    def _place(self, number: float) -> int:
+    def _constant_index(self, number: float) -> int:
         number = float(number)
         if not math.isfinite(number):
             raise ValueError(f"numbers must be finite, got {number}")

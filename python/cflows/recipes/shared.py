@@ -22,7 +22,7 @@ from .._core import (
     Uniform,
 )
 from ..arguments import integer
-from ..columns import Column, checked, places
+from ..columns import Column, checked, indices
 from ..flow import Flow
 from .options import with_options_of
 
@@ -132,7 +132,7 @@ def column_flow(
 
 def partial(columns: Sequence[Column], kinds: Sequence[str], layer: Layer) -> list[Layer]:
     """The layer on the columns of these kinds, if there are any; on all without `Partial`."""
-    found = places(columns, *kinds)
+    found = indices(columns, *kinds)
     if len(found) == len(columns):
         return [layer]
     return [Partial(found, layer)] if found else []
@@ -186,7 +186,7 @@ def column_base(columns: Sequence[Column]) -> Base | None:
 
 def without_angles(recipe: str, features: int, options: ColumnOptions) -> None:
     """ValueError if there is an angle, which no affine map leaves on its circle."""
-    if places(checked(options.get("columns"), features), "circular"):
+    if indices(checked(options.get("columns"), features), "circular"):
         raise ValueError(f"{recipe}: circular columns take splines: nsf, nsf_ar or ncsf")
 
 

@@ -20,7 +20,7 @@ from .._core import (
     Transform,
 )
 from ..arguments import integer
-from ..columns import Column, checked, circular, places
+from ..columns import Column, checked, circular, indices
 from ..flow import Flow
 from .autoregressive import ORDERS
 from .options import with_options_of
@@ -81,7 +81,7 @@ def spline_flow(
     columns = checked(options.get("columns"), features)
     spline = column_spline(columns, bins, bound)
     conditioner = network(hidden, blocks, activation, dropout)
-    angles = bool(places(columns, "circular"))
+    angles = bool(indices(columns, "circular"))
     chain: list[Layer] = []
     for i in range(layers):
         chain += [layer(i, angles, spline, conditioner), *column_mixing(columns)]
@@ -99,7 +99,7 @@ def column_spline(columns: Sequence[Column], bins: int, bound: float) -> Transfo
 
 def column_mixing(columns: Sequence[Column]) -> list[Layer]:
     """A linear layer of the features that are no angles, which turn each by itself."""
-    straight = len(columns) - len(places(columns, "circular"))
+    straight = len(columns) - len(indices(columns, "circular"))
     if straight == len(columns):
         return [Linear("lu")]
     linear = partial(columns, ("real", "positive", "interval"), Linear("lu"))
