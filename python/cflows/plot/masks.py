@@ -16,7 +16,7 @@ from .sheet import tiled
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_BLANK, _KEPT, _MOVED = 0.0, 1.0, 2.0
+_BLANK, _IDENTITY, _TRANSFORMED = 0.0, 1.0, 2.0
 
 
 def mask(
@@ -61,10 +61,10 @@ def mask(
     """
     if isinstance(mask, _core.BoundLayer):
         shape, mask = mask.shape, mask.spec
-    moved = _moved(mask, shape)
-    channels = len(moved)
+    transformed = _transformed(mask, shape)
+    channels = len(transformed)
     columns = channels if channels <= 4 else math.ceil(math.sqrt(channels))
-    sheet = tiled(np.where(moved, _MOVED, _KEPT)[..., None], columns)[..., 0]
+    sheet = tiled(np.where(transformed, _TRANSFORMED, _IDENTITY)[..., None], columns)[..., 0]
     tall, wide = sheet.shape
 
     from matplotlib.colors import ListedColormap
@@ -76,19 +76,22 @@ def mask(
     ax.pcolormesh(
         np.ma.masked_equal(sheet, _BLANK),
         cmap=ListedColormap([DATA_COLOUR, SAMPLES_COLOUR]),
-        vmin=_KEPT,
-        vmax=_MOVED,
+        vmin=_IDENTITY,
+        vmax=_TRANSFORMED,
         edgecolors="white",
         linewidth=min(1.0, 15.0 / max(wide, tall)),
     )
     ax.set(xlim=(0, wide), ylim=(tall, 0), aspect="equal")
     ax.set_axis_off()
-    kinds = [Patch(color=DATA_COLOUR, label="kept"), Patch(color=SAMPLES_COLOUR, label="moved")]
+    kinds = [
+        Patch(color=DATA_COLOUR, label="identity"),
+        Patch(color=SAMPLES_COLOUR, label="transformed"),
+    ]
     ax.legend(handles=kinds, loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=2, frameon=False)
     return ax
 
 
-def _moved(mask: Any, shape: Any) -> NDArray[np.bool_]:
+def _transformed(mask: Any, shape: Any) -> NDArray[np.bool_]:
     """Where a coupling with the mask transforms, shape (channels, height, width)."""
     swap = False
     if isinstance(mask, _core.Layer):
@@ -104,5 +107,5 @@ def _moved(mask: Any, shape: Any) -> NDArray[np.bool_]:
     for parameter in flow.parameters.values():
         parameter[...] = 1.0
     x, _ = flow.forward(np.zeros((1, *flow.shape)))
-    moved: NDArray[np.bool_] = x[0] != 0.0
-    return moved.reshape(flow.shape if len(flow.shape) == 3 else (1, 1, -1))
+    transformed: NDArray[np.bool_] = x[0] != 0.0
+    return transformed.reshape(flow.shape if len(flow.shape) == 3 else (1, 1, -1))
