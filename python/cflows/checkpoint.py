@@ -27,10 +27,10 @@ __all__ = ["Checkpoint", "architecture"]
 FORMAT = "cflows-checkpoint-1"
 
 Tensors = dict[str, NDArray[Any]]
-Config = dict[str, Any]  # of JSON
+Config = dict[str, Any]  # JSON values
 
 _LISTS = ("train", "validation", "learning_rate", "steps", "seconds")
-_LONGEST = 100  # of what a message shows of a value
+_LONGEST = 100  # characters of a value in a message
 
 
 class Checkpoint(NamedTuple):
@@ -54,7 +54,7 @@ class Checkpoint(NamedTuple):
     history: History
 
     def write(self, path: str) -> None:
-        """Write to a temporary file, and rename it; OSError if that fails."""
+        """Write the file whole or not at all; OSError if that fails."""
         tensors = {
             **_named("parameters", self.parameters),
             **_named("buffers", self.buffers),
@@ -108,29 +108,29 @@ class Checkpoint(NamedTuple):
                 )
 
     def check_tensors(self, path: str, flow: Flow) -> None:
-        """Raise ValueError unless the tensors are those of such a flow."""
+        """Raise ValueError unless names, shapes and dtypes are those of the flow's tensors."""
         for theirs, ours in ((self.parameters, flow.parameters), (self.buffers, flow.buffers)):
             if _layout(theirs) != _layout(ours):
                 raise ValueError(f"{path}: damaged checkpoint: other tensors than the flow's")
 
     def restore(self, flow: Flow) -> None:
-        """Write the parameters and buffers into a flow that they have been checked against."""
+        """Write parameters and buffers into a flow; `check_tensors` comes first."""
         for theirs, ours in ((self.parameters, flow.parameters), (self.buffers, flow.buffers)):
             for name, array in ours.items():
                 array[...] = theirs[name]
 
 
 def _bring_up_to_date(config: Config, state: dict[str, Any]) -> None:
-    """Change what version 0.1.0 wrote to what this one writes for the same fit."""
+    """Convert what version 0.1.0 wrote to what this version writes for the same fit."""
     if config["optimizer"].startswith("SGD(") and "first_moment" in state:
         state["momentum"] = state.pop("first_moment")
-        del state["second_moment"]  # of zeros
+        del state["second_moment"]  # all zeros
     if config["schedule"].startswith("Plateau(") and "threshold" not in config["schedule"]:
         config["schedule"] = f"{config['schedule'][:-1]}, threshold=0.0)"
 
 
 def architecture(model: Flow | Loss) -> Config:
-    """What makes a model another one, by name."""
+    """What identifies a model's architecture, by name."""
     common = {"dtype": str(model.dtype), "frozen": list(model.frozen)}
     if model.module is not None:
         return {**common, "module": repr(model.module)}
@@ -161,7 +161,7 @@ def _kinds(tensors: Tensors) -> dict[str, Any]:
 
 
 def _packed(history: History) -> Tensors:
-    """The history in arrays, whose floats may be NaN where JSON's may not."""
+    """The history as arrays: unlike JSON they may hold NaN."""
     tensors = {name: np.array(getattr(history, name), np.float64) for name in _LISTS}
     tensors["steps"] = np.array(history.steps, np.int64)
     tensors["skipped"] = np.array(history.skipped)

@@ -1,4 +1,4 @@
-"""A fit under way: its epochs, who is told of them, and the checkpoint that is kept."""
+"""A running fit: its epochs, their reports, and the checkpoint file."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ SECONDS_BETWEEN_CHECKPOINTS = 1.0
 
 
 def checkpoint_class() -> type[Checkpoint]:
-    """Imported when it is used: it needs what other fits do not."""
+    """Imported on use: other fits do not need its modules."""
     from .checkpoint import Checkpoint
 
     return Checkpoint
 
 
 class Keeper:
-    """Keeps a checkpoint file: of the end of an epoch, and not too often."""
+    """Keeps a checkpoint file, of the end of an epoch and not too often."""
 
     def __init__(
         self, flow: Flow, trainer: _core.Trainer, path: str, config: dict[str, Any], run: Run
@@ -84,7 +84,7 @@ class Keeper:
 
 
 class Run:
-    """A fit that is under way."""
+    """A running fit."""
 
     progress: Progress | None = None
     keeper: Keeper | None = None

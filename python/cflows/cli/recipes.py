@@ -14,8 +14,7 @@ RECIPES: dict[str, Callable[..., Flow]] = {
     recipe.__name__: recipe for recipe in (realnvp, nice, glow1d, nsf, nsf_ar, ncsf, maf, iaf)
 }
 
-# Of splines: they take circular columns, and one number as `hidden` is the width of residual
-# networks.
+# These take circular columns, and one number as `hidden`: the width of residual networks.
 _SPLINES = ("nsf", "nsf_ar", "ncsf")
 
 

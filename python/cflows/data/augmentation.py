@@ -14,7 +14,7 @@ from ..arguments import integer
 Array = NDArray[Any]
 Augmentation = Callable[[Array, np.random.Generator], Array]
 
-_ROWS = 4096  # at a time
+_ROWS = 4096  # images at a time
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Flip:
     Raises
     ------
     ValueError
-        If the axis is another, or the probability is none.
+        If the axis is another, or the probability is not from 0 to 1.
 
     Examples
     --------
@@ -61,7 +61,7 @@ class Flip:
 
 @dataclass(frozen=True)
 class Shift:
-    """Move images by up to so many pixels in either direction; what comes in is `fill`.
+    """Shift images by up to so many pixels in each direction; new pixels are `fill`.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ class Shift:
     ValueError
         If `pixels` is negative.
     TypeError
-        If it is no int.
+        If it is not an int.
 
     Examples
     --------
@@ -154,7 +154,7 @@ def augmented(
     Raises
     ------
     ValueError
-        If these are no images, or an augmentation changes their shape.
+        If the array is not of images, or an augmentation changes their shape.
     TypeError
         If an augmentation cannot be called.
 

@@ -1,4 +1,4 @@
-"""Layers, losses and functions of one's own, written in Python, run at the engine's speed.
+"""Custom layers, losses and functions, written in Python and run at the engine's speed.
 
 A function is called once, with a `Tracer` in place of each array: a symbol for the features of a
 row. What the function does to it is traced to ops of the engine, which differentiates them, runs
@@ -9,7 +9,7 @@ loaded.
 `layer`             a flow's layer from its two directions
 `objective`         a `Loss`: a model whose `fit` minimises a loss
 `function`          a named function of a model: an objective's parameters, or a flow
-`grad` and kin      derivatives within functions: `grad`, `vjp`, `jvp`, `divergence`
+`grad` and others   derivatives within functions: `grad`, `vjp`, `jvp`, `divergence`
 `Network`           a network with its sizes, to be called in such functions
 networks            those of `cflows`: `MLP`, `ResidualNet`, `ConvNet`, `ConvResidualNet`,
                     `ConvEncoder`, `ConvDecoder`
@@ -21,7 +21,7 @@ functions           of single numbers, such as `exp`, `tanh` and `softplus`: `FU
 
 Examples
 --------
-A layer of one's own, ``x = sinh(a u) / a`` with a learned positive a for each feature:
+A custom layer, ``x = sinh(a u) / a`` with a learned positive a for each feature:
 
 >>> import numpy as np
 >>> import cflows as cf
@@ -41,7 +41,7 @@ A layer of one's own, ``x = sinh(a u) / a`` with a learned positive a for each f
 >>> bool(np.allclose(flow.forward(flow.inverse(x)[0])[0], x))
 True
 
-An objective of one's own: least squares with a network.
+A custom objective: least squares with a network.
 
 >>> def loss(x, p, y):
 ...     return nn.sum((p.net(x) - y) ** 2)

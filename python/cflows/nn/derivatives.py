@@ -1,7 +1,7 @@
 """Derivatives of functions of tracers, within functions that are traced.
 
-A derivative is a part of the program as all else is: it can stand in a loss, and be differentiated
-again with respect to the parameters.
+A derivative is part of the program: a loss may hold it, and it can be differentiated again with
+respect to the parameters.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def _trace() -> Trace:
 
 
 def _at(function: TracedFunction, x: Any) -> tuple[Trace, Tracer, Tracer]:
-    """A point of its own, of which nothing else depends, and the value there."""
+    """A copy of x, on which nothing else depends, and the function's value there."""
     trace = _trace()
     x = trace.lift(x)
     point = trace.emit("copy", [x], size=len(x))
@@ -143,8 +143,8 @@ def divergence(function: TracedFunction, x: Tracer, probes: int | None = None) -
     x : Tracer
     probes : int, optional
         None is exact, by one product for each feature. Else the unbiased estimate of Hutchinson,
-        the mean of ``v @ df/dx @ v`` over so many ``v`` of signs by chance, others in every row
-        and step.
+        the mean of ``v @ df/dx @ v`` over so many vectors ``v`` of random signs, drawn afresh for
+        every row and step.
 
     Returns
     -------
@@ -153,7 +153,7 @@ def divergence(function: TracedFunction, x: Tracer, probes: int | None = None) -
     Raises
     ------
     ValueError
-        If the sizes do not fit, or there is not one probe or more.
+        If the sizes do not fit, or `probes` is below 1.
 
     References
     ----------

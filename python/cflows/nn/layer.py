@@ -1,4 +1,4 @@
-"""Layers of one's own."""
+"""Custom layers."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ def layer(
     networks: Mapping[str, Network] | None = None,
     zero_last: bool = True,
 ) -> _core.Expression:
-    """A layer whose two directions are functions of one's own.
+    """A layer whose two directions are Python functions.
 
     Parameters
     ----------
     features : int
-        Of the flow; of one of images, how many numbers an image has. Functions get them channel by
+        Those of the flow; for images, the numbers of an image, which functions get channel by
         channel and row by row.
     forward, inverse : callable, optional
         One of them may be missing: a flow with the layer then raises ValueError when it is asked
@@ -63,7 +63,7 @@ def layer(
         networks, as functions. With `context_features` the context is a third argument.
         `cflows.audit` tells whether they are inverse to each other, with these determinants.
     context_features : int, default 0
-        Those that the layers of the flow see.
+        The context features that the layers of the flow see.
     parameters : mapping of str to array_like, optional
         Where learned numbers start: a number, a vector or, for `matmul`, a matrix.
     networks : mapping of str to Network, optional

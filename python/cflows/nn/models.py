@@ -1,4 +1,4 @@
-"""Models of one's own: named functions of parameters and networks, and losses to minimise."""
+"""Custom models: named functions of parameters and networks, and losses to minimise."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class Loss(_core.Model):
 
 
 def _signature(name: str, inputs: Mapping[str, Shape], outputs: Mapping[str, Shape]) -> str:
-    """What a function's text begins with."""
+    """The beginning of a function's text."""
 
     def words(ports: Mapping[str, Shape]) -> list[str]:
         return [f"{port} {'x'.join(map(str, shape))}" for port, shape in ports.items()]
@@ -131,7 +131,7 @@ def objective(
     dtype: Any = "float32",
     seed: int | None = None,
 ) -> Loss:
-    """A model whose `fit` minimises the mean of a loss of one's own over rows.
+    """A model whose `fit` minimises the mean of a custom loss over rows.
 
     Noise (`normal`, `uniform`) is drawn afresh in every step. `function` gives other functions of
     the same parameters and networks.
@@ -216,7 +216,7 @@ class Function:
         Parameters
         ----------
         *inputs : array_like, shape (n, features)
-            Of a context one row stands for all.
+            One row of a context stands for all.
         seed, start : int
             Of noise, as of `Flow.log_prob`.
         """
@@ -245,7 +245,7 @@ def function(
         ``p.inverse(x)`` and ``p.forward(u)`` with their ``log_det``, ``p.score(x)`` with its
         ``log_prob``, each with the context, if the flow has one, as a further argument.
     name : str, optional
-        None is the function's own. A model has a name once.
+        None is the function's own. Names are unique in a model.
     inputs : mapping of str to int or tuple of int, optional
         Names and features (or shapes) of the arguments; None is ``x`` and, if the model has one,
         ``context``.

@@ -1,4 +1,4 @@
-"""From functions of tracers to the instructions of an expression layer."""
+"""Tracing: from Python functions of tracers to the instructions of an expression."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Network(NamedTuple):
 
 
 def _sides(name: str, size: int | Sequence[int]) -> tuple[int, ...]:
-    """Of an image; or so many features, the only side of a vector."""
+    """The sides of an image, or the features of a vector as its only side."""
     sides = tuple(size) if isinstance(size, Sequence) else (size,)
     if len(sides) not in (1, 3):
         raise ValueError(f"{name} must be a number or (channels, height, width), got {size!r}")
@@ -49,7 +49,7 @@ def _sides(name: str, size: int | Sequence[int]) -> tuple[int, ...]:
 
 
 class Declarations:
-    """Named parameters, with where they start, and networks."""
+    """Named parameters with their starting values, and named networks."""
 
     def __init__(
         self, parameters: Mapping[str, ArrayLike] | None, networks: Mapping[str, Network] | None
@@ -70,7 +70,7 @@ class Declarations:
 
     @classmethod
     def of(cls, spec: _core.Expression | _core.Module) -> Declarations:
-        """Those of a layer, of which a spec keeps `options`."""
+        """The declarations whose `options` a spec holds."""
         starts = np.array(spec.starts)
         parameters: dict[str, NDArray[Any]] = {}
         networks: dict[str, Network] = {}
@@ -85,7 +85,7 @@ class Declarations:
         return cls(parameters, networks)
 
     def options(self) -> dict[str, Any]:
-        """For a spec."""
+        """The options of a spec."""
         lines = [f"parameter {name} {array.size}" for name, array in self.starts.items()]
         for name, (_, *sizes) in self.networks.items():
             lines.append(" ".join(["network", name, *("x".join(map(str, s)) for s in sizes)]))
@@ -107,11 +107,11 @@ class _Declared:
 
 
 Shape = tuple[int, ...]
-Ports = tuple[tuple[str, Shape], ...]  # of a function of a model
+Ports = tuple[tuple[str, Shape], ...]  # inputs or outputs of a model's function
 
 
 class Trace:
-    """One function on its way to instructions; the numbers are shared with others of the layer.
+    """Records the instructions of one function; functions of one layer share their numbers.
 
     The function is called ``with`` the trace, to which functions of tracers then add.
 
@@ -119,9 +119,9 @@ class Trace:
     ----------
     declarations : Declarations
     numbers : list of float
-        Those that instructions refer to, which grow.
+        The constants that instructions refer to; the trace adds to them.
     functions : mapping of str to (inputs, outputs), optional
-        Functions of a model that may be called, with their ports.
+        Functions of a model that the traced one may call, with their ports.
     """
 
     def __init__(
@@ -142,14 +142,14 @@ class Trace:
         tracing.reset(self._outer)
 
     def arguments(self, features: int, context_features: int) -> list[Any]:
-        """Of the function: the features, what was declared and, if there is one, the context."""
+        """Arguments of a layer's function: the features, p and, if there is one, the context."""
         arguments = [self.emit("input", [], [features], size=features), _Declared(self)]
         if context_features > 0:
             arguments.append(self.emit("context", [], [context_features], size=context_features))
         return arguments
 
     def inputs(self, ports: Mapping[str, Shape]) -> list[Any]:
-        """Arguments of a function of a model: the first input, what was declared, the others."""
+        """Arguments of a model's function: the first input, p, the other inputs."""
         sizes = map(math.prod, ports.values())
         tracers = [self.emit("argument", [], [i, n], size=n) for i, n in enumerate(sizes)]
         return [*tracers[:1], _Declared(self), *tracers[1:]]
@@ -229,7 +229,7 @@ class Trace:
         return call
 
     def constant(self, value: Any) -> Tracer:
-        """A number, or a vector feature by feature."""
+        """A tracer of a constant number or vector."""
         array = np.asarray(value, np.float64)
         if array.ndim > 1 or array.size == 0:
             raise ValueError(f"a constant is a number or a vector, got shape {array.shape}")
@@ -244,6 +244,6 @@ class Trace:
         return value if isinstance(value, Tracer) else self.constant(value)
 
     def text(self, *returned: Tracer) -> str:
-        """The instructions, which return these."""
+        """The text of the instructions, which returns these tracers."""
         last = " ".join(["return", *(str(tracer._number) for tracer in returned)])
         return ";".join([*self.lines, last])

@@ -1,4 +1,4 @@
-"""Symbols for the arguments of a function that is traced, and what may be done to them."""
+"""Symbols for the arguments of a traced function, and the functions of them."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
     from .trace import Trace
 
 tracing: ContextVar[Trace | None] = ContextVar("tracing", default=None)
-"""The trace of the function that is being called."""
+"""The trace of the function that is being traced; None outside."""
 
 
 class Tracer:
-    """A symbol for the features of a row, in a function that is traced.
+    """A symbol for the features of a row in a traced function.
 
     Attributes
     ----------
     size : int
-        The number of features. Of two operands one may have a single feature.
+        The number of features. An operand of one feature is broadcast to those of the other.
     """
 
     __array_ufunc__ = None  # so that NumPy's arrays leave the operators to this class
@@ -128,7 +128,7 @@ def _function(name: str, doc: str) -> Callable[[Tracer], Tracer]:
 
 
 FUNCTIONS = {name: _function(name, doc) for name, doc in _core.nn_functions().items()}
-"""The functions of single numbers that the engine has, by name."""
+"""The engine's functions of single numbers, by name."""
 
 
 def cosine(x: Tracer, turns: float = 1.0, phase: float = 0.0) -> Tracer:
@@ -173,7 +173,7 @@ def concat(parts: Sequence[Tracer]) -> Tracer:
 
 
 def repeat(x: Tracer, count: int) -> Tracer:
-    """A single feature so many times."""
+    """A single feature, repeated."""
     trace = _trace()
     x, count = trace.lift(x), integer("count", count, 1)
     if len(x) != 1:
@@ -189,12 +189,12 @@ def matmul(weight: Tracer, x: Tracer) -> Tracer:
 
 
 def normal(size: int) -> Tracer:
-    """So many standard normal numbers, others in every row and step."""
+    """Standard normal numbers, drawn afresh for every row and step."""
     return _noise("normal", size)
 
 
 def uniform(size: int) -> Tracer:
-    """The same of numbers uniform on [0, 1)."""
+    """Numbers uniform on [0, 1), drawn afresh for every row and step."""
     return _noise("uniform", size)
 
 

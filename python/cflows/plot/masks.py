@@ -31,8 +31,8 @@ def mask(
 
     Parameters
     ----------
-    mask : Coupling, Split, a bound one of ``flow.layers``, or what is their option ``mask``
-        So ``'half'``, ``'alternating'``, ``'checkerboard'``, booleans that are True where a
+    mask : Coupling, Split, a bound layer of ``flow.layers``, or a value of their option ``mask``
+        Such as ``'half'``, ``'alternating'``, ``'checkerboard'``, booleans that are True where a
         feature or channel is kept, or indices of those that are.
     shape : int or (channels, height, width), optional
         The number of features, or the shape of the images. A bound layer knows it.
@@ -48,7 +48,7 @@ def mask(
     ValueError
         If there is no shape, or the mask does not fit it or transforms nothing.
     TypeError
-        If the layer has no mask, or what is given is none.
+        If the layer has no mask, or the argument is not a mask.
     ImportError
         If matplotlib is missing.
 
@@ -100,7 +100,7 @@ def _transformed(mask: Any, shape: Any) -> NDArray[np.bool_]:
         mask, swap = mask.mask, mask.swap
     if shape is None:
         raise ValueError("expected a shape: the number of features, or (channels, height, width)")
-    # The core reads masks. With parameters of 1 a coupling moves 0 wherever it moves anything.
+    # The core reads masks: with parameters of 1 a coupling changes 0 exactly where it transforms.
     coupling = _core.Coupling(mask, swap, "additive", hidden=(1,))
     size = {"shape": shape} if np.ndim(shape) else {"features": shape}
     flow = _core.Flow([coupling], **size, seed=0)

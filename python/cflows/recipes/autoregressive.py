@@ -29,7 +29,7 @@ def maf(
 ) -> Flow:
     """A masked autoregressive flow: ``x_i = u_i * scale(x_<i) + shift(x_<i)``, orders in turn.
 
-    Densities take one pass of each layer's masked network; samples one too, feature by feature.
+    Densities take one pass of each layer's masked network; samples take one feature by feature.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def iaf(
 ) -> Flow:
     """An inverse autoregressive flow: ``x_i = u_i * scale(u_<i) + shift(u_<i)``, orders in turn.
 
-    Samples take one pass of each layer's masked network; densities one too, feature by feature.
+    Samples take one pass of each layer's masked network; densities take one feature by feature.
 
     Parameters
     ----------

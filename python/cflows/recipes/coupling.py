@@ -26,8 +26,8 @@ def nice(
     """A NICE: additive couplings that keep every other feature in turn, then one learned scale.
 
     A coupling is ``x_b = u_b + shift`` with the shift a function of the other features and the
-    context; the last layer is ``x = u * exp(log_scale) + shift``, without which volumes would be
-    kept.
+    context; the last layer is ``x = u * exp(log_scale) + shift``; couplings alone preserve
+    volumes.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ def nice(
     Returns
     -------
     Flow
-        That starts as the identity, but for the standardisation.
+        It starts as the identity, except for the standardisation.
 
     References
     ----------

@@ -84,8 +84,8 @@ def glow(
 
     On the way from the data to the base each level is a `Squeeze`, `steps` times an `ActNorm`,
     which ``fit`` starts from the data, an inverted `Linear` layer of the channels and a coupling
-    that keeps the first half of them, and, but for the last level, a `Split` that factors half the
-    channels out to a Gaussian which a convolution of the other half sets.
+    that keeps the first half of them, and, except in the last level, a `Split`, which factors out
+    half of the channels to a Gaussian that is conditioned on the other half.
 
     Parameters
     ----------
@@ -185,7 +185,7 @@ def realnvp_image(
         normalization="weight",
     )
     map_options: dict[str, Any] = {"transform": transform}
-    if transform == "affine" or scale != "softclip":  # which others refuse
+    if transform == "affine" or scale != "softclip":  # other transforms refuse it
         map_options["scale"] = scale
 
     def couplings(mask: str, count: int) -> list[Layer]:
@@ -203,7 +203,7 @@ def realnvp_image(
 
 
 def pixel_layers(discrete: int | None, alpha: float, noise: Sequence[Layer]) -> list[Layer]:
-    """From real numbers to pixels of so many levels; none if `discrete` is None."""
+    """Layers from real numbers to pixels of `discrete` levels; none if it is None."""
     alpha = real("alpha", alpha)
     if not 0 <= alpha < 0.5:
         raise ValueError(f"alpha must be from 0 to below 0.5, got {alpha}")

@@ -49,7 +49,7 @@ def _signature(function: Callable[..., Any], builder: Callable[..., Any]) -> ins
 
 
 def _refuse_unknown(name: str, given: Iterable[str], known: Mapping[str, Any]) -> None:
-    """TypeError for a keyword that is no parameter, which ``**options`` alone would take."""
+    """TypeError for an unknown keyword, which ``**options`` alone would accept."""
     for keyword in given:
         if keyword == "context" and "context_features" in known:
             raise TypeError(
@@ -81,5 +81,5 @@ def _sections(docstring: str) -> tuple[str, dict[str, str]]:
 
 
 def _paragraphs(section: str) -> dict[str, str]:
-    """Those of parameters, by name."""
+    """The paragraphs of parameters, by name."""
     return {text.split(" : ")[0]: text for text in re.split(r"\n(?=\S)", section)}

@@ -1,4 +1,4 @@
-"""What recipes have in common."""
+"""What recipes share: builders of flows and the layers that columns need."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def column_flow(
 ) -> Flow:
     """The flow of a chain over normal features and angles.
 
-    Beside the data are the layers that the columns ask for, and an `Affine` that ``fit`` sets.
+    Next to the data are the layers that the columns need, and an `Affine` that ``fit`` sets.
 
     Parameters
     ----------
@@ -131,7 +131,7 @@ def column_flow(
 
 
 def partial(columns: Sequence[Column], kinds: Sequence[str], layer: Layer) -> list[Layer]:
-    """The layer on the columns of these kinds, if there are any; on all without `Partial`."""
+    """The layer on the columns of these kinds, if there are any; `Partial` unless they are all."""
     found = indices(columns, *kinds)
     if len(found) == len(columns):
         return [layer]
@@ -142,7 +142,8 @@ def column_layers(columns: Sequence[Column], standardize: bool) -> list[Layer]:
     """From features without bounds and angles in [-pi, pi] to the columns.
 
     Units are removed by the `Affine` beside the data, in float64; logarithms and logits are
-    standardised by an `ActNorm`. Integers get their noise behind the `Affine`, which leaves them.
+    standardised by an `ActNorm`. `Dequantize` comes before the `Affine`, which does not change
+    integers.
     """
     shift, scale = [0.0] * len(columns), [1.0] * len(columns)
     for i, column in enumerate(columns):
@@ -165,7 +166,7 @@ def column_layers(columns: Sequence[Column], standardize: bool) -> list[Layer]:
 
 
 def _ordinal_layers(columns: Sequence[Column]) -> list[Layer]:
-    """One for each number of levels."""
+    """A `Dequantize` for each number of levels."""
     levels = sorted({column.levels for column in columns if column.kind == "ordinal"})
     layers: list[Layer] = []
     for n in levels:
@@ -176,7 +177,7 @@ def _ordinal_layers(columns: Sequence[Column]) -> list[Layer]:
 
 
 def column_base(columns: Sequence[Column]) -> Base | None:
-    """Uniform angles, the other features normal."""
+    """The base: angles are uniform, other features normal."""
     angles = [int(column.kind == "circular") for column in columns]
     circle = Uniform(-math.pi, math.pi)
     if all(angles):
@@ -185,11 +186,11 @@ def column_base(columns: Sequence[Column]) -> Base | None:
 
 
 def without_angles(recipe: str, features: int, options: ColumnOptions) -> None:
-    """ValueError if there is an angle, which no affine map leaves on its circle."""
+    """ValueError if there is a circular column: affine maps do not keep angles on the circle."""
     if indices(checked(options.get("columns"), features), "circular"):
         raise ValueError(f"{recipe}: circular columns take splines: nsf, nsf_ar or ncsf")
 
 
 def sizes(features: int, layers: int) -> tuple[int, int]:
-    """The sizes that every recipe takes, looked at."""
+    """The sizes that every recipe takes, checked."""
     return integer("features", features, 1), integer("layers", layers, 1)

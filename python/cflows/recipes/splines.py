@@ -54,13 +54,13 @@ def spline_flow(
     activation: str = "relu",
     **options: Unpack[ColumnOptions],
 ) -> Flow:
-    """The flow of steps of a layer of splines and what mixes the features.
+    """The flow of steps, each a layer of splines and layers that mix the features.
 
     Parameters
     ----------
     layer : callable
-        From the number of the step, whether there are circular columns, the splines and the
-        network that sets them.
+        A function of the number of the step, whether there are circular columns, the splines and
+        the network that sets them.
     layers : int
         The number of steps.
     hidden : int or sequence of int
@@ -72,8 +72,8 @@ def spline_flow(
     bound : float, default 3
         The splines of columns that are not circular act on ``[-bound, bound]``.
     dropout : float, default 0
-        The probability, in training, of an activation to be left out; up to 0.2 in the paper of
-        neural spline flows.
+        The probability of dropping an activation in training; up to 0.2 in the paper of neural
+        spline flows.
     activation : str, default 'relu'
         The networks' activation, as of `ResidualNet`.
     """
@@ -89,7 +89,7 @@ def spline_flow(
 
 
 def column_spline(columns: Sequence[Column], bins: int, bound: float) -> Transform:
-    """Circular splines of angles, splines with linear tails of the other features."""
+    """Circular splines for angles, splines with linear tails for other features."""
     angles = [int(column.kind == "circular") for column in columns]
     line, circle = Spline(bins, bound), Spline(bins, math.pi, tails="circular")
     if all(angles):
@@ -98,7 +98,7 @@ def column_spline(columns: Sequence[Column], bins: int, bound: float) -> Transfo
 
 
 def column_mixing(columns: Sequence[Column]) -> list[Layer]:
-    """A linear layer of the features that are no angles, which turn each by itself."""
+    """A linear layer of the features that are not angles, and a learned shift of each angle."""
     straight = len(columns) - len(indices(columns, "circular"))
     if straight == len(columns):
         return [Linear("lu")]
@@ -159,7 +159,7 @@ def nsf(
     """
 
     def coupling(i: int, angles: bool, spline: Transform, conditioner: Conditioner) -> Layer:
-        # Angles are not permuted: there the masks take turns.
+        # Angles are not permuted; the masks alternate instead.
         mask = "alternating" if angles and i % 4 >= 2 else "half"
         return Coupling(mask, angles and i % 2 == 1, transform=spline, conditioner=conditioner)
 
