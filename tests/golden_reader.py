@@ -454,17 +454,17 @@ class Degrees:
     the first of ours of that degree, of which there are `each`; ours ascend by degree."""
 
     rank: np.ndarray  # by feature
-    context: int
+    context_features: int
     each: int
 
     def hidden(self) -> int:
-        return self.each * (len(self.rank) - (self.context == 0))
+        return self.each * (len(self.rank) - (self.context_features == 0))
 
     def places(self, degrees: np.ndarray) -> np.ndarray:
         seen: dict[int, int] = {}
         places = []
         for degree in map(int, degrees):
-            group = degree - (self.context == 0)
+            group = degree - (self.context_features == 0)
             assert group >= 0 and seen.get(degree, 0) < self.each
             places.append(group * self.each + seen.setdefault(degree, 0))
             seen[degree] += 1
@@ -472,7 +472,7 @@ class Degrees:
 
     def features(self) -> np.ndarray:
         """The column of each feature; that of the last rank lies beyond, and is never read."""
-        return self.context + self.rank
+        return self.context_features + self.rank
 
     def outputs(self, parameters: int, order: list[int]) -> np.ndarray:
         """Our row of each of their rows, [feature, raw number]; beyond ours if order lacks it."""
@@ -501,8 +501,8 @@ def degrees_seen(mask: np.ndarray, degrees: np.ndarray) -> np.ndarray:
 def masked_mlp(
     net: dict[str, Any], at: str, case: Case, d: Degrees, out: np.ndarray, outputs: int
 ) -> Any:
-    context = np.arange(d.context)
-    columns, width = np.concatenate([d.features(), context]), d.context + len(d.rank) - 1
+    context = np.arange(d.context_features)
+    columns, width = np.concatenate([d.features(), context]), d.context_features + len(d.rank) - 1
     degrees = np.concatenate([d.rank + 1, 0 * context])
     sources: Sources = {}
     for k in range(net["n_linear"]):
@@ -525,20 +525,22 @@ def made(
 ) -> Any:
     if not net["residual"]:
         raise ValueError("no masked network is like this")
-    theirs, n, context = f"{at}/{net['prefix']}", d.hidden(), np.arange(d.context)
+    theirs, n, context = f"{at}/{net['prefix']}", d.hidden(), np.arange(d.context_features)
     units = d.places(degrees_seen(case.arrays[f"{theirs}initial/mask"], d.rank + 1))
     added = net["context_mode"] == "nflows"
-    separate = added and d.context > 0
-    width = len(d.rank) - 1 + (0 if separate else d.context)
-    initial = {f"{theirs}initial/weight": (units, d.features() - (d.context if separate else 0))}
+    separate = added and d.context_features > 0
+    width = len(d.rank) - 1 + (0 if separate else d.context_features)
+    initial = {
+        f"{theirs}initial/weight": (units, d.features() - (d.context_features if separate else 0))
+    }
     biases = [vector(f"{theirs}initial/bias", n, units)]
     sources: Sources = {}
     if separate:
         sources["conditioner.context.weight"] = placed(
-            {f"{theirs}context/weight": (units, context)}, n, d.context
+            {f"{theirs}context/weight": (units, context)}, n, d.context_features
         )
         sources["conditioner.context.bias"] = vector(f"{theirs}context/bias", n, units)
-    elif d.context > 0:
+    elif d.context_features > 0:
         initial[f"{theirs}context/weight"] = (units, context)
         biases.append(vector(f"{theirs}context/bias", n, units))
     weight = placed(initial, n, width)
@@ -550,7 +552,7 @@ def made(
         for name, columns, size in (
             ("linear0", units, n),
             ("linear1", units, n),
-            ("context", context, d.context),
+            ("context", context, d.context_features),
         ):
             key, ours = f"{theirs}block{k}/{name}", f"conditioner.block{k}.{name}"
             if size > 0:
@@ -568,8 +570,8 @@ def autoregressive(layer: dict[str, Any], at: str, case: Case) -> tuple[Any, Sou
     univariate, parameters = layer["univariate"], layer["raw_per_feature"]
     natural = isinstance(layer["order"], str)  # the masks are those of the natural order
     rank = np.arange(case.meta["features"]) if natural else np.array(layer["order"])
-    context = case.context_features if layer["use_context"] else 0
-    degrees = Degrees(rank, context, each=16)
+    context_features = case.context_features if layer["use_context"] else 0
+    degrees = Degrees(rank, context_features, each=16)
     affine = univariate["kind"] == "affine"
     raw, circular = univariate["raw_order"], isinstance(univariate.get("tails"), list)
     # Their circular splines do not read the slope at the last knot, which is the first.

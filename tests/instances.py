@@ -28,7 +28,7 @@ class Instance:
 
     layers: Callable[[], list[Any]]
     features: int = 4
-    context: int = 0
+    context_features: int = 0
     base: Callable[[], Any] = cf.Normal
     embedding: cf.Embedding | None = None
     volume: bool = True
@@ -101,20 +101,24 @@ INSTANCES: dict[str, Instance] = {
     "coupling-swap": Instance(coupling(mask="alternating", swap=True), features=5),
     "coupling-booleans": Instance(coupling(mask=MASK), features=5),
     "coupling-indices": Instance(coupling(mask=[4, 1]), features=5),
-    "coupling-context": Instance(coupling(mask="half"), context=3),
+    "coupling-context": Instance(coupling(mask="half"), context_features=3),
     "coupling-one-feature": Instance(coupling(), features=1, volume=False),
-    "coupling-one-feature-context": Instance(coupling(), features=1, context=2),
+    "coupling-one-feature-context": Instance(coupling(), features=1, context_features=2),
     "coupling-keeps-none": Instance(coupling(mask=[False] * 3), features=3, volume=False),
-    "coupling-wide": Instance(coupling(mask="half", hidden=(33, 20)), features=21, context=2),
+    "coupling-wide": Instance(
+        coupling(mask="half", hidden=(33, 20)), features=21, context_features=2
+    ),
     "coupling-linear": Instance(coupling(hidden=())),
     "coupling-additive": Instance(coupling(transform="additive"), volume=False),
-    "coupling-additive-context": Instance(coupling(transform="additive"), context=2, volume=False),
+    "coupling-additive-context": Instance(
+        coupling(transform="additive"), context_features=2, volume=False
+    ),
     "coupling-residual": Instance(with_net(lambda: cf.ResidualNet(6, blocks=2, activation="tanh"))),
     "coupling-residual-context": Instance(
-        with_net(lambda: cf.ResidualNet(6, blocks=2, activation="silu")), context=2
+        with_net(lambda: cf.ResidualNet(6, blocks=2, activation="silu")), context_features=2
     ),
     "coupling-two-nets": Instance(with_net(pair, scale="exp")),
-    "coupling-two-nets-context": Instance(with_net(pair, scale="tanh"), context=2),
+    "coupling-two-nets-context": Instance(with_net(pair, scale="tanh"), context_features=2),
     "scale-softclip": Instance(scaled(form="softclip", bound=2.0)),
     "scale-tanh": Instance(scaled(form="tanh", bound=2.5)),
     "scale-exp": Instance(scaled(form="exp", offset=0.3)),
@@ -131,7 +135,7 @@ INSTANCES: dict[str, Instance] = {
     },
     "coupling-spline": Instance(coupling(transform="spline")),
     "coupling-spline-few-bins": Instance(
-        coupling(transform=cf.Spline(bins=2, bound=2.5, factor=0.3)), features=3, context=2
+        coupling(transform=cf.Spline(bins=2, bound=2.5, factor=0.3)), features=3, context_features=2
     ),
     "coupling-spline-softclip": Instance(
         coupling(transform=cf.Spline(bins=5, bound=4.0, form="softclip"))
@@ -140,7 +144,9 @@ INSTANCES: dict[str, Instance] = {
         coupling(transform=cf.Spline(bins=6, bound=5.0, tails="circular"))
     ),
     "coupling-mixed": Instance(coupling(mask="alternating", transform=mixed()), step=2e-4),
-    "coupling-mixed-context": Instance(coupling(mask=[0, 1], transform=mixed()), context=2),
+    "coupling-mixed-context": Instance(
+        coupling(mask=[0, 1], transform=mixed()), context_features=2
+    ),
     "maf-mixed": Instance(autoregressive(transform=mixed(), order="random")),
     "iaf-mixed-residual-context": Instance(
         masked(
@@ -148,7 +154,7 @@ INSTANCES: dict[str, Instance] = {
             transform=mixed(),
             parallel="forward",
         ),
-        context=2,
+        context_features=2,
         step=2e-4,
     ),
     "elementwise-mixed": Instance(lambda: [cf.Elementwise(mixed())]),
@@ -169,21 +175,23 @@ INSTANCES: dict[str, Instance] = {
         ]
     ),
     "coupling-spline-free": Instance(
-        coupling(transform=cf.Spline(bins=3, box=[-1.0, 2.0], tails="free")), context=2
+        coupling(transform=cf.Spline(bins=3, box=[-1.0, 2.0], tails="free")), context_features=2
     ),
     "coupling-linear-spline": Instance(coupling(transform=cf.LinearSpline(6, bound=4.0))),
     "coupling-quadratic-spline": Instance(coupling(transform=cf.QuadraticSpline(5, bound=4.0))),
     "coupling-quadratic-spline-free": Instance(
-        coupling(transform=cf.QuadraticSpline(3, box=[-1.0, 2.0], tails="free")), context=2
+        coupling(transform=cf.QuadraticSpline(3, box=[-1.0, 2.0], tails="free")), context_features=2
     ),
-    "coupling-cubic-spline": Instance(coupling(transform=cf.CubicSpline(5, bound=4.0)), context=2),
+    "coupling-cubic-spline": Instance(
+        coupling(transform=cf.CubicSpline(5, bound=4.0)), context_features=2
+    ),
     "coupling-cubic-spline-free": Instance(
         coupling(transform=cf.CubicSpline(4, tails="free")), features=5
     ),
     "coupling-mixture-logistic": Instance(coupling(transform=cf.MixtureLogistic(3))),
     "coupling-mixture-logistic-context": Instance(
         coupling(transform=cf.MixtureLogistic(spread=2.0, minimum_scale=0.1, scale="tanh")),
-        context=2,
+        context_features=2,
     ),
     "coupling-affine-transform": Instance(coupling(transform=cf.AffineTransform("tanh"))),
     **{
@@ -204,7 +212,7 @@ INSTANCES: dict[str, Instance] = {
         }.items()
     },
     **{
-        f"base-{name}-context": Instance(coupling(), base=base, context=2)
+        f"base-{name}-context": Instance(coupling(), base=base, context_features=2)
         for name, base in {
             "normal": lambda: cf.Normal(conditioner=SMALL_NET),
             "student": lambda: cf.StudentT(4.0, conditioner=SMALL_NET),
@@ -212,52 +220,58 @@ INSTANCES: dict[str, Instance] = {
             "mixture": lambda: cf.Mixture(3, conditioner=SMALL_NET),
         }.items()
     },
-    "embedding": Instance(coupling(), context=5, embedding=cf.Embedding(3, SMALL_NET)),
+    "embedding": Instance(coupling(), context_features=5, embedding=cf.Embedding(3, SMALL_NET)),
     "embedding-base": Instance(
         coupling(transform="additive"),
-        context=3,
+        context_features=3,
         base=lambda: cf.Normal(conditioner=SMALL_NET),
         embedding=cf.Embedding(4, SMALL_NET),
         volume=False,
     ),
     "embedding-linear": Instance(
-        autoregressive(), features=3, context=6, embedding=cf.Embedding(1, cf.MLP(()))
+        autoregressive(), features=3, context_features=6, embedding=cf.Embedding(1, cf.MLP(()))
     ),
     "embedding-residual": Instance(
         coupling(transform="spline"),
-        context=4,
+        context_features=4,
         base=lambda: cf.Mixture(2, conditioner=SMALL_NET),
         embedding=cf.Embedding(2, cf.ResidualNet(5, activation="silu")),
     ),
-    "embedding-default": Instance(coupling(), context=2, embedding=cf.Embedding(2), smooth=False),
+    "embedding-default": Instance(
+        coupling(), context_features=2, embedding=cf.Embedding(2), smooth=False
+    ),
     "maf": Instance(autoregressive()),
-    "maf-context": Instance(autoregressive(order="reverse"), features=5, context=2),
+    "maf-context": Instance(autoregressive(order="reverse"), features=5, context_features=2),
     "maf-one-feature": Instance(autoregressive(), features=1, volume=False),
-    "maf-one-feature-context": Instance(autoregressive(), features=1, context=2),
+    "maf-one-feature-context": Instance(autoregressive(), features=1, context_features=2),
     "maf-few-units": Instance(
         autoregressive(order=[3, 0, 5, 1, 4, 2], hidden=(3, 40), scale="tanh"), features=6
     ),
-    "maf-linear": Instance(autoregressive(hidden=()), context=2),
+    "maf-linear": Instance(autoregressive(hidden=()), context_features=2),
     "maf-additive": Instance(autoregressive(transform="additive"), volume=False),
     "maf-residual": Instance(
         masked(lambda: cf.ResidualNet(8, blocks=2, activation="tanh"), order="random")
     ),
     "maf-residual-gated": Instance(
-        masked(lambda: cf.ResidualNet(9, blocks=1, activation="silu")), context=3
+        masked(lambda: cf.ResidualNet(9, blocks=1, activation="silu")), context_features=3
     ),
     "maf-residual-added": Instance(
-        masked(lambda: cf.ResidualNet(9, activation="tanh", context="add")), context=2
+        masked(lambda: cf.ResidualNet(9, activation="tanh", context="add")), context_features=2
     ),
     "maf-spline": Instance(autoregressive(transform="spline"), features=3),
     "maf-cubic-spline": Instance(autoregressive(transform=cf.CubicSpline(4)), features=3),
     "maf-mixture-logistic": Instance(autoregressive(transform=cf.MixtureLogistic(4)), features=3),
     "iaf": Instance(autoregressive(parallel="forward", order="random"), features=5),
-    "iaf-context": Instance(autoregressive(parallel="forward", scale="sigmoid"), context=2),
+    "iaf-context": Instance(
+        autoregressive(parallel="forward", scale="sigmoid"), context_features=2
+    ),
     "iaf-spline-context": Instance(
-        autoregressive(parallel="forward", transform=cf.Spline(4)), features=3, context=2
+        autoregressive(parallel="forward", transform=cf.Spline(4)), features=3, context_features=2
     ),
     "iaf-mixture-logistic-context": Instance(
-        autoregressive(parallel="forward", transform=cf.MixtureLogistic(2)), features=3, context=2
+        autoregressive(parallel="forward", transform=cf.MixtureLogistic(2)),
+        features=3,
+        context_features=2,
     ),
     "actnorm": Instance(lambda: [cf.ActNorm()], volume=False),
     "batchnorm": Instance(lambda: [cf.BatchNorm()], volume=False),
@@ -269,24 +283,26 @@ INSTANCES: dict[str, Instance] = {
         ]
     ),
     "elementwise-affine": Instance(lambda: [cf.Elementwise()], volume=False),
-    "elementwise-affine-context": Instance(lambda: [cf.Elementwise(**SMALL)], context=2),
+    "elementwise-affine-context": Instance(lambda: [cf.Elementwise(**SMALL)], context_features=2),
     "elementwise-spline": Instance(lambda: [cf.Elementwise("spline")]),
     "elementwise-spline-one-bin": Instance(
         lambda: [cf.Elementwise(cf.Spline(bins=1, bound=5.0, tails="free"))]
     ),
     "elementwise-spline-one-feature": Instance(
-        lambda: [cf.Elementwise("spline", **SMALL)], features=1, context=2
+        lambda: [cf.Elementwise("spline", **SMALL)], features=1, context_features=2
     ),
     "elementwise-linear-spline-context": Instance(
-        lambda: [cf.Elementwise(cf.LinearSpline(4, factor=0.5), **SMALL)], context=2
+        lambda: [cf.Elementwise(cf.LinearSpline(4, factor=0.5), **SMALL)], context_features=2
     ),
     "elementwise-quadratic-spline": Instance(lambda: [cf.Elementwise(cf.QuadraticSpline())]),
     "elementwise-quadratic-spline-one-feature": Instance(
-        lambda: [cf.Elementwise(cf.QuadraticSpline(6), **SMALL)], features=1, context=2
+        lambda: [cf.Elementwise(cf.QuadraticSpline(6), **SMALL)], features=1, context_features=2
     ),
     "elementwise-cubic-spline": Instance(lambda: [cf.Elementwise(cf.CubicSpline())]),
     "elementwise-cubic-spline-one-feature": Instance(
-        lambda: [cf.Elementwise(cf.CubicSpline(3, tails="free"), **SMALL)], features=1, context=1
+        lambda: [cf.Elementwise(cf.CubicSpline(3, tails="free"), **SMALL)],
+        features=1,
+        context_features=1,
     ),
     "elementwise-mixture-logistic": Instance(
         lambda: [cf.Elementwise(cf.MixtureLogistic())],
@@ -295,7 +311,7 @@ INSTANCES: dict[str, Instance] = {
     "elementwise-mixture-logistic-one-feature": Instance(
         lambda: [cf.Elementwise(cf.MixtureLogistic(5, scale="sigmoid"), **SMALL)],
         features=1,
-        context=2,
+        context_features=2,
     ),
     "exp": Instance(lambda: [cf.Exp()]),
     "log": Instance(lambda: [cf.Softplus(), cf.Log()]),
@@ -369,7 +385,7 @@ INSTANCES: dict[str, Instance] = {
     "affine-learned": Instance(
         lambda: [cf.Affine(1.0, 2.0, learned=True)], features=3, volume=False
     ),
-    "inverse-coupling": Instance(lambda: [cf.Inverse(cf.Coupling(**SMALL))], context=1),
+    "inverse-coupling": Instance(lambda: [cf.Inverse(cf.Coupling(**SMALL))], context_features=1),
     "inverse-affine": Instance(
         lambda: [cf.Inverse(cf.Affine(1.0, [2.0, 0.5, 4.0, 1.5]))], volume=False
     ),
@@ -378,7 +394,7 @@ INSTANCES: dict[str, Instance] = {
             cf.Chain([cf.Coupling(**SMALL), cf.Permutation("random")]),
             cf.Inverse(cf.Chain([cf.Permutation(), cf.Coupling(**SMALL)])),
         ],
-        context=2,
+        context_features=2,
     ),
     "real-nvp": Instance(real_nvp),
     "base-given": Instance(
@@ -445,7 +461,7 @@ INSTANCES: dict[str, Instance] = {
             cf.Coupling("checkerboard", conditioner=SMALL_CONV),
             cf.Coupling(conditioner=SMALL_CONV_RESIDUAL),
         ],
-        context=2,
+        context_features=2,
         shape=(2, 3, 2),
     ),
     "image-elementwise": Instance(lambda: [cf.Elementwise("spline")], shape=(1, 2, 2)),
@@ -472,7 +488,7 @@ INSTANCES: dict[str, Instance] = {
     ),
     "split": Instance(lambda: [cf.Split(coupling()())], features=5),
     "split-conditional": Instance(
-        lambda: [cf.Split(coupling()(), "alternating", conditioner=SMALL_NET)], context=2
+        lambda: [cf.Split(coupling()(), "alternating", conditioner=SMALL_NET)], context_features=2
     ),
     "split-inverse": Instance(lambda: [cf.Inverse(cf.Split(coupling()()))], features=5),
     "image-split": Instance(
@@ -500,7 +516,7 @@ def build(name: str, dtype: str = "float64", seed: int = 1) -> cf.Flow:
     flow = cf.Flow(
         instance.layers(),
         **instance.size,
-        context_features=instance.context,
+        context_features=instance.context_features,
         embedding=instance.embedding,
         base=instance.base(),
         dtype="float64",
@@ -528,9 +544,8 @@ def volume_layers(flow: cf.Flow) -> int:
 def base_shape(name: str) -> tuple[int, ...]:
     """That of its latent rows."""
     instance = INSTANCES[name]
-    context = instance.embedding.features if instance.embedding else instance.context
-    flow = cf.Flow(instance.layers(), **instance.size, context_features=context)
-    return flow.base_shape
+    seen = instance.embedding.features if instance.embedding else instance.context_features
+    return cf.Flow(instance.layers(), **instance.size, context_features=seen).base_shape
 
 
 def sample_rows(name: str, rows: int, seed: int = 2) -> tuple[np.ndarray, np.ndarray | None]:
@@ -538,5 +553,5 @@ def sample_rows(name: str, rows: int, seed: int = 2) -> tuple[np.ndarray, np.nda
     instance = INSTANCES[name]
     rng = np.random.default_rng(seed)
     u = rng.normal(size=(rows, *base_shape(name))) * 1.3
-    context = rng.normal(size=(rows, instance.context)) if instance.context else None
-    return u, context
+    size = instance.context_features
+    return u, rng.normal(size=(rows, size)) if size else None

@@ -15,7 +15,7 @@ import cflows as cf
 from cflows import _core, nn
 from memory import leaked
 
-flow = cf.realnvp(4, layers=2, hidden=(8,), context=1, permute="reverse", seed=0)
+flow = cf.realnvp(4, layers=2, hidden=(8,), context_features=1, permute="reverse", seed=0)
 plain = cf.realnvp(4, layers=1, hidden=(8,), seed=0)
 
 

@@ -15,7 +15,9 @@ ROWS = [0, 1, 15, 16, 17, 100]
 
 @pytest.fixture(scope="module", params=["float32", "float64"])
 def flow(request):
-    flow = cf.realnvp(FEATURES, layers=2, hidden=(9,), context=2, dtype=request.param, seed=3)
+    flow = cf.realnvp(
+        FEATURES, layers=2, hidden=(9,), context_features=2, dtype=request.param, seed=3
+    )
     rng = np.random.default_rng(0)
     for array in flow.parameters.values():
         array[...] = rng.normal(size=array.shape) * 0.5

@@ -36,7 +36,7 @@ class Case:
 
     net: Any = field(default_factory=lambda: mlp(9, 7))
     features: int = 4
-    context: int = 0
+    context_features: int = 0
     transform: str = "affine"
     order: Any = "natural"
     parallel: str = "inverse"
@@ -46,7 +46,7 @@ class Case:
         layer = cf.Autoregressive(
             self.order, self.parallel, TRANSFORMS[self.transform], conditioner=self.net
         )
-        flow = cf.Flow([layer], self.features, self.context, dtype=dtype, seed=3)
+        flow = cf.Flow([layer], self.features, self.context_features, dtype=dtype, seed=3)
         rng = np.random.default_rng(5)
         for parameter in flow.parameters.values():
             fan_in = parameter.shape[-1] if parameter.ndim == 2 else 2
@@ -56,7 +56,7 @@ class Case:
     def rows(self, count: int, seed: int = 1) -> tuple[Array, Array | None]:
         rng = np.random.default_rng(seed)
         x = 1.5 * rng.normal(size=(count, self.features))
-        return x, rng.normal(size=(count, self.context)) if self.context else None
+        return x, rng.normal(size=(count, self.context_features)) if self.context_features else None
 
     def other(self) -> str:
         """The direction that takes the features in turn."""
@@ -78,11 +78,11 @@ def rank_of(flow: cf.Flow) -> Array:
 # -- The masked network, from Germain et al. 2015, equations 7 to 9 -- #
 
 
-def hidden_degrees(units: int, features: int, context: int) -> Array:
+def hidden_degrees(units: int, features: int, context_features: int) -> Array:
     """How many features a hidden unit may read: as many units of each number, ascending, from none,
     or without a context from one. Of units that do not go round, the first and the last have the
     least and the largest number, a single one the largest."""
-    least = 0 if context else 1
+    least = 0 if context_features else 1
     kinds = features - least
     if 1 < units < kinds:
         return least + np.ceil(np.arange(units) * (kinds - 1) / (units - 1)).astype(int)
@@ -102,13 +102,13 @@ class Degrees:
     def of(cls, case: Case, flow: cf.Flow) -> Degrees:
         hidden = {
             name.split(".", 3)[-1].removesuffix(".bias"): hidden_degrees(
-                parameter.size, case.features, case.context
+                parameter.size, case.features, case.context_features
             )
             for name, parameter in flow.parameters.items()
             if name.endswith("bias")
         }
         outputs = np.repeat(np.arange(case.features), RAW_NUMBERS[case.transform])
-        context = np.zeros(case.context, int)
+        context = np.zeros(case.context_features, int)
         return cls(context, 1 + np.arange(case.features - 1), hidden, outputs)
 
 
@@ -117,7 +117,7 @@ def masks(case: Case, flow: cf.Flow) -> dict[str, Array]:
     degrees = Degrees.of(case, flow)
     both = np.concatenate([degrees.context, degrees.features])
     residual_net = isinstance(case.net, cf.ResidualNet)
-    separate = residual_net and case.net.context == "add" and case.context > 0
+    separate = residual_net and case.net.context == "add" and case.context_features > 0
     result = {}
     below = degrees.features if separate and case.features > 1 else both
     for name in flow.parameters:
@@ -335,7 +335,9 @@ def raw_number_reads(case: Case, order: tuple[int, ...], parallel: str) -> None:
     numbers = RAW_NUMBERS[case.transform]
     x, context = case.rows(40)
     for rank, number in itertools.product(range(case.features), range(numbers)):
-        flow = Case(case.net, case.features, case.context, case.transform, order, parallel).build()
+        flow = Case(
+            case.net, case.features, case.context_features, case.transform, order, parallel
+        ).build()
         only_raw_number(flow, rank, number, numbers)
         jacobians = cf.jacobian(flow, x, context, direction=parallel)
         reads = np.any(jacobians[:, order[rank]] != 0, axis=0)
@@ -451,7 +453,7 @@ masked_cases = pytest.mark.parametrize("name", MASKED_CASES)
 def test_masked_weights_start_at_0_and_others_do_not(name: str) -> None:
     case = MASKED_CASES[name]
     layer = cf.Autoregressive(case.order, case.parallel, conditioner=case.net)
-    flow = cf.Flow([layer], case.features, case.context, seed=0)
+    flow = cf.Flow([layer], case.features, case.context_features, seed=0)
     allowed = masks(case, flow)
     last = list(allowed)[-1]  # starts at 0 throughout
     assert any(not mask.all() for mask in allowed.values())
@@ -515,7 +517,7 @@ def test_what_is_written_into_masked_weights_is_not_read(
 def test_masked_weights_stay_0_through_a_fit(name: str, optimizer: cf.Optimizer) -> None:
     case = MASKED_CASES[name]
     layer = cf.Autoregressive(case.order, case.parallel, conditioner=case.net)
-    flow = cf.Flow([layer], case.features, case.context, seed=0)
+    flow = cf.Flow([layer], case.features, case.context_features, seed=0)
     start = {name: array.copy() for name, array in flow.parameters.items()}
     x, context = case.rows(300)
     mixed = x @ np.random.default_rng(4).normal(size=(case.features,) * 2)

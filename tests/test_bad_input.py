@@ -13,7 +13,9 @@ C = np.zeros((5, CONTEXT))
 @pytest.fixture
 def flow():
     """A flow with context, held against what it was before the test."""
-    flow = cf.realnvp(FEATURES, layers=2, hidden=(4,), context=CONTEXT, dtype="float64", seed=0)
+    flow = cf.realnvp(
+        FEATURES, layers=2, hidden=(4,), context_features=CONTEXT, dtype="float64", seed=0
+    )
     rng = np.random.default_rng(0)
     for array in flow.parameters.values():
         array[...] = rng.normal(size=array.shape)
@@ -311,7 +313,7 @@ def test_nesting_too_deep():
             "permute must be False, 'reverse' or 'random', got 'cos",
         ),
         ({"permute": True}, ValueError, "permute must be False, 'reverse' or 'random', got True"),
-        ({"context": -1}, ValueError, "context must be 0 or more, got -1"),
+        ({"context_features": -1}, ValueError, "context_features must be 0 or more, got -1"),
         ({"features": 0}, ValueError, "features must be 1 or more, got 0"),
     ],
 )

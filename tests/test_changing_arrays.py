@@ -36,7 +36,7 @@ def changes(array):
 
 
 def conditional():
-    return new_flow("float64", context=1)
+    return new_flow("float64", context_features=1)
 
 
 FIRST = {

@@ -89,7 +89,7 @@ def test_resume_after_ctrl_c_within_an_epoch(path):
 def test_the_seed_is_the_checkpoints(moons, path):
     whole, part = (new_flow() for _ in range(2))
     quietly(part, moons, checkpoint=path, seed=None, epochs=2)
-    seed = Checkpoint.read(str(path)).terms["seed"]
+    seed = Checkpoint.read(str(path)).config["seed"]
     quietly(part, moons, resume=path, seed=None, epochs=4)
     quietly(whole, moons, seed=seed, epochs=4)
     assert same(whole, part)

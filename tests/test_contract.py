@@ -239,9 +239,8 @@ def test_density_integrates_to_one(name):
     """The integral of exp(log_prob) by the trapezoidal rule, exact for such densities."""
     flow, context = plane_flow() if name == "plane" else (build(name), None)
     if name != "plane":
-        context = (
-            None if not INSTANCES[name].context else np.full((1, INSTANCES[name].context), 0.7)
-        )
+        size = INSTANCES[name].context_features
+        context = np.full((1, size), 0.7) if size else None
     samples = flow.sample(100_000, context, seed=1).astype(np.float64)
     low, high = samples.min(axis=0), samples.max(axis=0)
     low, high = low - (high - low), high + (high - low)
@@ -284,7 +283,8 @@ def test_samples_follow_the_density(name, dtype):
     """Mapped back, samples are standard normal: every feature by its probability integral."""
     stats = pytest.importorskip("scipy.stats")
     flow = build(name, dtype)
-    context = np.full((1, INSTANCES[name].context), 0.3) if INSTANCES[name].context else None
+    size = INSTANCES[name].context_features
+    context = np.full((1, size), 0.3) if size else None
     x, log_prob = flow.sample_and_log_prob(20_000, context, seed=11)
     u, log_det = flow.inverse(x, context)
     loc, scale = 0.0, 1.0

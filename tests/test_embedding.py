@@ -314,7 +314,7 @@ def test_a_checkpoint_resumes_with_the_same_embedding_alone(tmp_path: Path):
     "recipe", [cf.realnvp, cf.nice, cf.glow1d, cf.nsf, cf.maf, cf.iaf, cf.nsf_ar]
 )
 def test_recipes_take_one(recipe: Any):
-    flow = recipe(features=2, layers=2, context=RAW, embedding=EMBEDDING, seed=0)
+    flow = recipe(features=2, layers=2, context_features=RAW, embedding=EMBEDDING, seed=0)
     assert flow.embedding == EMBEDDING and flow.context_features == RAW
     assert {layer.context_features for layer in flow.layers} == {SEEN}
     with pytest.raises(ValueError, match="the flow has none"):

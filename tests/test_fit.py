@@ -185,7 +185,7 @@ def test_a_split_is_a_fit_of_its_rows():
     rng = np.random.default_rng(4)
     x, context = rng.normal(size=(ROWS, 3)), rng.normal(size=(ROWS, 2))
     weights = rng.uniform(0.1, 2, ROWS)
-    split, parts = (new_flow(features=3, context=2) for _ in range(2))
+    split, parts = (new_flow(features=3, context_features=2) for _ in range(2))
     one = quietly(split, x, context, weights, validation=0.3, jitter=0.1)
     a, b = cf._core.split_rows(ROWS, 0.3, 5)
     assert np.array_equal(np.sort(np.concatenate([a, b])), np.arange(ROWS)) and len(b) == 180
@@ -205,7 +205,7 @@ def test_validation_is_the_weighted_mean(moons):
 
 
 def test_one_context_row_serves_all(moons):
-    one, all_rows = (new_flow(context=2) for _ in range(2))
+    one, all_rows = (new_flow(context_features=2) for _ in range(2))
     quietly(one, moons, [0.5, -1.0], validation=0.2)
     quietly(all_rows, moons, np.tile([0.5, -1.0], (ROWS, 1)), validation=0.2)
     assert same(one, all_rows)
@@ -611,7 +611,7 @@ def test_bad_input_changes_nothing(moons, arguments, error, message):
 
 
 def test_a_missing_context_changes_nothing(moons):
-    flow = new_flow(context=2)
+    flow = new_flow(context_features=2)
     before = contents(flow)
     for context in (None, np.zeros((ROWS, 3)), np.zeros((ROWS - 1, 2)), np.zeros(()), np.zeros(3)):
         with pytest.raises(ValueError, match="context"):

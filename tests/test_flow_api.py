@@ -18,7 +18,7 @@ import pytest
 import cflows as cf
 
 
-def make_flow(dtype="float64", context=2, **options):
+def make_flow(dtype="float64", context_features=2, **options):
     """A flow that moves every feature, with a permutation, buffers and a learned base."""
     flow = cf.Flow(
         [
@@ -28,7 +28,7 @@ def make_flow(dtype="float64", context=2, **options):
             cf.Affine(shift=[1.0, -2.0, 0.5], scale=[2.0, 0.5, -1.5]),
         ],
         features=3,
-        context_features=context,
+        context_features=context_features,
         base=cf.Normal(learned=True),
         dtype=dtype,
         **{"seed": 7, **options},
@@ -111,7 +111,7 @@ def test_samples_have_the_density_that_is_told(flow, context):
 
 
 def test_sample_shapes(flow, context):
-    plain = make_flow(context=0)
+    plain = make_flow(context_features=0)
     assert plain.sample(5).shape == (5, 3)
     assert flow.sample(5, context[0]).shape == (5, 3)
     assert flow.sample(5, context[:1]).shape == (5, 3)
@@ -204,7 +204,7 @@ def test_vjp_without_parameters_or_context(flow, x, context):
     np.testing.assert_array_equal(
         flow.vjp(x, x, context=context, parameters=False).x, flow.vjp(x, x, context=context).x
     )
-    assert make_flow(context=0).vjp(x, x).context is None
+    assert make_flow(context_features=0).vjp(x, x).context is None
 
 
 def test_cotangent_of_a_context_has_its_shape(flow, x, context):
@@ -265,7 +265,7 @@ def test_a_flow_without_parameters_has_a_loss():
 
 
 def test_mappings_are_read_only_and_their_arrays_writable():
-    flow = make_flow(context=0)
+    flow = make_flow(context_features=0)
     for mapping in (flow.parameters, flow.gradients, flow.buffers):
         assert isinstance(mapping, types.MappingProxyType)
         assert isinstance(mapping, collections.abc.Mapping)
@@ -279,7 +279,7 @@ def test_mappings_are_read_only_and_their_arrays_writable():
 
 
 def test_writing_a_parameter_or_buffer_changes_the_flow(x):
-    flow = make_flow(context=0)
+    flow = make_flow(context_features=0)
     before = flow.inverse(x)[0]
     flow.parameters["layers.0.conditioner.linear1.bias"][...] += 0.5
     after = flow.inverse(x)[0]
@@ -309,7 +309,7 @@ def test_loss_of_a_row_without_density_and_weight():
 
 
 def test_views_keep_their_memory_alive():
-    flow = make_flow(context=0)
+    flow = make_flow(context_features=0)
     reference = weakref.ref(flow)
     views = {**flow.parameters, **flow.buffers}
     layer, base = flow.layers[1], flow.base
@@ -317,14 +317,14 @@ def test_views_keep_their_memory_alive():
     del flow
     gc.collect()
     assert reference() is None
-    [make_flow(context=0) for _ in range(20)]
+    [make_flow(context_features=0) for _ in range(20)]
     for name, view in views.items():
         np.testing.assert_array_equal(view, expected[name])
     assert sorted(layer.indices) == [0, 1, 2] and base == cf.Normal(learned=True)
 
 
 def test_freezing(x):
-    flow = make_flow(context=0)
+    flow = make_flow(context_features=0)
     names = [name for name in flow.parameters if name.startswith("layers.0.")]
     assert flow.freeze("layers.0.*") == len(names)
     assert flow.frozen == tuple(names)
@@ -344,7 +344,8 @@ def test_freezing(x):
     flow.unfreeze("*")
     assert flow.frozen == ()
     np.testing.assert_array_equal(
-        flow.loss_and_grad(x)[1]["base.loc"], make_flow(context=0).loss_and_grad(x)[1]["base.loc"]
+        flow.loss_and_grad(x)[1]["base.loc"],
+        make_flow(context_features=0).loss_and_grad(x)[1]["base.loc"],
     )
 
 
@@ -508,7 +509,9 @@ def test_subclasses_keep_their_attributes(x):
 
 
 def test_realnvp_is_what_it_says():
-    flow = cf.realnvp(5, layers=3, hidden=(7,), context=2, activation="elu", scale="tanh", seed=1)
+    flow = cf.realnvp(
+        5, layers=3, hidden=(7,), context_features=2, activation="elu", scale="tanh", seed=1
+    )
     options = {"hidden": (7,), "activation": "elu", "scale": "tanh"}
     assert [layer.spec for layer in flow.layers] == [
         cf.Coupling("alternating", False, **options),

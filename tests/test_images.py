@@ -282,7 +282,7 @@ MIXTURE = cf.MixtureLogistic(3, minimum_scale=0.1)
     ("recipe", "options", "levels"),
     [
         (cf.glow, {"levels": 1, "steps": 2}, 1),
-        (cf.glow, {"levels": 2, "steps": 1, "context": 2}, 2),
+        (cf.glow, {"levels": 2, "steps": 1, "context_features": 2}, 2),
         (cf.glow, {"levels": 2, "steps": 1, "transform": MIXTURE, "scale": "tanh"}, 2),
         (cf.realnvp_image, {"levels": 1, "blocks": 0}, 1),
         (cf.realnvp_image, {"levels": 2, "blocks": 1, "transform": MIXTURE}, 2),

@@ -42,7 +42,7 @@ def test_what_is_no_loss_is_not_minimised(text):
 
 def test_a_loss_of_a_flow_reads_what_the_flow_does():
     """The first batch sets the flow's standardisation, column by column."""
-    flow = cf.realnvp(300, layers=2, hidden=(4,), context=2, seed=0)
+    flow = cf.realnvp(300, layers=2, hidden=(4,), context_features=2, seed=0)
     nn.function(flow, lambda x, p: nn.sum(x), "narrow", inputs={"x": 1}, loss=True)
     with pytest.raises(ValueError, match="reads x of 1 features, but the flow has 300"):
         cf.Trainer(flow, "narrow")

@@ -318,7 +318,7 @@ def same(u, p):
 
 
 BAD_LOSSES = [
-    (lambda x, p: 3.0, TypeError, r"loss must return Rows, got 3\.0"),
+    (lambda x, p: 3.0, TypeError, r"loss must return a Tracer, got 3\.0"),
     (lambda x, p: x, ValueError, "the loss must have one feature, got 2"),
     (
         lambda x, p: p.b,
@@ -327,15 +327,15 @@ BAD_LOSSES = [
     ),
     (lambda x, p: p.net(x), ValueError, "net reads 3 features, got 2"),
     (lambda x, p: x + nn.concat([x, x]), ValueError, "add of 2 and 4 features"),
-    (lambda x, p: x[2], IndexError, "Rows have 2 features, got index 2"),
-    (lambda x, p: x[::2], ValueError, "a slice of Rows has step 1"),
+    (lambda x, p: x[2], IndexError, "this Tracer has 2 features, got index 2"),
+    (lambda x, p: x[::2], ValueError, "a slice of a Tracer has step 1"),
     (lambda x, p: nn.repeat(x, 2), ValueError, "repeat is of one feature, got 2"),
-    (lambda x, p: x**-1, ValueError, "a power of Rows must be 1 or more, got -1"),
+    (lambda x, p: x**-1, ValueError, "a power of a Tracer must be 1 or more, got -1"),
     (lambda x, p: x + np.zeros((2, 2)), ValueError, "a constant is a number or a vector"),
     (lambda x, p: nn.matmul(p.a, nn.concat([x, x])), ValueError, "make"),
     (lambda x, p: x + np.array([1.0, np.nan]), ValueError, "a constant must be finite"),
     (lambda x, p: nn.clamp(x, 0.0, np.inf), ValueError, "numbers must be finite, got inf"),
-    (lambda x, p: x + nn.concat([]), ValueError, "concat needs Rows, got none"),
+    (lambda x, p: x + nn.concat([]), ValueError, "concat needs Tracers, got none"),
 ]
 
 
@@ -348,7 +348,7 @@ def test_bad_losses(loss, error, message):
 def test_rows_of_another_function():
     kept = []
     nn.objective(lambda x, p: kept.append(x) or nn.sum(x), 2)
-    with pytest.raises(ValueError, match="these Rows are of another function's trace"):
+    with pytest.raises(ValueError, match="this Tracer is of another function's trace"):
         nn.objective(lambda x, p: nn.sum(x + kept[0]), 2)
     with pytest.raises(RuntimeError, match="for functions that are traced"):
         kept[0] + kept[0]
@@ -361,7 +361,7 @@ def test_numbers_where_rows_are_expected():
 
 BAD_CALLS = [
     (lambda: nn.normal(2), RuntimeError, "for functions that are traced"),
-    (lambda: nn.layer(2, same, lambda x, p: x), TypeError, "inverse must return Rows and"),
+    (lambda: nn.layer(2, same, lambda x, p: x), TypeError, "inverse must return a Tracer and"),
     (lambda: nn.layer(2, lambda u, p: (u[:1], 0), same), ValueError, "2 features, got 1"),
     (lambda: nn.layer(2, lambda u, p: (u, u), same), ValueError, "one number, got 2"),
     (lambda: nn.layer(2, same, same, parameters={"a": np.ones((1, 1, 1))}), ValueError, "matrix"),
@@ -372,9 +372,17 @@ BAD_CALLS = [
     ),
     (lambda: nn.objective(lambda x, p: nn.sum(x)), TypeError, "either features or a shape"),
     (lambda: nn.objective(lambda x, p: nn.sum(x), 4, shape=(1, 2, 2)), TypeError, "either"),
-    (lambda: evaluate(cf.realnvp(2), lambda x, p: 3.0, [[0, 0]]), TypeError, "must return Rows"),
+    (
+        lambda: evaluate(cf.realnvp(2), lambda x, p: 3.0, [[0, 0]]),
+        TypeError,
+        "must return a Tracer",
+    ),
     (lambda: nn.layer(2), TypeError, "a forward, an inverse or both, got neither"),
-    (lambda: nn.function(cf.realnvp(2), same, "sample"), TypeError, "must return Rows, got None"),
+    (
+        lambda: nn.function(cf.realnvp(2), same, "sample"),
+        TypeError,
+        "must return a Tracer, got None",
+    ),
     (
         lambda: nn.function(cf.realnvp(2), lambda x, p: x, "sample"),
         ValueError,
@@ -558,9 +566,15 @@ def test_functions_of_a_model_call_each_other():
     assert np.allclose(evaluate(model, lambda x, p: p.loss(x), [[0.0, 0.0]]), 5.0)
 
 
-def random_flow(context=0):
+def random_flow(context_features=0):
     flow = cf.realnvp(
-        3, layers=3, hidden=(8,), activation="tanh", context=context, dtype="float64", seed=0
+        3,
+        layers=3,
+        hidden=(8,),
+        activation="tanh",
+        context_features=context_features,
+        dtype="float64",
+        seed=0,
     )
     rng = np.random.default_rng(1)
     for parameter in flow.parameters.values():
@@ -570,7 +584,7 @@ def random_flow(context=0):
 
 def test_functions_of_a_flow():
     """What its own methods give, and what becomes of it in a function of one's own."""
-    flow = random_flow(context=2)
+    flow = random_flow(context_features=2)
     rng = np.random.default_rng(0)
     x, context = rng.normal(size=(40, 3)), rng.normal(size=(40, 2))
     f = nn.function(flow, lambda x, p, c: (2 * p.log_prob(x, c), *p.inverse(x, c)), "several")

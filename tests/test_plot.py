@@ -27,7 +27,7 @@ def headless():
         plt.close("all")
 
 
-def bent(context=0, seed=0):
+def bent(context_features=0, seed=0):
     """A flow of two features in which every layer does something."""
     flow = cf.Flow(
         [
@@ -38,7 +38,7 @@ def bent(context=0, seed=0):
             cf.Affine(shift=[0.5, -1.0], scale=[0.9, -0.4]),
         ],
         features=2,
-        context_features=context,
+        context_features=context_features,
         dtype="float64",
         seed=seed,
     )
@@ -156,7 +156,7 @@ def test_density_errors():
 
 
 def test_density_given_a_context():
-    flow = cf.realnvp(2, layers=2, hidden=(6,), context=3, dtype="float64", seed=0)
+    flow = cf.realnvp(2, layers=2, hidden=(6,), context_features=3, dtype="float64", seed=0)
     for parameter in flow.parameters.values():
         parameter[...] = RNG.normal(size=parameter.shape) * 0.5
     context, bounds = np.array([0.5, -1.0, 2.0]), ((-2.0, 2.0), (-2.0, 2.0))
@@ -459,7 +459,7 @@ def test_regular_grids_lie_where_the_base_does():
 
 
 def test_grid_takes_a_context_an_axes_and_either_dtype():
-    flow = bent(context=2)
+    flow = bent(context_features=2)
     figure, (left, right) = plt.subplots(1, 2)
     assert plot.grid(flow, context=[0.5, -1.0], ax=left, lines=3) is left
     plot.grid(flow, context=[-0.5, 2.0], ax=right, lines=3, colorbar=False)
@@ -567,7 +567,7 @@ def test_grids_errors():
         with pytest.raises(ValueError, match="context"):
             picture(flow, context=[1.0])
         with pytest.raises(ValueError, match="context"):
-            picture(bent(context=1))
+            picture(bent(context_features=1))
         logarithm = cf.Flow([cf.Log()], features=2)
         with pytest.raises(ValueError, match=r"not finite at .* points of the grid"):
             picture(logarithm, bounds=((-1.0, 1.0), (1.0, 2.0)))
@@ -594,7 +594,7 @@ def test_grids_errors():
 # --- Masks -----------------------------------------------------------------------------------
 
 
-def moved(ax):
+def transformed(ax):
     """1 where a square is drawn as transformed, 0 where as kept, -1 where there is none."""
     squares = ax.collections[0].get_array()
     return np.ma.filled(squares - 1.0, -1.0).astype(int)
@@ -614,24 +614,24 @@ def moved(ax):
 )
 def test_masks_of_vectors(mask, expected):
     ax = plot.mask(mask, 5)
-    np.testing.assert_array_equal(moved(ax), [expected])
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["kept", "moved"]
+    np.testing.assert_array_equal(transformed(ax), [expected])
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["identity", "transformed"]
     assert rendered(ax.figure)
 
 
 def test_masks_of_images():
     checkerboard = np.indices((4, 6)).sum(axis=0) % 2
-    np.testing.assert_array_equal(moved(plot.mask("checkerboard", (1, 4, 6))), checkerboard)
+    np.testing.assert_array_equal(transformed(plot.mask("checkerboard", (1, 4, 6))), checkerboard)
     blank = np.full((4, 1), -1)
-    two = moved(plot.mask(cf.Coupling("checkerboard", swap=True), (2, 4, 6)))
+    two = transformed(plot.mask(cf.Coupling("checkerboard", swap=True), (2, 4, 6)))
     np.testing.assert_array_equal(two, np.hstack([1 - checkerboard, blank, 1 - checkerboard]))
-    halves = moved(plot.mask("half", (2, 4, 6)))
+    halves = transformed(plot.mask("half", (2, 4, 6)))
     np.testing.assert_array_equal(halves[:, [0, 5, 6, 7, 12]], [[0, 0, -1, 1, 1]] * 4)
     # Six channels in two rows of three, the first three of which are kept.
-    sheet = moved(plot.mask("half", (6, 2, 2)))
+    sheet = transformed(plot.mask("half", (6, 2, 2)))
     assert set(sheet[:2].ravel()) == {0, -1} and set(sheet[3:].ravel()) == {1, -1}
     pixels = RNG.uniform(size=(2, 3, 3)) < 0.5
-    drawn = moved(plot.mask(pixels.ravel(), (2, 3, 3)))
+    drawn = transformed(plot.mask(pixels.ravel(), (2, 3, 3)))
     np.testing.assert_array_equal(drawn[:, 4:], ~pixels[1])
 
 
@@ -640,7 +640,7 @@ def test_masks_of_bound_layers():
     last = next(layer for layer in reversed(flow.layers) if layer.type == "Coupling")
     figure, ax = plt.subplots()
     assert plot.mask(last, ax=ax) is ax and ax.figure is figure
-    np.testing.assert_array_equal(moved(ax), moved(plot.mask(last.spec, last.shape)))
+    np.testing.assert_array_equal(transformed(ax), transformed(plot.mask(last.spec, last.shape)))
 
 
 def test_mask_errors():

@@ -1,14 +1,19 @@
 """Recipes: what they are told is looked at whether or not it is used."""
 
+import ast
+import inspect
+import re
+
 import numpy as np
 import pytest
 
 import cflows as cf
+from cflows.recipes import images, shared, splines
 
 
 def test_any_integers_are_taken():
-    one = cf.realnvp(np.int64(3), layers=np.int8(2), context=np.uint8(1), seed=0)
-    assert repr(one) == repr(cf.realnvp(3, layers=2, context=1, seed=0))
+    one = cf.realnvp(np.int64(3), layers=np.int8(2), context_features=np.uint8(1), seed=0)
+    assert repr(one) == repr(cf.realnvp(3, layers=2, context_features=1, seed=0))
 
 
 @pytest.mark.parametrize(
@@ -20,8 +25,8 @@ def test_any_integers_are_taken():
         ({"features": "3"}, TypeError, "features must be an int, got '3'"),
         ({"features": "3", "permute": "reverse"}, TypeError, "features must be an int, got '3'"),
         ({"features": 0}, ValueError, "features must be 1 or more"),
-        ({"context": -1}, ValueError, "^context must be 0 or more, got -1"),
-        ({"context": 1.5}, TypeError, "^context must be an int, got 1.5"),
+        ({"context_features": -1}, ValueError, "^context_features must be 0 or more, got -1"),
+        ({"context_features": 1.5}, TypeError, "^context_features must be an int, got 1.5"),
         ({"permute": "foo"}, ValueError, "permute must be .*'reverse' or 'random', got 'foo'"),
         ({"permute": "foo", "layers": 1}, ValueError, "permute must be"),
         ({"permute": True}, ValueError, "permute must be"),
@@ -31,6 +36,48 @@ def test_any_integers_are_taken():
 def test_wrong_arguments_are_named(arguments, error, message):
     with pytest.raises(error, match=message):
         cf.realnvp(**{"features": 2, **arguments})
+
+
+@pytest.mark.parametrize("recipe", [cf.realnvp, cf.nsf, cf.ncsf, cf.glow])
+def test_unknown_arguments_are_refused(recipe):
+    size = (1, 4, 4) if recipe is cf.glow else 2
+    with pytest.raises(TypeError, match=rf"^{recipe.__name__}\(\) .* argument 'colour'"):
+        recipe(size, colour=1)
+    with pytest.raises(TypeError, match=r"'context', which is an array; .* is context_features"):
+        recipe(size, context=1)
+
+
+RECIPES = [getattr(cf, name) for name in cf.recipes.__all__]
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.__name__)
+def test_docstrings_list_the_parameters_with_their_defaults(recipe):
+    section = re.search(r"Parameters\n-+\n(.*?)\n\n", recipe.__doc__, re.DOTALL)[1]
+    listed = dict(re.findall(r"^(\w+) : (.*)$", section, re.MULTILINE))
+    parameters = inspect.signature(recipe).parameters
+    assert list(listed) == list(parameters)
+    for name, parameter in parameters.items():
+        assert parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+        _, _, default = listed[name].partition(", default ")
+        if default:
+            assert ast.literal_eval(default) == parameter.default
+        else:
+            optional = listed[name].endswith(", optional")
+            assert parameter.default in ((None, ()) if optional else (parameter.empty,))
+
+
+@pytest.mark.parametrize(
+    ("options", "builder"),
+    [
+        (shared.Options, shared.flow),
+        (shared.ColumnOptions, shared.column_flow),
+        (splines.SplineOptions, splines.spline_flow),
+        (images.ImageOptions, images.image_flow),
+    ],
+)
+def test_type_checkers_know_the_same_options(options, builder):
+    parameters = inspect.signature(builder).parameters.values()
+    assert options.__optional_keys__ == {p.name for p in parameters if p.kind is p.KEYWORD_ONLY}
 
 
 NEW = {
@@ -57,15 +104,17 @@ NATS_ABOVE = {
 
 
 @pytest.mark.parametrize("recipe", NEW)
-@pytest.mark.parametrize(("features", "context"), [(1, 0), (1, 2), (2, 0), (5, 3)])
-def test_recipes_are_bijections_with_their_log_det(recipe, features, context):
-    flow = NEW[recipe](features=features, context=context, dtype="float64", seed=0)
+@pytest.mark.parametrize(("features", "context_features"), [(1, 0), (1, 2), (2, 0), (5, 3)])
+def test_recipes_are_bijections_with_their_log_det(recipe, features, context_features):
+    flow = NEW[recipe](
+        features=features, context_features=context_features, dtype="float64", seed=0
+    )
     rng = np.random.default_rng(1)
     for name, value in flow.parameters.items():
         if name not in flow.frozen:
             value += 0.2 * rng.normal(size=value.shape)
     x = rng.normal(size=(4, features))
-    c = rng.normal(size=(4, context)) if context else None
+    c = rng.normal(size=(4, context_features)) if context_features else None
     u, log_det = flow.inverse(x, c)
     back, forward_log_det = flow.forward(u, c)
     np.testing.assert_allclose(back, x, atol=1e-9)
@@ -124,7 +173,7 @@ def test_what_recipes_pass_on():
     [
         ({"layers": 0}, ValueError, "layers must be 1 or more, got 0"),
         ({"features": 0}, ValueError, "features must be 1 or more, got 0"),
-        ({"context": -1}, ValueError, "context must be 0 or more, got -1"),
+        ({"context_features": -1}, ValueError, "context_features must be 0 or more, got -1"),
         ({"activation": "foo"}, ValueError, "activation"),
         ({"hidden": "foo"}, TypeError, "hidden"),
     ],

@@ -16,7 +16,7 @@ from processes import run_script
 
 
 def make_flow():
-    flow = cf.realnvp(4, layers=3, hidden=(32, 32), context=1, permute="random", seed=0)
+    flow = cf.realnvp(4, layers=3, hidden=(32, 32), context_features=1, permute="random", seed=0)
     for array in flow.parameters.values():
         array[...] = np.random.default_rng(0).normal(size=array.shape) * 0.2
     return flow

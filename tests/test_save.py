@@ -533,7 +533,7 @@ FORGED = {  # and how often
             discrete=16,
             noise=[cf.Coupling("checkerboard", conditioner=cf.ConvNet((4,), 3))],
             transform=cf.MixtureLogistic(2),
-            context=2,
+            context_features=2,
             seed=0,
         ),
     ),

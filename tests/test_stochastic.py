@@ -120,9 +120,9 @@ FLOWS = {
 
 
 def build(name, dtype="float64"):
-    layers, size, context = FLOWS[name]()
+    layers, size, context_features = FLOWS[name]()
     size = {"shape": size} if isinstance(size, tuple) else {"features": size}
-    flow = cf.Flow(layers, **size, context_features=context, dtype="float64", seed=1)
+    flow = cf.Flow(layers, **size, context_features=context_features, dtype="float64", seed=1)
     rng = np.random.default_rng(1)
     for parameter in flow.parameters.values():
         fan_in = np.prod(parameter.shape[1:]) if parameter.ndim > 1 else 4.0

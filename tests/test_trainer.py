@@ -50,7 +50,7 @@ class NumpyAdam:
 
 
 def conditional_flow(**options):
-    return new_flow("float64", context=CONTEXT, **options)
+    return new_flow("float64", context_features=CONTEXT, **options)
 
 
 # -- what a step is -- #

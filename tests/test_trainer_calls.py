@@ -152,7 +152,7 @@ X, C = np.zeros((5, 2)), np.zeros((5, 1))
     ],
 )
 def test_a_bad_batch_changes_nothing(batch, error, message):
-    flow = new_flow("float64", context=1)
+    flow = new_flow("float64", context_features=1)
     with cf.Trainer(flow, seed=0) as trainer:
         before, state = contents(flow), trainer.state()
         with pytest.raises(error, match=message):

@@ -1,4 +1,4 @@
-"""Numbers that callers give, as Python's own, or an exception that names them."""
+"""Checks of arguments: each returns a plain Python value or an error that names the argument."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from numbers import Integral, Real
 from typing import Any
 
 
-def integer(name: str, value: Any, least: int, most: int = 2**63 - 1) -> int:
-    """An int from `least` to `most`, or ValueError; TypeError for another kind."""
+def integer(name: str, value: Any, minimum: int, maximum: int = 2**63 - 1) -> int:
+    """An int from `minimum` to `maximum`, or ValueError; TypeError for another kind."""
     if isinstance(value, bool) or not isinstance(value, Integral):
         raise TypeError(f"{name} must be an int, got {value!r}")
     number = int(value)
-    if number < least:
-        raise ValueError(f"{name} must be {least} or more, got {number}")
-    if number > most:
-        raise ValueError(f"{name} must be at most {most}, got {number}")
+    if number < minimum:
+        raise ValueError(f"{name} must be {minimum} or more, got {number}")
+    if number > maximum:
+        raise ValueError(f"{name} must be at most {maximum}, got {number}")
     return number
 
 
@@ -31,7 +31,7 @@ def real(name: str, value: Any) -> float:
 
 
 def gradient_limit(clip_norm: Any) -> float:
-    """0 for None and for infinity, as the core has it."""
+    """The core's `clip_norm`: 0, no limit, for None and for infinity."""
     limit = math.inf if clip_norm is None else real("clip_norm", clip_norm)
     if not limit > 0.0:
         raise ValueError(f"clip_norm must be above 0 or None, got {clip_norm}")
@@ -39,7 +39,7 @@ def gradient_limit(clip_norm: Any) -> float:
 
 
 def decay(ema: Any) -> float:
-    """Of an average; 0 for None: it is the newest weights."""
+    """The decay of the weights' average; 0, no average, for None."""
     if ema is None:
         return 0.0
     value = real("ema", ema)
@@ -49,7 +49,7 @@ def decay(ema: Any) -> float:
 
 
 def loss_name(model: Any, loss: Any) -> str:
-    """The name of a loss of the model; None is its own."""
+    """The name of a loss of the model; None is the model's default loss."""
     if loss is None:
         return str(model._loss)
     name = getattr(loss, "name", loss)

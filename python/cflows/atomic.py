@@ -37,7 +37,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """
     target = os.path.realpath(path)
     folder, name = os.path.split(target)
-    # Not from tempfile, whose files only their owner can read; cut to stay a legal name.
+    # Files of tempfile are readable by their owner alone. The name is cut to stay legal.
     temporary = os.path.join(folder, f".{name[:50]}.{os.urandom(6).hex()}.tmp")
     try:
         with open(temporary, "xb") as file:

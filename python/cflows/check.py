@@ -140,7 +140,7 @@ def audit(flow: Flow, x: ArrayLike, context: ArrayLike | None = None) -> Audit:
     u, log_det = flow.inverse(x, context)
     back, forward_log_det = flow.forward(u, context)
     matrices = jacobian(flow, x, context).astype(np.float64)
-    with np.errstate(invalid="ignore"):  # of rows that are not finite, as the report will tell
+    with np.errstate(invalid="ignore"):  # rows that are not finite, which the report counts
         by_jacobian = np.linalg.slogdet(matrices)[1]
     return Audit(
         rows=len(u),

@@ -27,10 +27,10 @@ __all__ = ["Checkpoint", "architecture"]
 FORMAT = "cflows-checkpoint-1"
 
 Tensors = dict[str, NDArray[Any]]
-Terms = dict[str, Any]  # of JSON
+Config = dict[str, Any]  # JSON values
 
 _LISTS = ("train", "validation", "learning_rate", "steps", "seconds")
-_LONGEST = 100  # of what a message shows of a value
+_LONGEST = 100  # characters of a value in a message
 
 
 class Checkpoint(NamedTuple):
@@ -38,8 +38,8 @@ class Checkpoint(NamedTuple):
 
     Parameters
     ----------
-    terms : dict
-        What has to be the same for the fit to go on, by name.
+    config : dict
+        What has to be the same for the fit to resume, by name; the file's ``terms``.
     parameters, buffers : dict of str to ndarray
         Of the flow.
     state : dict
@@ -47,21 +47,21 @@ class Checkpoint(NamedTuple):
     history : History
     """
 
-    terms: Terms
+    config: Config
     parameters: Tensors
     buffers: Tensors
     state: dict[str, Any]
     history: History
 
     def write(self, path: str) -> None:
-        """Write to a temporary file, and rename it; OSError if that fails."""
+        """Write the file whole or not at all; OSError if that fails."""
         tensors = {
             **_named("parameters", self.parameters),
             **_named("buffers", self.buffers),
             **_named("state", {name: np.asarray(value) for name, value in self.state.items()}),
             **_named("history", _packed(self.history)),
         }
-        metadata = {"format": FORMAT, "terms": json.dumps(self.terms, allow_nan=False)}
+        metadata = {"format": FORMAT, "terms": json.dumps(self.config, allow_nan=False)}
         metadata["checksum"] = checksum(tensors, metadata)
         write_safetensors(path, tensors, metadata)
 
@@ -87,20 +87,20 @@ class Checkpoint(NamedTuple):
         state = {
             name: array if array.ndim else array.item() for name, array in groups["state"].items()
         }
-        terms = parse(metadata["terms"])
-        if type(terms) is not dict or type(terms["seed"]) is not int:
+        config = parse(metadata["terms"])
+        if type(config) is not dict or type(config["seed"]) is not int:
             raise ValueError("it does not say of which fit it is")
-        _bring_up_to_date(terms, state)
+        _bring_up_to_date(config, state)
         history = _unpacked(groups["history"])
         if type(state["epoch"]) is not int or len(history.train) != state["epoch"]:
             raise ValueError("the history is not that of the state")
         buffers = without_kl_weight(groups["buffers"])
-        return cls(terms, groups["parameters"], buffers, state, history)
+        return cls(config, groups["parameters"], buffers, state, history)
 
-    def check_terms(self, path: str, terms: Terms) -> None:
-        """Raise ValueError, with the first difference, unless the terms are the checkpoint's."""
-        for name in {**self.terms, **terms}:
-            ours, theirs = terms.get(name), self.terms.get(name)
+    def check_config(self, path: str, config: Config) -> None:
+        """Raise ValueError, with the first difference, unless the config is the checkpoint's."""
+        for name in {**self.config, **config}:
+            ours, theirs = config.get(name), self.config.get(name)
             if ours != theirs:
                 raise ValueError(
                     f"{path} is of a fit with {name}={_shown(theirs)}, this one has "
@@ -108,36 +108,36 @@ class Checkpoint(NamedTuple):
                 )
 
     def check_tensors(self, path: str, flow: Flow) -> None:
-        """Raise ValueError unless the tensors are those of such a flow."""
+        """Raise ValueError unless names, shapes and dtypes are those of the flow's tensors."""
         for theirs, ours in ((self.parameters, flow.parameters), (self.buffers, flow.buffers)):
             if _layout(theirs) != _layout(ours):
                 raise ValueError(f"{path}: damaged checkpoint: other tensors than the flow's")
 
     def restore(self, flow: Flow) -> None:
-        """Write the parameters and buffers into a flow that they have been checked against."""
+        """Write parameters and buffers into a flow; `check_tensors` comes first."""
         for theirs, ours in ((self.parameters, flow.parameters), (self.buffers, flow.buffers)):
             for name, array in ours.items():
                 array[...] = theirs[name]
 
 
-def _bring_up_to_date(terms: Terms, state: dict[str, Any]) -> None:
-    """Change what version 0.1.0 wrote to what this one writes for the same fit."""
-    if terms["optimizer"].startswith("SGD(") and "first_moment" in state:
+def _bring_up_to_date(config: Config, state: dict[str, Any]) -> None:
+    """Convert what version 0.1.0 wrote to what this version writes for the same fit."""
+    if config["optimizer"].startswith("SGD(") and "first_moment" in state:
         state["momentum"] = state.pop("first_moment")
-        del state["second_moment"]  # of zeros
-    if terms["schedule"].startswith("Plateau(") and "threshold" not in terms["schedule"]:
-        terms["schedule"] = f"{terms['schedule'][:-1]}, threshold=0.0)"
+        del state["second_moment"]  # all zeros
+    if config["schedule"].startswith("Plateau(") and "threshold" not in config["schedule"]:
+        config["schedule"] = f"{config['schedule'][:-1]}, threshold=0.0)"
 
 
-def architecture(model: Flow | Loss) -> Terms:
-    """What makes a model another one, by name."""
+def architecture(model: Flow | Loss) -> Config:
+    """What identifies a model's architecture, by name."""
     common = {"dtype": str(model.dtype), "frozen": list(model.frozen)}
     if model.module is not None:
         return {**common, "module": repr(model.module)}
     return {**common, **_parts(cast("Flow", model))}
 
 
-def _parts(flow: Flow) -> Terms:
+def _parts(flow: Flow) -> Config:
     layers = {f"layers.{i}": repr(layer.spec) for i, layer in enumerate(flow.layers)}
     return {
         "shape": list(flow.shape),
@@ -161,7 +161,7 @@ def _kinds(tensors: Tensors) -> dict[str, Any]:
 
 
 def _packed(history: History) -> Tensors:
-    """The history in arrays, whose floats may be NaN where JSON's may not."""
+    """The history as arrays: unlike JSON they may hold NaN."""
     tensors = {name: np.array(getattr(history, name), np.float64) for name in _LISTS}
     tensors["steps"] = np.array(history.steps, np.int64)
     tensors["skipped"] = np.array(history.skipped)

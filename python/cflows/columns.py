@@ -47,7 +47,7 @@ class Column:
 
     @property
     def levels(self) -> int:
-        """Of an ordinal column, how many integers it may hold."""
+        """The number of integers that an ordinal column may hold."""
         return int(self.high - self.low) + 1
 
 
@@ -83,7 +83,7 @@ def ordinal(levels: int) -> Column:
     ValueError
         If it is out of range.
     TypeError
-        If it is no int.
+        If it is not an int.
 
     Examples
     --------
@@ -128,12 +128,12 @@ def interval(low: float, high: float) -> Column:
 
 
 def circular(period: float, low: float = 0.0) -> Column:
-    """Numbers that begin again: angles, hours of the day.
+    """Periodic numbers: angles, hours of the day.
 
     Parameters
     ----------
     period : float
-        After which they begin again, in the column's units.
+        The length after which the numbers repeat, in the column's units.
     low : float, default 0
         Samples are from here to ``low + period``. Data may be any numbers.
 
@@ -163,7 +163,7 @@ def circular(period: float, low: float = 0.0) -> Column:
 
 
 def checked(columns: Sequence[Column] | None, features: int) -> list[Column]:
-    """One a feature; None is `real` for all."""
+    """A list of one column a feature, checked; None is `real` for all."""
     if columns is None:
         return [real] * features
     if isinstance(columns, Column):
@@ -177,6 +177,6 @@ def checked(columns: Sequence[Column] | None, features: int) -> list[Column]:
     return columns
 
 
-def places(columns: Sequence[Column], *kinds: str) -> list[int]:
-    """The numbers of the columns of these kinds."""
+def indices(columns: Sequence[Column], *kinds: str) -> list[int]:
+    """The indices of the columns of these kinds."""
     return [i for i, column in enumerate(columns) if column.kind in kinds]

@@ -22,8 +22,8 @@ class CTarget:
     Its type is ``int f(size_t rows, size_t features, const double *x, size_t context_features,
     const double *context, double *log_density, double *gradient, void *data)``. It fills
     ``log_density``, by row, and ``gradient``, rows × features, for the rows ``x`` and their
-    contexts (NULL in a flow without), all in C order, and returns 0; anything else stops. It runs
-    without the GIL.
+    contexts (NULL in a flow without), all in C order, and returns 0; any other value is an error.
+    It runs without the GIL.
 
     Parameters
     ----------
@@ -109,7 +109,7 @@ class CTarget:
 
 def _address_of_function(function: Any) -> int:
     address = function
-    # The class of functions of ctypes has no public name.
+    # ctypes has no public name for the class of its functions.
     if hasattr(function, "argtypes") and not isinstance(function, type):
         address = ctypes.cast(function, ctypes.c_void_p).value or 0
     if not _is_integer(address):
@@ -120,13 +120,13 @@ def _address_of_function(function: Any) -> int:
 
 
 def _address_of_data(data: Any) -> int | None:
-    """What a C function gets for it: a pointer's value, else where the object is."""
+    """The address that a C function gets: a pointer's value, else the object's address."""
     if _is_integer(data):
         if not 0 <= data < _ADDRESSES:
             raise ValueError(f"data must be an address, got {data}")
         return int(data)
     if not isinstance(data, (bool, str, bytes)):
-        with suppress(ctypes.ArgumentError):  # no pointer and no array
+        with suppress(ctypes.ArgumentError):  # neither a pointer nor an array
             return ctypes.cast(data, ctypes.c_void_p).value
         with suppress(TypeError):
             return ctypes.addressof(data)

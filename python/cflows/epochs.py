@@ -1,4 +1,4 @@
-"""What changes from epoch to epoch of a fit: the weight of a VAE's regularisation, the rows."""
+"""What changes between epochs of a fit: the weight of a VAE's regularisation, augmented images."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Warmup:
-    """Weights of the Kullback-Leibler term that rise from epoch to epoch to 1."""
+    """The weight of the Kullback-Leibler term, which rises over the first epochs to 1."""
 
     def __init__(self, model: _core.Model, epochs: int) -> None:
         self.epochs = epochs
@@ -23,7 +23,7 @@ class Warmup:
             raise ValueError("kl_warmup is for a flow with a Variational layer, such as a VAE")
 
     def weight(self, epoch: int) -> float:
-        """Of an epoch, from 0."""
+        """The weight in an epoch, counted from 0."""
         return min(1.0, (epoch + 1) / (self.epochs + 1))
 
 
@@ -32,7 +32,7 @@ def _is_variational(layers: Sequence[_core.BoundLayer]) -> bool:
 
 
 class Augmented:
-    """Rows whose images are changed afresh in every epoch, in an array of their own."""
+    """Training rows whose images are augmented afresh in every epoch, in a copy."""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class Augmented:
         self.start(0)
 
     def start(self, epoch: int) -> None:
-        """Set the images of an epoch, from 0."""
+        """Make the images of an epoch, counted from 0."""
         if self.augment is not None:
             from .data.augmentation import augmented
 

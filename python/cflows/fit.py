@@ -1,4 +1,4 @@
-"""Learning by maximum likelihood. The epochs run in C; here is what surrounds them."""
+"""Learning by maximum likelihood: arguments, checkpoints and history. The epochs run in C."""
 
 from __future__ import annotations
 
@@ -73,10 +73,10 @@ def fit(
         A fraction of the rows to hold out, or other rows: ``x`` or ``(x, context, weights)``. With
         it the weights of the best epoch are kept, else those of the last.
     epochs : int, default 100
-        Times to go through the rows at most.
+        The maximum number of passes through the rows.
     batch_size : int, optional
-        The most rows of a step; None is 256, or all rows if there are fewer. An epoch's steps are
-        of equal size, or one row less.
+        The maximum number of rows in a step; None is 256, or all rows if there are fewer. The
+        steps of an epoch differ by at most one row.
     optimizer : Adam, AdamW, RAdam, SGD, Lion or Muon, optional
         None is ``Adam(1e-3)``.
     schedule : {'constant', 'cosine', 'plateau'} or Constant, Cosine or Plateau
@@ -86,8 +86,8 @@ def fit(
     patience : int, optional
         Stop after so many epochs without a better validation loss.
     jitter : float or array_like, of a sample's shape, optional
-        Uniform noise on ``[0, jitter)``, drawn afresh in every epoch: columns of integers have an
-        unbounded density without. Validation rows get the same noise in every epoch.
+        Uniform noise on ``[0, jitter)``, drawn afresh in every epoch: without it columns of
+        integers have an unbounded density. Validation rows get the same noise in every epoch.
     augment : callable or sequence of callable, optional
         Changes of images that keep their labels, made afresh in every epoch in a copy of `x`, of
         training rows alone: `data.Flip`, `data.Shift`, `data.QuarterTurns` or one's own.
@@ -96,27 +96,27 @@ def fit(
         and posterior have the weight ``min(1, e / (kl_warmup + 1))``. Losses are those of weight 1.
     ema : float, optional
         The decay, from 0 to below 1, of an exponential moving average of the weights:
-        after step t it moves by ``1 - min(ema, (1 + t) / (10 + t))`` towards them. It is then the
-        averaged weights that are validated and kept.
+        after step t it moves by ``1 - min(ema, (1 + t) / (10 + t))`` towards them. The averaged
+        weights are then validated and kept.
     loss : str or nn.Function, optional
         What is minimised: a loss of `nn.function`, by itself or by name. None is 'likelihood', or
         the loss of an `nn.objective`.
     seed : int, optional
-        0 to 2**64 - 1, of the split, the order of the rows and the noise; None draws one, or goes
-        on with the checkpoint's.
+        0 to 2**64 - 1, of the split, the order of the rows and the noise; None draws one, or takes
+        the checkpoint's.
     progress : bool or 'auto', default 'auto'
-        Show progress on the standard error: a bar if tqdm is installed, else, or if nobody
-        watches, a line every few seconds. 'auto' does on a terminal and in a notebook. It ends,
-        and the fit goes on, when the standard error takes no more.
+        Show progress on the standard error: a bar if tqdm is installed and the standard error is a
+        terminal or notebook, else a line every few seconds. 'auto' shows it on a terminal and in a
+        notebook. If the standard error cannot be written, progress ends and the fit continues.
     callback : callable, optional
         Called after every epoch with an `EpochReport`; anything true stops. The flow is held while
         it is fitted: score a copy (`copy.copy`).
     checkpoint : path, optional
-        A file to keep what `resume` needs: written before the first epoch, at the end of epochs at
-        least a second apart, and when the fit ends. Once the fit is under way, a warning tells
-        when it cannot be written, and the fit goes on.
+        A file that holds what `resume` needs. It is written before the first epoch, at the end of
+        epochs at least a second apart, and when the fit ends. After the first epoch a failure to
+        write it is a warning, and the fit continues.
     resume : path, optional
-        A checkpoint to go on from. The result is, bit for bit, that of the uninterrupted fit.
+        A checkpoint to continue from. The result is, bit for bit, that of the uninterrupted fit.
         Data and arguments must be the same, except for `patience` and, unless the schedule is
         cosine, `epochs`.
 
@@ -140,7 +140,7 @@ def fit(
     NumericalError
         If the loss or its gradient overflowed in 20 steps in a row, or in all of the last epoch, or
         if the last weights are not finite. The flow then has the parameters and buffers of its
-        best epoch, or without one those that it had.
+        best epoch, or the earlier ones if there is no such epoch.
 
     See Also
     --------
@@ -180,7 +180,7 @@ def fit(
         raise ValueError("patience needs validation")
     check_callback(callback)
     if batch_size is None:
-        batch_size = max(1, min(256, len(rows)))  # no rows: for the core to tell
+        batch_size = max(1, min(256, len(rows)))  # the core refuses data without rows
     numbers: dict[str, Any] = {
         "batch_size": integer("batch_size", batch_size, 1),
         "clip_norm": gradient_limit(clip_norm),
@@ -204,31 +204,31 @@ def fit(
         **numbers,
     )
     try:
-        terms: dict[str, Any] = {}
+        config: dict[str, Any] = {}
         if path is not None or saved is not None:
-            terms = _terms(self, rows, held_out, optimizer, plan, epochs, fixed)
+            config = _config(self, rows, held_out, optimizer, plan, epochs, fixed)
         if source is not None and saved is not None:
-            _go_on(self, trainer, saved, source, terms, epochs)
+            _resume(self, trainer, saved, source, config, epochs)
         history = History() if saved is None else saved.history
         run = Run(trainer, rows.counted, history, callback, (warmup, changing))
         if path is not None:
-            run.keeper = Keeper(self, trainer, path, terms, run)
+            run.keeper = Keeper(self, trainer, path, config, run)
         run.progress = new_progress(progress, epochs, rows.counted, len(history.train))
-        return run.go()
+        return run.run()
     finally:
         trainer.close()
 
 
-def _go_on(
+def _resume(
     flow: Flow,
     trainer: _core.Trainer,
     saved: Checkpoint,
     path: str,
-    terms: dict[str, Any],
+    config: dict[str, Any],
     epochs: int,
 ) -> None:
-    """Put flow and trainer where the checkpoint was, or raise ValueError and change nothing."""
-    saved.check_terms(path, terms)
+    """Set flow and trainer to the checkpoint, or raise ValueError and change nothing."""
+    saved.check_config(path, config)
     saved.check_tensors(path, flow)
     if saved.state["epoch"] > epochs:
         raise ValueError(f"{path} is {saved.state['epoch']} epochs on, got epochs={epochs}")
@@ -239,7 +239,7 @@ def _go_on(
     saved.restore(flow)
 
 
-def _terms(
+def _config(
     flow: Flow,
     rows: TrainingRows,
     held_out: TrainingRows | None,
@@ -248,7 +248,7 @@ def _terms(
     epochs: int,
     numbers: dict[str, Any],
 ) -> dict[str, Any]:
-    """What has to be the same for a fit to go on from a checkpoint."""
+    """What has to be the same for a fit to resume from a checkpoint."""
     from .checkpoint import architecture
 
     jitter = numbers["jitter"]
@@ -258,7 +258,7 @@ def _terms(
         "jitter": None if jitter is None else jitter.tolist(),
         "optimizer": spelled(optimizer),
         "schedule": spelled(schedule),
-        # The other schedules do not know when the fit ends.
+        # Other schedules do not depend on the number of epochs.
         "epochs": epochs if isinstance(schedule, Cosine) else None,
         "x": fingerprint(rows.x),
         "context": fingerprint(rows.context),
@@ -272,12 +272,12 @@ def _terms(
 
 def _seed(seed: Any, saved: Checkpoint | None) -> int:
     if seed is None and saved is not None:
-        return int(saved.terms["seed"])
+        return int(saved.config["seed"])
     return checked_seed(seed)
 
 
 def _jitter(jitter: ArrayLike | None, shape: tuple[int, ...]) -> NDArray[np.float64] | None:
-    """One number a feature; None if all are 0."""
+    """The width of the noise of each feature; None if all are 0."""
     if jitter is None:
         return None
     array = np.asarray(jitter)

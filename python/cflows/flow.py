@@ -1,4 +1,4 @@
-"""The flow as users have it: the compiled core, and what is written in Python."""
+"""The public `Flow`: the compiled core with the methods that are written in Python."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ class Flow(_core.Flow):
         If a size is out of range, a layer does not fit the number of features, or there is an
         embedding and no context.
     TypeError
-        If a layer is no layer, the base no base distribution, the embedding none, or if there is
-        not one of `features` and `shape`.
+        If a layer, the base or the embedding is of another type, or if not exactly one of
+        `features` and `shape` is given.
 
     See Also
     --------
@@ -107,7 +107,7 @@ class Flow(_core.Flow):
 
         See Also
         --------
-        cflows.load : the way back.
+        cflows.load : read the file.
         """
         from .persist import save
 

@@ -1,4 +1,4 @@
-"""What a fit reports: an epoch at a time, and as a whole."""
+"""What a fit reports: each epoch, and the whole history."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class EpochReport(NamedTuple):
     best : bool
         Whether the validation loss is the best so far.
     stop : str or None
-        Why the fit ends here: 'epochs', 'patience' or 'interrupted'; None if it goes on.
+        Why the fit ends here: 'epochs', 'patience' or 'interrupted'; None if it continues.
     seconds : float
         Since the start, interruptions not counted.
     """
@@ -66,7 +66,7 @@ class History:
     skipped : int
         Steps left out because the loss or its gradient was not finite.
     stopped : {'epochs', 'patience', 'callback', 'interrupted'}
-        Why the fit ended; 'epochs' is that all were run.
+        Why the fit ended; 'epochs' means that all were run.
     best_epoch : int or None
         Number, from 1, of the epoch whose weights were kept; None if they are the last.
 
@@ -112,7 +112,7 @@ stopped='epochs')
             return f"History(no epochs, stopped={self.stopped!r})"
         epochs = len(self.train)
         words = [f"{epochs} epoch{'' if epochs == 1 else 's'}"]
-        # Of a history put together by hand, lists may be missing.
+        # A history that a user assembled may lack lists.
         words += [f"{steps} steps" for steps in self.steps[-1:]]
         words += [f"{seconds:.1f} s" for seconds in self.seconds[-1:]]
         words.append(f"train {self.train[-1]:.4f}")

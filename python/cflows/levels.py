@@ -38,7 +38,7 @@ def levels(self: _core.Flow, u: ArrayLike) -> tuple[NDArray[Any], ...]:
 
     See Also
     --------
-    join_levels : the way back.
+    join_levels : the inverse.
 
     References
     ----------
@@ -103,7 +103,7 @@ def join_levels(self: _core.Flow, levels: Sequence[ArrayLike]) -> NDArray[Any]:
 
 
 def _shapes(flow: _core.Flow) -> list[Shape]:
-    """Of the levels, the outermost split's first."""
+    """The shapes of the levels, that of the outermost split first."""
     shapes: list[Shape] = []
     layers, end = flow.layers, flow.base_shape
     while layers and layers[0].type == "Split":

@@ -16,7 +16,7 @@ STEP_SCHEDULES = ("constant", "cosine")  # a plateau needs epochs
 
 
 def checked_optimizer(optimizer: object) -> Optimizer:
-    """Adam for None; TypeError for what is no optimizer."""
+    """The optimizer, `Adam` for None; TypeError for another type."""
     if optimizer is None:
         return Adam()
     if not isinstance(optimizer, Optimizer):
@@ -26,7 +26,7 @@ def checked_optimizer(optimizer: object) -> Optimizer:
 
 
 def checked_schedule(given: object, names: Iterable[str]) -> Schedule:
-    """A schedule of one of these names as it is by default, or one that is given."""
+    """The schedule of this name with its defaults, or the schedule itself."""
     kinds = {name: SCHEDULES[name] for name in names}
     if isinstance(given, str) and given in kinds:
         return kinds[given]()
@@ -38,6 +38,6 @@ def checked_schedule(given: object, names: Iterable[str]) -> Schedule:
 
 
 def spelled(spec: Spec) -> str:
-    """The call that makes it, with all options: defaults may become others in later versions."""
+    """The call that makes it, with all options: later versions may have other defaults."""
     options = ", ".join(f"{name}={value!r}" for name, value in spec.options.items())
     return f"{spec.type}({options})"

@@ -1,4 +1,4 @@
-"""A stretch of a flow's layers, as a flow of its own."""
+"""Consecutive layers of a flow, as a flow of their own."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def part(self: Flow, start: int = 0, stop: int | None = None) -> Flow:
     """The layers from `start` to `stop`, as a flow of their own.
 
     ``flow.part(0, k)`` carries the base as far as the first ``k`` layers do: its `log_prob` is the
-    density there. ``flow.part(k)`` goes on from there to the data.
+    density there. ``flow.part(k)`` continues from there to the data.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ def part(self: Flow, start: int = 0, stop: int | None = None) -> Flow:
     Raises
     ------
     TypeError
-        If `start` or `stop` is no int.
+        If `start` or `stop` is not an int.
     RuntimeError
         If an epoch of `fit` is under way in another thread.
 
@@ -59,7 +59,9 @@ def part(self: Flow, start: int = 0, stop: int | None = None) -> Flow:
 
     def chosen(tensors: dict[str, T]) -> dict[str, T]:
         return {
-            _moved(name, start): value for name, value in tensors.items() if name.startswith(kept)
+            _renumbered(name, start): value
+            for name, value in tensors.items()
+            if name.startswith(kept)
         }
 
     parameters, buffers = self._snapshot()
@@ -82,8 +84,8 @@ def part(self: Flow, start: int = 0, stop: int | None = None) -> Flow:
     return piece
 
 
-def _moved(name: str, start: int) -> str:
-    """A tensor's name once the first `start` layers are gone."""
+def _renumbered(name: str, start: int) -> str:
+    """A tensor's name without the first `start` layers."""
     if not name.startswith("layers."):
         return name
     layers, number, rest = name.split(".", 2)

@@ -34,10 +34,10 @@ from .vae import VAE
 
 __all__ = ["FORMAT_VERSION", "load", "read_safetensors", "save", "write_safetensors"]
 
-FORMAT_VERSION = 2  # 1 is that of version 0.1.0, which is read too
+FORMAT_VERSION = 2  # files of version 0.1.0 have 1; they are read too
 
-# Layers own several bytes a feature. Up to this many, a file that claims more features than it
-# has tensors for costs little before that shows.
+# Layers take several bytes a feature. A file may claim more features than its tensors have: up to
+# this many, that costs little before it is found.
 _FREE_FEATURES = 1 << 16
 
 Tensors = dict[str, NDArray[Any]]
@@ -84,7 +84,7 @@ def save(model: Flow | Loss, path: str | os.PathLike[str]) -> None:
         **(_parts(model, tensors) if isinstance(model, Flow) else _module(model, tensors)),
     }
     text = json.dumps(architecture, separators=(",", ":"), allow_nan=False)
-    parse(text)  # what cannot be read is not written
+    parse(text)  # refuse to write what could not be read
     metadata = {
         "format": "cflows",
         "format_version": str(FORMAT_VERSION),
@@ -96,7 +96,7 @@ def save(model: Flow | Loss, path: str | os.PathLike[str]) -> None:
 
 
 def _parts(flow: Flow, tensors: Tensors) -> dict[str, Any]:
-    """What a flow is made of; adds the permutations to `tensors`."""
+    """The flow's description as JSON; adds the permutations to `tensors`."""
     parts = {
         "shape": list(flow.shape),
         "context_features": flow.context_features,
@@ -151,13 +151,13 @@ def load(path: str | os.PathLike[str]) -> Flow | Loss:
         if isinstance(architecture, dict) and "module" in architecture:
             return _built_loss(architecture, tensors)
         return _built(architecture, tensors)
-    # The core tells a wrong type from a wrong value; in a file both are damage.
+    # The core has TypeError and ValueError; in a file both mean damage.
     except (TypeError, OverflowError, ValueError) as error:
         raise ValueError(f"{os.fspath(path)}: {error}") from error
 
 
 def _described(value: Any, path: str, tensors: Tensors) -> Any:
-    """A spec, an option's value or a tuple of such as JSON; adds the permutations to `tensors`."""
+    """A spec, a value of an option or a tuple of them as JSON; adds permutations to `tensors`."""
     if isinstance(value, _core.Permutation):
         name = f"permutations.{path}"
         tensors[name] = np.array(value.indices, np.int64)
@@ -208,7 +208,7 @@ def _check_sum(tensors: Tensors, metadata: dict[str, str]) -> None:
         raise ValueError("damaged: the checksum is not that of the contents")
 
 
-# A checksum is no signature: what follows has to hold against files made to do harm.
+# A checksum is not a signature: the checks that follow must withstand malicious files.
 
 
 def _built(architecture: Any, tensors: Tensors) -> Flow:
@@ -239,7 +239,7 @@ def _built(architecture: Any, tensors: Tensors) -> Flow:
         raise ValueError(f"{size} bytes of tensors cannot be those of {features} features")
     is_vae = any(isinstance(layer, _core.Variational) for layer in state["layers"][-1:])
     flow = Flow.__new__(VAE if is_vae else Flow)
-    # It compares sizes before it makes room for them, and builds all or nothing.
+    # It compares sizes before it allocates, and builds all or nothing.
     flow.__setstate__(state)
     return flow
 
@@ -271,7 +271,7 @@ def _built_loss(architecture: dict[str, Any], tensors: Tensors) -> Loss:
 
 
 def without_kl_weight(buffers: Tensors) -> Tensors:
-    """Version 0.1.0 kept a weight of a training's warm-up among the buffers."""
+    """The buffers without the warm-up weight that version 0.1.0 kept among them."""
     return {name: x for name, x in buffers.items() if name.split(".")[-1] != "kl_weight"}
 
 
@@ -299,7 +299,7 @@ def _check_frozen(frozen: list[Any], tensors: Tensors) -> None:
 
 
 def _taken(tensors: Tensors, prefix: str) -> Tensors:
-    """Moves the tensors of a prefix into a mapping of their own, without it."""
+    """Move the tensors with a prefix into a new mapping, without the prefix."""
     names = [name for name in tensors if name.startswith(prefix)]
     return {name.removeprefix(prefix): tensors.pop(name) for name in names}
 
@@ -320,7 +320,7 @@ def _option(value: Any, permutations: Tensors) -> Any:
         return value
     if value.keys() != {"tensor"}:
         return _spec(value, permutations)
-    # Taken out, so that a file cannot have one tensor expanded many times.
+    # Removed once used, so that a file cannot refer to one tensor many times.
     indices = permutations.pop(str(value["tensor"]).removeprefix("permutations."), None)
     if indices is None or indices.ndim != 1 or indices.dtype != np.int64:
         raise ValueError("a permutation must have its own int64 tensor of one dimension")

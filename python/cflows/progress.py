@@ -14,17 +14,17 @@ _SECONDS_BETWEEN_LINES = 2.0
 
 
 def new_progress(shown: bool | str, epochs: int, rows: int, done: int) -> Progress | None:
-    """What shows a fit of `epochs` epochs of `rows` rows, of which `done` are run already.
+    """The progress display of a fit of `epochs` epochs of `rows` rows; `done` epochs are complete.
 
     Parameters
     ----------
     shown : bool or 'auto'
-        'auto' is whether a person is likely to watch: on a terminal or in a notebook.
+        'auto' shows it on a terminal and in a notebook.
 
     Returns
     -------
     Progress or None
-        None too where the standard error takes nothing.
+        None also if the standard error cannot be written.
 
     Raises
     ------
@@ -35,7 +35,7 @@ def new_progress(shown: bool | str, epochs: int, rows: int, done: int) -> Progre
         raise ValueError(f"progress must be True, False or 'auto', got {shown!r}")
     if shown is False or sys.stderr is None:
         return None
-    with suppress(Exception):  # a stream that is closed, say
+    with suppress(Exception):  # such as a closed stream
         if shown == "auto" and not _watched():
             return None
         bar = _new_bar(epochs * rows, done * rows) if _watched() else None
@@ -59,14 +59,14 @@ def _new_bar(total: int, done: int) -> Any:
 class Progress:
     """Shows the epoch, the loss, the last validation loss and the rows a second.
 
-    Where that fails, as on a terminal that has gone, it ends: the fit goes on.
+    If that fails, as on a closed terminal, progress ends and the fit continues.
 
     Parameters
     ----------
     epochs : int
-        All there may be.
+        The maximum number of epochs.
     rows : int
-        Of one epoch.
+        Rows of one epoch.
     """
 
     def __init__(self, epochs: int, rows: int) -> None:
@@ -88,7 +88,7 @@ class Progress:
             self.close()
 
     def close(self) -> None:
-        """Show no more."""
+        """End the display."""
         self.ended = True
         with suppress(Exception):
             self.finish()
@@ -101,7 +101,7 @@ class Progress:
 
 
 class Bar(Progress):
-    """A bar of tqdm's, which tells rows and rows a second itself."""
+    """A bar of tqdm, which shows rows and rows a second itself."""
 
     def __init__(self, epochs: int, rows: int, bar: Any) -> None:
         super().__init__(epochs, rows)

@@ -1,4 +1,4 @@
-"""A fit under way: its epochs, who is told of them, and the checkpoint that is kept."""
+"""A running fit: its epochs, their reports, and the checkpoint file."""
 
 from __future__ import annotations
 
@@ -26,34 +26,34 @@ SECONDS_BETWEEN_CHECKPOINTS = 1.0
 
 
 def checkpoint_class() -> type[Checkpoint]:
-    """Imported when it is used: it needs what other fits do not."""
+    """Imported on use: other fits do not need its modules."""
     from .checkpoint import Checkpoint
 
     return Checkpoint
 
 
 class Keeper:
-    """Keeps a checkpoint file: of the end of an epoch, and not too often."""
+    """Keeps a checkpoint file, of the end of an epoch and not too often."""
 
     def __init__(
-        self, flow: Flow, trainer: _core.Trainer, path: str, terms: dict[str, Any], run: Run
+        self, flow: Flow, trainer: _core.Trainer, path: str, config: dict[str, Any], run: Run
     ) -> None:
-        self.flow, self.trainer, self.path, self.terms, self.run = flow, trainer, path, terms, run
+        self.flow, self.trainer, self.path, self.config, self.run = flow, trainer, path, config, run
         self.due = -math.inf
-        self.pending: Checkpoint | None = None  # noted and not written
+        self.pending: Checkpoint | None = None  # a snapshot that is not written yet
 
     def start(self) -> None:
-        """Write how things stand before the first epoch; OSError at once where that fails."""
-        self._write(self._noted())
+        """Write a snapshot before the first epoch; OSError at once where that fails."""
+        self._write(self._snapshot())
 
     def keep(self) -> None:
-        """Note how things stand after an epoch, and write it if the last time is long ago."""
-        self.pending = self._noted()
+        """Take a snapshot after an epoch, and write it unless one was written a moment ago."""
+        self.pending = self._snapshot()
         if time.monotonic() >= self.due:
             self.finish()
 
     def finish(self) -> None:
-        """Write what has been noted, if it is not yet. A full disk is no reason to end a fit."""
+        """Write the last snapshot, if it is not written yet. A full disk does not end a fit."""
         if self.pending is None:
             return
         try:
@@ -64,24 +64,27 @@ class Keeper:
             warnings.warn(message, RuntimeWarning, stacklevel=2)
         self.due = time.monotonic() + SECONDS_BETWEEN_CHECKPOINTS
 
-    def _noted(self) -> Checkpoint:
-        """As things stand, but for the history, which grows by what has been reported since."""
+    def _snapshot(self) -> Checkpoint:
+        """The state of the fit, with the history of the epochs before this run.
+
+        `_write` extends it by the epochs since: a copy in every epoch would take quadratic time.
+        """
         return checkpoint_class()(
-            self.terms,
+            self.config,
             {name: array.copy() for name, array in self.flow.parameters.items()},
             {name: array.copy() for name, array in self.flow.buffers.items()},
             self.trainer.state(),
             self.run.history,
         )
 
-    def _write(self, noted: Checkpoint) -> None:
-        epochs = noted.state["epoch"] - len(noted.history.train)
-        history = noted.history.extended(self.run.reports[:epochs], "interrupted")
-        noted._replace(history=history).write(self.path)
+    def _write(self, snapshot: Checkpoint) -> None:
+        epochs = snapshot.state["epoch"] - len(snapshot.history.train)
+        history = snapshot.history.extended(self.run.reports[:epochs], "interrupted")
+        snapshot._replace(history=history).write(self.path)
 
 
 class Run:
-    """A fit that is under way."""
+    """A running fit."""
 
     progress: Progress | None = None
     keeper: Keeper | None = None
@@ -99,14 +102,14 @@ class Run:
         self.reports: list[EpochReport] = []
         self.start = time.monotonic() - (history.seconds[-1] if history.seconds else 0.0)
 
-    def go(self) -> History:
+    def run(self) -> History:
         """Run epochs until there is a reason to stop."""
         try:
             stop = self._epochs()
         except KeyboardInterrupt:
             stop = "interrupted"
         except BaseException:
-            with suppress(Exception):  # what went wrong first is what is told
+            with suppress(Exception):  # the first error is the one to report
                 self._finish()
             raise
         self._finish()

@@ -1,7 +1,7 @@
-"""The safetensors file format, read with suspicion and written whole or not at all.
+"""The safetensors file format: files are checked when read, and written whole or not at all.
 
 A file is the length of the header (8 bytes, little-endian), the header (JSON: for each tensor its
-dtype, shape and place; text in ``__metadata__``) and the tensors' bytes, without gaps.
+dtype, shape and offsets; text in ``__metadata__``) and the tensors' bytes, without gaps.
 
 References
 ----------
@@ -25,13 +25,13 @@ from .strict_json import parse
 
 Array = NDArray[Any]
 
-# A hostile header costs some thirty times its length in memory before it is refused.
+# Parsing a hostile header takes some thirty times its length in memory before it is refused.
 MAX_HEADER = 1 << 24
 MAX_DIMS = 32
 _METADATA = "__metadata__"
 
 _quoter = reprlib.Repr()
-_quoter.maxstring = 100  # a hostile name may be as long as the header
+_quoter.maxstring = 100  # a malicious name may be as long as the header
 
 DTYPES: dict[str, np.dtype[Any]] = {
     "F64": np.dtype("<f8"),
@@ -70,7 +70,7 @@ def write_safetensors(
     OSError
         If the file cannot be written.
     ValueError
-        If a dtype has no place in the format, or the header grows beyond `MAX_HEADER` bytes.
+        If the format has no such dtype, or the header grows beyond `MAX_HEADER` bytes.
 
     Examples
     --------
@@ -125,10 +125,10 @@ def read_safetensors(path: str | os.PathLike[str]) -> tuple[dict[str, Array], di
     OSError
         If the file cannot be read.
     ValueError
-        If the file is not what the format asks for: the message tells where. No more memory is
-        taken than a multiple of the file's size.
+        If the file does not follow the format: the message says where. The memory taken is at most
+        a multiple of the file's size.
     """
-    path = os.fsdecode(path)  # which a file descriptor, that open would take, is not
+    path = os.fsdecode(path)  # open would also take a file descriptor
     with open(path, "rb") as file:
         try:
             return _read(file, os.fstat(file.fileno()).st_size)
@@ -137,7 +137,7 @@ def read_safetensors(path: str | os.PathLike[str]) -> tuple[dict[str, Array], di
 
 
 def dtype_name(dtype: np.dtype[Any]) -> str:
-    """What the format calls a dtype of any byte order; ValueError if nothing."""
+    """The format's name of a dtype of any byte order; ValueError if it has none."""
     for name, known in DTYPES.items():
         if known == dtype.newbyteorder("<"):
             return name
@@ -145,14 +145,14 @@ def dtype_name(dtype: np.dtype[Any]) -> str:
 
 
 def stored(array: Array) -> Array:
-    """The array's bytes as the file has them, one-dimensional uint8."""
+    """The array's bytes in the file's byte order, one-dimensional uint8."""
     ordered: Array = np.ascontiguousarray(array, DTYPES[dtype_name(array.dtype)])
     raw: Array = ordered.reshape(-1).view(np.uint8)
     return raw
 
 
 def _in_file_order(tensors: Mapping[str, Array]) -> list[str]:
-    # The widest first: then every tensor starts at a multiple of its element's size.
+    # The widest dtype comes first: every tensor then starts at a multiple of its element's size.
     return sorted(tensors, key=lambda name: (-tensors[name].itemsize, name))
 
 
@@ -164,12 +164,12 @@ def _read(file: BinaryIO, size: int) -> tuple[dict[str, Array], dict[str, str]]:
         raise ValueError(f"the header has {length:,} bytes, at most {MAX_HEADER:,} are read")
     header = _header(file.read(length))
     metadata = _metadata(header.pop(_METADATA, {}))
-    places = {name: _place(name, entry) for name, entry in header.items()}
-    _check_cover(places, size - 8 - length)
+    layouts = {name: _layout(name, entry) for name, entry in header.items()}
+    _check_cover(layouts, size - 8 - length)
     buffer = np.empty(size - 8 - length, np.uint8)
     if file.readinto(buffer.data) != buffer.size:  # type: ignore[attr-defined]
         raise ValueError("the file has become shorter while being read")
-    return {name: _tensor(buffer, name, *place) for name, place in places.items()}, metadata
+    return {name: _tensor(buffer, name, *layout) for name, layout in layouts.items()}, metadata
 
 
 def _header(raw: bytes) -> dict[str, Any]:
@@ -188,10 +188,10 @@ def _metadata(entry: Any) -> dict[str, str]:
     return entry
 
 
-Place = tuple[np.dtype[Any], tuple[int, ...], int, int]  # dtype, shape, begin, end
+Layout = tuple[np.dtype[Any], tuple[int, ...], int, int]  # dtype, shape, begin, end
 
 
-def _place(name: str, entry: Any) -> Place:
+def _layout(name: str, entry: Any) -> Layout:
     if not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "data_offsets"}:
         raise ValueError(f"tensor {_quoter.repr(name)} must have dtype, shape and data_offsets")
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
@@ -215,10 +215,12 @@ def _are_sizes(value: Any) -> bool:
     return isinstance(value, list) and all(type(n) is int and 0 <= n < 2**63 for n in value)
 
 
-def _check_cover(places: Mapping[str, Place], size: int) -> None:
+def _check_cover(layouts: Mapping[str, Layout], size: int) -> None:
     """The tensors must lie end to end, from the first byte to the last."""
     reached = 0
-    for begin, end, name in sorted((begin, end, name) for name, (*_, begin, end) in places.items()):
+    for begin, end, name in sorted(
+        (begin, end, name) for name, (*_, begin, end) in layouts.items()
+    ):
         if begin != reached:
             raise ValueError(
                 f"tensor {_quoter.repr(name)} starts at byte {begin}, expected {reached}"
@@ -236,5 +238,5 @@ def _tensor(
         raise ValueError(f"tensor {_quoter.repr(name)}: a bool that is neither 0 nor 1")
     try:
         return raw.view(dtype).reshape(shape).astype(dtype.newbyteorder("="), copy=False)
-    except ValueError as error:  # shapes with a 0 may still ask for too much
+    except ValueError as error:  # a shape with a 0 may still be too large
         raise ValueError(f"tensor {_quoter.repr(name)}: {error}") from error

@@ -1,4 +1,4 @@
-"""JSON from strangers: the standard library's reader without what it lets pass."""
+"""Strict JSON for untrusted files: refuses what the standard library's reader accepts."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import math
 from collections.abc import Collection
 from typing import Any, NoReturn
 
-MAX_DEPTH = 64  # of lists and objects in each other
+MAX_DEPTH = 64  # of nested lists and objects
 
 
 def parse(text: str) -> Any:
-    """Read JSON, refusing what readers disagree about.
+    """Read JSON, and refuse what parsers disagree about.
 
     Parameters
     ----------
@@ -25,7 +25,7 @@ def parse(text: str) -> Any:
     Raises
     ------
     ValueError
-        If the text is no JSON; if an object has a key twice; if a number is NaN, infinite or
+        If the text is not JSON; if an object has a key twice; if a number is NaN, infinite or
         overflows; if lists and objects nest deeper than `MAX_DEPTH`.
 
     References
@@ -51,7 +51,7 @@ def parse(text: str) -> Any:
 
 
 def _check_depth(value: Any) -> None:
-    """What recurses over the value later, such as its repr, must not run out of stack."""
+    """ValueError if it nests too deep: recursion over the value, such as repr, needs stack."""
     level = [value]
     for _ in range(MAX_DEPTH + 1):
         level = [item for group in level for item in _items(group)]

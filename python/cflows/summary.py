@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from . import _core
 
-LONGEST = 72  # of a layer's description: lists of indices can be as long as the data are wide
+LONGEST = 72  # characters of a layer's description: lists of indices can have an entry a feature
 
 
 def describe(flow: _core.Flow) -> str:

@@ -1,4 +1,4 @@
-"""Learning an unnormalised density, and weighing samples by it: `Flow.fit_target` and kin."""
+"""Learning an unnormalised density and importance sampling: `Flow.fit_target` and related."""
 
 from __future__ import annotations
 
@@ -139,10 +139,10 @@ def fit_target(
     target : callable
         ``target(x)``, for a flow with context ``target(x, context)``, returns ``(log_density,
         gradient)`` of a whole batch: arrays of shapes (n,) and (n, features), for x of shape
-        (n, features) in the flow's dtype. While it runs the flow is held. A C function is
-        one as a `CTarget`.
+        (n, features) in the flow's dtype. While it runs the flow is locked. `CTarget` makes a
+        target of a C function.
     context : array_like, shape (m, context_features) or (context_features,), optional
-        For a flow with context, and only then: each sample gets one of the rows by chance.
+        For a flow with context, and only then: each sample gets a random row.
     steps : int, default 1000
     batch_size : int, default 256
         Samples a step.
@@ -167,7 +167,7 @@ def fit_target(
     ValueError
         If an argument is out of range, or an array of the target has another shape.
     TypeError
-        If an argument is of the wrong kind, or the target returns no pair.
+        If an argument is of the wrong kind, or the target does not return a pair.
     RuntimeError
         If the flow is in use by another thread.
     NumericalError
@@ -176,7 +176,7 @@ def fit_target(
 
     See Also
     --------
-    importance_sample : weigh samples by the target.
+    importance_sample : samples with weights for the target.
 
     References
     ----------
@@ -261,7 +261,7 @@ def importance_sample(
     ----------
     target : callable
         ``target(x)``, for a flow with context ``target(x, context)``, returns the log-density of
-        each row, or a pair whose first it is, as `fit_target` has it.
+        each row, or a pair that starts with it, as for `fit_target`.
     n : int
         Samples.
     context : array_like, shape (context_features,), optional
@@ -325,7 +325,8 @@ def importance_sample(
 
 
 def _log_density(result: Any, n: int) -> NDArray[np.float64]:
-    """What a target returned for n rows: the log-densities, or a pair whose first they are."""
+    """The log-densities of n rows from what a target returned: these, or a pair of which they are
+    the first."""
     if isinstance(result, tuple) and len(result) != 2:
         raise TypeError(
             f"the target must return log_density or (log_density, gradient), got {len(result)} "
@@ -333,7 +334,7 @@ def _log_density(result: Any, n: int) -> NDArray[np.float64]:
         )
     try:
         log_density = np.asarray(result[0] if isinstance(result, tuple) else result)
-    except ValueError as error:  # a list of arrays of several shapes
+    except ValueError as error:  # such as a list of arrays of several shapes
         raise TypeError(f"the target's log_density must be an array: {error}") from None
     if log_density.dtype.kind not in "biuf":
         raise TypeError(f"the target's log_density must be real numbers, got {log_density.dtype}")

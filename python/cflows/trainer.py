@@ -1,4 +1,4 @@
-"""Steps of training for loops of one's own."""
+"""Single training steps, for custom loops."""
 
 from __future__ import annotations
 
@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 class Trainer:
     """Minimises a loss on batches that the caller brings, a step at a time.
 
-    While it is open it holds the model: score a copy (`copy.copy`). ``with`` closes it. The first
-    batch standardises and starts a flow that no data have set yet, as `Flow.fit` does.
+    While it is open the model is locked: score a copy (`copy.copy`). ``with`` closes it. The first
+    batch sets the standardisation and the data-dependent initialisation of a flow that has not
+    been fitted, as in `Flow.fit`.
 
     Parameters
     ----------
@@ -35,7 +36,7 @@ class Trainer:
     schedule : {'constant', 'cosine'} or Constant or Cosine
         Of the learning rate; a cosine needs `steps`.
     steps : int, optional
-        How many there will be, for the schedule.
+        The total number of steps, for the schedule.
     clip_norm : float or None, default 5
         Gradients longer than this are shortened to it; None leaves them.
     ema : float, optional
@@ -113,7 +114,7 @@ class Trainer:
         Returns
         -------
         float
-            One that is not finite makes no step, and is counted by ``skipped``.
+            If it is not finite no step is made, and ``skipped`` counts it.
 
         Raises
         ------
@@ -126,29 +127,29 @@ class Trainer:
         """
         try:
             loss, skipped = self._trainer.step(read_rows(x, context, weights).arrays)
-        except _core.NumericalError:  # this step too
+        except _core.NumericalError:  # it counts this step too
             self.skipped += 1
             raise
         self.skipped += skipped
         return loss
 
     def state(self) -> dict[str, Any]:
-        """All that the next step depends on beside the model's parameters and buffers."""
+        """Everything that the next step depends on except the model's parameters and buffers."""
         return self._trainer.state()
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Go on from what `state` gave.
+        """Continue from a result of `state`.
 
         Raises
         ------
         ValueError
-            If it is not of such a training.
+            If it is from another kind of training.
         """
         self._trainer.load_state(state)
         self.skipped = int(state["skipped"])
 
     def close(self) -> None:
-        """Put averaged weights in place, if they are averaged, and let go of the model."""
+        """Set the averaged weights, if there are any, and unlock the model."""
         if not self._closed:
             self._trainer.finish()
             self._trainer.close()

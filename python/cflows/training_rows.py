@@ -1,4 +1,4 @@
-"""The rows that a fit reads, and how they are split; none are copied."""
+"""The rows that a fit reads and their split, without copies."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class TrainingRows:
 
     @property
     def counted(self) -> int:
-        """How many have a weight above 0, which are those of an epoch."""
+        """The number of rows in an epoch: those with a weight above 0."""
         return len(self) if self.weights is None else int(np.count_nonzero(self.weights))
 
     @property
@@ -46,9 +46,9 @@ def read_rows(
     *,
     prefix: str = "",
 ) -> TrainingRows:
-    """All rows of the arrays; the core looks at the other shapes and dtypes.
+    """All rows of the arrays; the core checks the other shapes and dtypes.
 
-    `prefix` is what messages begin with.
+    Error messages begin with `prefix`.
     """
     rows = TrainingRows(_array(x), None if context is None else _array(context))
     if weights is None:
@@ -96,7 +96,7 @@ def read_validation(
 
 
 def _check_context(rows: TrainingRows, features: int) -> None:
-    """What the core would say of the shape, without saying that it is about validation."""
+    """Check the shape of the context: the core's message would not name the validation data."""
     if rows.context is None:
         if features > 0:
             raise ValueError(

@@ -18,7 +18,7 @@ def bits_per_dimension(nats: ArrayLike, features: int) -> Any:
     ----------
     nats : float or array_like
         Negative log-likelihoods, such as the losses of `Flow.fit`. Of discrete data they are those
-        of a flow whose data-most layer is a `Dequantize`: then no further term is due.
+        of a flow whose layer next to the data is a `Dequantize`: no further term is then needed.
     features : int
         How many numbers a sample has; of images channels x height x width.
 

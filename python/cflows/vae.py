@@ -1,4 +1,4 @@
-"""The variational autoencoder: a flow whose data-most layer is `Variational`."""
+"""The variational autoencoder: a flow whose layer next to the data is a `Variational`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class VAE(Flow):
     decoder : Conditioner
         The network from ``z`` to the likelihood: an `MLP` or, of images, a `ConvDecoder`.
     latents : int
-        How many numbers ``z`` has.
+        The number of features of ``z``.
     features : int
         The number of columns of the data, which are vectors; or else `shape`.
     shape : (channels, height, width), optional
@@ -47,14 +47,14 @@ class VAE(Flow):
     base : Base, optional
         Below the layers of the prior; None is the standard normal, or that of the flow.
     context_features, embedding, dtype, seed
-        As of `Flow`: of a context, prior, encoder, decoder and posterior see it.
+        As for `Flow`; prior, encoder, decoder and posterior all see the context.
 
     Raises
     ------
     ValueError
         If a size is out of range, or the networks do not fit the data.
     TypeError
-        If an argument is of the wrong kind, or there is not one of `features` and `shape`.
+        If an argument is of the wrong kind, or not exactly one of `features` and `shape` is given.
 
     References
     ----------
@@ -109,12 +109,12 @@ class VAE(Flow):
 
     @property
     def latents(self) -> int:
-        """How many numbers ``z`` has."""
+        """The number of features of ``z``."""
         return int(self.layers[-1].options["latents"])
 
     @property
     def prior(self) -> Flow:
-        """The prior of ``z`` as it is now, a flow of its own."""
+        """A copy of the prior of ``z``, as a flow."""
         return self.part(0, -1)
 
     def encode(
@@ -158,7 +158,7 @@ class VAE(Flow):
         seed: int = 0,
         start: int = 0,
     ) -> NDArray[Any]:
-        """Data of latent codes.
+        """The data of latent codes.
 
         Parameters
         ----------
@@ -190,7 +190,7 @@ class VAE(Flow):
         seed: int = 0,
         start: int = 0,
     ) -> NDArray[Any]:
-        """What `decode` makes of what `encode` makes of data.
+        """Encode data, and decode the codes.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""The command line: one subcommand a file, what they share beside them."""
+"""The command line: a file for each subcommand, and files of what they share."""
 
 from .main import main
 

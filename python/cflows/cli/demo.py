@@ -86,7 +86,7 @@ def _draw(demo: digits.Digits | toys.Toy, history: History, path: str) -> None:
         return
     from ..atomic import atomic_write
 
-    matplotlib.use("agg")  # a file needs no display
+    matplotlib.use("agg")  # writing a file needs no display
     figure = demo.picture(history)
     with atomic_write(path) as file:
         figure.savefig(file, format="png", dpi=150)

@@ -21,11 +21,11 @@ Float = NDArray[np.float64]
 # Pixels are whole numbers: uniform noise on [0, 1) gives them a density, whose mean log is a lower
 # bound of that of their probabilities (Theis et al. 2016, arXiv:1511.01844, section 3.1).
 _JITTER = 1.0
-_NOISE_DRAWS = 8  # of each row that is scored, to average over
+_NOISE_DRAWS = 8  # copies of each scored row, to average over
 
 
 class Digits:
-    """Digits, split 70 : 10 : 20, and a flow that has to be regularised: they are few."""
+    """Digits, split 70 : 10 : 20, and a flow with the regularisation that so few images need."""
 
     PICTURE = "digits beside samples, and the learning curve"
 
@@ -91,7 +91,7 @@ class Digits:
 
 
 def _with_noise(rows: NDArray[np.uint8], seed: int) -> Float:
-    """Every row several times, with noise of its own each time."""
+    """Copies of every row, each with fresh noise."""
     repeated = np.repeat(rows, _NOISE_DRAWS, axis=0)
     noise: Float = np.random.default_rng(seed).uniform(0.0, _JITTER, repeated.shape)
     return repeated + noise

@@ -46,7 +46,7 @@ class Gaussian:
 
 
 def fit_gaussian(x: Float, validation: Float) -> Gaussian:
-    """Estimate mean and covariance, the shrinkage being what suits the validation rows best.
+    """Estimate mean and covariance, with the shrinkage that is best on the validation rows.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def fit_gaussian(x: Float, validation: Float) -> Gaussian:
     for (name, target), amount in product(targets.items(), _AMOUNTS):
         try:
             factor = np.linalg.cholesky((1.0 - amount) * covariance + amount * target)
-        except np.linalg.LinAlgError:  # singular, before it is shrunk
+        except np.linalg.LinAlgError:  # singular without shrinkage
             continue
         candidate = Gaussian(mean, factor, amount, name)
         score = candidate.log_prob(validation).mean()

@@ -52,14 +52,14 @@ def of(arguments: argparse.Namespace, table: Table) -> list[columns.Column] | No
     found: dict[int, columns.Column] = {}
     for names, column in given:
         for name in names:
-            place = table.place(name)
-            if place in found:
-                said = f"{found[place]} and {column}" if column != found[place] else "so twice"
+            index = table.feature_index(name)
+            if index in found:
+                said = f"{found[index]} and {column}" if column != found[index] else "so twice"
                 raise ValueError(f"{table.path}: column {name!r} is said to be {said}")
-            found[place] = column
+            found[index] = column
     if not found:
         return None
-    return [found.get(place, columns.real) for place in range(len(table.features))]
+    return [found.get(index, columns.real) for index in range(len(table.features))]
 
 
 Choice = tuple[list[str], columns.Column]

@@ -51,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
     log_prob = np.empty(len(x), flow.dtype)
     for rows in tables.pieces(len(x)):
         log_prob[rows] = flow.log_prob(x[rows], None if context is None else context[rows])
-    if len(x) == 0:  # its columns are checked all the same
+    if len(x) == 0:  # its columns are checked in either case
         flow.log_prob(x, context)
     save_table(arguments.output, log_prob[:, None], columns=["log_prob"])
     _report(log_prob, arguments.output)

@@ -1,4 +1,4 @@
-"""The command ``cflows``: which subcommand runs, and how its failures are told."""
+"""The command ``cflows``: runs a subcommand and reports its errors."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     Parameters
     ----------
     argv : sequence of str, optional
-        The arguments; by default those of the process. Without any it is the demo.
+        The arguments; by default those of the process. Without arguments the demo runs.
 
     Returns
     -------
     int
-        The exit status: 0; 1 after an error, told in one line on stderr; 130 after Ctrl-C; 141 if
-        whoever read the output has gone. A wrong usage raises ``SystemExit(2)``, as argparse does.
+        The exit status: 0; 1 after an error, with one line on stderr; 130 after Ctrl-C; 141 if the
+        reader of the output has closed it. Wrong usage raises ``SystemExit(2)``, as in argparse.
 
     Examples
     --------
@@ -71,15 +71,15 @@ def _run(given: Sequence[str]) -> int:
     try:
         arguments = _parser().parse_args(given)
     finally:
-        _flush()  # what --help says
+        _flush()  # the text of --help
     status: int = arguments.run(arguments)
     _flush()
     return status
 
 
 def _flush() -> None:
-    """See now, not when the interpreter ends, whether what is said is taken."""
-    if sys.stdout is None:  # closed by the shell
+    """Flush the output now, so that an error does not come when the interpreter ends."""
+    if sys.stdout is None:  # the shell closed it
         return
     try:
         sys.stdout.flush()
@@ -89,7 +89,7 @@ def _flush() -> None:
 
 
 def _silence_stdout() -> None:
-    """What is still to be written would be an error once more when the interpreter ends."""
+    """Discard buffered output: writing it when the interpreter ends would fail again."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)

@@ -1,4 +1,4 @@
-"""What the subcommands' options have in common: their types, and how help is laid out."""
+"""What options of subcommands share: their types and the layout of help."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Help(argparse.RawDescriptionHelpFormatter):
-    """Descriptions and examples as they are written, options wrapped."""
+    """Descriptions and examples keep their lines; options are wrapped."""
 
     def __init__(self, prog: str) -> None:
         super().__init__(prog, max_help_position=30)
@@ -33,7 +33,7 @@ def add_columns(parser: argparse.ArgumentParser) -> None:
         "--columns",
         metavar="A,B,...",
         type=names,
-        help="the columns to use, by name or by number from 0 (default: all that are no context)",
+        help="the columns to use, by name or by number from 0 (default: all but the context's)",
     )
     parser.add_argument(
         "--context-columns",
@@ -105,11 +105,11 @@ def names(text: str) -> list[str]:
     return found
 
 
-def _integer(text: str, least: int) -> int:
+def _integer(text: str, minimum: int) -> int:
     try:
         value = int(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"expected an integer, got {text!r}") from None
-    if not least <= value < 2**63:
-        raise argparse.ArgumentTypeError(f"must be from {least} to below 2**63, got {text}")
+    if not minimum <= value < 2**63:
+        raise argparse.ArgumentTypeError(f"must be from {minimum} to below 2**63, got {text}")
     return value

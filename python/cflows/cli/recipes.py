@@ -14,8 +14,7 @@ RECIPES: dict[str, Callable[..., Flow]] = {
     recipe.__name__: recipe for recipe in (realnvp, nice, glow1d, nsf, nsf_ar, ncsf, maf, iaf)
 }
 
-# Of splines: they take circular columns, and one number as `hidden` is the width of residual
-# networks.
+# These take circular columns, and one number as `hidden`: the width of residual networks.
 _SPLINES = ("nsf", "nsf_ar", "ncsf")
 
 
@@ -35,7 +34,7 @@ def build(table: Table, arguments: argparse.Namespace) -> Flow:
     return RECIPES[arguments.recipe](
         table.x.shape[1],
         **sizes,
-        context=0 if table.context is None else table.context.shape[1],
+        context_features=0 if table.context is None else table.context.shape[1],
         columns=columns,
         dtype=arguments.dtype,
         seed=arguments.seed,

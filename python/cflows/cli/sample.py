@@ -76,10 +76,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _rows(flow: Flow, number: int, seed: int) -> np.ndarray:
-    flow.sample(0, seed=seed)  # a missing context is told before memory is asked for
+    flow.sample(0, seed=seed)  # report a missing context before memory is allocated
     rows = np.empty((number, flow.features), flow.dtype)
     for piece in tables.pieces(number):
-        # Pieces of one seed join up to what one call would draw.
+        # The pieces of one seed are the samples that one call would draw.
         rows[piece] = flow.sample(piece.stop - piece.start, seed=seed, start=piece.start)
     return rows
 

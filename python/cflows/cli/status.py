@@ -1,4 +1,4 @@
-"""How a fit is summed up, and exit statuses."""
+"""Summaries of fits, and exit statuses."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ NOBODY_READS = 141  # SIGPIPE
 
 
 def summary(history: History) -> str:
-    """What a fit came to, in a line or two."""
+    """The result of a fit, in a line or two."""
     if not history.train:
         return f"{history.stopped} before the first epoch was through"
     reason = {

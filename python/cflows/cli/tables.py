@@ -1,4 +1,4 @@
-"""Tables in and out of the subcommands."""
+"""Tables that subcommands read and write."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ENDINGS = (".npy", ".npz", *DELIMITERS)
 TABLE_HELP = "table of numbers: .npy, .npz (or file.npz:key), .csv or .tsv, with or without header"
 OUTPUT_HELP = f"file to write: {', '.join(ENDINGS)}"
 
-# Between pieces Ctrl-C is heard.
+# Ctrl-C takes effect between pieces.
 _ROWS_AT_ONCE = 1 << 18
 
 
@@ -32,13 +32,13 @@ class Table(NamedTuple):
 
     x: Array
     context: Array | None
-    features: list[int]  # the places of x's columns in the file
-    width: int  # of the file
+    features: list[int]  # the indices of x's columns in the file
+    width: int  # columns of the file
     header: Sequence[str] | None
     path: str
 
-    def place(self, column: str) -> int:
-        """The place among the features of a column, by name or by number in the file."""
+    def feature_index(self, column: str) -> int:
+        """The index among the features of a column, named or numbered as in the file."""
         index = _index(column, self.header, self.width, self.path)
         if index not in self.features:
             raise ValueError(f"{self.path}: column {column!r} is none of those to learn")
@@ -46,8 +46,8 @@ class Table(NamedTuple):
 
 
 def read(path: str, columns: Sequence[str] | None, context_columns: Sequence[str] | None) -> Table:
-    """The columns of a file. Without ``columns``, all that are no context are taken. An ``.npy``
-    file stays on disk."""
+    """Read the columns of a file; without ``columns``, all but the context's. An ``.npy`` file
+    stays on disk."""
     rows, header = load_table(path)
     rows = rows.reshape(len(rows), math.prod(rows.shape[1:]))
     width = rows.shape[1]
@@ -70,14 +70,14 @@ def pieces(rows: int) -> Iterator[slice]:
 
 
 def check_table_name(path: str, *others: str | None) -> None:
-    """Raises what writing a table of that name would raise, before the work rather than after."""
+    """Raise, before the work, what writing a table of that name would raise after it."""
     if Path(path).suffix.lower() not in ENDINGS:
         raise ValueError(f"{path}: expected a name ending in one of {', '.join(ENDINGS)}")
     check_writable(path, *others)
 
 
 def check_writable(path: str, *others: str | None) -> None:
-    """Raises unless a file of that name can be made, or replaced that is none of the others."""
+    """Raise unless the file can be created or replaced, and is none of the others."""
     if not os.path.basename(path):
         raise ValueError(f"expected the name of a file to write, got {path!r}")
     if os.path.isdir(path):
@@ -90,7 +90,7 @@ def check_writable(path: str, *others: str | None) -> None:
     target = os.path.realpath(path)
     try:
         with suppress(FileNotFoundError):
-            os.stat(target)  # of a name that is too long, say
+            os.stat(target)  # such as a name that is too long
         with tempfile.TemporaryFile(dir=os.path.dirname(target)):
             pass
     except OSError as error:
@@ -100,7 +100,7 @@ def check_writable(path: str, *others: str | None) -> None:
 def _same_file(a: str, b: str) -> bool:
     try:
         return os.path.samefile(a, b)
-    except OSError:  # not there yet
+    except OSError:  # it does not exist yet
         return os.path.realpath(a) == os.path.realpath(b)
 
 
@@ -114,7 +114,7 @@ def _indices(
 
 
 def _index(column: str, header: Sequence[str] | None, width: int, path: str) -> int:
-    """The place of a column: a name of the header or a number from 0."""
+    """The index of a column: a name of the header or a number from 0."""
     named = header.count(column) if header is not None else 0
     if header is not None and named == 1:
         return header.index(column)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Toy:
-    """Points drawn from a density that is known, and a flow that is to find it again."""
+    """Points drawn from a known density, and a flow that learns it."""
 
     PICTURE = "the density and the flow's, and the learning curve"
 

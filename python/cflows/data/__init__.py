@@ -1,11 +1,11 @@
-"""Data to try flows on, and tables in and out of files. Needs NumPy alone, but for
-PNG files.
+"""Data sets to try flows on, and files of tables and images. Only PNG files need more than
+NumPy.
 
 ==================  ============================================================================
 `toy`, `TOYS`       the papers' two-dimensional densities, with samples and exact log-densities
 `digits`            real images that come with the package
 `load_table`        numbers from ``.npy``, ``.npz``, ``.csv`` or ``.tsv``
-`save_table`        and back into them
+`save_table`        writes them
 `load_idx`          images and labels of the MNIST family
 `load_cifar`        those of CIFAR-10 and CIFAR-100, in their binary version
 `load_pngs`         a folder of PNG images, with sub-folders as labels; needs Pillow

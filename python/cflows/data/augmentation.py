@@ -14,7 +14,7 @@ from ..arguments import integer
 Array = NDArray[Any]
 Augmentation = Callable[[Array, np.random.Generator], Array]
 
-_ROWS = 4096  # at a time
+_ROWS = 4096  # images at a time
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Flip:
     Raises
     ------
     ValueError
-        If the axis is another, or the probability is none.
+        If the axis is another, or the probability is not from 0 to 1.
 
     Examples
     --------
@@ -61,7 +61,7 @@ class Flip:
 
 @dataclass(frozen=True)
 class Shift:
-    """Move images by up to so many pixels in either direction; what comes in is `fill`.
+    """Shift images by up to so many pixels in each direction; new pixels are `fill`.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ class Shift:
     ValueError
         If `pixels` is negative.
     TypeError
-        If it is no int.
+        If it is not an int.
 
     Examples
     --------
@@ -93,11 +93,11 @@ class Shift:
 
     def __call__(self, images: Array, rng: np.random.Generator) -> Array:
         """New images."""
-        n, most = len(images), self.pixels
-        around = ((0, 0), (0, 0), (most, most), (most, most))
+        n, pixels = len(images), self.pixels
+        around = ((0, 0), (0, 0), (pixels, pixels), (pixels, pixels))
         padded = np.pad(images, around, constant_values=self.fill)
         windows = np.lib.stride_tricks.sliding_window_view(padded, images.shape[2:], axis=(2, 3))
-        down, right = rng.integers(0, 2 * most + 1, size=(2, n))
+        down, right = rng.integers(0, 2 * pixels + 1, size=(2, n))
         result: Array = windows[np.arange(n), :, down, right].copy()
         return result
 
@@ -154,7 +154,7 @@ def augmented(
     Raises
     ------
     ValueError
-        If these are no images, or an augmentation changes their shape.
+        If the array is not of images, or an augmentation changes their shape.
     TypeError
         If an augmentation cannot be called.
 

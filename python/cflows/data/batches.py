@@ -1,4 +1,4 @@
-"""Minibatches of arrays, also of those larger than memory."""
+"""Minibatches of arrays, which may be larger than memory."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ def batches(
     seed : int, optional
         Of the order; the same seed and epoch give the same. None keeps the order of the array.
     epoch : int, default 0
-        Another one is another order.
+        Every epoch has its own order.
     partial : bool, default True
-        Whether the rows that are left at the end make a smaller batch, or are left out.
+        Whether the remaining rows make a smaller last batch or are left out.
 
     Yields
     ------

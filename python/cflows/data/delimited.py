@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ..atomic import atomic_write
 
-# What each ending is written with; when reading, the file itself decides.
+# The delimiter to write for each ending; when reading, the file itself decides.
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 _RECOGNISED = (",", "\t", ";")
 
@@ -37,7 +37,7 @@ def read_delimited(path: str) -> tuple[NDArray[np.float64], list[str] | None]:
 def write_delimited(
     path: str | os.PathLike[str], table: NDArray[Any], names: list[str] | None
 ) -> None:
-    """Write a table of shape (n, columns), every number with the digits that give it back."""
+    """Write a table of shape (n, columns), every number with digits that reproduce it."""
     if table.ndim != 2:
         raise ValueError(f"text holds a table of rows and columns, got shape {table.shape}")
     for name in names or ():
@@ -58,7 +58,7 @@ def write_delimited(
 
 
 def _delimiter(path: str) -> str:
-    """The delimiter that the first line has most of, outside quotes."""
+    """The most frequent delimiter outside quotes in the first line."""
     with open(path, encoding="utf-8", errors="replace", newline="") as file:
         line = next((line for line in file if line.strip()), "")
     unquoted = re.sub(r'"[^"]*("|$)', "", line)

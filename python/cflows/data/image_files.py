@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 StrPath = str | os.PathLike[str]
 
-# The third byte of an IDX file says of what its numbers are.
+# The third byte of an IDX file is the type of its numbers.
 _IDX_DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _GZIP = b"\x1f\x8b"
 _CIFAR_PIXELS = 3 * 32 * 32

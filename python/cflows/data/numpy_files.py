@@ -70,7 +70,7 @@ def _chosen(keys: list[str], key: str | None, path: str) -> str:
 
 @contextmanager
 def _damage_as_value_error(path: str) -> Iterator[None]:
-    """Readers meet damaged files with exceptions of a dozen types; callers get one."""
+    """NumPy's readers raise a dozen types of exceptions for damaged files; callers get one."""
     try:
         yield
     except (OSError, MemoryError):

@@ -89,6 +89,6 @@ def _sizes(parts: Sequence[float], n: int) -> Array:
     # Decimal fractions such as 0.7 + 0.2 + 0.1 miss one by a rounding error.
     if asked.sum() > 1.0 + 1e-9:
         raise ValueError(f"the fractions {parts!r} sum to {asked.sum():g}, which is more than 1")
-    # Rounding where parts end, not their sizes, leaves out no row when the fractions sum to one.
+    # The ends of parts are rounded, not their sizes: fractions of sum one then use every row.
     ends = np.minimum(np.rint(np.cumsum(asked) * n), n).astype(np.int64)
     return np.diff(ends, prepend=0)

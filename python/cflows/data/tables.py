@@ -94,14 +94,14 @@ def save_table(
     array : array_like of real numbers, shape (n, features) or (n,)
         ``.npy`` and ``.npz`` take more dimensions.
     columns : sequence of str, optional
-        Names of the columns. An ``.npy`` file has no place for them and goes without.
+        Names of the columns. An ``.npy`` file cannot hold them.
 
     Raises
     ------
     OSError
         If the file cannot be written.
     ValueError
-        If the ending is unknown, the array is no table, or the names do not fit it.
+        If the ending is unknown, the array is not a table, or the names do not fit it.
 
     Examples
     --------

@@ -1,26 +1,27 @@
-"""Layers, losses and functions of one's own, written in Python, run at the engine's speed.
+"""Custom layers, losses and functions, written in Python and run at the engine's speed.
 
-A function of `Rows` is called once, with symbols for the rows; what it does to them is traced to
-ops of the engine, which differentiates them, runs them in tiles over threads in float32 or float64,
-and keeps them in files, which need no code to be loaded.
+A function is called once, with a `Tracer` in place of each array: a symbol for the features of a
+row. What the function does to it is traced to ops of the engine, which differentiates them, runs
+them in tiles over threads in float32 or float64, and keeps them in files, which need no code to be
+loaded.
 
 ==================  ============================================================================
 `layer`             a flow's layer from its two directions
 `objective`         a `Loss`: a model whose `fit` minimises a loss
 `function`          a named function of a model: an objective's parameters, or a flow
-`grad` and kin      derivatives within functions: `grad`, `vjp`, `jvp`, `divergence`
+`grad` and others   derivatives within functions: `grad`, `vjp`, `jvp`, `divergence`
 `Network`           a network with its sizes, to be called in such functions
 networks            those of `cflows`: `MLP`, `ResidualNet`, `ConvNet`, `ConvResidualNet`,
                     `ConvEncoder`, `ConvDecoder`
 functions           of single numbers, such as `exp`, `tanh` and `softplus`: `FUNCTIONS` has them
                     all; `cosine`, `clamp`, `at_least`, `sum`, `concat`, `repeat`, `matmul`,
                     `log_sum_exp`, `normal_log_density`, `normal`, `uniform`; and ``+ - * / **`` and
-                    slices of `Rows`
+                    slices of a `Tracer`
 ==================  ============================================================================
 
 Examples
 --------
-A layer of one's own, ``x = sinh(a u) / a`` with a learned positive a for each feature:
+A custom layer, ``x = sinh(a u) / a`` with a learned positive a for each feature:
 
 >>> import numpy as np
 >>> import cflows as cf
@@ -40,7 +41,7 @@ A layer of one's own, ``x = sinh(a u) / a`` with a learned positive a for each f
 >>> bool(np.allclose(flow.forward(flow.inverse(x)[0])[0], x))
 True
 
-An objective of one's own: least squares with a network.
+A custom objective: least squares with a network.
 
 >>> def loss(x, p, y):
 ...     return nn.sum((p.net(x) - y) ** 2)
@@ -63,9 +64,10 @@ from .._core import MLP, ConvDecoder, ConvEncoder, ConvNet, ConvResidualNet, Res
 from .derivatives import divergence, grad, jvp, vjp
 from .layer import layer
 from .models import Function, Loss, function, objective
-from .rows import (
+from .trace import Network
+from .tracer import (
     FUNCTIONS,
-    Rows,
+    Tracer,
     at_least,
     clamp,
     concat,
@@ -78,12 +80,11 @@ from .rows import (
     sum,
     uniform,
 )
-from .trace import Network
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    def __getattr__(name: str) -> Callable[[Rows], Rows]: ...  # those of FUNCTIONS
+    def __getattr__(name: str) -> Callable[[Tracer], Tracer]: ...  # those of FUNCTIONS
 
 
 __all__ = [
@@ -97,7 +98,7 @@ __all__ = [
     "Loss",
     "Network",
     "ResidualNet",
-    "Rows",
+    "Tracer",
     "at_least",
     "clamp",
     "concat",

@@ -1,7 +1,7 @@
-"""Derivatives of functions of rows, within functions that are traced.
+"""Derivatives of functions of tracers, within functions that are traced.
 
-A derivative is a part of the program as all else is: it can stand in a loss, and be differentiated
-again with respect to the parameters.
+A derivative is part of the program: a loss may hold it, and it can be differentiated again with
+respect to the parameters.
 """
 
 from __future__ import annotations
@@ -12,39 +12,39 @@ from typing import Any
 import numpy as np
 
 from ..arguments import integer
-from .rows import Rows, at_least, concat, current_trace, sum, uniform
 from .trace import Trace
+from .tracer import Tracer, at_least, concat, current_trace, sum, uniform
 
-RowsFunction = Callable[[Rows], Rows]
+TracedFunction = Callable[[Tracer], Tracer]
 
 
-def _at(function: RowsFunction, x: Any) -> tuple[Trace, Rows, Rows]:
-    """A point of its own, of which nothing else depends, and the value there."""
+def _at(function: TracedFunction, x: Any) -> tuple[Trace, Tracer, Tracer]:
+    """A copy of x, on which nothing else depends, and the function's value there."""
     trace = current_trace("derivatives")
-    x = trace.rows(x)
+    x = trace.lift(x)
     point = trace.emit("copy", [x], size=len(x))
-    return trace, point, trace.rows(function(point))
+    return trace, point, trace.lift(function(point))
 
 
-def _pull(trace: Trace, y: Rows, cotangent: Any, point: Rows) -> Rows:
-    rows = trace.rows(cotangent)
-    if len(rows) != len(y):
-        raise ValueError(f"the cotangent must have {len(y)} features, got {len(rows)}")
-    return trace.emit("gradient", [y, rows, point], size=len(point))
+def _pull(trace: Trace, y: Tracer, cotangent: Any, point: Tracer) -> Tracer:
+    cotangent = trace.lift(cotangent)
+    if len(cotangent) != len(y):
+        raise ValueError(f"the cotangent must have {len(y)} features, got {len(cotangent)}")
+    return trace.emit("gradient", [y, cotangent, point], size=len(point))
 
 
-def grad(function: RowsFunction) -> RowsFunction:
+def grad(function: TracedFunction) -> TracedFunction:
     """The gradient of a function of one feature, ``x -> df/dx``, as a function.
 
     Parameters
     ----------
     function : callable
-        From `Rows` to `Rows` of one feature.
+        From a `Tracer` to a `Tracer` of one feature.
 
     Returns
     -------
     callable
-        From `Rows` to as many features.
+        From a `Tracer` to a `Tracer` of as many features.
 
     Raises
     ------
@@ -65,7 +65,7 @@ def grad(function: RowsFunction) -> RowsFunction:
     array([4.])
     """
 
-    def gradient(x: Rows) -> Rows:
+    def gradient(x: Tracer) -> Tracer:
         trace, point, y = _at(function, x)
         if len(y) != 1:
             raise ValueError(f"grad is of a function of one feature, got {len(y)}")
@@ -74,20 +74,20 @@ def grad(function: RowsFunction) -> RowsFunction:
     return gradient
 
 
-def vjp(function: RowsFunction, x: Rows, cotangent: Any) -> tuple[Rows, Rows]:
+def vjp(function: TracedFunction, x: Tracer, cotangent: Any) -> tuple[Tracer, Tracer]:
     """The value at x, and the vector-Jacobian product ``cotangent @ df/dx``.
 
     Parameters
     ----------
     function : callable
-        From `Rows` to `Rows`.
-    x : Rows
-    cotangent : Rows or array_like
+        From a `Tracer` to a `Tracer`.
+    x : Tracer
+    cotangent : Tracer or array_like
         As many features as the value.
 
     Returns
     -------
-    value, product : Rows
+    value, product : Tracer
 
     Raises
     ------
@@ -98,7 +98,7 @@ def vjp(function: RowsFunction, x: Rows, cotangent: Any) -> tuple[Rows, Rows]:
     return y, _pull(trace, y, cotangent, point)
 
 
-def jvp(function: RowsFunction, x: Rows, tangent: Any) -> tuple[Rows, Rows]:
+def jvp(function: TracedFunction, x: Tracer, tangent: Any) -> tuple[Tracer, Tracer]:
     """The value at x, and the Jacobian-vector product ``df/dx @ tangent``.
 
     The product ``w @ df/dx`` is linear in ``w``: its own gradient, with respect to ``w``, is this
@@ -107,14 +107,14 @@ def jvp(function: RowsFunction, x: Rows, tangent: Any) -> tuple[Rows, Rows]:
     Parameters
     ----------
     function : callable
-        From `Rows` to `Rows`.
-    x : Rows
-    tangent : Rows or array_like
+        From a `Tracer` to a `Tracer`.
+    x : Tracer
+    tangent : Tracer or array_like
         As many features as x.
 
     Returns
     -------
-    value, product : Rows
+    value, product : Tracer
 
     Raises
     ------
@@ -126,27 +126,27 @@ def jvp(function: RowsFunction, x: Rows, tangent: Any) -> tuple[Rows, Rows]:
     return y, _pull(trace, _pull(trace, y, zeros, point), tangent, zeros)
 
 
-def divergence(function: RowsFunction, x: Rows, probes: int | None = None) -> Rows:
+def divergence(function: TracedFunction, x: Tracer, probes: int | None = None) -> Tracer:
     """The divergence of a vector field, the trace of its Jacobian, at x: one feature.
 
     Parameters
     ----------
     function : callable
-        From `Rows` to `Rows` of as many features.
-    x : Rows
+        From a `Tracer` to a `Tracer` of as many features.
+    x : Tracer
     probes : int, optional
         None is exact, by one product for each feature. Else the unbiased estimate of Hutchinson,
-        the mean of ``v @ df/dx @ v`` over so many ``v`` of signs by chance, others in every row
-        and step.
+        the mean of ``v @ df/dx @ v`` over so many vectors ``v`` of random signs, drawn afresh for
+        every row and step.
 
     Returns
     -------
-    Rows
+    Tracer
 
     Raises
     ------
     ValueError
-        If the sizes do not fit, or there is not one probe or more.
+        If the sizes do not fit, or `probes` is below 1.
 
     References
     ----------
@@ -160,7 +160,7 @@ def divergence(function: RowsFunction, x: Rows, probes: int | None = None) -> Ro
     if probes is None:
         return sum(concat([_pull(trace, y, e, point)[i] for i, e in enumerate(np.eye(n))]))
     count = integer("probes", probes, 1)
-    total: Rows | None = None
+    total: Tracer | None = None
     for _ in range(count):
         sign = 2.0 * at_least(uniform(n), 0.5) - 1.0
         term = sum(sign * _pull(trace, y, sign, point))

@@ -1,4 +1,4 @@
-"""Layers of one's own."""
+"""Custom layers."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from .. import _core
 from ..arguments import integer
-from .rows import Rows
 from .trace import Declarations, Network, Trace
+from .tracer import Tracer
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -26,13 +26,13 @@ def _direction(
         return ""
     with Trace(declarations, numbers) as trace:
         result = function(*trace.arguments(features, context_features))
-        if not isinstance(result, tuple) or len(result) != 2 or not isinstance(result[0], Rows):
-            raise TypeError(f"{name} must return Rows and their log_det, got {result!r}")
+        if not isinstance(result, tuple) or len(result) != 2 or not isinstance(result[0], Tracer):
+            raise TypeError(f"{name} must return a Tracer and its log_det, got {result!r}")
         value, log_det = result
         if len(value) != features:
             raise ValueError(f"{name} must return {features} features, got {len(value)}")
         if log_det is not None:
-            log_det = trace.rows(log_det)
+            log_det = trace.lift(log_det)
             if len(log_det) != 1:
                 raise ValueError(f"the log_det of {name} must be one number, got {len(log_det)}")
         return trace.text(value, *(() if log_det is None else (log_det,)))
@@ -48,23 +48,22 @@ def layer(
     networks: Mapping[str, Network] | None = None,
     zero_last: bool = True,
 ) -> _core.Expression:
-    """A layer whose two directions are functions of one's own.
+    """A layer whose two directions are Python functions.
 
     Parameters
     ----------
     features : int
-        Of the flow; of one of images, how many numbers an image has. Functions get them channel by
+        Those of the flow; for images, the numbers of an image, which functions get channel by
         channel and row by row.
     forward, inverse : callable, optional
         One of them may be missing: a flow with the layer then raises ValueError when it is asked
         for what needs that direction. ``forward(u, p)`` returns ``x`` and ``log|det dx/du|``,
-        ``inverse(x, p)`` returns ``u`` and ``log|det du/dx|``; the log_det is a `Rows` of one
-        feature, a number, or None for 0. ``p`` has the parameters, as `Rows`, and the networks, as
-        functions, by name. With
-        `context_features` the context is a third argument. `cflows.audit` tells whether they are
-        inverse to each other, with these determinants.
+        ``inverse(x, p)`` returns ``u`` and ``log|det du/dx|``; the log_det is a `Tracer` of one
+        feature, a number, or None for 0. ``p`` has by name the parameters, each a `Tracer`, and the
+        networks, as functions. With `context_features` the context is a third argument.
+        `cflows.audit` tells whether they are inverse to each other, with these determinants.
     context_features : int, default 0
-        Those that the layers of the flow see.
+        The context features that the layers of the flow see.
     parameters : mapping of str to array_like, optional
         Where learned numbers start: a number, a vector or, for `matmul`, a matrix.
     networks : mapping of str to Network, optional

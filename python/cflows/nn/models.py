@@ -1,4 +1,4 @@
-"""Models of one's own: named functions of parameters and networks, and losses to minimise."""
+"""Custom models: named functions of parameters and networks, and losses to minimise."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from .. import _core
 from ..arguments import integer
 from ..fit import fit
-from .rows import Rows
 from .trace import Declarations, Network, Ports, Shape, Trace
+from .tracer import Tracer
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -91,7 +91,7 @@ class Loss(_core.Model):
 
 
 def _signature(name: str, inputs: Mapping[str, Shape], outputs: Mapping[str, Shape]) -> str:
-    """What a function's text begins with."""
+    """The beginning of a function's text."""
 
     def words(ports: Mapping[str, Shape]) -> list[str]:
         return [f"{port} {'x'.join(map(str, shape))}" for port, shape in ports.items()]
@@ -110,18 +110,18 @@ def _traced(
     with trace:
         result = function(*trace.inputs(inputs))
         results = result if isinstance(result, tuple) else (result,)
-        for rows in results:
-            if not isinstance(rows, Rows):
-                raise TypeError(f"{name} must return Rows, got {rows!r}")
-            if output == "loss" and (len(results) > 1 or len(rows) != 1):
-                raise ValueError(f"the loss must have one feature, got {len(rows)}")
+        for value in results:
+            if not isinstance(value, Tracer):
+                raise TypeError(f"{name} must return a Tracer, got {value!r}")
+            if output == "loss" and (len(results) > 1 or len(value) != 1):
+                raise ValueError(f"the loss must have one feature, got {len(value)}")
         names = [output] if len(results) == 1 else [f"{output}{i}" for i in range(len(results))]
-        outputs = {port: (len(rows),) for port, rows in zip(names, results, strict=True)}
+        outputs = {port: (len(value),) for port, value in zip(names, results, strict=True)}
         return f"{_signature(name, inputs, outputs)};{trace.text(*results)}"
 
 
 def objective(
-    loss: Callable[..., Rows],
+    loss: Callable[..., Tracer],
     features: int | None = None,
     *,
     shape: tuple[int, int, int] | None = None,
@@ -131,7 +131,7 @@ def objective(
     dtype: Any = "float32",
     seed: int | None = None,
 ) -> Loss:
-    """A model whose `fit` minimises the mean of a loss of one's own over rows.
+    """A model whose `fit` minimises the mean of a custom loss over rows.
 
     Noise (`normal`, `uniform`) is drawn afresh in every step. `function` gives other functions of
     the same parameters and networks.
@@ -139,7 +139,7 @@ def objective(
     Parameters
     ----------
     loss : callable
-        ``loss(x, p)`` returns a `Rows` of one feature; see `layer`. With `context_features` the
+        ``loss(x, p)`` returns a `Tracer` of one feature; see `layer`. With `context_features` the
         context is a third argument, such as what is to be predicted.
     features, context_features : int
         Columns of `x` and of the context.
@@ -216,7 +216,7 @@ class Function:
         Parameters
         ----------
         *inputs : array_like, shape (n, features)
-            Of a context one row stands for all.
+            One row of a context stands for all.
         seed, start : int
             Of noise, as of `Flow.log_prob`.
         """
@@ -240,12 +240,12 @@ def function(
     ----------
     model : Loss or Flow
     function : callable
-        ``function(x, p, context)`` returns `Rows`, or a tuple of them. ``p`` has the parameters and
-        networks of an `objective`, and the model's functions: of a flow ``p.log_prob(x)``,
+        ``function(x, p, context)`` returns a `Tracer`, or a tuple of them. ``p`` has the parameters
+        and networks of an `objective`, and the model's functions: of a flow ``p.log_prob(x)``,
         ``p.inverse(x)`` and ``p.forward(u)`` with their ``log_det``, ``p.score(x)`` with its
         ``log_prob``, each with the context, if the flow has one, as a further argument.
     name : str, optional
-        None is the function's own. A model has a name once.
+        None is the function's own. Names are unique in a model.
     inputs : mapping of str to int or tuple of int, optional
         Names and features (or shapes) of the arguments; None is ``x`` and, if the model has one,
         ``context``.

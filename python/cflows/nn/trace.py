@@ -1,4 +1,4 @@
-"""From functions of rows to the instructions of an expression layer."""
+"""Tracing: from Python functions of tracers to the instructions of an expression."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import _core
 from ..arguments import integer
-from .rows import Rows, concat, tracing
+from .tracer import Tracer, concat, tracing
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -41,7 +41,7 @@ class Network(NamedTuple):
 
 
 def _sides(name: str, size: int | Sequence[int]) -> tuple[int, ...]:
-    """Of an image; or so many features, the only side of a vector."""
+    """The sides of an image, or the features of a vector as its only side."""
     sides = tuple(size) if isinstance(size, Sequence) else (size,)
     if len(sides) not in (1, 3):
         raise ValueError(f"{name} must be a number or (channels, height, width), got {size!r}")
@@ -49,7 +49,7 @@ def _sides(name: str, size: int | Sequence[int]) -> tuple[int, ...]:
 
 
 class Declarations:
-    """Named parameters, with where they start, and networks."""
+    """Named parameters with their starting values, and named networks."""
 
     def __init__(
         self, parameters: Mapping[str, ArrayLike] | None, networks: Mapping[str, Network] | None
@@ -70,7 +70,7 @@ class Declarations:
 
     @classmethod
     def of(cls, spec: _core.Expression | _core.Module) -> Declarations:
-        """Those of a layer, of which a spec keeps `options`."""
+        """The declarations whose `options` a spec holds."""
         starts = np.array(spec.starts)
         parameters: dict[str, NDArray[Any]] = {}
         networks: dict[str, Network] = {}
@@ -85,7 +85,7 @@ class Declarations:
         return cls(parameters, networks)
 
     def options(self) -> dict[str, Any]:
-        """For a spec."""
+        """The options of a spec."""
         lines = [f"parameter {name} {array.size}" for name, array in self.starts.items()]
         for name, (_, *sizes) in self.networks.items():
             lines.append(" ".join(["network", name, *("x".join(map(str, s)) for s in sizes)]))
@@ -97,7 +97,7 @@ class Declarations:
 
 
 class _Declared:
-    """What functions get as p: parameters as `Rows`, networks as functions of them."""
+    """What functions get as p: each parameter as a `Tracer`, networks as functions of them."""
 
     def __init__(self, trace: Trace) -> None:
         self._trace = trace
@@ -107,21 +107,21 @@ class _Declared:
 
 
 Shape = tuple[int, ...]
-Ports = tuple[tuple[str, Shape], ...]  # of a function of a model
+Ports = tuple[tuple[str, Shape], ...]  # inputs or outputs of a model's function
 
 
 class Trace:
-    """One function on its way to instructions; the numbers are shared with others of the layer.
+    """Records the instructions of one function; functions of one layer share their numbers.
 
-    The function is called ``with`` the trace, which is then the one that functions of rows add to.
+    The function is called ``with`` the trace, to which functions of tracers then add.
 
     Parameters
     ----------
     declarations : Declarations
     numbers : list of float
-        Those that instructions refer to, which grow.
+        The constants that instructions refer to; the trace adds to them.
     functions : mapping of str to (inputs, outputs), optional
-        Functions of a model that may be called, with their ports.
+        Functions of a model that the traced one may call, with their ports.
     """
 
     def __init__(
@@ -142,38 +142,38 @@ class Trace:
         tracing.reset(self._outer)
 
     def arguments(self, features: int, context_features: int) -> list[Any]:
-        """Of the function: the rows, what was declared and, if there is one, the context."""
+        """Arguments of a layer's function: the features, p and, if there is one, the context."""
         arguments = [self.emit("input", [], [features], size=features), _Declared(self)]
         if context_features > 0:
             arguments.append(self.emit("context", [], [context_features], size=context_features))
         return arguments
 
     def inputs(self, ports: Mapping[str, Shape]) -> list[Any]:
-        """Arguments of a function of a model: the first input, what was declared, the others."""
+        """Arguments of a model's function: the first input, p, the other inputs."""
         sizes = map(math.prod, ports.values())
-        rows = [self.emit("argument", [], [i, n], size=n) for i, n in enumerate(sizes)]
-        return [*rows[:1], _Declared(self), *rows[1:]]
+        tracers = [self.emit("argument", [], [i, n], size=n) for i, n in enumerate(sizes)]
+        return [*tracers[:1], _Declared(self), *tracers[1:]]
 
     def emit(
         self,
         op: str,
-        operands: Sequence[Rows] = (),
+        operands: Sequence[Tracer] = (),
         integers: Sequence[int] = (),
         numbers: Sequence[float] = (),
         *,
         size: int,
-    ) -> Rows:
+    ) -> Tracer:
         for operand in operands:
             if operand._trace is not self:
-                raise ValueError("these Rows are of another function's trace")
-        words = [*(r._number for r in operands), *integers, *map(self._place, numbers)]
+                raise ValueError("this Tracer is of another function's trace")
+        words = [*(r._number for r in operands), *integers, *map(self._constant_index, numbers)]
         return self._add(" ".join([op, *map(str, words)]), size)
 
-    def _add(self, line: str, size: int) -> Rows:
+    def _add(self, line: str, size: int) -> Tracer:
         self.lines.append(line)
-        return Rows(self, len(self.lines) - 1, size)
+        return Tracer(self, len(self.lines) - 1, size)
 
-    def _place(self, number: float) -> int:
+    def _constant_index(self, number: float) -> int:
         number = float(number)
         if not math.isfinite(number):
             raise ValueError(f"numbers must be finite, got {number}")
@@ -192,13 +192,13 @@ class Trace:
         known = ", ".join([*starts, *networks, *self.functions]) or "none"
         raise AttributeError(f"no parameter, network or function is called {name!r}, of {known}")
 
-    def _network(self, name: str) -> Callable[[Rows], Rows]:
+    def _network(self, name: str) -> Callable[[Tracer], Tracer]:
         networks = self.declarations.networks
         number = list(networks).index(name)
         inputs, outputs = (math.prod(sides) for sides in networks[name][1:])
 
-        def call(x: Rows) -> Rows:
-            x = self.rows(x)
+        def call(x: Tracer) -> Tracer:
+            x = self.lift(x)
             if len(x) != inputs:
                 raise ValueError(f"{name} reads {inputs} features, got {len(x)}")
             return self.emit("network", [x], [number], size=outputs)
@@ -208,17 +208,17 @@ class Trace:
     def _function(self, name: str) -> Callable[..., Any]:
         inputs, outputs = self.functions[name]
 
-        def call(*operands: Rows) -> Any:
+        def call(*operands: Tracer) -> Any:
             if len(operands) != len(inputs):
                 wanted = ", ".join(port for port, _ in inputs)
                 raise TypeError(f"{name} takes {wanted}, got {len(operands)} arguments")
-            rows = [self.rows(operand) for operand in operands]
-            for (port, shape), operand in zip(inputs, rows, strict=True):
+            tracers = [self.lift(operand) for operand in operands]
+            for (port, shape), operand in zip(inputs, tracers, strict=True):
                 if len(operand) != math.prod(shape):
                     raise ValueError(
                         f"{name}: {port} has {math.prod(shape)} features, got {len(operand)}"
                     )
-            numbers = " ".join(str(operand._number) for operand in rows)
+            numbers = " ".join(str(operand._number) for operand in tracers)
             sizes = [math.prod(shape) for _, shape in outputs]
             results = [
                 self._add(f"call {name} {i} {size} {numbers}".rstrip(), size)
@@ -228,8 +228,8 @@ class Trace:
 
         return call
 
-    def constant(self, value: Any) -> Rows:
-        """A number, or a vector feature by feature."""
+    def constant(self, value: Any) -> Tracer:
+        """A tracer of a constant number or vector."""
         array = np.asarray(value, np.float64)
         if array.ndim > 1 or array.size == 0:
             raise ValueError(f"a constant is a number or a vector, got shape {array.shape}")
@@ -239,11 +239,11 @@ class Trace:
             return self.emit("constant", [], [array.size], [float(array.flat[0])], size=array.size)
         return concat([self.constant(number) for number in array])
 
-    def rows(self, value: Any) -> Rows:
-        """What functions take for rows: these or a constant."""
-        return value if isinstance(value, Rows) else self.constant(value)
+    def lift(self, value: Any) -> Tracer:
+        """A tracer itself; another value as a constant."""
+        return value if isinstance(value, Tracer) else self.constant(value)
 
-    def text(self, *returned: Rows) -> str:
-        """The instructions, which return these."""
-        last = " ".join(["return", *(str(rows._number) for rows in returned)])
+    def text(self, *returned: Tracer) -> str:
+        """The text of the instructions, which returns these tracers."""
+        last = " ".join(["return", *(str(tracer._number) for tracer in returned)])
         return ";".join([*self.lines, last])

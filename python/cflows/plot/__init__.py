@@ -1,6 +1,6 @@
 """Pictures of densities, of samples beside data and of learning, with matplotlib.
 
-Every function draws into the axes or the figure it is given, or into a new one, and returns it.
+Every function draws into the given axes or figure, or into a new one, and returns it.
 Matplotlib is imported by the first picture; ``pip install cflows[plot]`` brings it.
 
 ==================  ============================================================================
@@ -11,7 +11,7 @@ Matplotlib is imported by the first picture; ``pip install cflows[plot]`` brings
 `grid`              a grid of the plane as a flow of two features carries it, coloured by log|det|
 `layers`            the grid after each layer, base to data
 `animate`           the grid in motion, through the layers or through the epochs of a fit
-`mask`              which features, or pixels, a coupling keeps and which it moves
+`mask`              which features, or pixels, a coupling keeps and which it transforms
 ==================  ============================================================================
 """
 

@@ -1,4 +1,4 @@
-"""What the pictures share: matplotlib when it is needed, colours, and the range of what is seen."""
+"""What the pictures share: the import of matplotlib, colours and ranges."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ Float = NDArray[np.float64]
 # ((x_min, x_max), (y_min, y_max))
 Bounds = tuple[tuple[float, float], tuple[float, float]]
 
-# Apart in lightness as well as in hue, for print and for every eye.
+# They differ in lightness as well as in hue, for print and for colour-blind readers.
 DATA_COLOUR = "0.5"
 SAMPLES_COLOUR = "#0b559f"
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """An empty figure, its size in inches."""
+    """An empty figure; the size is in inches."""
     try:
         from matplotlib import pyplot as plt
     except ImportError as error:
@@ -41,7 +41,7 @@ def finite_rows(array: ArrayLike, name: str) -> Float:
     table = np.asarray(array)
     if table.ndim == 0:
         raise ValueError(f"expected rows in {name}, got a single number")
-    # More would not show, and the table may be larger than memory.
+    # More rows would not be visible, and the table may be larger than memory.
     table = thinned(table, 100_000)
     rows = table.reshape(len(table), math.prod(table.shape[1:])).astype(np.float64)
     rows = rows[np.isfinite(rows).all(axis=1)]
@@ -51,7 +51,7 @@ def finite_rows(array: ArrayLike, name: str) -> Float:
 
 
 def thinned(rows: NDArray[Any], n: int) -> NDArray[Any]:
-    """At most ``n`` of the rows, evenly spread, so that an order among them does no harm."""
+    """At most ``n`` rows, evenly spaced, so that their order does not matter."""
     return rows[np.linspace(0, len(rows) - 1, min(n, len(rows))).astype(np.int64)]
 
 

@@ -48,7 +48,7 @@ def samples(
     shape : sequence of int, optional
         The shape of an image, as `images` takes it, if the rows are images.
     names : sequence of str, optional
-        What the features are called.
+        The names of the features.
     figure : matplotlib Figure or SubFigure, optional
         Where to draw.
 
@@ -91,7 +91,7 @@ def samples(
 def _sheets(
     data: Float, samples: Float, shape: Sequence[int], figure: Figure | SubFigure
 ) -> Figure | SubFigure:
-    # One scale of grey, the data's, for both.
+    # Both have the grey scale of the data.
     grey = float(data.min()), float(data.max())
     left, right = figure.subplots(1, 2, gridspec_kw={"wspace": 0.05})
     for ax, title, rows in ((left, "data", data), (right, "samples", samples)):
@@ -119,7 +119,7 @@ def _scatters(
     # A height that leaves no blank above and below two panels 3.5 inches wide.
     tall = 0.8 + 3.5 * (height / width if proportions == "equal" else 1.0)
     figure = figure or new_figure(8.0, min(tall, 6.0))
-    # As many of each: where the two are equally dense, they look it.
+    # Equal numbers of both: equal densities then look equal.
     n = min(len(data), len(samples), _MOST_POINTS)
     left, right = figure.subplots(1, 2, sharex=True, sharey=True)
     for ax, title, rows, colour in (

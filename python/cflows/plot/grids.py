@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from ..flow import Flow
 
-_BETWEEN = 8  # steps from line to line, so that lines bend
+_BETWEEN = 8  # steps from line to line, so that lines can bend
 _MOST_PANELS = 8
 _MOST_IN_A_ROW = 5
 _FORWARD = r"$\log\,|\det\,\partial x / \partial u|$"
@@ -29,12 +29,12 @@ _INVERSE = r"$\log\,|\det\,\partial u / \partial x|$"
 
 
 class _Stage(NamedTuple):
-    """A grid on its way: points, shape (side, side, 2), and the log|det| so far at each of them."""
+    """A transformed grid: points, shape (side, side, 2), and the log|det| so far at each point."""
 
     title: str
     points: Float
     log_det: Float
-    dense: NDArray[np.bool_]  # where most of the probability lies: what has to be seen
+    dense: NDArray[np.bool_]  # where most of the probability lies, which the frame must show
 
 
 def grid(
@@ -51,7 +51,7 @@ def grid(
 
     The colour is log|det| of the map: red where it stretches areas, so that the density falls, blue
     where it presses them together. Lines of constant first feature are black, those of constant
-    second feature green. What 95 % of the probability needs to be seen is seen.
+    second feature green. The picture shows at least the region of 95 % of the probability.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def grid(
     direction : {'forward', 'inverse'}
         ``'forward'`` carries a grid in ``u`` to the data, ``'inverse'`` one in ``x`` to the base.
     context : array_like, shape (context_features,), optional
-        What a conditional flow is given.
+        The context of a conditional flow.
     bounds : ((left, right), (bottom, top)), optional
         Of the regular grid; by default 3 to each side for a standard normal base, else where
         99.5 % of either feature's samples lie.
@@ -79,10 +79,10 @@ def grid(
     Raises
     ------
     ValueError
-        If the flow has not two features, the direction is none, there are fewer than 2 lines, the
-        bounds or the context are wrong, or the map is not finite somewhere on the grid.
+        If the flow does not have two features, the direction is unknown, there are fewer than 2
+        lines, the bounds or the context are wrong, or the map is not finite somewhere on the grid.
     TypeError
-        If `flow` is no flow, or `lines` no int.
+        If `flow` is not a Flow, or `lines` not an int.
     ImportError
         If matplotlib is missing.
 
@@ -124,8 +124,8 @@ def layers(
     """Draw a grid in the base, then as the layers carry it to the data, in a row of panels.
 
     The colour is log|det| of all layers so far, on one scale, as in `grid`. All panels show the
-    same part of the plane, unless the grid becomes so small, large or distant that it would be
-    lost there.
+    same part of the plane, unless the grid becomes so small, large or distant that it would not be
+    visible there.
 
     Parameters
     ----------
@@ -148,7 +148,7 @@ def layers(
     ValueError
         As of `grid`, or if there is no such stage.
     TypeError
-        As of `grid`, or if a stage is no int.
+        As of `grid`, or if a stage is not an int.
     ImportError
         If matplotlib is missing.
 
@@ -228,7 +228,7 @@ def animate(
     ValueError
         As of `grid`, or if there is no flow, or `frames` is below 1.
     TypeError
-        As of `grid`, or if `frames` is no int.
+        As of `grid`, or if `frames` is not an int.
     ImportError
         If matplotlib is missing.
 
@@ -252,7 +252,7 @@ def animate(
     ax = figure.subplots()
     figure.colorbar(_draw(ax, stages[0], reach), ax=ax, label=_FORWARD, shrink=0.8)
     _frame(ax, views[0])
-    # Laid out once, not for every picture.
+    # The layout is computed once, not for every picture.
     ax.set_title(stages[0].title)
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
@@ -284,7 +284,7 @@ def _between(before: Float, after: Float, share: float) -> Float:
 
 
 def _eased(share: float) -> float:
-    """From 0 to 1, slow at either end: the eye sees where a stage begins."""
+    """From 0 to 1, slow at both ends, which shows where a stage begins."""
     return share * share * (3.0 - 2.0 * share)
 
 
@@ -298,7 +298,7 @@ def _regular(
     bounds: Bounds | None,
     lines: int,
 ) -> _Stage:
-    """The grid that a flow is shown."""
+    """The regular grid to transform."""
     if not isinstance(flow, _core.Flow):
         raise TypeError(f"expected a flow, got {type(flow).__name__}")
     if flow.shape != (2,):
@@ -330,7 +330,7 @@ def _usual(
 
 
 def _applied(map_: Any, stage: _Stage, context: ArrayLike | None, title: str) -> _Stage:
-    """The stage that a map, `Flow.forward` or `Flow.inverse`, makes of one."""
+    """The stage after a map, `Flow.forward` or `Flow.inverse`."""
     shape = stage.points.shape
     points, log_det = map_(stage.points.reshape(-1, 2), context)
     wrong = ~(np.isfinite(points).all(axis=1) & np.isfinite(log_det))
@@ -360,7 +360,7 @@ def _stages(
 def _snapshots(
     flows: list[Flow], context: ArrayLike | None, bounds: Bounds | None, lines: int
 ) -> list[_Stage]:
-    """One grid as each of the flows carries it."""
+    """The regular grid as each of the flows transforms it."""
     if not flows:
         raise ValueError("expected a flow, or several, got none")
     starts = [_regular(flow, "forward", context, bounds, lines) for flow in flows]
@@ -374,7 +374,7 @@ def _snapshots(
 
 
 def _draw(ax: Axes, stage: _Stage, reach: float, every: int = 1) -> QuadMesh:
-    """A mesh of every so many points in colours from -reach to reach, and the lines on it."""
+    """Draw a mesh of every so many points in colours from -reach to reach, and lines on it."""
     from matplotlib.collections import LineCollection
 
     points = stage.points
@@ -395,13 +395,13 @@ def _draw(ax: Axes, stage: _Stage, reach: float, every: int = 1) -> QuadMesh:
 
 
 def _height(frame: Bounds) -> float:
-    """Of a picture one wide, within reason."""
+    """The height of a picture of width 1, within limits."""
     width, height = np.ptp(frame, axis=1)
     return float(min(max(height / width, 0.5), 2.0)) if aspect(width, height) == "equal" else 1.0
 
 
 def _close_figure(width: float, height: float) -> Figure:
-    """A figure whose axes stand close although their scales are equal."""
+    """A figure whose axes are close together although their scales are equal."""
     figure = new_figure(width, height)
     figure.set_layout_engine("compressed")
     return figure
@@ -413,15 +413,15 @@ def _frame(ax: Axes, frame: Any) -> None:
 
 
 def _reach(stages: list[_Stage]) -> float:
-    """The log|det| that the strongest colours stand for."""
+    """The log|det| of the strongest colours."""
     sizes = np.abs([stage.log_det[stage.dense] for stage in stages])
     reach = float(np.quantile(sizes, 0.99))
-    # What is left of 0 by rounding gets no colour.
+    # A rounding error beside 0 gets no colour.
     return reach if reach > 1e-3 else 1.0
 
 
 def _own_frame(stage: _Stage) -> Bounds:
-    """Around what is dense, with a margin."""
+    """A frame around the dense points, with a margin."""
     seen = stage.points[stage.dense]
     low, high = seen.min(axis=0), seen.max(axis=0)
     margin = 0.1 * (high - low)
@@ -430,7 +430,7 @@ def _own_frame(stage: _Stage) -> Bounds:
 
 
 def _frames(stages: list[_Stage]) -> list[Bounds]:
-    """Where to look at each: one frame for all of them if none is lost in it, else its own."""
+    """The frame of each stage: one for all if every grid is visible in it, else its own."""
     own = [_own_frame(stage) for stage in stages]
     (left, bottom), (right, top) = np.min(own, axis=0)[:, 0], np.max(own, axis=0)[:, 1]
     smallest = np.ptp(own, axis=2).max(axis=1).min()
@@ -440,7 +440,7 @@ def _frames(stages: list[_Stage]) -> list[Bounds]:
 
 
 def _squared(frame: Bounds) -> Bounds:
-    """The frame made as high as wide, unless it is a strip: panels then stand in line."""
+    """The frame made square, unless it is a strip: panels then align."""
     low, high = np.transpose(frame)
     if aspect(*(high - low)) == "auto":
         return frame

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class HasHistory(Protocol):
-    """What `learning_curve` asks of a history: one entry an epoch, steps and seconds running."""
+    """What `learning_curve` needs: an entry an epoch; steps and seconds are cumulative."""
 
     @property
     def train(self) -> Sequence[float]: ...
@@ -50,7 +50,7 @@ def learning_curve(
     Raises
     ------
     ValueError
-        If ``against`` is none of the three.
+        If ``against`` is another value.
     ImportError
         If matplotlib is missing.
 
@@ -97,7 +97,7 @@ def _line(ax: Axes, x: Float, y: Float, colour: str, label: str) -> None:
 
 
 def _visible(losses: Float) -> tuple[float, float]:
-    """Limits that keep what is learnt late visible, even if the first epochs stand far above."""
+    """Limits that keep late progress visible, even if the first epochs are far above."""
     finite = losses[np.isfinite(losses)]
     if len(finite) == 0:
         return 0.0, 1.0

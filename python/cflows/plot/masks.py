@@ -16,7 +16,7 @@ from .sheet import tiled
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_BLANK, _KEPT, _MOVED = 0.0, 1.0, 2.0
+_BLANK, _IDENTITY, _TRANSFORMED = 0.0, 1.0, 2.0
 
 
 def mask(
@@ -31,8 +31,8 @@ def mask(
 
     Parameters
     ----------
-    mask : Coupling, Split, a bound one of ``flow.layers``, or what is their option ``mask``
-        So ``'half'``, ``'alternating'``, ``'checkerboard'``, booleans that are True where a
+    mask : Coupling, Split, a bound layer of ``flow.layers``, or a value of their option ``mask``
+        Such as ``'half'``, ``'alternating'``, ``'checkerboard'``, booleans that are True where a
         feature or channel is kept, or indices of those that are.
     shape : int or (channels, height, width), optional
         The number of features, or the shape of the images. A bound layer knows it.
@@ -48,7 +48,7 @@ def mask(
     ValueError
         If there is no shape, or the mask does not fit it or transforms nothing.
     TypeError
-        If the layer has no mask, or what is given is none.
+        If the layer has no mask, or the argument is not a mask.
     ImportError
         If matplotlib is missing.
 
@@ -61,10 +61,10 @@ def mask(
     """
     if isinstance(mask, _core.BoundLayer):
         shape, mask = mask.shape, mask.spec
-    moved = _moved(mask, shape)
-    channels = len(moved)
+    transformed = _transformed(mask, shape)
+    channels = len(transformed)
     columns = channels if channels <= 4 else math.ceil(math.sqrt(channels))
-    sheet = tiled(np.where(moved, _MOVED, _KEPT)[..., None], columns)[..., 0]
+    sheet = tiled(np.where(transformed, _TRANSFORMED, _IDENTITY)[..., None], columns)[..., 0]
     tall, wide = sheet.shape
 
     from matplotlib.colors import ListedColormap
@@ -76,19 +76,22 @@ def mask(
     ax.pcolormesh(
         np.ma.masked_equal(sheet, _BLANK),
         cmap=ListedColormap([DATA_COLOUR, SAMPLES_COLOUR]),
-        vmin=_KEPT,
-        vmax=_MOVED,
+        vmin=_IDENTITY,
+        vmax=_TRANSFORMED,
         edgecolors="white",
         linewidth=min(1.0, 15.0 / max(wide, tall)),
     )
     ax.set(xlim=(0, wide), ylim=(tall, 0), aspect="equal")
     ax.set_axis_off()
-    kinds = [Patch(color=DATA_COLOUR, label="kept"), Patch(color=SAMPLES_COLOUR, label="moved")]
+    kinds = [
+        Patch(color=DATA_COLOUR, label="identity"),
+        Patch(color=SAMPLES_COLOUR, label="transformed"),
+    ]
     ax.legend(handles=kinds, loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=2, frameon=False)
     return ax
 
 
-def _moved(mask: Any, shape: Any) -> NDArray[np.bool_]:
+def _transformed(mask: Any, shape: Any) -> NDArray[np.bool_]:
     """Where a coupling with the mask transforms, shape (channels, height, width)."""
     swap = False
     if isinstance(mask, _core.Layer):
@@ -97,12 +100,12 @@ def _moved(mask: Any, shape: Any) -> NDArray[np.bool_]:
         mask, swap = mask.mask, mask.swap
     if shape is None:
         raise ValueError("expected a shape: the number of features, or (channels, height, width)")
-    # The core reads masks. With parameters of 1 a coupling moves 0 wherever it moves anything.
+    # The core reads masks: with parameters of 1 a coupling changes 0 exactly where it transforms.
     coupling = _core.Coupling(mask, swap, "additive", hidden=(1,))
     size = {"shape": shape} if np.ndim(shape) else {"features": shape}
     flow = _core.Flow([coupling], **size, seed=0)
     for parameter in flow.parameters.values():
         parameter[...] = 1.0
     x, _ = flow.forward(np.zeros((1, *flow.shape)))
-    moved: NDArray[np.bool_] = x[0] != 0.0
-    return moved.reshape(flow.shape if len(flow.shape) == 3 else (1, 1, -1))
+    transformed: NDArray[np.bool_] = x[0] != 0.0
+    return transformed.reshape(flow.shape if len(flow.shape) == 3 else (1, 1, -1))

@@ -55,7 +55,7 @@ def histograms(ax: Axes, data: Float, samples: Float) -> None:
     edges = np.linspace(*limits(data), 41)
 
     def heights(values: Float) -> Float:
-        # Over all values, in range or not: what samples lie outside is missing inside.
+        # Normalised by all values: samples outside the range are missing inside.
         return np.histogram(values, edges)[0] / (len(values) * np.diff(edges))
 
     ax.stairs(heights(data), edges, fill=True, color=DATA_COLOUR, label="data")
@@ -71,14 +71,14 @@ def _contours(ax: Axes, data: Float, samples: Float, bounds: Bounds) -> None:
     levels = np.unique(mass_levels(mass, _MASSES))
     ax.contourf(*centres, mass.T, [*levels, 2.0 * mass.max()], colors=_GREYS[-len(levels) :])
     centres, mass = _smooth_histogram(samples, bounds)
-    # Samples may all lie outside, which several versions of matplotlib warn about.
+    # All samples may lie outside; several versions of matplotlib then warn.
     if mass.any():
         levels = np.unique(mass_levels(mass, _MASSES))
         ax.contour(*centres, mass.T, levels, colors=SAMPLES_COLOUR, linewidths=1.0)
 
 
 def _smooth_histogram(points: Float, bounds: Bounds) -> tuple[tuple[Float, Float], Float]:
-    """The centres of the cells along both axes, (m,) each, and what is in them, (m, m), blurred."""
+    """The centres of the cells along both axes, (m,) each, and their blurred contents, (m, m)."""
     counts, *edges = np.histogram2d(points[:, 0], points[:, 1], bins=50, range=np.array(bounds))
     kernel = np.exp(-0.5 * np.square(np.arange(-6, 7) / 2.0))
     for axis in (0, 1):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class HasLogProb(Protocol):
-    """What `density` asks of a flow; with a context it is ``log_prob(x, context)``."""
+    """What `density` needs of a model; with a context it is ``log_prob(x, context)``."""
 
     def log_prob(self, x: Any, /) -> Any: ...
 
@@ -33,18 +33,18 @@ def density(
     """Draw a density over the plane.
 
     The colour is linear in the density, from zero to the level that the densest 2 % of the
-    probability exceed: a narrow spike would leave all else black.
+    probability exceed: otherwise a narrow spike would make the rest black.
 
     Parameters
     ----------
     model : object with ``log_prob``, or callable
         Takes points, shape (m, 2), and returns their log-densities, shape (m,). NaN stays blank.
     x : array_like, shape (n, 2), optional
-        Data to draw on top, two thousand points at most.
+        Data to draw on top, at most two thousand points.
     context : array_like, shape (context_features,), optional
-        What a conditional density is drawn given; the model takes it after the points.
+        The context of a conditional density; the model takes it after the points.
     bounds : ((x_min, x_max), (y_min, y_max)), optional
-        Where to look; by default ``model.bounds``, if there is such a thing, or where ``x`` lies.
+        Where to look; by default ``model.bounds``, if it exists, or the range of ``x``.
     resolution : int
         Pixels along each side.
     ax : matplotlib Axes, optional
@@ -60,7 +60,7 @@ def density(
         If there is nothing to take bounds from, ``x``, the context or the log-densities have a
         wrong shape, or the resolution is below 1.
     TypeError
-        If the resolution is no int.
+        If the resolution is not an int.
     ImportError
         If matplotlib is missing.
 

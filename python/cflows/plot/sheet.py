@@ -35,7 +35,7 @@ def images(
     columns : int, optional
         Images in a row; by default as many as make the sheet square.
     limits : (low, high), optional
-        The values that show as none and as full; by default the least and the greatest there are.
+        The values of no and of full intensity; by default the minimum and the maximum.
     ax : matplotlib Axes, optional
         Where to draw.
 
@@ -46,9 +46,9 @@ def images(
     Raises
     ------
     ValueError
-        If the array has not the shape of images, or `columns` is below 1.
+        If the array does not have the shape of images, or `columns` is below 1.
     TypeError
-        If `columns` is no int.
+        If `columns` is not an int.
     ImportError
         If matplotlib is missing.
 
@@ -62,7 +62,7 @@ def images(
     n, _, _, channels = pictures.shape
     across = math.ceil(math.sqrt(n)) if columns is None else integer("columns", columns, 1)
     low, high = (np.nanmin(pictures), np.nanmax(pictures)) if limits is None else limits
-    # In float64, because the difference of small integers may not be one.
+    # In float64: the difference of small integers may not fit their dtype.
     levels = (pictures - float(low)) / ((float(high) - float(low)) or 1.0)
     sheet = tiled(np.clip(levels, 0.0, 1.0), across)
     height, width = sheet.shape[:2]

@@ -1,9 +1,10 @@
 """Flows of well-known architectures in one line."""
 
-from .autoregressive import iaf, maf, ncsf, nsf_ar
-from .coupling import glow1d, nice, nsf
+from .autoregressive import iaf, maf
+from .coupling import glow1d, nice
 from .images import glow, realnvp_image
 from .realnvp import realnvp
+from .splines import ncsf, nsf, nsf_ar
 
 __all__ = [
     "glow",

@@ -11,7 +11,6 @@ from .._core import (
     ConvResidualNet,
     Coupling,
     Dequantize,
-    Embedding,
     Inverse,
     Layer,
     Linear,
@@ -23,33 +22,70 @@ from .._core import (
 )
 from ..arguments import integer, real
 from ..flow import Flow
+from .options import with_options_of
+from .shared import Options, flow
 
 if TYPE_CHECKING:
-    from numpy.typing import DTypeLike
+    from typing_extensions import Unpack
 
 
+class ImageOptions(Options, total=False):
+    """Options of `image_flow`, for type checkers."""
+
+    discrete: int | None
+    alpha: float
+    noise: Sequence[Layer]
+
+
+@with_options_of(flow)
+def image_flow(
+    chain: Sequence[Layer],
+    shape: Sequence[int],
+    *,
+    discrete: int | None = None,
+    alpha: float = 0.05,
+    noise: Sequence[Layer] = (),
+    **options: Unpack[Options],
+) -> Flow:
+    """The flow of a chain over images of real numbers, with the layers that make them pixels.
+
+    Parameters
+    ----------
+    discrete : int, optional
+        Pixels are the integers 0, 1, ..., discrete - 1: next to the data are a `Dequantize` and a
+        logit, and `log_prob` bounds their probability. None: pixels are real numbers.
+    alpha : float, default 0.05
+        The logit is of ``alpha + (1 - 2 alpha) y`` for y in (0, 1).
+    noise : sequence of Layer, optional
+        The flow of the noise, as of `Dequantize`; () is uniform noise.
+
+    Raises
+    ------
+    ValueError
+        If a size is out of range, or the image does not fit the levels.
+    TypeError
+        If an argument is of the wrong kind.
+    """
+    return flow([*chain, *pixel_layers(discrete, alpha, noise)], shape=shape, **options)
+
+
+@with_options_of(image_flow)
 def glow(
     shape: Sequence[int],
     levels: int = 2,
     steps: int = 4,
     channels: int = 64,
     *,
-    discrete: int | None = None,
-    alpha: float = 0.05,
-    noise: Sequence[Layer] = (),
-    context: int = 0,
-    embedding: Embedding | None = None,
     transform: str | Transform = "affine",
     scale: str | Scale = "softclip",
-    dtype: DTypeLike = "float32",
-    seed: int | None = None,
+    **options: Unpack[ImageOptions],
 ) -> Flow:
     """Glow: levels of a squeeze and steps of normalisation, 1 x 1 convolution and coupling.
 
     On the way from the data to the base each level is a `Squeeze`, `steps` times an `ActNorm`,
     which ``fit`` starts from the data, an inverted `Linear` layer of the channels and a coupling
-    that keeps the first half of them, and, but for the last level, a `Split` that factors half the
-    channels out to a Gaussian which a convolution of the other half sets.
+    that keeps the first half of them, and, except in the last level, a `Split`, which factors out
+    half of the channels to a Gaussian that is conditioned on the other half.
 
     Parameters
     ----------
@@ -60,36 +96,11 @@ def glow(
         Of each level; 32 in the paper.
     channels : int, default 64
         Of the two hidden images of each coupling's network; 512 in the paper.
-    discrete : int, optional
-        Pixels are the integers 0, 1, ..., discrete - 1: next to the data are a `Dequantize` and a
-        logit, and `log_prob` bounds their probability. None: pixels are real numbers.
-    alpha : float, default 0.05
-        The logit is of ``alpha + (1 - 2 alpha) y`` for y in (0, 1).
-    noise : sequence of Layer, optional
-        The flow of the noise, as of `Dequantize`; () is uniform noise.
-    context : int, default 0
-        The number of context features.
-    embedding : Embedding, optional
-        A network that the context passes through first, learned with the flow.
     transform : str or Transform, default 'affine'
         Of the couplings; ``cf.MixtureLogistic()`` is that of Flow++.
     scale : str or Scale, default 'softclip'
         How raw outputs of splits and affine couplings become scales, as of `Coupling`; Glow's own
         is ``cf.Scale('sigmoid', offset=2)``.
-    dtype : {'float32', 'float64'}, default 'float32'
-    seed : int, optional
-        Of the starting weights and permutations.
-
-    Returns
-    -------
-    Flow
-
-    Raises
-    ------
-    ValueError
-        If a size is out of range, or the image does not fit the levels.
-    TypeError
-        If an argument is of the wrong kind.
 
     References
     ----------
@@ -118,25 +129,19 @@ def glow(
     for level in range(levels):
         split = [Split(chain, conditioner=ConvNet((), 3), scale=scale)] if level > 0 else []
         chain = [*split, *(step * steps), Squeeze()]
-    chain += pixel_layers(discrete, alpha, noise)
-    return _build(chain, shape, context, embedding, dtype, seed)
+    return image_flow(chain, shape, **options)
 
 
+@with_options_of(image_flow)
 def realnvp_image(
     shape: Sequence[int],
     levels: int = 2,
     channels: int = 64,
     blocks: int = 2,
     *,
-    discrete: int | None = None,
-    alpha: float = 0.05,
-    noise: Sequence[Layer] = (),
-    context: int = 0,
-    embedding: Embedding | None = None,
     transform: str | Transform = "affine",
     scale: str | Scale = "softclip",
-    dtype: DTypeLike = "float32",
-    seed: int | None = None,
+    **options: Unpack[ImageOptions],
 ) -> Flow:
     """RealNVP of images: checkerboard couplings, a squeeze, channel couplings, and a split a level.
 
@@ -154,35 +159,10 @@ def realnvp_image(
         Of the hidden images of each coupling's residual network.
     blocks : int, default 2
         The number of its blocks; 8 in the paper, for small images.
-    discrete : int, optional
-        Pixels are the integers 0, 1, ..., discrete - 1: next to the data are a `Dequantize` and a
-        logit, and `log_prob` bounds their probability. None: pixels are real numbers.
-    alpha : float, default 0.05
-        The logit is of ``alpha + (1 - 2 alpha) y`` for y in (0, 1).
-    noise : sequence of Layer, optional
-        The flow of the noise, as of `Dequantize`; () is uniform noise.
-    context : int, default 0
-        The number of context features.
-    embedding : Embedding, optional
-        A network that the context passes through first, learned with the flow.
     transform : str or Transform, default 'affine'
         Of the couplings; ``cf.MixtureLogistic()`` is that of Flow++.
     scale : str or Scale, default 'softclip'
         How raw outputs of affine couplings become scales, as of `Coupling`.
-    dtype : {'float32', 'float64'}, default 'float32'
-    seed : int, optional
-        Of the starting weights.
-
-    Returns
-    -------
-    Flow
-
-    Raises
-    ------
-    ValueError
-        If a size is out of range, or the image does not fit the levels.
-    TypeError
-        If an argument is of the wrong kind.
 
     References
     ----------
@@ -205,7 +185,7 @@ def realnvp_image(
         normalization="weight",
     )
     map_options: dict[str, Any] = {"transform": transform}
-    if transform == "affine" or scale != "softclip":  # which others refuse
+    if transform == "affine" or scale != "softclip":  # other transforms refuse it
         map_options["scale"] = scale
 
     def couplings(mask: str, count: int) -> list[Layer]:
@@ -219,12 +199,11 @@ def realnvp_image(
     for _ in range(levels - 1):
         above = [Split(chain), *couplings("half", 3)]
         chain = [*above, Squeeze(), *couplings("checkerboard", 3)]
-    chain += pixel_layers(discrete, alpha, noise)
-    return _build(chain, shape, context, embedding, dtype, seed)
+    return image_flow(chain, shape, **options)
 
 
 def pixel_layers(discrete: int | None, alpha: float, noise: Sequence[Layer]) -> list[Layer]:
-    """From real numbers to pixels of so many levels; none if `discrete` is None."""
+    """Layers from real numbers to pixels of `discrete` levels; none if it is None."""
     alpha = real("alpha", alpha)
     if not 0 <= alpha < 0.5:
         raise ValueError(f"alpha must be from 0 to below 0.5, got {alpha}")
@@ -234,21 +213,3 @@ def pixel_layers(discrete: int | None, alpha: float, noise: Sequence[Layer]) -> 
         return []
     span = 1 - 2 * alpha
     return [Sigmoid(-alpha / span, (1 - alpha) / span), Dequantize(discrete, noise)]
-
-
-def _build(
-    chain: Sequence[Layer],
-    shape: Sequence[int],
-    context: int,
-    embedding: Embedding | None,
-    dtype: DTypeLike,
-    seed: int | None,
-) -> Flow:
-    return Flow(
-        chain,
-        shape=shape,
-        context_features=integer("context", context, 0),
-        embedding=embedding,
-        dtype=dtype,
-        seed=seed,
-    )

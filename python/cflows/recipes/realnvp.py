@@ -5,30 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
-from .._core import Base, Coupling, Embedding, Layer, Permutation, Scale
-from ..columns import Column
+from .._core import Coupling, Layer, Permutation, Scale
 from ..flow import Flow
-from .shared import build, sizes, without_angles
+from .options import with_options_of
+from .shared import ColumnOptions, column_flow, sizes, without_angles
 
 if TYPE_CHECKING:
-    from numpy.typing import DTypeLike
+    from typing_extensions import Unpack
 
 
+@with_options_of(column_flow)
 def realnvp(
     features: int,
     layers: int = 8,
     hidden: Sequence[int] = (64, 64),
     *,
-    context: int = 0,
-    embedding: Embedding | None = None,
     activation: str = "relu",
     scale: str | Scale = "softclip",
     permute: Literal[False, "reverse", "random"] = False,
-    base: Base | None = None,
-    columns: Sequence[Column] | None = None,
-    standardize: bool = True,
-    dtype: DTypeLike = "float32",
-    seed: int | None = None,
+    **options: Unpack[ColumnOptions],
 ) -> Flow:
     """A RealNVP: affine couplings that keep every other feature in turn.
 
@@ -37,44 +32,21 @@ def realnvp(
 
     Parameters
     ----------
-    features : int
-        The number of columns of the data.
     layers : int, default 8
         The number of couplings.
     hidden : sequence of int, default (64, 64)
         The hidden widths of each coupling's perceptron.
-    context : int, default 0
-        The number of context features.
-    embedding : Embedding, optional
-        A network that the context passes through first, learned with the flow.
     activation : str, default 'relu'
         The perceptrons' activation, as of `Coupling`.
     scale : str or Scale, default 'softclip'
         How raw outputs become scales, as of `Coupling`.
     permute : {False, 'reverse', 'random'}, default False
         A `Permutation` between couplings.
-    base : Base, optional
-        None is the standard normal.
-    columns : sequence of Column, optional
-        What each column holds, `real`, `positive` or `interval`; None is `real` for all.
-    standardize : bool, default True
-        End with an `Affine` that ``fit`` sets to the mean and standard deviation of the `real`
-        columns.
-    dtype : {'float32', 'float64'}, default 'float32'
-    seed : int, optional
-        Of the starting weights and random permutations.
 
     Returns
     -------
     Flow
         With couplings that start as the identity.
-
-    Raises
-    ------
-    ValueError
-        If a size is out of range or a name unknown.
-    TypeError
-        If an argument is of the wrong kind.
 
     References
     ----------
@@ -83,12 +55,12 @@ def realnvp(
     Examples
     --------
     >>> import cflows as cf
-    >>> flow = cf.realnvp(features=3, layers=4, context=2, permute="random", seed=0)
+    >>> flow = cf.realnvp(features=3, layers=4, context_features=2, permute="random", seed=0)
     >>> [layer.type for layer in flow.layers][:3]
     ['Coupling', 'Permutation', 'Coupling']
     """
-    features, layers, context = sizes(features, layers, context)
-    without_angles("realnvp", columns, features)
+    features, layers = sizes(features, layers)
+    without_angles("realnvp", features, options)
     if permute is not False and permute not in ("reverse", "random"):
         raise ValueError(f"permute must be False, 'reverse' or 'random', got {permute!r}")
     between = [] if permute is False else [Permutation(permute)]
@@ -108,4 +80,4 @@ def realnvp(
                 scale=scale,
             )
         )
-    return build(chain, features, context, embedding, base, columns, standardize, dtype, seed)
+    return column_flow(chain, features, **options)

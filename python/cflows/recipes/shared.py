@@ -1,73 +1,138 @@
-"""What recipes have in common."""
+"""What recipes share: builders of flows and the layers that columns need."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from .._core import (
-    MLP,
     ActNorm,
     Affine,
     Base,
     CircularShift,
-    Conditioner,
     Dequantize,
     Embedding,
     Exp,
     Layer,
-    Linear,
-    MixedTransform,
     Normal,
     Partial,
     Product,
-    ResidualNet,
     Sigmoid,
-    Spline,
-    Transform,
     Uniform,
 )
 from ..arguments import integer
-from ..columns import Column, checked, places
+from ..columns import Column, checked, indices
 from ..flow import Flow
+from .options import with_options_of
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
+    from typing_extensions import Unpack
 
 
-def build(
-    chain: Sequence[Layer],
-    features: int,
-    context: int,
-    embedding: Embedding | None,
-    base: Base | None,
-    columns: Sequence[Column] | None,
-    standardize: bool,
-    dtype: DTypeLike,
-    seed: int | None,
+class Options(TypedDict, total=False):
+    """Options of `flow`, for type checkers."""
+
+    context_features: int
+    embedding: Embedding | None
+    dtype: DTypeLike
+    seed: int | None
+
+
+def flow(
+    layers: Sequence[Layer],
+    features: int | None = None,
+    shape: Sequence[int] | None = None,
+    base: Base | None = None,
+    *,
+    context_features: int = 0,
+    embedding: Embedding | None = None,
+    dtype: DTypeLike = "float32",
+    seed: int | None = None,
 ) -> Flow:
-    """The flow of a chain over normal features and angles, with the layers that the columns of
-    the data ask for, and an `Affine` beside the data that ``fit`` sets."""
-    kinds = checked(columns, features)
-    if columns is None:
-        ends: list[Layer] = [Affine()] if standardize else []
-    else:
-        ends = column_layers(kinds, standardize)
+    """The flow of a recipe.
+
+    Parameters
+    ----------
+    context_features : int, default 0
+        The number of context features.
+    embedding : Embedding, optional
+        A network that the context passes through first, learned with the flow.
+    dtype : {'float32', 'float64'}, default 'float32'
+    seed : int, optional
+        Of the starting weights and of random permutations.
+
+    Returns
+    -------
+    Flow
+    """
     return Flow(
-        [*chain, *ends],
+        layers,
         features,
-        context_features=context,
+        shape=shape,
+        context_features=integer("context_features", context_features, 0),
         embedding=embedding,
-        base=column_base(kinds) if base is None else base,
+        base=base,
         dtype=dtype,
         seed=seed,
     )
 
 
+class ColumnOptions(Options, total=False):
+    """Options of `column_flow`, for type checkers."""
+
+    base: Base | None
+    columns: Sequence[Column] | None
+    standardize: bool
+
+
+@with_options_of(flow)
+def column_flow(
+    chain: Sequence[Layer],
+    features: int,
+    *,
+    base: Base | None = None,
+    columns: Sequence[Column] | None = None,
+    standardize: bool = True,
+    **options: Unpack[Options],
+) -> Flow:
+    """The flow of a chain over normal features and angles.
+
+    Next to the data are the layers that the columns need, and an `Affine` that ``fit`` sets.
+
+    Parameters
+    ----------
+    features : int
+        The number of columns of the data.
+    base : Base, optional
+        None is the standard normal, and uniform for circular columns.
+    columns : sequence of Column, optional
+        What each column holds: `real`, `positive`, `interval`, `count`, `ordinal` or, with
+        splines, `circular`; None is `real` for all.
+    standardize : bool, default True
+        End with an `Affine` that ``fit`` sets to the mean and standard deviation of the `real`
+        columns.
+
+    Raises
+    ------
+    ValueError
+        If a size is out of range or a name unknown.
+    TypeError
+        If an argument is of the wrong kind.
+    """
+    kinds = checked(columns, features)
+    if columns is None:
+        ends: list[Layer] = [Affine()] if standardize else []
+    else:
+        ends = column_layers(kinds, standardize)
+    base = column_base(kinds) if base is None else base
+    return flow([*chain, *ends], features, base=base, **options)
+
+
 def partial(columns: Sequence[Column], kinds: Sequence[str], layer: Layer) -> list[Layer]:
-    """The layer on the columns of these kinds, if there are any; on all without `Partial`."""
-    found = places(columns, *kinds)
+    """The layer on the columns of these kinds, if there are any; `Partial` unless they are all."""
+    found = indices(columns, *kinds)
     if len(found) == len(columns):
         return [layer]
     return [Partial(found, layer)] if found else []
@@ -77,7 +142,8 @@ def column_layers(columns: Sequence[Column], standardize: bool) -> list[Layer]:
     """From features without bounds and angles in [-pi, pi] to the columns.
 
     Units are removed by the `Affine` beside the data, in float64; logarithms and logits are
-    standardised by an `ActNorm`. Integers get their noise behind the `Affine`, which leaves them.
+    standardised by an `ActNorm`. `Dequantize` comes before the `Affine`, which does not change
+    integers.
     """
     shift, scale = [0.0] * len(columns), [1.0] * len(columns)
     for i, column in enumerate(columns):
@@ -100,7 +166,7 @@ def column_layers(columns: Sequence[Column], standardize: bool) -> list[Layer]:
 
 
 def _ordinal_layers(columns: Sequence[Column]) -> list[Layer]:
-    """One for each number of levels."""
+    """A `Dequantize` for each number of levels."""
     levels = sorted({column.levels for column in columns if column.kind == "ordinal"})
     layers: list[Layer] = []
     for n in levels:
@@ -111,7 +177,7 @@ def _ordinal_layers(columns: Sequence[Column]) -> list[Layer]:
 
 
 def column_base(columns: Sequence[Column]) -> Base | None:
-    """Uniform angles, the other features normal."""
+    """The base: angles are uniform, other features normal."""
     angles = [int(column.kind == "circular") for column in columns]
     circle = Uniform(-math.pi, math.pi)
     if all(angles):
@@ -119,51 +185,12 @@ def column_base(columns: Sequence[Column]) -> Base | None:
     return Product([Normal(), circle], angles) if any(angles) else None
 
 
-def column_spline(columns: Sequence[Column], bins: int, bound: float) -> Transform:
-    """Circular splines of angles, splines with linear tails of the other features."""
-    angles = [int(column.kind == "circular") for column in columns]
-    line, circle = Spline(bins, bound), Spline(bins, math.pi, tails="circular")
-    if all(angles):
-        return circle
-    return MixedTransform([line, circle], angles) if any(angles) else line
-
-
-def column_mixing(columns: Sequence[Column]) -> list[Layer]:
-    """A linear layer of the features that are no angles, which turn each by itself."""
-    straight = len(columns) - len(places(columns, "circular"))
-    if straight == len(columns):
-        return [Linear("lu")]
-    linear = partial(columns, ("real", "positive", "interval"), Linear("lu"))
-    return [
-        *(linear if straight > 1 else []),
-        *partial(columns, ("circular",), CircularShift(learned=True)),
-    ]
-
-
-def without_angles(recipe: str, columns: Sequence[Column] | None, features: int) -> None:
-    """ValueError if there is an angle, which no affine map leaves on its circle."""
-    if places(checked(columns, features), "circular"):
+def without_angles(recipe: str, features: int, options: ColumnOptions) -> None:
+    """ValueError if there is a circular column: affine maps do not keep angles on the circle."""
+    if indices(checked(options.get("columns"), features), "circular"):
         raise ValueError(f"{recipe}: circular columns take splines: nsf, nsf_ar or ncsf")
 
 
-def sizes(features: int, layers: int, context: int) -> tuple[int, int, int]:
-    """The sizes that every recipe takes, looked at."""
-    return (
-        integer("features", features, 1),
-        integer("layers", layers, 1),
-        integer("context", context, 0),
-    )
-
-
-def network(
-    hidden: int | Sequence[int], blocks: int, activation: str, dropout: float
-) -> Conditioner:
-    """A residual network of one width, or a plain one of several."""
-    if isinstance(hidden, Sequence):
-        return MLP(hidden, activation=activation, dropout=dropout)
-    return ResidualNet(
-        integer("hidden", hidden, 1),
-        blocks=integer("blocks", blocks, 0),
-        activation=activation,
-        dropout=dropout,
-    )
+def sizes(features: int, layers: int) -> tuple[int, int]:
+    """The sizes that every recipe takes, checked."""
+    return integer("features", features, 1), integer("layers", layers, 1)

@@ -1,8 +1,8 @@
 """Two-dimensional densities on which papers show their flows, each with its exact log-density.
 
 Shapes and scales are those of FFJORD (Grathwohl et al. 2019, arXiv:1810.01367), all in the square
-[-4, 4]², so that pictures can be laid beside the published ones. Pinwheel and spirals, which have
-no tractable density there, differ by as little as gives them one; their docstrings say how.
+[-4, 4]², so that pictures compare with the published ones. Pinwheel and spirals have no tractable
+density there and are changed slightly; their docstrings say how.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ TOYS: Mapping[str, ToyDensity] = MappingProxyType(
 
 
 def toy(name: str) -> ToyDensity:
-    """The toy density of that name.
+    """The toy density of this name.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def toy(name: str) -> ToyDensity:
     Raises
     ------
     ValueError
-        If there is none of that name.
+        If there is no toy density of this name.
 
     Examples
     --------

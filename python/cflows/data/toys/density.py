@@ -1,4 +1,4 @@
-"""What every toy density offers, and the mixture of normals that most of them are scored as."""
+"""The base class of toy densities, and the mixture of normals that scores most of them."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def log_sum_exp(terms: Float) -> Float:
     """``log Σ_j exp terms[i, j]``, (n, m) to (n,), safe from overflow; overwrites ``terms``."""
     peak: Float = terms.max(axis=1)
     terms -= peak[:, None]
-    # Far below what the sum can see, and above where exp underflows, which is ten times slower.
+    # Smaller terms do not change the sum, and their exp may underflow, which is ten times slower.
     np.maximum(terms, -700.0, out=terms)
     total: Float = np.exp(terms, out=terms).sum(axis=1)
     return peak + np.log(total)

@@ -79,7 +79,7 @@ class Pinwheel(ToyDensity):
         return log_sum_exp(np.column_stack(terms)) - math.log(scale)
 
     def _angle(self, z: Float, blade: NDArray[np.int64] | int) -> Float:
-        # No sample gets to a radius of 30; the bound keeps exp finite for points that are scored.
+        # No sample has a radius of 30; the bound keeps exp finite for points to score.
         radius = np.minimum(np.hypot(z[:, 0], z[:, 1]), 30.0)
         return 2.0 * math.pi / self._blades * blade + 0.25 * np.exp(radius)
 
