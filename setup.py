@@ -29,7 +29,8 @@ class IncrementalBuild(build_ext):
     """Compiles what has changed, side by side on MAX_JOBS processors or all.
 
     The objects stay in build/, also where pip asks for an editable install. Beside each lies a
-    record: the command that made it, and from the compiler which files it has read.
+    record: the command that made it, and from the compiler which files it has read. The header
+    of the kernels is precompiled; a compiler that does not take it up reads the header itself.
     """
 
     def finalize_options(self) -> None:
@@ -40,8 +41,16 @@ class IncrementalBuild(build_ext):
         compiler = self.compiler
         version = subprocess.check_output([compiler.compiler_so[0], "--version"], text=True)
         compile_sources, compile_one = compiler.compile, compiler._compile
+        intrinsics = Path(self.build_temp, "intrinsics.h")
+        intrinsics.parent.mkdir(parents=True, exist_ok=True)
+        if not intrinsics.exists():
+            intrinsics.write_text('#include "simd/intrinsics.h"\n')
 
         def compile_if_changed(target, source, suffix, cc_args, flags, pp_opts):
+            if source == str(intrinsics):
+                target = f"{source}.gch"
+            elif has_kernels(source):
+                cc_args = ["-include", str(intrinsics), *cc_args]
             if "/bindings/" in source:
                 flags = [*flags, f"-I{numpy.get_include()}"]
             command = shlex.join([*compiler.compiler_so, *cc_args, *flags, version])
@@ -56,14 +65,20 @@ class IncrementalBuild(build_ext):
             os.utime(record, (start, start))
 
         def compile_all(sources: list[str], *args, **kwargs) -> list[str]:
+            compile_sources([str(intrinsics)], *args, **kwargs)
             jobs = int(os.environ.get("MAX_JOBS") or os.cpu_count() or 1)
             with ThreadPoolExecutor(max(jobs, 1)) as pool:
                 objects = pool.map(lambda one: compile_sources([one], *args, **kwargs), sources)
                 return [name for names in objects for name in names]
 
+        compiler.src_extensions = [*compiler.src_extensions, ".h"]
         compiler.compile, compiler._compile = compile_all, compile_if_changed
         self.force = compiler.force = True  # look at every file, and link
         super().build_extension(extension)
+
+
+def has_kernels(source: str) -> bool:
+    return '#include "simd/instantiate.h"' in (ROOT / source).read_text()
 
 
 def is_current(target: Path, record: Path, command: str) -> bool:

@@ -9,7 +9,7 @@ import pytest
 from c_build import CORE, ROOT, SANITIZED, SIMD_LEVELS, link, objects, simd_levels
 
 # They are the slowest to compile, and test_matmul.py has them as they are here.
-KERNELS = ["csrc/simd/matmul_linear.c", "csrc/simd/matmul_outer.c"]
+KERNELS = [f"csrc/simd/matmul_{part}.c" for part in ("linear", "narrow", "outer")]
 OTHERS = [source for source in CORE if source not in KERNELS]
 
 # Ops that are not differentiated twice, each with its reason.

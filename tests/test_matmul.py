@@ -23,7 +23,7 @@ STAIRS = ("random", "repeated", "diagonal", "jump", "none", "all")  # Staircase.
 LARGE = ((300, 200), (300, 449), (600, 140))  # weights so far apart that inputs are taken in passes
 LANES = (16, 32, 64, 128, 256)
 GUARD = 64  # numbers before and after every array that a kernel writes
-SOURCES = ("csrc/simd/matmul_linear.c", "csrc/simd/matmul_outer.c")
+SOURCES = tuple(f"csrc/simd/matmul_{part}.c" for part in ("linear", "narrow", "outer"))
 
 Array = np.ndarray
 

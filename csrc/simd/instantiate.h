@@ -12,18 +12,8 @@
  *     static void CF_FN(kernel)(...) { ... }
  *     #endif
  */
+#include "simd/intrinsics.h"
 #include "simd/simd.h"
-
-#include <math.h>
-#include <stdbool.h>
-#include <stdint.h>
-#include <string.h>
-#ifdef CF_SIMD_X86
-#include <immintrin.h>
-#endif
-#if defined(__aarch64__)
-#include <arm_neon.h>
-#endif
 
 #define CF_CONCAT_(a, b, c) a##_##b##_##c
 #define CF_CONCAT(a, b, c) CF_CONCAT_(a, b, c)

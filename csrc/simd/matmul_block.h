@@ -13,7 +13,7 @@
 #ifndef BLOCK_ROWS
 
 /* The most rows of a block. Two multiply-adds a cycle, each done after four, need eight sums. */
-#define BLOCK_ROWS(vectors) ((vectors) == BLOCK_VECTORS ? 6 : 8)
+#define BLOCK_ROWS(vectors) ((vectors) == BLOCK_VECTORS ? 6 : (vectors) == 1 ? 8 : 4)
 #define MAX_BLOCK_ROWS 8
 
 #define block_sums CF_FN(cf_block_sums)
@@ -34,10 +34,12 @@
         run(4);                                                                                    \
         break;                                                                                     \
     case 5:                                                                                        \
-        run(5);                                                                                    \
+        if (BLOCK_ROWS(vectors) >= 5)                                                              \
+            run(5);                                                                                \
         break;                                                                                     \
     case 6:                                                                                        \
-        run(6);                                                                                    \
+        if (BLOCK_ROWS(vectors) >= 6)                                                              \
+            run(6);                                                                                \
         break;                                                                                     \
     case 7:                                                                                        \
         if (BLOCK_ROWS(vectors) >= 7)                                                              \
