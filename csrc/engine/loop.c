@@ -50,14 +50,14 @@ bool cf_find_scope(cf_builder *b, cf_node *node) {
 
 /* ---- states ---- */
 
-static void copy_f32(const cf_attributes *attributes, size_t n, const void *const *in, void *out) {
-    (void)attributes;
+static void copy_f32(const void *params, size_t n, const void *const *in, void *out) {
+    (void)params;
     if (in[0] != out)
         memcpy(out, in[0], n * sizeof(float));
 }
 
-static void copy_f64(const cf_attributes *attributes, size_t n, const void *const *in, void *out) {
-    (void)attributes;
+static void copy_f64(const void *params, size_t n, const void *const *in, void *out) {
+    (void)params;
     if (in[0] != out)
         memcpy(out, in[0], n * sizeof(double));
 }
@@ -93,7 +93,8 @@ cf_value cf_add_state(cf_builder *b, uint32_t number, cf_value initial) {
                                i == CF_MAX_STATES    ? "one too many"
                                : cf_is_none(initial) ? "missing"
                                                      : "no row value");
-    cf_value state = cf_emit(b, &state_op, CF_ROW, cf_value_size(b, initial), 1, &initial, NULL);
+    cf_value state =
+        cf_emit(b, &state_op, CF_ROW, cf_value_size(b, initial), 1, &initial, CF_NO_PARAMS);
     if (b->status != CF_OK)
         return CF_NO_VALUE;
     b->nodes[b->node_count - 1].loop = loop->parent;
@@ -179,7 +180,7 @@ static cf_value emit_loop(cf_builder *b, cf_loop *loop, cf_value next, cf_value 
     loop->features = cf_value_size(b, next);
     loop->node = b->node_count;
     cf_value out = cf_emit(b, &loop_op, CF_ROW, loop->features + 2, cf_is_none(goes_on) ? 2 : 3,
-                           operands, &attributes);
+                           operands, CF_PARAMS(&attributes));
     if (b->status == CF_OK)
         b->nodes[loop->node].loop = b->nodes[loop->node].scope = loop->parent;
     return out;
@@ -241,7 +242,7 @@ cf_value cf_stack_block(cf_builder *b, cf_value stack, size_t blocks) {
     if (count != 1 || (segment->stride != 1 && segment->count != 1))
         stack = cf_copy(b, stack);
     cf_attributes attributes = {.integer = {(int64_t)blocks, b->loops[b->open_loop]->backwards}};
-    return cf_emit(b, &block_op, CF_SHARED, size / blocks, 1, &stack, &attributes);
+    return cf_emit(b, &block_op, CF_SHARED, size / blocks, 1, &stack, CF_PARAMS(&attributes));
 }
 
 const void *cf_loop_context(const cf_loop *loop) {

@@ -36,8 +36,17 @@ typedef enum { CF_ROW, CF_SHARED } cf_kind;
 
 enum { CF_MAX_OPERANDS = 4 };
 
-/* What an op's kernel and gradient rule need beside the operands; each op says in its file what it
- * keeps here. */
+/* The parameters of a node: what its op's kernel and rules need beside the operands. Each op that
+ * has some declares a plain struct of them beside its table. */
+typedef struct {
+    const void *data;
+    size_t size;
+} cf_params;
+
+#define CF_PARAMS(pointer) ((cf_params){(pointer), sizeof *(pointer)})
+#define CF_NO_PARAMS ((cf_params){NULL, 0})
+
+/* What ops kept before they had structs of their own. */
 typedef struct {
     int64_t integer[4];
     double number[5];
@@ -65,9 +74,10 @@ enum {
 
 typedef struct cf_node cf_node;
 
-/* out[i] = f(operands[0][i], …) for n contiguous elements; out may be an operand. */
-typedef void (*cf_elementwise)(const cf_attributes *attributes, size_t n,
-                               const void *const *operands, void *out);
+/* out[i] = f(operands[0][i], …) for n contiguous elements; out may be an operand. `params` are the
+ * node's. */
+typedef void (*cf_elementwise)(const void *params, size_t n, const void *const *operands,
+                               void *out);
 typedef void (*cf_kernel)(const cf_call *call);
 
 /* Emits the cotangents of the operands: given `out`, the node's value, and `dout`, its cotangent,
@@ -83,6 +93,7 @@ void cf_zero_gradient(cf_builder *b, const cf_node *node, cf_value out, cf_value
 typedef struct {
     const char *name;
     unsigned flags;
+    size_t params; /* bytes of its nodes' parameters, or 0 */
     cf_elementwise elementwise[CF_SIMD_LEVELS][CF_DTYPES];
     cf_kernel kernel[CF_SIMD_LEVELS][CF_DTYPES];
     cf_gradient_rule gradient; /* NULL: once-differentiable; asking again is an error when the
@@ -97,6 +108,7 @@ struct cf_node {
     uint32_t operands;
     cf_value operand[CF_MAX_OPERANDS];
     uint32_t operand_size[CF_MAX_OPERANDS];
+    const void *params; /* op->params bytes, which live as long as the node; NULL: none */
     cf_attributes attributes;
     uint32_t loop;  /* the loop in whose body it runs, or 0 */
     uint32_t scope; /* the loop in whose body alone it may be read, or 0 */
@@ -146,9 +158,15 @@ cf_value cf_builder_fail(cf_builder *b, cf_status code, const char *format, ...)
 /* A copy of `size` bytes that lives as long as the builder; NULL after a failure. */
 const void *cf_builder_keep(cf_builder *b, const void *data, size_t size);
 
-/* A new node of `op`; its whole output. The op's own emitter checks shapes first. */
+/* A new node of `op`; its whole output. The op's own emitter checks shapes first. The parameters
+ * are copied; others than op->params bytes of them are an error. */
 cf_value cf_emit(cf_builder *b, const cf_op *op, cf_kind kind, size_t size, size_t operands,
-                 const cf_value *operand, const cf_attributes *attributes);
+                 const cf_value *operand, cf_params params);
+
+/* A node's parameters, for another node that shall have the same. */
+static inline cf_params cf_params_of(const cf_node *node) {
+    return (cf_params){node->params, node->op->params};
+}
 
 /* Views. */
 size_t cf_value_size(const cf_builder *b, cf_value value);

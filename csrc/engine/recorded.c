@@ -75,7 +75,7 @@ static cf_value tape_of(cf_builder *b, const cf_loop *loop) {
         if (!cf_size_mul(of->spec.max_iterations, of->features, &rows))
             return cf_builder_fail(b, CF_INVALID, "a loop's tape is too large");
         of->tape = b->node_count;
-        return cf_emit(b, &tape_op, CF_ROW, rows, 1, &out, NULL);
+        return cf_emit(b, &tape_op, CF_ROW, rows, 1, &out, CF_NO_PARAMS);
     }
     return cf_node_value(b, of->tape);
 }
@@ -155,7 +155,7 @@ static void give_stack(way_back *w, const cf_node *block, const cf_contribution 
     }
     cf_node copy = *sum;
     cf_value stack = cf_emit(b, copy.op, CF_SHARED, count * blocks, copy.operands, copy.operand,
-                             &copy.attributes);
+                             CF_PARAMS(&copy.attributes));
     if (b->status != CF_OK)
         return;
     b->nodes[b->node_count - 1].blocks = (uint32_t)blocks;

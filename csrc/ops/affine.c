@@ -44,7 +44,8 @@ cf_value cf_affine(cf_builder *b, cf_value x, cf_value s, cf_value t, bool inver
         return cf_builder_fail(b, CF_INVALID, "affine: %zu features with %zu scales and %zu shifts",
                                features, cf_value_size(b, s), cf_value_size(b, t));
     cf_attributes attributes = {.integer = {inverse}};
-    cf_value out = cf_emit(b, &affine_op, CF_ROW, features + 1, 3, operands, &attributes);
+    cf_value out =
+        cf_emit(b, &affine_op, CF_ROW, features + 1, 3, operands, CF_PARAMS(&attributes));
     *log_det = cf_slice(b, out, features, 1);
     return cf_slice(b, out, 0, features);
 }

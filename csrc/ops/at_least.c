@@ -15,7 +15,7 @@ static const cf_op at_least_op = {
 
 cf_value cf_at_least(cf_builder *b, cf_value x, double threshold) {
     cf_attributes attributes = {.number = {threshold}};
-    return cf_elementwise_op(b, &at_least_op, 1, (cf_value[]){x}, &attributes);
+    return cf_elementwise_op(b, &at_least_op, 1, (cf_value[]){x}, CF_PARAMS(&attributes));
 }
 
 #else

@@ -55,7 +55,7 @@ static cf_value emit(cf_builder *b, const cf_op *op, size_t operands, const cf_v
         return CF_NO_VALUE;
     for (size_t i = 0; i < operands; i++)
         rows[i] = cf_broadcast(b, operand[i]);
-    return cf_emit(b, op, CF_ROW, size, operands, rows, &attributes);
+    return cf_emit(b, op, CF_ROW, size, operands, rows, CF_PARAMS(&attributes));
 }
 
 static void log_prob_rule(cf_builder *b, const cf_node *node, cf_value out, cf_value dout,

@@ -13,7 +13,7 @@ static void inside_rule(cf_builder *b, const cf_node *node, cf_value out, cf_val
         dx[0] = cf_scale(b, dout, 0.0, 0.0);
     if (needed[1])
         dx[1] = cf_elementwise_op(b, node->op, 2, (cf_value[]){node->operand[0], dout},
-                                  &node->attributes);
+                                  CF_PARAMS(&node->attributes));
 }
 
 static const cf_op inside_op = {
@@ -28,7 +28,7 @@ static void clamp_rule(cf_builder *b, const cf_node *node, cf_value out, cf_valu
     (void)out;
     (void)needed;
     dx[0] = cf_elementwise_op(b, &inside_op, 2, (cf_value[]){node->operand[0], dout},
-                              &node->attributes);
+                              CF_PARAMS(&node->attributes));
 }
 
 static const cf_op clamp_op = {
@@ -40,7 +40,7 @@ static const cf_op clamp_op = {
 
 cf_value cf_clamp(cf_builder *b, cf_value x, double low, double high) {
     cf_attributes attributes = {.number = {low, high}};
-    return cf_elementwise_op(b, &clamp_op, 1, (cf_value[]){x}, &attributes);
+    return cf_elementwise_op(b, &clamp_op, 1, (cf_value[]){x}, CF_PARAMS(&attributes));
 }
 
 #else

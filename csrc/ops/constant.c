@@ -14,7 +14,7 @@ static const cf_op constant_op = {
 
 cf_value cf_constant(cf_builder *b, cf_kind kind, size_t size, double number) {
     cf_attributes attributes = {.number = {number}};
-    cf_value one = cf_emit(b, &constant_op, kind, 1, 0, NULL, &attributes);
+    cf_value one = cf_emit(b, &constant_op, kind, 1, 0, NULL, CF_PARAMS(&attributes));
     return cf_repeat(b, one, size);
 }
 

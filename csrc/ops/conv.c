@@ -154,5 +154,5 @@ cf_value cf_conv(cf_builder *b, cf_value weight, cf_value bias, cf_value x, cf_s
     if (cf_winograd_pays(shape, outputs, kernel))
         return cf_winograd(b, operands[1], operands[2], x, outputs, &attributes);
     return cf_emit(b, &conv_op, CF_ROW, outputs * plane, cf_is_none(bias) ? 2 : 3, operands,
-                   &attributes);
+                   CF_PARAMS(&attributes));
 }

@@ -124,5 +124,5 @@ cf_value cf_conv_outer_sum(cf_builder *b, cf_value dy, cf_value x, cf_shape shap
     cf_attributes attributes = {.integer = {(int64_t)shape.channels, (int64_t)shape.height,
                                             (int64_t)shape.width, (int64_t)kernel}};
     return cf_emit(b, &conv_outer_sum_op, CF_SHARED, outputs * shape.channels * kernel * kernel, 2,
-                   (cf_value[]){dy, x}, &attributes);
+                   (cf_value[]){dy, x}, CF_PARAMS(&attributes));
 }

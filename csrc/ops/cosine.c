@@ -27,7 +27,7 @@ static const cf_op cosine_op = {
 
 cf_value cf_cosine(cf_builder *b, cf_value x, double turns, double phase) {
     cf_attributes attributes = {.number = {turns, phase}};
-    return cf_elementwise_op(b, &cosine_op, 1, (cf_value[]){x}, &attributes);
+    return cf_elementwise_op(b, &cosine_op, 1, (cf_value[]){x}, CF_PARAMS(&attributes));
 }
 
 #else

@@ -22,7 +22,7 @@ static void dropout_rule(cf_builder *b, const cf_node *node, cf_value out, cf_va
     (void)out;
     if (needed[0])
         dx[0] = cf_elementwise_op(b, &dropout_op, 2, (cf_value[]){dout, node->operand[1]},
-                                  &node->attributes);
+                                  CF_PARAMS(&node->attributes));
 }
 
 cf_value cf_dropout(cf_builder *b, cf_value x, double probability) {
@@ -30,7 +30,8 @@ cf_value cf_dropout(cf_builder *b, cf_value x, double probability) {
         return x;
     cf_value u = cf_random_uniform_rows(b, cf_value_size(b, x), cf_next_stream(b));
     cf_attributes attributes = {.number = {probability}};
-    return cf_elementwise_op(b, &dropout_op, 2, (cf_value[]){cf_broadcast(b, x), u}, &attributes);
+    return cf_elementwise_op(b, &dropout_op, 2, (cf_value[]){cf_broadcast(b, x), u},
+                             CF_PARAMS(&attributes));
 }
 
 #else

@@ -10,14 +10,14 @@
 
 /* Emits an elementwise op after bringing its operands to one kind and one size. */
 cf_value cf_elementwise_op(cf_builder *b, const cf_op *op, size_t operands, const cf_value *operand,
-                           const cf_attributes *attributes);
+                           cf_params params);
 
 static inline cf_value cf_unary_op(cf_builder *b, const cf_op *op, cf_value x) {
-    return cf_elementwise_op(b, op, 1, (cf_value[]){x}, NULL);
+    return cf_elementwise_op(b, op, 1, (cf_value[]){x}, CF_NO_PARAMS);
 }
 
 static inline cf_value cf_binary_op(cf_builder *b, const cf_op *op, cf_value x, cf_value y) {
-    return cf_elementwise_op(b, op, 2, (cf_value[]){x, y}, NULL);
+    return cf_elementwise_op(b, op, 2, (cf_value[]){x, y}, CF_NO_PARAMS);
 }
 
 /* Whether the epilogue of a step is ReLU, which the matrix kernels apply by themselves. */
@@ -32,8 +32,8 @@ bool cf_relu_follows(const cf_step *step);
 /* out = formula of x; `attributes` is at hand. */
 #undef CF_UNARY
 #define CF_UNARY(name, formula)                                                                    \
-    static void CF_FN(name)(const cf_attributes *attributes, size_t n, const void *const *in,      \
-                            void *out) {                                                           \
+    static void CF_FN(name)(const void *params, size_t n, const void *const *in, void *out) {      \
+        const cf_attributes *attributes = params;                                                  \
         (void)attributes;                                                                          \
         const real *xs = in[0];                                                                    \
         real *ys = out;                                                                            \
@@ -51,8 +51,8 @@ bool cf_relu_follows(const cf_step *step);
 /* out = formula of x and y. */
 #undef CF_BINARY
 #define CF_BINARY(name, formula)                                                                   \
-    static void CF_FN(name)(const cf_attributes *attributes, size_t n, const void *const *in,      \
-                            void *out) {                                                           \
+    static void CF_FN(name)(const void *params, size_t n, const void *const *in, void *out) {      \
+        const cf_attributes *attributes = params;                                                  \
         (void)attributes;                                                                          \
         const real *xs = in[0], *ys = in[1];                                                       \
         real *zs = out;                                                                            \

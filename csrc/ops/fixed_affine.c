@@ -31,7 +31,7 @@ static cf_value emit(cf_builder *b, cf_value x, size_t offset, bool inverse, boo
     if (cf_builder_status(b) != CF_OK)
         return CF_NO_VALUE;
     cf_attributes attributes = {.integer = {(int64_t)offset, inverse, no_shift}};
-    return cf_emit(b, &fixed_affine_op, CF_ROW, cf_value_size(b, x), 1, &x, &attributes);
+    return cf_emit(b, &fixed_affine_op, CF_ROW, cf_value_size(b, x), 1, &x, CF_PARAMS(&attributes));
 }
 
 cf_value cf_fixed_affine(cf_builder *b, cf_value x, size_t offset, bool inverse) {
@@ -61,7 +61,7 @@ bool cf_is_fixed_affine(const cf_builder *b, cf_value value, cf_value *operand, 
 
 cf_value cf_fixed_affine_log_det(cf_builder *b, size_t offset, size_t features) {
     cf_attributes attributes = {.integer = {(int64_t)offset, (int64_t)features}};
-    return cf_emit(b, &log_det_op, CF_SHARED, 1, 0, NULL, &attributes);
+    return cf_emit(b, &log_det_op, CF_SHARED, 1, 0, NULL, CF_PARAMS(&attributes));
 }
 
 #else

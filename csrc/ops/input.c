@@ -47,14 +47,15 @@ static const cf_op affine_input_op = {
 cf_value cf_input(cf_builder *b, int slot, size_t features, cf_padding padding) {
     cf_attributes attributes = {.integer = {slot, padding, -1, -1}};
     return cf_emit(b, padding == CF_PAD_ZERO ? &cotangent_op : &input_op, CF_ROW, features, 0, NULL,
-                   &attributes);
+                   CF_PARAMS(&attributes));
 }
 
 cf_value cf_jittered_input(cf_builder *b, int slot, int jitter, cf_value noise) {
     if (cf_builder_status(b) != CF_OK)
         return CF_NO_VALUE;
     cf_attributes attributes = {.integer = {slot, CF_PAD_REPEAT, -1, jitter}};
-    return cf_emit(b, &input_op, CF_ROW, cf_value_size(b, noise), 1, &noise, &attributes);
+    return cf_emit(b, &input_op, CF_ROW, cf_value_size(b, noise), 1, &noise,
+                   CF_PARAMS(&attributes));
 }
 
 cf_value cf_affine_input(cf_builder *b, cf_value input, size_t offset) {
@@ -66,7 +67,7 @@ cf_value cf_affine_input(cf_builder *b, cf_value input, size_t offset) {
     cf_value operands[2] = {node->operand[0], input};
     bool noise = node->operands > 0;
     return cf_emit(b, &affine_input_op, CF_ROW, node->size, noise ? 2 : 1,
-                   noise ? operands : operands + 1, &attributes);
+                   noise ? operands : operands + 1, CF_PARAMS(&attributes));
 }
 
 #else

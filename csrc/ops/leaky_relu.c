@@ -11,7 +11,7 @@ static void leaky_slope_rule(cf_builder *b, const cf_node *node, cf_value out, c
     (void)out;
     if (needed[1])
         dx[1] = cf_elementwise_op(b, node->op, 2, (cf_value[]){node->operand[0], dout},
-                                  &node->attributes);
+                                  CF_PARAMS(&node->attributes));
 }
 
 static const cf_op leaky_slope_op = {
@@ -24,7 +24,8 @@ static const cf_op leaky_slope_op = {
 static void leaky_relu_rule(cf_builder *b, const cf_node *node, cf_value out, cf_value dout,
                             const bool *needed, cf_value *dx) {
     (void)needed;
-    dx[0] = cf_elementwise_op(b, &leaky_slope_op, 2, (cf_value[]){out, dout}, &node->attributes);
+    dx[0] = cf_elementwise_op(b, &leaky_slope_op, 2, (cf_value[]){out, dout},
+                              CF_PARAMS(&node->attributes));
 }
 
 static const cf_op leaky_relu_op = {
@@ -36,7 +37,7 @@ static const cf_op leaky_relu_op = {
 
 cf_value cf_leaky_relu(cf_builder *b, cf_value x, double slope) {
     cf_attributes attributes = {.number = {slope}};
-    return cf_elementwise_op(b, &leaky_relu_op, 1, (cf_value[]){x}, &attributes);
+    return cf_elementwise_op(b, &leaky_relu_op, 1, (cf_value[]){x}, CF_PARAMS(&attributes));
 }
 
 #else

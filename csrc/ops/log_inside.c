@@ -18,7 +18,7 @@ cf_value cf_log_inside(cf_builder *b, cf_value x, size_t low, size_t high) {
     if (cf_builder_status(b) != CF_OK)
         return CF_NO_VALUE;
     cf_attributes attributes = {.integer = {(int64_t)low, (int64_t)high}};
-    return cf_emit(b, &log_inside_op, CF_ROW, cf_value_size(b, x), 1, &x, &attributes);
+    return cf_emit(b, &log_inside_op, CF_ROW, cf_value_size(b, x), 1, &x, CF_PARAMS(&attributes));
 }
 
 #else

@@ -16,7 +16,7 @@ static const cf_op log_integer_op = {
 
 cf_value cf_log_integer(cf_builder *b, cf_value x, double low, double high) {
     cf_attributes attributes = {.number = {low, high}};
-    return cf_elementwise_op(b, &log_integer_op, 1, (cf_value[]){x}, &attributes);
+    return cf_elementwise_op(b, &log_integer_op, 1, (cf_value[]){x}, CF_PARAMS(&attributes));
 }
 
 #else

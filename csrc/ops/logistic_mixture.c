@@ -25,7 +25,7 @@ static void emit_gradient(cf_builder *b, const cf_node *node, cf_value x, cf_val
     size_t features = node->operand_size[0], raw = node->operand_size[1];
     cf_value operands[3] = {x, node->operand[1], dout};
     cf_value both = cf_emit(b, &logistic_mixture_gradient_op, CF_ROW, features + raw, 3, operands,
-                            &node->attributes);
+                            CF_PARAMS(&node->attributes));
     *dx = cf_slice(b, both, 0, features);
     *draw = cf_slice(b, both, features, raw);
 }
@@ -75,7 +75,7 @@ cf_value cf_logistic_mixture_map(cf_builder *b, const cf_logistic_mixture *mixtu
     if (inverse)
         operands[0] = cf_logistic_mixture_root(b, x, operands[1], &attributes);
     cf_value out = cf_emit(b, inverse ? &inverse_op : &logistic_mixture_op, CF_ROW, features + 1,
-                           inverse ? 3 : 2, operands, &attributes);
+                           inverse ? 3 : 2, operands, CF_PARAMS(&attributes));
     *log_det = cf_slice(b, out, features, 1);
     return cf_slice(b, out, 0, features);
 }

@@ -43,7 +43,7 @@ static void evaluate(cf_builder *b, const void *context, cf_value x, cf_value un
     const search *s = context;
     size_t n = cf_value_size(b, x);
     cf_value out = cf_emit(b, &value_op, CF_ROW, 2 * n, 3, (cf_value[]){x, s->parts, unfinished},
-                           &s->attributes);
+                           CF_PARAMS(&s->attributes));
     *value = cf_slice(b, out, 0, n);
     *slope = cf_slice(b, out, n, n);
 }
@@ -52,10 +52,10 @@ cf_value cf_logistic_mixture_root(cf_builder *b, cf_value y, cf_value raw,
                                   const cf_attributes *attributes) {
     size_t n = cf_value_size(b, y);
     search s = {.attributes = *attributes};
-    s.parts =
-        cf_emit(b, &parts_op, CF_ROW, cf_value_size(b, raw), 2, (cf_value[]){y, raw}, attributes);
+    s.parts = cf_emit(b, &parts_op, CF_ROW, cf_value_size(b, raw), 2, (cf_value[]){y, raw},
+                      CF_PARAMS(attributes));
     cf_value bracket =
-        cf_emit(b, &bracket_op, CF_ROW, 4 * n, 2, (cf_value[]){y, s.parts}, attributes);
+        cf_emit(b, &bracket_op, CF_ROW, 4 * n, 2, (cf_value[]){y, s.parts}, CF_PARAMS(attributes));
     cf_root_spec spec = {.function = evaluate,
                          .context = &s,
                          .context_size = sizeof s,

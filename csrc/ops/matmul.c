@@ -94,7 +94,8 @@ static cf_value emit(cf_builder *b, cf_value weight, cf_value bias, cf_value x, 
         operands[2] = cf_contiguous(b, bias);
     cf_attributes attributes = {.integer = {transposed, (int64_t)(step > 0 ? step : columns)},
                                 .data = stairs};
-    return cf_emit(b, &matmul_op, CF_ROW, outputs, cf_is_none(bias) ? 2 : 3, operands, &attributes);
+    return cf_emit(b, &matmul_op, CF_ROW, outputs, cf_is_none(bias) ? 2 : 3, operands,
+                   CF_PARAMS(&attributes));
 }
 
 cf_value cf_matmul(cf_builder *b, cf_value weight, cf_value bias, cf_value x, size_t outputs) {

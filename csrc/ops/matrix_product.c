@@ -30,7 +30,7 @@ cf_value cf_matrix_product(cf_builder *b, cf_value x, cf_value y, size_t n) {
                                cf_value_size(b, x), cf_value_size(b, y));
     cf_value operands[2] = {cf_contiguous(b, x), cf_contiguous(b, y)};
     cf_attributes attributes = {.integer = {(int64_t)n}};
-    return cf_emit(b, &matrix_product_op, CF_SHARED, n * n, 2, operands, &attributes);
+    return cf_emit(b, &matrix_product_op, CF_SHARED, n * n, 2, operands, CF_PARAMS(&attributes));
 }
 
 #else

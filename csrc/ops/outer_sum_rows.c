@@ -56,5 +56,6 @@ cf_value cf_stairs_outer_sum_rows(cf_builder *b, cf_value x, cf_value y,
         return CF_NO_VALUE;
     size = cf_value_size(b, x) * cf_value_size(b, y); /* both below 2^31 */
     cf_attributes attributes = {.data = staircase};
-    return cf_emit(b, &outer_sum_op, CF_SHARED, size, 2, (cf_value[]){x, y}, &attributes);
+    return cf_emit(b, &outer_sum_op, CF_SHARED, size, 2, (cf_value[]){x, y},
+                   CF_PARAMS(&attributes));
 }

@@ -26,7 +26,7 @@ void cf_output(cf_builder *b, int slot, cf_value value) {
         value = cf_broadcast(b, value);
     if (cf_is_fixed_affine(b, value, &value, &offset))
         attributes.integer[1] = (int64_t)offset;
-    cf_emit(b, &output_op, CF_ROW, 0, 1, &value, &attributes);
+    cf_emit(b, &output_op, CF_ROW, 0, 1, &value, CF_PARAMS(&attributes));
 }
 
 #else

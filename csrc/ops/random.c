@@ -29,12 +29,12 @@ static const cf_op random_uniform_op = {
 
 cf_value cf_random_normal_rows(cf_builder *b, size_t features, uint32_t stream) {
     cf_attributes attributes = {.integer = {stream}};
-    return cf_emit(b, &random_normal_op, CF_ROW, features, 0, NULL, &attributes);
+    return cf_emit(b, &random_normal_op, CF_ROW, features, 0, NULL, CF_PARAMS(&attributes));
 }
 
 cf_value cf_random_uniform_rows(cf_builder *b, size_t features, uint32_t stream) {
     cf_attributes attributes = {.integer = {stream}};
-    return cf_emit(b, &random_uniform_op, CF_ROW, features, 0, NULL, &attributes);
+    return cf_emit(b, &random_uniform_op, CF_ROW, features, 0, NULL, CF_PARAMS(&attributes));
 }
 
 cf_value cf_normal_noise(cf_builder *b, size_t features) {

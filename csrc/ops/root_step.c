@@ -35,7 +35,7 @@ cf_value cf_root_step(cf_builder *b, cf_value state, cf_value value, cf_value sl
     cf_value operands[4] = {state, value, slope, target};
     cf_attributes attributes = {.integer = {decreasing}};
     return cf_emit(b, &root_step_op, CF_ROW, 4 * cf_value_size(b, target) + 1, 4, operands,
-                   &attributes);
+                   CF_PARAMS(&attributes));
 }
 
 #else

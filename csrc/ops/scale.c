@@ -22,7 +22,7 @@ static const cf_op scale_op = {
 
 cf_value cf_scale(cf_builder *b, cf_value x, double factor, double term) {
     cf_attributes attributes = {.number = {factor, term}};
-    return cf_elementwise_op(b, &scale_op, 1, (cf_value[]){x}, &attributes);
+    return cf_elementwise_op(b, &scale_op, 1, (cf_value[]){x}, CF_PARAMS(&attributes));
 }
 
 #else

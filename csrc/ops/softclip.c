@@ -31,7 +31,7 @@ static void softclip_rule(cf_builder *b, const cf_node *node, cf_value out, cf_v
     (void)out;
     (void)needed;
     dx[0] = cf_elementwise_op(b, &softclip_slope_op, 2, (cf_value[]){node->operand[0], dout},
-                              &node->attributes);
+                              CF_PARAMS(&node->attributes));
 }
 
 static const cf_op softclip_op = {
@@ -43,7 +43,7 @@ static const cf_op softclip_op = {
 
 cf_value cf_softclip(cf_builder *b, cf_value x, double bound) {
     cf_attributes attributes = {.number = {1.0 / bound}};
-    return cf_elementwise_op(b, &softclip_op, 1, (cf_value[]){x}, &attributes);
+    return cf_elementwise_op(b, &softclip_op, 1, (cf_value[]){x}, CF_PARAMS(&attributes));
 }
 
 #else

@@ -66,5 +66,5 @@ cf_value cf_solve(cf_builder *b, cf_value matrix, cf_value inverse, cf_value x, 
                                features);
     cf_value operands[3] = {x, cf_contiguous(b, matrix), cf_contiguous(b, inverse)};
     cf_attributes attributes = {.integer = {transposed, (int64_t)n, (int64_t)(features / n)}};
-    return cf_emit(b, &solve_op, CF_ROW, features, 3, operands, &attributes);
+    return cf_emit(b, &solve_op, CF_ROW, features, 3, operands, CF_PARAMS(&attributes));
 }

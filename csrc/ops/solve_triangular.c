@@ -41,7 +41,7 @@ cf_value cf_solve_triangular(cf_builder *b, cf_value matrix, cf_value x, bool up
     cf_attributes attributes = {
         .integer = {upper, transposed, (int64_t)n, (int64_t)(features / n)}};
     cf_value operands[2] = {x, cf_contiguous(b, matrix)};
-    return cf_emit(b, &solve_op, CF_ROW, features, 2, operands, &attributes);
+    return cf_emit(b, &solve_op, CF_ROW, features, 2, operands, CF_PARAMS(&attributes));
 }
 
 #else

@@ -69,7 +69,7 @@ cf_value cf_spline_map(cf_builder *b, const cf_spline *spline, cf_value x, cf_va
     cf_attributes attributes = {.integer = {inverse, spline->bins, spline->tails, spline->form},
                                 .number = {spline->low, spline->high, spline->least_bin,
                                            spline->least_slope, spline->factor}};
-    cf_value out = cf_emit(b, op, CF_ROW, features + 1, 2, operands, &attributes);
+    cf_value out = cf_emit(b, op, CF_ROW, features + 1, 2, operands, CF_PARAMS(&attributes));
     *log_det = cf_slice(b, out, features, 1);
     return cf_slice(b, out, 0, features);
 }
@@ -80,8 +80,8 @@ void cf_spline_rule(cf_builder *b, const cf_node *node, cf_value out, cf_value d
     cf_value operands[3] = {node->operand[0], node->operand[1], dout};
     (void)out;
     (void)needed;
-    cf_value both =
-        cf_emit(b, kind_of(node)->gradient, CF_ROW, features + raw, 3, operands, &node->attributes);
+    cf_value both = cf_emit(b, kind_of(node)->gradient, CF_ROW, features + raw, 3, operands,
+                            CF_PARAMS(&node->attributes));
     dx[0] = cf_slice(b, both, 0, features);
     dx[1] = cf_slice(b, both, features, raw);
 }
@@ -111,7 +111,8 @@ static cf_value gradient_formula(cf_builder *b, const cf_node *node, const cf_va
     size_t features = node->operand_size[0];
     cf_value x = operand[0], raw = operand[1];
     if (inverse) {
-        x = cf_emit(b, kind_of(node)->op, CF_ROW, features + 1, 2, operand, &node->attributes);
+        x = cf_emit(b, kind_of(node)->op, CF_ROW, features + 1, 2, operand,
+                    CF_PARAMS(&node->attributes));
         x = cf_copy(b, cf_slice(b, x, 0, features));
         raw = cf_copy(b, raw);
     }

@@ -32,7 +32,8 @@ cf_value cf_nan_where_failed(cf_builder *b, cf_value failed, cf_value x) {
 cf_value cf_read_tape(cf_builder *b, cf_value tape, cf_value remaining, size_t features,
                       size_t first, size_t count) {
     cf_attributes attributes = {.integer = {(int64_t)features, (int64_t)first}};
-    return cf_emit(b, &read_tape_op, CF_ROW, count, 2, (cf_value[]){tape, remaining}, &attributes);
+    return cf_emit(b, &read_tape_op, CF_ROW, count, 2, (cf_value[]){tape, remaining},
+                   CF_PARAMS(&attributes));
 }
 
 cf_value cf_where_remaining(cf_builder *b, cf_value remaining, cf_value x) {

@@ -34,7 +34,8 @@ cf_value cf_triangle(cf_builder *b, cf_value matrix, cf_value diagonal, double n
     if (given)
         operands[1] = cf_contiguous(b, diagonal);
     cf_attributes attributes = {.integer = {upper}, .number = {number}};
-    return cf_emit(b, &triangle_op, CF_SHARED, size, given ? 2 : 1, operands, &attributes);
+    return cf_emit(b, &triangle_op, CF_SHARED, size, given ? 2 : 1, operands,
+                   CF_PARAMS(&attributes));
 }
 
 #else

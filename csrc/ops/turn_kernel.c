@@ -22,7 +22,8 @@ static cf_value emit(cf_builder *b, cf_value weight, int64_t outputs, int64_t ch
         return CF_NO_VALUE;
     weight = cf_contiguous(b, weight);
     cf_attributes attributes = {.integer = {outputs, channels, taps}};
-    return cf_emit(b, &turn_op, CF_SHARED, cf_value_size(b, weight), 1, &weight, &attributes);
+    return cf_emit(b, &turn_op, CF_SHARED, cf_value_size(b, weight), 1, &weight,
+                   CF_PARAMS(&attributes));
 }
 
 /* Turning back. */

@@ -21,7 +21,7 @@ cf_value cf_unsettled(cf_builder *b, cf_value next, cf_value z, double tolerance
         return cf_builder_fail(b, CF_INVALID,
                                "a fixed point is sought of a map that changes sizes");
     cf_attributes attributes = {.number = {tolerance, floor}};
-    return cf_emit(b, &unsettled_op, CF_ROW, 1, 2, (cf_value[]){next, z}, &attributes);
+    return cf_emit(b, &unsettled_op, CF_ROW, 1, 2, (cf_value[]){next, z}, CF_PARAMS(&attributes));
 }
 
 #else

@@ -73,12 +73,14 @@ cf_value cf_winograd(cf_builder *b, cf_value weight, cf_value bias, cf_value x, 
     cf_attributes sizes = {.integer = {(int64_t)outputs, attributes->integer[0]}};
     size_t matrix = outputs * (size_t)attributes->integer[0], count = 0;
     cf_value operands[4] = {x};
-    operands[++count] = cf_emit(b, &kernel_op, CF_SHARED, PLANES * matrix, 1, &weight, &sizes);
+    operands[++count] =
+        cf_emit(b, &kernel_op, CF_SHARED, PLANES * matrix, 1, &weight, CF_PARAMS(&sizes));
     if (!cf_is_none(bias))
         operands[++count] = bias;
     operands[++count] = weight;
     size_t pixels = (size_t)(attributes->integer[1] * attributes->integer[2]);
-    return cf_emit(b, &winograd_op, CF_ROW, outputs * pixels, count + 1, operands, attributes);
+    return cf_emit(b, &winograd_op, CF_ROW, outputs * pixels, count + 1, operands,
+                   CF_PARAMS(attributes));
 }
 
 #else

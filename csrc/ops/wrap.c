@@ -25,7 +25,7 @@ static const cf_op wrap_op = {
 
 cf_value cf_wrap(cf_builder *b, cf_value x, double low, double high) {
     cf_attributes attributes = {.number = {low, high - low, high}};
-    return cf_elementwise_op(b, &wrap_op, 1, (cf_value[]){x}, &attributes);
+    return cf_elementwise_op(b, &wrap_op, 1, (cf_value[]){x}, CF_PARAMS(&attributes));
 }
 
 #else
