@@ -38,8 +38,8 @@ static void run_elementwise(const cf_call *call) {
         const void *in[CF_MAX_OPERANDS];
         for (size_t i = 0; i < step->node->operands; i++)
             in[i] = call->base[span->space[i]] + span->in[i] * unit * element;
-        kernel(step->node->params != NULL ? step->node->params : &step->node->attributes,
-               span->count * unit, in, call->base[step->out_space] + span->out * unit * element);
+        kernel(step->node->params, span->count * unit, in,
+               call->base[step->out_space] + span->out * unit * element);
     }
 }
 
@@ -55,8 +55,8 @@ void cf_run_epilogue(const void *context, size_t first, size_t count, size_t lan
         const void *in[CF_MAX_OPERANDS];
         for (size_t i = 0; i < step->node->operands; i++)
             in[i] = tile + step->operand[i].rows[first] * call->lanes * element;
-        kernel(step->node->params != NULL ? step->node->params : &step->node->attributes,
-               together * width, in, tile + (step->out + first) * call->lanes * element);
+        kernel(step->node->params, together * width, in,
+               tile + (step->out + first) * call->lanes * element);
     }
 }
 

@@ -29,12 +29,13 @@ bool cf_relu_follows(const cf_step *step);
 
 #include "simd/math.h"
 
-/* out = formula of x; `attributes` is at hand. */
-#undef CF_UNARY
-#define CF_UNARY(name, formula)                                                                    \
+/* out = formula of x, in which CF_PARAM(field) is a number of the op's parameters, a struct `type`,
+ * in every lane. */
+#undef CF_UNARY_WITH
+#define CF_UNARY_WITH(type, name, formula)                                                         \
     static void CF_FN(name)(const void *params, size_t n, const void *const *in, void *out) {      \
-        const cf_attributes *attributes = params;                                                  \
-        (void)attributes;                                                                          \
+        const type *p = params;                                                                    \
+        (void)p;                                                                                   \
         const real *xs = in[0];                                                                    \
         real *ys = out;                                                                            \
         size_t i = 0;                                                                              \
@@ -49,11 +50,11 @@ bool cf_relu_follows(const cf_step *step);
     }
 
 /* out = formula of x and y. */
-#undef CF_BINARY
-#define CF_BINARY(name, formula)                                                                   \
+#undef CF_BINARY_WITH
+#define CF_BINARY_WITH(type, name, formula)                                                        \
     static void CF_FN(name)(const void *params, size_t n, const void *const *in, void *out) {      \
-        const cf_attributes *attributes = params;                                                  \
-        (void)attributes;                                                                          \
+        const type *p = params;                                                                    \
+        (void)p;                                                                                   \
         const real *xs = in[0], *ys = in[1];                                                       \
         real *zs = out;                                                                            \
         size_t i = 0;                                                                              \
@@ -67,8 +68,13 @@ bool cf_relu_follows(const cf_step *step);
         }                                                                                          \
     }
 
-/* A number of the attributes, in every lane. */
-#undef CF_NUMBER
-#define CF_NUMBER(i) v_set1((real)attributes->number[i])
+#undef CF_PARAM
+#define CF_PARAM(field) v_set1((real)p->field)
+
+/* The same of ops without parameters. */
+#undef CF_UNARY
+#undef CF_BINARY
+#define CF_UNARY(name, formula) CF_UNARY_WITH(void, name, formula)
+#define CF_BINARY(name, formula) CF_BINARY_WITH(void, name, formula)
 
 #endif
