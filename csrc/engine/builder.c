@@ -167,10 +167,6 @@ cf_value cf_emit(cf_builder *b, const cf_op *op, cf_kind kind, size_t size, size
         node.operand[i] = operand[i];
         node.operand_size[i] = (uint32_t)cf_value_size(b, operand[i]);
     }
-    if (op->params == 0 && params.size == sizeof node.attributes) {
-        memcpy(&node.attributes, params.data, params.size);
-        params = CF_NO_PARAMS;
-    }
     if (params.size != op->params)
         return cf_builder_fail(b, CF_INVALID, "%s: %zu bytes of parameters, expected %zu", op->name,
                                params.size, op->params);

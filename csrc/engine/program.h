@@ -46,30 +46,28 @@ typedef struct {
 #define CF_PARAMS(pointer) ((cf_params){(pointer), sizeof *(pointer)})
 #define CF_NO_PARAMS ((cf_params){NULL, 0})
 
-/* What ops kept before they had structs of their own. */
+/* The parameters of ops with CF_OP_PARAMETER. */
 typedef struct {
-    int64_t integer[4];
-    double number[5];
-    const void *data; /* which outlives the program */
-} cf_attributes;
+    size_t offset; /* in the parameter slab */
+} cf_parameter_params;
 
 enum {
     CF_OP_ELEMENTWISE =
         1, /* out[f] depends on feature f of the operands alone: `elementwise` is its kernel */
     CF_OP_REDUCTION = 2,  /* row operands, shared result: summed over all rows, tile after tile */
     CF_OP_EPILOGUE = 4,   /* takes a following elementwise op into its kernel */
-    CF_OP_INPUT = 8,      /* loads from the caller's array; integer[0] is the slot */
-    CF_OP_OUTPUT = 16,    /* stores to the caller's array; integer[0] is the slot */
-    CF_OP_PARAMETER = 32, /* a tensor of the parameter slab; integer[0] is its offset */
+    CF_OP_INPUT = 8,      /* loads from the caller's array */
+    CF_OP_OUTPUT = 16,    /* stores to the caller's array */
+    CF_OP_PARAMETER = 32, /* a tensor of the parameter slab */
     CF_OP_LAST_UNREAD =
         64, /* its last operand is there for the gradient: the kernel does not read it */
     CF_OP_LANES_DIFFER = 128, /* gives lanes beyond the last row other values than the last row's */
     CF_OP_INVARIANT = 256,    /* row values that are the same in every tile */
     CF_OP_PIXELS = 512,       /* fills vectors from the pixels of an image: few samples a tile do */
     CF_OP_STATE = 1024,       /* a state of a loop (engine/loop.h), its operand the initial one */
-    CF_OP_LOOP = 2048,        /* a loop; integer[0] is its number in the builder */
-    CF_OP_BLOCK = 4096, /* of a stack, the loop's iteration says which; integer[0]: how many */
-    CF_OP_TAPE = 8192,  /* the states of all iterations of a loop, which fills it */
+    CF_OP_LOOP = 2048,        /* a loop */
+    CF_OP_BLOCK = 4096,       /* of a stack, the loop's iteration says which */
+    CF_OP_TAPE = 8192,        /* the states of all iterations of a loop, which fills it */
 };
 
 typedef struct cf_node cf_node;
@@ -109,9 +107,8 @@ struct cf_node {
     cf_value operand[CF_MAX_OPERANDS];
     uint32_t operand_size[CF_MAX_OPERANDS];
     const void *params; /* op->params bytes, which live as long as the node; NULL: none */
-    cf_attributes attributes;
-    uint32_t loop;  /* the loop in whose body it runs, or 0 */
-    uint32_t scope; /* the loop in whose body alone it may be read, or 0 */
+    uint32_t loop;      /* the loop in whose body it runs, or 0 */
+    uint32_t scope;     /* the loop in whose body alone it may be read, or 0 */
     /* Reductions in a loop that runs backwards over a stack: so many results, one an iteration, the
      * last one first, make up `size`. Others: 0. */
     uint32_t blocks;
