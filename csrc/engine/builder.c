@@ -153,7 +153,7 @@ static cf_value close_view(cf_builder *b) {
 }
 
 cf_value cf_emit(cf_builder *b, const cf_op *op, cf_kind kind, size_t size, size_t operands,
-                 const cf_value *operand, const cf_attributes *attributes) {
+                 const cf_value *operand, cf_params params) {
     if (b->status != CF_OK)
         return CF_NO_VALUE;
     if (size > INT32_MAX)
@@ -167,8 +167,11 @@ cf_value cf_emit(cf_builder *b, const cf_op *op, cf_kind kind, size_t size, size
         node.operand[i] = operand[i];
         node.operand_size[i] = (uint32_t)cf_value_size(b, operand[i]);
     }
-    if (attributes != NULL)
-        node.attributes = *attributes;
+    if (params.size != op->params)
+        return cf_builder_fail(b, CF_INVALID, "%s: %zu bytes of parameters, expected %zu", op->name,
+                               params.size, op->params);
+    if (params.size > 0 && (node.params = cf_builder_keep(b, params.data, params.size)) == NULL)
+        return CF_NO_VALUE;
     if (b->loop_count > 0 && !cf_find_scope(b, &node))
         return CF_NO_VALUE;
     b->status =

@@ -62,9 +62,21 @@ static inline bool cf_loop_is_within(const cf_builder *b, uint32_t inner, uint32
     return inner == outer;
 }
 
+/* The parameters of ops with CF_OP_LOOP. */
+typedef struct {
+    uint32_t number; /* in the builder */
+} cf_loop_params;
+
+/* The parameters of ops with CF_OP_BLOCK. */
+typedef struct {
+    size_t blocks;  /* in the stack */
+    bool backwards; /* iterations count them from the last to the first */
+} cf_block_params;
+
 /* The loop of a node of an op with CF_OP_LOOP. */
 static inline uint32_t cf_loop_of(const cf_node *node) {
-    return (uint32_t)node->attributes.integer[0];
+    const cf_loop_params *p = node->params;
+    return p->number;
 }
 
 /* Sets `loop` and `scope` of a node about to be added, from what it reads; false, with the

@@ -50,14 +50,14 @@ bool cf_find_scope(cf_builder *b, cf_node *node) {
 
 /* ---- states ---- */
 
-static void copy_f32(const cf_attributes *attributes, size_t n, const void *const *in, void *out) {
-    (void)attributes;
+static void copy_f32(const void *params, size_t n, const void *const *in, void *out) {
+    (void)params;
     if (in[0] != out)
         memcpy(out, in[0], n * sizeof(float));
 }
 
-static void copy_f64(const cf_attributes *attributes, size_t n, const void *const *in, void *out) {
-    (void)attributes;
+static void copy_f64(const void *params, size_t n, const void *const *in, void *out) {
+    (void)params;
     if (in[0] != out)
         memcpy(out, in[0], n * sizeof(double));
 }
@@ -93,7 +93,8 @@ cf_value cf_add_state(cf_builder *b, uint32_t number, cf_value initial) {
                                i == CF_MAX_STATES    ? "one too many"
                                : cf_is_none(initial) ? "missing"
                                                      : "no row value");
-    cf_value state = cf_emit(b, &state_op, CF_ROW, cf_value_size(b, initial), 1, &initial, NULL);
+    cf_value state =
+        cf_emit(b, &state_op, CF_ROW, cf_value_size(b, initial), 1, &initial, CF_NO_PARAMS);
     if (b->status != CF_OK)
         return CF_NO_VALUE;
     b->nodes[b->node_count - 1].loop = loop->parent;
@@ -106,7 +107,11 @@ cf_value cf_add_state(cf_builder *b, uint32_t number, cf_value initial) {
 
 /* ---- the loop ---- */
 
-static const cf_op loop_op = {.name = "a loop", .flags = CF_OP_LOOP};
+static const cf_op loop_op = {
+    .name = "a loop",
+    .flags = CF_OP_LOOP,
+    .params = sizeof(cf_loop_params),
+};
 
 static cf_status new_loop(cf_builder *b, const cf_while_spec *spec, cf_loop **out) {
     cf_loop *loop;
@@ -175,11 +180,11 @@ static cf_value emit_loop(cf_builder *b, cf_loop *loop, cf_value next, cf_value 
         (cf_value_size(b, goes_on) != 1 || cf_value_kind(b, goes_on) != CF_ROW))
         return cf_builder_fail(b, CF_INVALID, "the condition of a loop is not one feature");
     cf_value operands[3] = {cf_concat(b, loop->state, loop->spec.states), next, goes_on};
-    cf_attributes attributes = {.integer = {loop->number}};
+    cf_loop_params params = {loop->number};
     loop->features = cf_value_size(b, next);
     loop->node = b->node_count;
     cf_value out = cf_emit(b, &loop_op, CF_ROW, loop->features + 2, cf_is_none(goes_on) ? 2 : 3,
-                           operands, &attributes);
+                           operands, CF_PARAMS(&params));
     if (b->status == CF_OK)
         b->nodes[loop->node].loop = b->nodes[loop->node].scope = loop->parent;
     return out;
@@ -225,7 +230,12 @@ static void block_rule(cf_builder *b, const cf_node *node, cf_value out, cf_valu
     cf_builder_fail(b, CF_INVALID, "a block of a stack is differentiated outside of its loop");
 }
 
-static const cf_op block_op = {.name = "block", .flags = CF_OP_BLOCK, .gradient = block_rule};
+static const cf_op block_op = {
+    .name = "block",
+    .flags = CF_OP_BLOCK,
+    .params = sizeof(cf_block_params),
+    .gradient = block_rule,
+};
 
 cf_value cf_stack_block(cf_builder *b, cf_value stack, size_t blocks) {
     size_t count;
@@ -240,8 +250,8 @@ cf_value cf_stack_block(cf_builder *b, cf_value stack, size_t blocks) {
     const cf_segment *segment = cf_segments(b, stack, &count);
     if (count != 1 || (segment->stride != 1 && segment->count != 1))
         stack = cf_copy(b, stack);
-    cf_attributes attributes = {.integer = {(int64_t)blocks, b->loops[b->open_loop]->backwards}};
-    return cf_emit(b, &block_op, CF_SHARED, size / blocks, 1, &stack, &attributes);
+    cf_block_params params = {blocks, b->loops[b->open_loop]->backwards};
+    return cf_emit(b, &block_op, CF_SHARED, size / blocks, 1, &stack, CF_PARAMS(&params));
 }
 
 const void *cf_loop_context(const cf_loop *loop) {

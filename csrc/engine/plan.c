@@ -6,9 +6,24 @@
 #include "base/memory.h"
 #include "engine/planner.h"
 
-static cf_status open_planner(cf_planner *p) {
-    CF_TRY(cf_pile_take(&p->program->pile, &p->nodes, p->node_count, sizeof *p->nodes));
+/* The program's own nodes, with parameters of their own: the builder may be freed before it. */
+static cf_status copy_nodes(cf_planner *p) {
+    cf_pile *pile = &p->program->pile;
+    CF_TRY(cf_pile_take(pile, &p->nodes, p->node_count, sizeof *p->nodes));
     memcpy(p->nodes, p->b->nodes, p->node_count * sizeof *p->nodes);
+    for (size_t n = 1; n < p->node_count; n++) {
+        const cf_params params = cf_params_of(&p->b->nodes[n]);
+        void *copy;
+        if (params.size == 0)
+            continue;
+        CF_TRY(cf_pile_take(pile, &copy, params.size, 1));
+        p->nodes[n].params = memcpy(copy, params.data, params.size);
+    }
+    return CF_OK;
+}
+
+static cf_status open_planner(cf_planner *p) {
+    CF_TRY(copy_nodes(p));
     CF_TRY(cf_alloc(&p->state, p->node_count, sizeof *p->state));
     CF_TRY(cf_alloc(&p->loop_end, p->b->loop_count, sizeof *p->loop_end));
     for (size_t n = 0; n < p->node_count; n++)

@@ -90,8 +90,8 @@ typedef struct cf_program {
     size_t gradient_gap_count;
 } cf_program;
 
-/* Plans the program built in b, whose nodes the plan copies; b is only read. `gradient_size` is the
- * size of the gradient slab, 0 for a program without parameter gradients. */
+/* Plans the program built in b, whose nodes and their parameters the plan copies; b is only read.
+ * `gradient_size` is the size of the gradient slab, 0 for a program without parameter gradients. */
 cf_status cf_program_new(cf_program **out, const cf_builder *b, size_t gradient_size);
 void cf_program_free(cf_program *program);
 

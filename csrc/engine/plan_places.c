@@ -16,19 +16,21 @@ static void place_slab_outputs(cf_planner *p) {
 static void place_block(cf_planner *p, size_t n) {
     size_t count;
     const cf_node *node = &p->nodes[n];
+    const cf_block_params *block = node->params;
     const cf_segment *segment = cf_segments(p->b, node->operand[0], &count);
     p->state[n].space = p->state[segment->node].space;
     p->state[n].place = p->state[segment->node].place + segment->first;
-    if (node->attributes.integer[1])
-        p->state[n].place += (uint32_t)(node->attributes.integer[0] - 1) * node->size;
+    if (block->backwards)
+        p->state[n].place += (uint32_t)(block->blocks - 1) * node->size;
 }
 
 static cf_status place_shared_node(cf_planner *p, size_t n) {
     cf_node_state *state = &p->state[n];
     uint32_t elements = cf_padded_elements(p->nodes[n].size);
     if (cf_has_flag(p, n, CF_OP_PARAMETER)) {
+        const cf_parameter_params *parameter = p->nodes[n].params;
         state->space = CF_SPACE_PARAMETERS;
-        state->place = (uint32_t)p->nodes[n].attributes.integer[0];
+        state->place = (uint32_t)parameter->offset;
         return CF_OK;
     }
     if (cf_has_flag(p, n, CF_OP_BLOCK)) {

@@ -41,8 +41,10 @@ static cf_status fill_shared_operand(cf_planner *p, cf_value value, cf_operand *
     operand->space = p->state[segments->node].space;
     operand->first = p->state[segments->node].place + segments->first;
     const cf_node *node = &p->nodes[segments->node];
-    if (node->op->flags & CF_OP_BLOCK)
-        operand->stride = node->attributes.integer[1] ? -(int32_t)node->size : (int32_t)node->size;
+    if (node->op->flags & CF_OP_BLOCK) {
+        const cf_block_params *block = node->params;
+        operand->stride = block->backwards ? -(int32_t)node->size : (int32_t)node->size;
+    }
     return CF_OK;
 }
 

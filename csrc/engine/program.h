@@ -36,38 +36,46 @@ typedef enum { CF_ROW, CF_SHARED } cf_kind;
 
 enum { CF_MAX_OPERANDS = 4 };
 
-/* What an op's kernel and gradient rule need beside the operands; each op says in its file what it
- * keeps here. */
+/* The parameters of a node: what its op's kernel and rules need beside the operands. Each op that
+ * has some declares a plain struct of them beside its table. */
 typedef struct {
-    int64_t integer[4];
-    double number[5];
-    const void *data; /* which outlives the program */
-} cf_attributes;
+    const void *data;
+    size_t size;
+} cf_params;
+
+#define CF_PARAMS(pointer) ((cf_params){(pointer), sizeof *(pointer)})
+#define CF_NO_PARAMS ((cf_params){NULL, 0})
+
+/* The parameters of ops with CF_OP_PARAMETER. */
+typedef struct {
+    size_t offset; /* in the parameter slab */
+} cf_parameter_params;
 
 enum {
     CF_OP_ELEMENTWISE =
         1, /* out[f] depends on feature f of the operands alone: `elementwise` is its kernel */
     CF_OP_REDUCTION = 2,  /* row operands, shared result: summed over all rows, tile after tile */
     CF_OP_EPILOGUE = 4,   /* takes a following elementwise op into its kernel */
-    CF_OP_INPUT = 8,      /* loads from the caller's array; integer[0] is the slot */
-    CF_OP_OUTPUT = 16,    /* stores to the caller's array; integer[0] is the slot */
-    CF_OP_PARAMETER = 32, /* a tensor of the parameter slab; integer[0] is its offset */
+    CF_OP_INPUT = 8,      /* loads from the caller's array */
+    CF_OP_OUTPUT = 16,    /* stores to the caller's array */
+    CF_OP_PARAMETER = 32, /* a tensor of the parameter slab */
     CF_OP_LAST_UNREAD =
         64, /* its last operand is there for the gradient: the kernel does not read it */
     CF_OP_LANES_DIFFER = 128, /* gives lanes beyond the last row other values than the last row's */
     CF_OP_INVARIANT = 256,    /* row values that are the same in every tile */
     CF_OP_PIXELS = 512,       /* fills vectors from the pixels of an image: few samples a tile do */
     CF_OP_STATE = 1024,       /* a state of a loop (engine/loop.h), its operand the initial one */
-    CF_OP_LOOP = 2048,        /* a loop; integer[0] is its number in the builder */
-    CF_OP_BLOCK = 4096, /* of a stack, the loop's iteration says which; integer[0]: how many */
-    CF_OP_TAPE = 8192,  /* the states of all iterations of a loop, which fills it */
+    CF_OP_LOOP = 2048,        /* a loop */
+    CF_OP_BLOCK = 4096,       /* of a stack, the loop's iteration says which */
+    CF_OP_TAPE = 8192,        /* the states of all iterations of a loop, which fills it */
 };
 
 typedef struct cf_node cf_node;
 
-/* out[i] = f(operands[0][i], …) for n contiguous elements; out may be an operand. */
-typedef void (*cf_elementwise)(const cf_attributes *attributes, size_t n,
-                               const void *const *operands, void *out);
+/* out[i] = f(operands[0][i], …) for n contiguous elements; out may be an operand. `params` are the
+ * node's. */
+typedef void (*cf_elementwise)(const void *params, size_t n, const void *const *operands,
+                               void *out);
 typedef void (*cf_kernel)(const cf_call *call);
 
 /* Emits the cotangents of the operands: given `out`, the node's value, and `dout`, its cotangent,
@@ -83,6 +91,7 @@ void cf_zero_gradient(cf_builder *b, const cf_node *node, cf_value out, cf_value
 typedef struct {
     const char *name;
     unsigned flags;
+    size_t params; /* bytes of its nodes' parameters, or 0 */
     cf_elementwise elementwise[CF_SIMD_LEVELS][CF_DTYPES];
     cf_kernel kernel[CF_SIMD_LEVELS][CF_DTYPES];
     cf_gradient_rule gradient; /* NULL: once-differentiable; asking again is an error when the
@@ -97,9 +106,9 @@ struct cf_node {
     uint32_t operands;
     cf_value operand[CF_MAX_OPERANDS];
     uint32_t operand_size[CF_MAX_OPERANDS];
-    cf_attributes attributes;
-    uint32_t loop;  /* the loop in whose body it runs, or 0 */
-    uint32_t scope; /* the loop in whose body alone it may be read, or 0 */
+    const void *params; /* op->params bytes, which live as long as the node; NULL: none */
+    uint32_t loop;      /* the loop in whose body it runs, or 0 */
+    uint32_t scope;     /* the loop in whose body alone it may be read, or 0 */
     /* Reductions in a loop that runs backwards over a stack: so many results, one an iteration, the
      * last one first, make up `size`. Others: 0. */
     uint32_t blocks;
@@ -146,9 +155,15 @@ cf_value cf_builder_fail(cf_builder *b, cf_status code, const char *format, ...)
 /* A copy of `size` bytes that lives as long as the builder; NULL after a failure. */
 const void *cf_builder_keep(cf_builder *b, const void *data, size_t size);
 
-/* A new node of `op`; its whole output. The op's own emitter checks shapes first. */
+/* A new node of `op`; its whole output. The op's own emitter checks shapes first. The parameters
+ * are copied; others than op->params bytes of them are an error. */
 cf_value cf_emit(cf_builder *b, const cf_op *op, cf_kind kind, size_t size, size_t operands,
-                 const cf_value *operand, const cf_attributes *attributes);
+                 const cf_value *operand, cf_params params);
+
+/* A node's parameters, for another node that shall have the same. */
+static inline cf_params cf_params_of(const cf_node *node) {
+    return (cf_params){node->params, node->op->params};
+}
 
 /* Views. */
 size_t cf_value_size(const cf_builder *b, cf_value value);

@@ -75,7 +75,7 @@ static cf_value tape_of(cf_builder *b, const cf_loop *loop) {
         if (!cf_size_mul(of->spec.max_iterations, of->features, &rows))
             return cf_builder_fail(b, CF_INVALID, "a loop's tape is too large");
         of->tape = b->node_count;
-        return cf_emit(b, &tape_op, CF_ROW, rows, 1, &out, NULL);
+        return cf_emit(b, &tape_op, CF_ROW, rows, 1, &out, CF_NO_PARAMS);
     }
     return cf_node_value(b, of->tape);
 }
@@ -142,8 +142,9 @@ static void emit_body(way_back *w, cf_builder *b, cf_value tape) {
  * whole stack. */
 static void give_stack(way_back *w, const cf_node *block, const cf_contribution *c) {
     cf_builder *b = w->walk->b;
+    const cf_block_params *p = block->params;
     const cf_node *sum = cf_whole_node(b, c->cotangent);
-    size_t blocks = (size_t)block->attributes.integer[0], count = c->features.count;
+    size_t blocks = p->blocks, count = c->features.count;
     if (b->status != CF_OK)
         return;
     if (sum == NULL || !(sum->op->flags & CF_OP_REDUCTION) || c->features.stride != 1 ||
@@ -155,7 +156,7 @@ static void give_stack(way_back *w, const cf_node *block, const cf_contribution 
     }
     cf_node copy = *sum;
     cf_value stack = cf_emit(b, copy.op, CF_SHARED, count * blocks, copy.operands, copy.operand,
-                             &copy.attributes);
+                             cf_params_of(&copy));
     if (b->status != CF_OK)
         return;
     b->nodes[b->node_count - 1].blocks = (uint32_t)blocks;

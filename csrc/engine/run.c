@@ -38,7 +38,7 @@ static void run_elementwise(const cf_call *call) {
         const void *in[CF_MAX_OPERANDS];
         for (size_t i = 0; i < step->node->operands; i++)
             in[i] = call->base[span->space[i]] + span->in[i] * unit * element;
-        kernel(&step->node->attributes, span->count * unit, in,
+        kernel(step->node->params, span->count * unit, in,
                call->base[step->out_space] + span->out * unit * element);
     }
 }
@@ -55,7 +55,7 @@ void cf_run_epilogue(const void *context, size_t first, size_t count, size_t lan
         const void *in[CF_MAX_OPERANDS];
         for (size_t i = 0; i < step->node->operands; i++)
             in[i] = tile + step->operand[i].rows[first] * call->lanes * element;
-        kernel(&step->node->attributes, together * width, in,
+        kernel(step->node->params, together * width, in,
                tile + (step->out + first) * call->lanes * element);
     }
 }

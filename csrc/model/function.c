@@ -124,11 +124,12 @@ static void emit_cotangents(program_builder *p, cf_value *cotangent) {
 /* The trainable tensor whose parameter node n is, or the number of tensors. */
 static size_t tensor_of(const program_builder *p, size_t n) {
     const cf_node *node = cf_builder_node(p->b, n);
+    const cf_parameter_params *parameter = node->params;
     size_t i = p->parameters->count;
     if (node->op->flags & CF_OP_PARAMETER)
         for (i = 0; i < p->parameters->count; i++)
             if (!p->parameters->tensors[i].frozen &&
-                (size_t)node->attributes.integer[0] == p->parameters->tensors[i].offset)
+                parameter->offset == p->parameters->tensors[i].offset)
                 break;
     return i;
 }

@@ -1,8 +1,12 @@
 /* The affine map with its log-determinant: operands x, s, t; the output has one feature more than
- * x, the log_det. integer[0]: inverse. */
+ * x, the log_det. */
 #ifndef CF_FN
 
 #include "ops/rows.h"
+
+typedef struct {
+    bool inverse;
+} affine_params;
 
 #define CF_BODY "ops/affine.c"
 #include "simd/instantiate.h"
@@ -10,12 +14,12 @@
 static void affine_rule(cf_builder *b, const cf_node *node, cf_value out, cf_value dout,
                         const bool *needed, cf_value *dx) {
     size_t features = node->operand_size[0];
-    bool inverse = node->attributes.integer[0] != 0;
+    const affine_params *p = node->params;
     cf_value s = node->operand[1];
     cf_value y = cf_slice(b, out, 0, features), dy = cf_slice(b, dout, 0, features);
     cf_value dlog_det = cf_slice(b, dout, features, 1);
-    dx[0] = cf_multiply(b, dy, cf_exp(b, inverse ? cf_scale(b, s, -1.0, 0.0) : s));
-    if (inverse) { /* y = (x - t) exp(-s), log_det = -sum s */
+    dx[0] = cf_multiply(b, dy, cf_exp(b, p->inverse ? cf_scale(b, s, -1.0, 0.0) : s));
+    if (p->inverse) { /* y = (x - t) exp(-s), log_det = -sum s */
         if (needed[1])
             dx[1] = cf_scale(b, cf_add(b, cf_multiply(b, dy, y), dlog_det), -1.0, 0.0);
         if (needed[2])
@@ -29,6 +33,7 @@ static void affine_rule(cf_builder *b, const cf_node *node, cf_value out, cf_val
 
 static const cf_op affine_op = {
     .name = "affine",
+    .params = sizeof(affine_params),
     .kernel = CF_VERSIONS(affine),
     .gradient = affine_rule,
 };
@@ -43,8 +48,8 @@ cf_value cf_affine(cf_builder *b, cf_value x, cf_value s, cf_value t, bool inver
     if (cf_value_size(b, s) != features || cf_value_size(b, t) != features)
         return cf_builder_fail(b, CF_INVALID, "affine: %zu features with %zu scales and %zu shifts",
                                features, cf_value_size(b, s), cf_value_size(b, t));
-    cf_attributes attributes = {.integer = {inverse}};
-    cf_value out = cf_emit(b, &affine_op, CF_ROW, features + 1, 3, operands, &attributes);
+    affine_params params = {inverse};
+    cf_value out = cf_emit(b, &affine_op, CF_ROW, features + 1, 3, operands, CF_PARAMS(&params));
     *log_det = cf_slice(b, out, features, 1);
     return cf_slice(b, out, 0, features);
 }
@@ -56,7 +61,8 @@ cf_value cf_affine(cf_builder *b, cf_value x, cf_value s, cf_value t, bool inver
 
 static void CF_FN(affine)(const cf_call *call) {
     size_t features = call->step->operand[0].size, lanes = call->lanes;
-    bool inverse = call->step->node->attributes.integer[0] != 0;
+    const affine_params *p = call->step->node->params;
+    bool inverse = p->inverse;
     real *out = call->out, *log_det = out + features * lanes;
     for (size_t lane = 0; lane < lanes; lane += VL) {
         vreal sum = v_set1(0);

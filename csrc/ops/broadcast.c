@@ -25,7 +25,7 @@ cf_value cf_broadcast(cf_builder *b, cf_value shared) {
     if (cf_builder_status(b) != CF_OK || cf_value_kind(b, shared) == CF_ROW)
         return shared;
     shared = cf_contiguous(b, shared);
-    return cf_emit(b, &broadcast_op, CF_ROW, cf_value_size(b, shared), 1, &shared, NULL);
+    return cf_emit(b, &broadcast_op, CF_ROW, cf_value_size(b, shared), 1, &shared, CF_NO_PARAMS);
 }
 
 #else

@@ -1,5 +1,5 @@
 /* Categorical numbers: features x from 0 to K - 1, and K raw numbers each, all of level 0 first,
- * whose softmax are the probabilities of the levels. integer[0]: K.
+ * whose softmax are the probabilities of the levels.
  *
  *   log_prob  operands raw, x; log p_x of each feature, -inf where x is no level
  *   gradient  operands raw, x, dout; dout times [k = x] - p_k, the cotangent of the raw numbers
@@ -11,6 +11,10 @@
 #include "ops/formula.h"
 #include "ops/rows.h"
 
+typedef struct {
+    size_t levels; /* K */
+} categorical_params;
+
 #define CF_BODY "ops/categorical.c"
 #include "simd/instantiate.h"
 
@@ -21,7 +25,8 @@ static cf_value is_level(cf_builder *b, cf_value x, size_t level) {
 }
 
 static cf_value gradient_formula(cf_builder *b, const cf_node *node, const cf_value *operand) {
-    size_t levels = (size_t)node->attributes.integer[0], features = node->operand_size[1];
+    const categorical_params *p = node->params;
+    size_t levels = p->levels, features = node->operand_size[1];
     cf_value slopes = CF_NO_VALUE, raw = operand[0];
     if (cf_builder_status(b) != CF_OK)
         return CF_NO_VALUE;
@@ -43,43 +48,48 @@ static void gradient_rule(cf_builder *b, const cf_node *node, cf_value out, cf_v
 
 static const cf_op gradient_op = {
     .name = "categorical_log_prob gradient",
+    .params = sizeof(categorical_params),
     .kernel = CF_VERSIONS(categorical_gradient),
     .gradient = gradient_rule,
 };
 
 static cf_value emit(cf_builder *b, const cf_op *op, size_t operands, const cf_value *operand,
                      size_t levels, size_t size) {
-    cf_attributes attributes = {.integer = {(int64_t)levels}};
+    categorical_params params = {levels};
     cf_value rows[3];
     if (cf_builder_status(b) != CF_OK)
         return CF_NO_VALUE;
     for (size_t i = 0; i < operands; i++)
         rows[i] = cf_broadcast(b, operand[i]);
-    return cf_emit(b, op, CF_ROW, size, operands, rows, &attributes);
+    return cf_emit(b, op, CF_ROW, size, operands, rows, CF_PARAMS(&params));
 }
 
 static void log_prob_rule(cf_builder *b, const cf_node *node, cf_value out, cf_value dout,
                           const bool *needed, cf_value *dx) {
+    const categorical_params *p = node->params;
     (void)out; /* x is an integer: its cotangent stays CF_NO_VALUE, zero */
     if (needed[0])
         dx[0] = emit(b, &gradient_op, 3, (cf_value[]){node->operand[0], node->operand[1], dout},
-                     (size_t)node->attributes.integer[0], node->operand_size[0]);
+                     p->levels, node->operand_size[0]);
 }
 
 static const cf_op log_prob_op = {
     .name = "categorical_log_prob",
+    .params = sizeof(categorical_params),
     .kernel = CF_VERSIONS(categorical_log_prob),
     .gradient = log_prob_rule,
 };
 
 static const cf_op draw_op = {
     .name = "categorical_draw",
+    .params = sizeof(categorical_params),
     .kernel = CF_VERSIONS(categorical_draw),
     .gradient = cf_zero_gradient,
 };
 
 static const cf_op mean_op = {
     .name = "categorical_mean",
+    .params = sizeof(categorical_params),
     .kernel = CF_VERSIONS(categorical_mean),
     .gradient = cf_zero_gradient,
 };
@@ -120,11 +130,11 @@ static inline vreal CF_FN(weight_at)(const SOFTMAX *s, size_t level) {
 
 static inline SOFTMAX CF_FN(softmax_of)(const cf_call *call, size_t feature, size_t features,
                                         size_t lane) {
-    size_t levels = (size_t)call->step->node->attributes.integer[0];
-    SOFTMAX s = {call, feature, features, levels, lane, v_set1((real)-INFINITY), v_set1(0)};
-    for (size_t k = 0; k < levels; k++)
+    const categorical_params *p = call->step->node->params;
+    SOFTMAX s = {call, feature, features, p->levels, lane, v_set1((real)-INFINITY), v_set1(0)};
+    for (size_t k = 0; k < s.levels; k++)
         s.most = v_max(s.most, CF_FN(raw_at)(&s, k));
-    for (size_t k = 0; k < levels; k++)
+    for (size_t k = 0; k < s.levels; k++)
         s.sum = s.sum + CF_FN(weight_at)(&s, k);
     return s;
 }

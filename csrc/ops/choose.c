@@ -18,7 +18,8 @@ cf_value cf_choose(cf_builder *b, cf_value u, cf_value probabilities) {
     if (cf_builder_status(b) != CF_OK)
         return CF_NO_VALUE;
     cf_value operands[2] = {u, cf_broadcast(b, probabilities)};
-    return cf_emit(b, &choose_op, CF_ROW, cf_value_size(b, probabilities), 2, operands, NULL);
+    return cf_emit(b, &choose_op, CF_ROW, cf_value_size(b, probabilities), 2, operands,
+                   CF_NO_PARAMS);
 }
 
 #else

@@ -1,7 +1,6 @@
 /* Convolution with zeros around the image (cross-correlation, as the field has it): out[o, y, x] =
  * bias[o] + sum over c, i, j of w[o, c, i, j] image[c, y + i - k / 2, x + j - k / 2]; operands
- * image, w [outputs, channels, k, k] and, if there is one, the bias. integer[0 ... 3]: channels,
- * height, width, k, which is odd. */
+ * image, w [outputs, channels, k, k] and, if there is one, the bias. */
 #include "ops/conv.h"
 
 #include "base/memory.h"
@@ -9,17 +8,9 @@
 #include "ops/lines.h"
 #include "simd/matmul.h"
 
-cf_shape cf_conv_shape(const cf_node *node) {
-    const int64_t *integer = node->attributes.integer;
-    return (cf_shape){(size_t)integer[0], (size_t)integer[1], (size_t)integer[2]};
-}
-
-size_t cf_conv_kernel(const cf_node *node) {
-    return (size_t)node->attributes.integer[3];
-}
-
 static size_t pixels(const cf_node *node) {
-    return cf_pixels(cf_conv_shape(node));
+    const cf_conv_params *p = node->params;
+    return cf_pixels(p->shape);
 }
 
 size_t cf_conv_outputs(const cf_node *node) {
@@ -28,11 +19,12 @@ size_t cf_conv_outputs(const cf_node *node) {
 
 void cf_conv_rule(cf_builder *b, const cf_node *node, cf_value out, cf_value dout,
                   const bool *needed, cf_value *dx) {
+    const cf_conv_params *p = node->params;
     bool winograd = node->op->flags & CF_OP_LAST_UNREAD;
     uint32_t read = node->operands - winograd, w = winograd ? read : 1;
     cf_value x = node->operand[0], weight = node->operand[w];
-    cf_shape shape = cf_conv_shape(node);
-    size_t outputs = cf_conv_outputs(node), kernel = cf_conv_kernel(node);
+    cf_shape shape = p->shape;
+    size_t outputs = cf_conv_outputs(node), kernel = p->kernel;
     cf_shape dshape = {outputs, shape.height, shape.width};
     (void)out;
     if (needed[0])
@@ -45,7 +37,8 @@ void cf_conv_rule(cf_builder *b, const cf_node *node, cf_value out, cf_value dou
 }
 
 static size_t conv_scratch(const cf_node *node, size_t lanes, cf_dtype dtype) {
-    return cf_lines_scratch(cf_conv_shape(node), cf_conv_kernel(node), lanes, dtype);
+    const cf_conv_params *p = node->params;
+    return cf_lines_scratch(p->shape, p->kernel, lanes, dtype);
 }
 
 /* One call of the matrix kernel: from which pixel on. */
@@ -88,11 +81,10 @@ static void conv_whole(const cf_call *call, cf_linear_args *args) {
 }
 
 static void conv_lines(const cf_call *call, cf_linear_args *args) {
-    const cf_node *node = call->step->node;
-    cf_shape shape = cf_conv_shape(node);
+    const cf_conv_params *p = call->step->node->params;
+    cf_shape shape = p->shape;
     cf_lines lines;
-    cf_lines_start(&lines, call, 0, call->base[CF_SPACE_TILE], shape, cf_conv_kernel(node),
-                   call->scratch);
+    cf_lines_start(&lines, call, 0, call->base[CF_SPACE_TILE], shape, p->kernel, call->scratch);
     args->x = lines.ring;
     for (size_t y = 0; y < shape.height; y++) {
         args->x_rows = cf_lines_take(&lines, y);
@@ -103,9 +95,9 @@ static void conv_lines(const cf_call *call, cf_linear_args *args) {
 static void conv(const cf_call *call) {
     const cf_step *step = call->step;
     const cf_node *node = step->node;
+    const cf_conv_params *p = node->params;
     bool relu = cf_relu_follows(step);
-    size_t kernel = cf_conv_kernel(node);
-    size_t inputs = cf_conv_shape(node).channels * kernel * kernel;
+    size_t inputs = p->shape.channels * p->kernel * p->kernel;
     cf_linear_args args = {.outputs = cf_conv_outputs(node),
                            .inputs = inputs,
                            .weight = cf_operand_base(call, 1),
@@ -116,7 +108,7 @@ static void conv(const cf_call *call) {
                            .y_step = pixels(node) * call->lanes,
                            .relu = relu,
                            .epilogue = step->epilogue != NULL && !relu ? epilogue : NULL};
-    if (kernel == 1 && step->contiguous)
+    if (p->kernel == 1 && step->contiguous)
         conv_whole(call, &args);
     else
         conv_lines(call, &args);
@@ -125,6 +117,7 @@ static void conv(const cf_call *call) {
 static const cf_op conv_op = {
     .name = "conv",
     .flags = CF_OP_EPILOGUE | CF_OP_PIXELS,
+    .params = sizeof(cf_conv_params),
     .kernel = CF_ONE_VERSION(conv),
     .gradient = cf_conv_rule,
     .scratch = conv_scratch,
@@ -149,10 +142,9 @@ cf_value cf_conv(cf_builder *b, cf_value weight, cf_value bias, cf_value x, cf_s
     cf_value operands[3] = {x, cf_contiguous(b, weight), CF_NO_VALUE};
     if (!cf_is_none(bias))
         operands[2] = cf_contiguous(b, bias);
-    cf_attributes attributes = {.integer = {(int64_t)shape.channels, (int64_t)shape.height,
-                                            (int64_t)shape.width, (int64_t)kernel}};
+    cf_conv_params params = {shape, kernel};
     if (cf_winograd_pays(shape, outputs, kernel))
-        return cf_winograd(b, operands[1], operands[2], x, outputs, &attributes);
+        return cf_winograd(b, operands[1], operands[2], x, outputs, &params);
     return cf_emit(b, &conv_op, CF_ROW, outputs * plane, cf_is_none(bias) ? 2 : 3, operands,
-                   &attributes);
+                   CF_PARAMS(&params));
 }

@@ -1,14 +1,14 @@
 /* What the ops of a convolution share: both forms of it (conv.c, winograd.c) and the gradient of
- * its weights keep the same in their attributes. */
+ * its weights have the same parameters. */
 #ifndef CF_OPS_CONV_H
 #define CF_OPS_CONV_H
 
 #include "ops/ops.h"
 
-/* The image that the convolution reads. */
-cf_shape cf_conv_shape(const cf_node *node);
-
-size_t cf_conv_kernel(const cf_node *node);
+typedef struct {
+    cf_shape shape; /* of the image that the convolution reads */
+    size_t kernel;  /* k, which is odd */
+} cf_conv_params;
 
 /* Channels that either form gives. */
 size_t cf_conv_outputs(const cf_node *node);
@@ -22,6 +22,6 @@ bool cf_winograd_pays(cf_shape shape, size_t outputs, size_t kernel);
 
 /* It; weight and bias, which may be CF_NO_VALUE, are contiguous. */
 cf_value cf_winograd(cf_builder *b, cf_value weight, cf_value bias, cf_value x, size_t outputs,
-                     const cf_attributes *attributes);
+                     const cf_conv_params *params);
 
 #endif

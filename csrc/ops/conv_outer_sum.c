@@ -1,6 +1,6 @@
 /* The gradient of a convolution's weights: dw[o, c, i, j] = the sum over rows and pixels of dy[o,
- * y, x] image[c, y + i - k / 2, x + j - k / 2]; operands dy and the image, attributes those of the
- * convolution. One of the two is a cotangent, 0 in lanes beyond the last row. */
+ * y, x] image[c, y + i - k / 2, x + j - k / 2]; operands dy and the image. One of the two is a
+ * cotangent, 0 in lanes beyond the last row. */
 #include <string.h>
 
 #include "base/memory.h"
@@ -13,14 +13,15 @@
 enum { LANES = 64 };
 
 static size_t outputs_of(const cf_node *node) {
-    cf_shape shape = cf_conv_shape(node);
-    return node->operand_size[0] / (shape.height * shape.width);
+    const cf_conv_params *p = node->params;
+    return node->operand_size[0] / (p->shape.height * p->shape.width);
 }
 
 static void conv_outer_sum_rule(cf_builder *b, const cf_node *node, cf_value out, cf_value dout,
                                 const bool *needed, cf_value *dx) {
-    cf_shape shape = cf_conv_shape(node);
-    size_t outputs = outputs_of(node), kernel = cf_conv_kernel(node);
+    const cf_conv_params *p = node->params;
+    cf_shape shape = p->shape;
+    size_t outputs = outputs_of(node), kernel = p->kernel;
     cf_shape dshape = {outputs, shape.height, shape.width};
     (void)out;
     if (needed[0])
@@ -40,17 +41,18 @@ static size_t padded(size_t bytes) {
 
 /* The lines of the image, one line of dy with its row numbers, the panel of the matrix kernel. */
 static size_t scratch(const cf_node *node, size_t lanes, cf_dtype dtype) {
-    cf_shape shape = cf_conv_shape(node);
+    const cf_conv_params *p = node->params;
     size_t outputs = outputs_of(node);
-    return cf_lines_scratch(shape, cf_conv_kernel(node), lanes, dtype) +
-           padded(outputs * shape.width * lanes * cf_dtype_size(dtype)) +
+    return cf_lines_scratch(p->shape, p->kernel, lanes, dtype) +
+           padded(outputs * p->shape.width * lanes * cf_dtype_size(dtype)) +
            padded(outputs * sizeof(uint32_t)) +
            cf_outer_sum_scratch(outputs, node->size / outputs, panel_lanes(lanes), dtype);
 }
 
 /* Line y of dy: [outputs][width][lanes]. */
 static void pack_cotangent(const cf_call *call, const char *base, size_t y, char *out) {
-    cf_shape shape = cf_conv_shape(call->step->node);
+    const cf_conv_params *p = call->step->node->params;
+    cf_shape shape = p->shape;
     size_t outputs = outputs_of(call->step->node), plane = shape.height * shape.width;
     size_t row_bytes = call->lanes * cf_dtype_size(call->dtype);
     for (size_t o = 0; o < outputs; o++) {
@@ -62,7 +64,8 @@ static void pack_cotangent(const cf_call *call, const char *base, size_t y, char
 
 /* Adds the products of one line, in pieces; dy and x begin with the line's first pixel. */
 static void add_line(const cf_call *call, cf_outer_sum_args *args, const char *dy, const char *x) {
-    size_t width = cf_conv_shape(call->step->node).width;
+    const cf_conv_params *p = call->step->node->params;
+    size_t width = p->shape.width;
     size_t most = panel_lanes(call->lanes) / call->lanes, pieces = (width + most - 1) / most;
     size_t row_bytes = call->lanes * cf_dtype_size(call->dtype);
     for (size_t i = 0; i < pieces; i++) {
@@ -76,9 +79,9 @@ static void add_line(const cf_call *call, cf_outer_sum_args *args, const char *d
 }
 
 static void add_slice(const cf_call *call, cf_outer_sum_args *args, const char *base) {
-    const cf_node *node = call->step->node;
-    cf_shape shape = cf_conv_shape(node);
-    size_t outputs = args->outputs, width = shape.width, kernel = cf_conv_kernel(node);
+    const cf_conv_params *p = call->step->node->params;
+    cf_shape shape = p->shape;
+    size_t outputs = args->outputs, width = shape.width, kernel = p->kernel;
     size_t row_bytes = call->lanes * cf_dtype_size(call->dtype);
     char *dy = (char *)call->scratch + cf_lines_scratch(shape, kernel, call->lanes, call->dtype);
     uint32_t *dy_rows = (uint32_t *)(dy + padded(outputs * width * row_bytes));
@@ -114,6 +117,7 @@ static void conv_outer_sum(const cf_call *call) {
 static const cf_op conv_outer_sum_op = {
     .name = "conv_outer_sum",
     .flags = CF_OP_REDUCTION | CF_OP_PIXELS,
+    .params = sizeof(cf_conv_params),
     .kernel = CF_ONE_VERSION(conv_outer_sum),
     .gradient = conv_outer_sum_rule,
     .scratch = scratch,
@@ -121,8 +125,7 @@ static const cf_op conv_outer_sum_op = {
 
 cf_value cf_conv_outer_sum(cf_builder *b, cf_value dy, cf_value x, cf_shape shape, size_t outputs,
                            size_t kernel) {
-    cf_attributes attributes = {.integer = {(int64_t)shape.channels, (int64_t)shape.height,
-                                            (int64_t)shape.width, (int64_t)kernel}};
+    cf_conv_params params = {shape, kernel};
     return cf_emit(b, &conv_outer_sum_op, CF_SHARED, outputs * shape.channels * kernel * kernel, 2,
-                   (cf_value[]){dy, x}, &attributes);
+                   (cf_value[]){dy, x}, CF_PARAMS(&params));
 }

@@ -1,8 +1,12 @@
-/* cos(2 pi (turns x + phase)), turns = number[0] and phase = number[1] of one turn. The sine is the
- * cosine a quarter turn before, and the derivative that of a quarter turn after. */
+/* cos(2 pi (turns x + phase)). The sine is the cosine a quarter turn before, and the derivative
+ * that of a quarter turn after. */
 #ifndef CF_FN
 
 #include "ops/elementwise.h"
+
+typedef struct {
+    double turns, phase; /* of one turn */
+} cosine_params;
 
 #define CF_BODY "ops/cosine.c"
 #include "simd/instantiate.h"
@@ -11,23 +15,24 @@ static const double TWO_PI = 6.283185307179586;
 
 static void cosine_rule(cf_builder *b, const cf_node *node, cf_value out, cf_value dout,
                         const bool *needed, cf_value *dx) {
-    double turns = node->attributes.number[0], phase = node->attributes.number[1];
+    const cosine_params *p = node->params;
     (void)out;
     (void)needed;
-    cf_value slope = cf_cosine(b, node->operand[0], turns, phase + 0.25);
-    dx[0] = cf_multiply(b, cf_scale(b, slope, TWO_PI * turns, 0.0), dout);
+    cf_value slope = cf_cosine(b, node->operand[0], p->turns, p->phase + 0.25);
+    dx[0] = cf_multiply(b, cf_scale(b, slope, TWO_PI * p->turns, 0.0), dout);
 }
 
 static const cf_op cosine_op = {
     .name = "cosine",
     .flags = CF_OP_ELEMENTWISE,
+    .params = sizeof(cosine_params),
     .elementwise = CF_VERSIONS(cosine),
     .gradient = cosine_rule,
 };
 
 cf_value cf_cosine(cf_builder *b, cf_value x, double turns, double phase) {
-    cf_attributes attributes = {.number = {turns, phase}};
-    return cf_elementwise_op(b, &cosine_op, 1, (cf_value[]){x}, &attributes);
+    cosine_params params = {turns, phase};
+    return cf_elementwise_op(b, &cosine_op, 1, (cf_value[]){x}, CF_PARAMS(&params));
 }
 
 #else
@@ -41,6 +46,6 @@ CF_INLINE vreal CF_FN(cosine_of)(vreal turned, vreal phase) {
     return result;
 }
 
-CF_UNARY(cosine, CF_FN(cosine_of)(x *CF_NUMBER(0), CF_NUMBER(1)))
+CF_UNARY_WITH(cosine_params, cosine, CF_FN(cosine_of)(x *CF_PARAM(turns), CF_PARAM(phase)))
 
 #endif

@@ -22,12 +22,14 @@
 
 const cf_op cf_cubic_spline_op = {
     .name = "cubic spline",
+    .params = sizeof(cf_spline_params),
     .kernel = CF_VERSIONS(cubic_spline),
     .gradient = cf_spline_rule,
 };
 
 const cf_op cf_cubic_spline_gradient_op = {
     .name = "cubic spline gradient",
+    .params = sizeof(cf_spline_params),
     .kernel = CF_VERSIONS(cubic_spline_gradient),
     .gradient = cf_spline_gradient_rule,
 };

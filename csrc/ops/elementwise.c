@@ -10,7 +10,7 @@ static cf_value bring_to(cf_builder *b, cf_value x, size_t size, bool rows) {
 }
 
 cf_value cf_elementwise_op(cf_builder *b, const cf_op *op, size_t operands, const cf_value *operand,
-                           const cf_attributes *attributes) {
+                           cf_params params) {
     cf_value brought[CF_MAX_OPERANDS];
     size_t size = 1;
     bool rows = false;
@@ -29,5 +29,5 @@ cf_value cf_elementwise_op(cf_builder *b, const cf_op *op, size_t operands, cons
             return cf_builder_fail(b, CF_INVALID, "%s: %zu features beside %zu", op->name,
                                    cf_value_size(b, brought[i]), size);
     }
-    return cf_emit(b, op, rows ? CF_ROW : CF_SHARED, size, operands, brought, attributes);
+    return cf_emit(b, op, rows ? CF_ROW : CF_SHARED, size, operands, brought, params);
 }

@@ -10,14 +10,14 @@
 
 /* Emits an elementwise op after bringing its operands to one kind and one size. */
 cf_value cf_elementwise_op(cf_builder *b, const cf_op *op, size_t operands, const cf_value *operand,
-                           const cf_attributes *attributes);
+                           cf_params params);
 
 static inline cf_value cf_unary_op(cf_builder *b, const cf_op *op, cf_value x) {
-    return cf_elementwise_op(b, op, 1, (cf_value[]){x}, NULL);
+    return cf_elementwise_op(b, op, 1, (cf_value[]){x}, CF_NO_PARAMS);
 }
 
 static inline cf_value cf_binary_op(cf_builder *b, const cf_op *op, cf_value x, cf_value y) {
-    return cf_elementwise_op(b, op, 2, (cf_value[]){x, y}, NULL);
+    return cf_elementwise_op(b, op, 2, (cf_value[]){x, y}, CF_NO_PARAMS);
 }
 
 /* Whether the epilogue of a step is ReLU, which the matrix kernels apply by themselves. */
@@ -29,12 +29,13 @@ bool cf_relu_follows(const cf_step *step);
 
 #include "simd/math.h"
 
-/* out = formula of x; `attributes` is at hand. */
-#undef CF_UNARY
-#define CF_UNARY(name, formula)                                                                    \
-    static void CF_FN(name)(const cf_attributes *attributes, size_t n, const void *const *in,      \
-                            void *out) {                                                           \
-        (void)attributes;                                                                          \
+/* out = formula of x, in which CF_PARAM(field) is a number of the op's parameters, a struct `type`,
+ * in every lane. */
+#undef CF_UNARY_WITH
+#define CF_UNARY_WITH(type, name, formula)                                                         \
+    static void CF_FN(name)(const void *params, size_t n, const void *const *in, void *out) {      \
+        const type *p = params;                                                                    \
+        (void)p;                                                                                   \
         const real *xs = in[0];                                                                    \
         real *ys = out;                                                                            \
         size_t i = 0;                                                                              \
@@ -49,11 +50,11 @@ bool cf_relu_follows(const cf_step *step);
     }
 
 /* out = formula of x and y. */
-#undef CF_BINARY
-#define CF_BINARY(name, formula)                                                                   \
-    static void CF_FN(name)(const cf_attributes *attributes, size_t n, const void *const *in,      \
-                            void *out) {                                                           \
-        (void)attributes;                                                                          \
+#undef CF_BINARY_WITH
+#define CF_BINARY_WITH(type, name, formula)                                                        \
+    static void CF_FN(name)(const void *params, size_t n, const void *const *in, void *out) {      \
+        const type *p = params;                                                                    \
+        (void)p;                                                                                   \
         const real *xs = in[0], *ys = in[1];                                                       \
         real *zs = out;                                                                            \
         size_t i = 0;                                                                              \
@@ -67,8 +68,13 @@ bool cf_relu_follows(const cf_step *step);
         }                                                                                          \
     }
 
-/* A number of the attributes, in every lane. */
-#undef CF_NUMBER
-#define CF_NUMBER(i) v_set1((real)attributes->number[i])
+#undef CF_PARAM
+#define CF_PARAM(field) v_set1((real)p->field)
+
+/* The same of ops without parameters. */
+#undef CF_UNARY
+#undef CF_BINARY
+#define CF_UNARY(name, formula) CF_UNARY_WITH(void, name, formula)
+#define CF_BINARY(name, formula) CF_BINARY_WITH(void, name, formula)
 
 #endif

@@ -7,7 +7,7 @@
 
 #include "ops/ops.h"
 
-/* The value of `node`, of `operand` in place of its operands; `node` tells attributes and sizes. */
+/* The value of `node`, of `operand` in place of its operands; `node` tells parameters and sizes. */
 typedef cf_value (*cf_formula)(cf_builder *b, const cf_node *node, const cf_value *operand);
 
 /* A gradient rule: the cotangents of the operands are those of the formula's. */

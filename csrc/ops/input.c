@@ -1,10 +1,8 @@
 /* Loads a tile of the caller's array: any element type, strides and byte order, converted here and
  * nowhere else.
  *
- * integer[0]: the slot; integer[1]: the padding; integer[2]: the offset of a fixed affine map's
- * buffers, or -1; integer[3]: the slot of the jitter, by which the first operand, noise, is scaled
- * feature by feature, or -1. Noise and affine map are applied in float64, before the rounding to
- * the dtype of the run.
+ * With jitter the first operand is noise, which is scaled by it feature by feature. Noise and
+ * affine map are applied in float64, before the rounding to the dtype of the run.
  */
 #ifndef CF_FN
 
@@ -12,12 +10,19 @@
 #include "ops/input.h"
 #include "ops/rows.h"
 
+typedef struct {
+    int slot, jitter; /* jitter: the slot of the widths, or -1 */
+    cf_padding padding;
+    int64_t map; /* the offset of a fixed affine map's buffers, or -1 */
+} input_params;
+
 #define CF_BODY "ops/input.c"
 #include "simd/instantiate.h"
 
 static const cf_op input_op = {
     .name = "input",
     .flags = CF_OP_INPUT,
+    .params = sizeof(input_params),
     .kernel = CF_VERSIONS(load),
 };
 
@@ -25,14 +30,16 @@ static const cf_op input_op = {
 static const cf_op cotangent_op = {
     .name = "cotangent",
     .flags = CF_OP_INPUT | CF_OP_LANES_DIFFER,
+    .params = sizeof(input_params),
     .kernel = CF_VERSIONS(load),
 };
 
 static void affine_input_rule(cf_builder *b, const cf_node *node, cf_value out, cf_value dout,
                               const bool *needed, cf_value *dx) {
+    const input_params *p = node->params;
     (void)out;
     (void)needed;
-    dx[node->operands - 1] = cf_fixed_scale(b, dout, (size_t)node->attributes.integer[2], true);
+    dx[node->operands - 1] = cf_fixed_scale(b, dout, (size_t)p->map, true);
 }
 
 /* (input - shift) / scale. The last operand is the plain input, which stands there for the gradient
@@ -40,33 +47,34 @@ static void affine_input_rule(cf_builder *b, const cf_node *node, cf_value out, 
 static const cf_op affine_input_op = {
     .name = "affine input",
     .flags = CF_OP_INPUT | CF_OP_LAST_UNREAD,
+    .params = sizeof(input_params),
     .kernel = CF_VERSIONS(load),
     .gradient = affine_input_rule,
 };
 
 cf_value cf_input(cf_builder *b, int slot, size_t features, cf_padding padding) {
-    cf_attributes attributes = {.integer = {slot, padding, -1, -1}};
+    input_params params = {slot, -1, padding, -1};
     return cf_emit(b, padding == CF_PAD_ZERO ? &cotangent_op : &input_op, CF_ROW, features, 0, NULL,
-                   &attributes);
+                   CF_PARAMS(&params));
 }
 
 cf_value cf_jittered_input(cf_builder *b, int slot, int jitter, cf_value noise) {
     if (cf_builder_status(b) != CF_OK)
         return CF_NO_VALUE;
-    cf_attributes attributes = {.integer = {slot, CF_PAD_REPEAT, -1, jitter}};
-    return cf_emit(b, &input_op, CF_ROW, cf_value_size(b, noise), 1, &noise, &attributes);
+    input_params params = {slot, jitter, CF_PAD_REPEAT, -1};
+    return cf_emit(b, &input_op, CF_ROW, cf_value_size(b, noise), 1, &noise, CF_PARAMS(&params));
 }
 
 cf_value cf_affine_input(cf_builder *b, cf_value input, size_t offset) {
     const cf_node *node = cf_whole_node(b, input);
     if (node == NULL || node->op != &input_op)
         return CF_NO_VALUE;
-    cf_attributes attributes = node->attributes;
-    attributes.integer[2] = (int64_t)offset;
+    input_params params = *(const input_params *)node->params;
+    params.map = (int64_t)offset;
     cf_value operands[2] = {node->operand[0], input};
     bool noise = node->operands > 0;
     return cf_emit(b, &affine_input_op, CF_ROW, node->size, noise ? 2 : 1,
-                   noise ? operands : operands + 1, &attributes);
+                   noise ? operands : operands + 1, CF_PARAMS(&params));
 }
 
 #else
@@ -110,11 +118,11 @@ static void CF_FN(read_features)(const cf_array *array, const char *const *sampl
 /* Feature f, whose samples are in `stage`. */
 static void CF_FN(finish_feature)(const cf_call *call, size_t f, double *stage) {
     const cf_node *node = call->step->node;
-    const int64_t *attributes = node->attributes.integer;
-    const double *shift = attributes[2] < 0 ? NULL : call->run->buffers + attributes[2];
+    const input_params *p = node->params;
+    const double *shift = p->map < 0 ? NULL : call->run->buffers + p->map;
     real *out = (real *)call->out + f * call->lanes;
-    if (attributes[3] >= 0) {
-        const cf_array *jitter = &call->run->input[attributes[3]];
+    if (p->jitter >= 0) {
+        const cf_array *jitter = &call->run->input[p->jitter];
         double width =
             cf_read_element((const char *)jitter->data + cf_feature_offset(jitter, f), jitter);
         const real *noise = cf_row(call, 0, f);
@@ -130,10 +138,10 @@ static void CF_FN(finish_feature)(const cf_call *call, size_t f, double *stage) 
 
 /* Whether numbers are in the dtype of the run already, lie side by side and stay as they are. */
 static bool CF_FN(is_plain)(const cf_call *call, const cf_array *array) {
-    const int64_t *attributes = call->step->node->attributes.integer;
+    const input_params *p = call->step->node->params;
     cf_element element = sizeof(real) == sizeof(float) ? CF_FLOAT : CF_DOUBLE;
     return array->element == element && !array->swapped && array->line == 0 &&
-           array->feature_stride == sizeof(real) && attributes[2] < 0 && attributes[3] < 0;
+           array->feature_stride == sizeof(real) && p->map < 0 && p->jitter < 0;
 }
 
 /* CF_LINE_FEATURES plain features from `first` on. */
@@ -157,7 +165,8 @@ static void CF_FN(clear_rest)(const cf_call *call) {
 
 static void CF_FN(load)(const cf_call *call) {
     const cf_node *node = call->step->node;
-    const cf_array *array = &call->run->input[node->attributes.integer[0]];
+    const input_params *p = node->params;
+    const cf_array *array = &call->run->input[p->slot];
     const char *samples[CF_MAX_LANES];
     double stage[CF_LINE_FEATURES * CF_MAX_LANES];
     for (size_t lane = 0; lane < call->lanes; lane++)
@@ -173,7 +182,7 @@ static void CF_FN(load)(const cf_call *call) {
         for (size_t i = 0; i < count; i++)
             CF_FN(finish_feature)(call, first + i, stage + i * CF_MAX_LANES);
     }
-    if (node->attributes.integer[1] == CF_PAD_ZERO && call->rows < call->lanes)
+    if (p->padding == CF_PAD_ZERO && call->rows < call->lanes)
         CF_FN(clear_rest)(call);
 }
 

@@ -26,7 +26,7 @@ static const cf_op slope_op = {
 
 static cf_value slope(cf_builder *b, cf_value inverse, cf_value matrix) {
     return cf_emit(b, &slope_op, CF_SHARED, cf_value_size(b, matrix), 2,
-                   (cf_value[]){inverse, matrix}, NULL);
+                   (cf_value[]){inverse, matrix}, CF_NO_PARAMS);
 }
 
 /* d log|det W| / dW = W^-T. */
@@ -52,7 +52,7 @@ cf_value cf_invert(cf_builder *b, cf_value matrix, cf_value *log_abs_det) {
     if (n * n != size)
         return cf_builder_fail(b, CF_INVALID, "a square matrix of %zu numbers", size);
     matrix = cf_contiguous(b, matrix);
-    cf_value both = cf_emit(b, &invert_op, CF_SHARED, size + 1 + n, 1, &matrix, NULL);
+    cf_value both = cf_emit(b, &invert_op, CF_SHARED, size + 1 + n, 1, &matrix, CF_NO_PARAMS);
     *log_abs_det = cf_slice(b, both, size, 1);
     return cf_slice(b, both, 0, size);
 }

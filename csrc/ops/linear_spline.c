@@ -13,12 +13,14 @@
 
 const cf_op cf_linear_spline_op = {
     .name = "linear spline",
+    .params = sizeof(cf_spline_params),
     .kernel = CF_VERSIONS(linear_spline),
     .gradient = cf_spline_rule,
 };
 
 const cf_op cf_linear_spline_gradient_op = {
     .name = "linear spline gradient",
+    .params = sizeof(cf_spline_params),
     .kernel = CF_VERSIONS(linear_spline_gradient),
     .gradient = cf_spline_gradient_rule,
 };

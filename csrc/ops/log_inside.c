@@ -1,15 +1,20 @@
 /* 0 where x lies between a feature's ends, -inf outside, NaN for NaN: the logarithm of an
- * indicator. The ends are float64 buffers, low at integer[0] and high at integer[1], and are
- * rounded to the number's type: what has been rounded to an end is inside. The gradient is 0. */
+ * indicator. The ends are float64 buffers, and are rounded to the number's type: what has been
+ * rounded to an end is inside. The gradient is 0. */
 #ifndef CF_FN
 
 #include "ops/rows.h"
+
+typedef struct {
+    size_t low, high; /* offsets of the buffers */
+} log_inside_params;
 
 #define CF_BODY "ops/log_inside.c"
 #include "simd/instantiate.h"
 
 static const cf_op log_inside_op = {
     .name = "log_inside",
+    .params = sizeof(log_inside_params),
     .kernel = CF_VERSIONS(log_inside),
     .gradient = cf_zero_gradient,
 };
@@ -17,8 +22,8 @@ static const cf_op log_inside_op = {
 cf_value cf_log_inside(cf_builder *b, cf_value x, size_t low, size_t high) {
     if (cf_builder_status(b) != CF_OK)
         return CF_NO_VALUE;
-    cf_attributes attributes = {.integer = {(int64_t)low, (int64_t)high}};
-    return cf_emit(b, &log_inside_op, CF_ROW, cf_value_size(b, x), 1, &x, &attributes);
+    log_inside_params params = {low, high};
+    return cf_emit(b, &log_inside_op, CF_ROW, cf_value_size(b, x), 1, &x, CF_PARAMS(&params));
 }
 
 #else
@@ -27,8 +32,8 @@ cf_value cf_log_inside(cf_builder *b, cf_value x, size_t low, size_t high) {
 
 static void CF_FN(log_inside)(const cf_call *call) {
     const cf_node *node = call->step->node;
-    const double *lows = call->run->buffers + node->attributes.integer[0];
-    const double *highs = call->run->buffers + node->attributes.integer[1];
+    const log_inside_params *p = node->params;
+    const double *lows = call->run->buffers + p->low, *highs = call->run->buffers + p->high;
     real *out = call->out;
     for (size_t f = 0; f < node->size; f++, out += call->lanes) {
         const real *x = cf_row(call, 0, f), low = (real)lows[f], high = (real)highs[f];

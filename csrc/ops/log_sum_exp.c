@@ -28,7 +28,7 @@ cf_value cf_log_sum_exp_groups(cf_builder *b, cf_value x, size_t groups) {
         return cf_builder_fail(b, CF_INVALID, "%zu features do not make %zu groups",
                                cf_value_size(b, x), groups);
     x = cf_contiguous(b, x);
-    return cf_emit(b, &log_sum_exp_op, cf_value_kind(b, x), groups, 1, &x, NULL);
+    return cf_emit(b, &log_sum_exp_op, cf_value_kind(b, x), groups, 1, &x, CF_NO_PARAMS);
 }
 
 cf_value cf_log_sum_exp(cf_builder *b, cf_value x) {

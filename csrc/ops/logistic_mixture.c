@@ -1,7 +1,6 @@
 /* y = logit(F(x)), F the distribution function of a mixture of K logistic distributions, with its
  * log-determinant (Ho et al. 2019, Flow++, arXiv:1902.00275, equation 17): operands x [F] and raw
- * [3 K F], the output is y [F] and the log_det. integer[0]: inverse, which stores x in place of y;
- * [1]: K. number[0]: spread of the means; [1]: 1 / bound of log-scales. */
+ * [3 K F], the output is y [F] and the log_det. */
 #ifndef CF_FN
 
 #include <math.h>
@@ -14,6 +13,7 @@
 
 static const cf_op logistic_mixture_gradient_op = {
     .name = "logistic mixture gradient",
+    .params = sizeof(cf_mixture_params),
     .kernel = CF_VERSIONS(logistic_mixture_gradient),
     .gradient = cf_logistic_mixture_gradient_rule,
 };
@@ -25,7 +25,7 @@ static void emit_gradient(cf_builder *b, const cf_node *node, cf_value x, cf_val
     size_t features = node->operand_size[0], raw = node->operand_size[1];
     cf_value operands[3] = {x, node->operand[1], dout};
     cf_value both = cf_emit(b, &logistic_mixture_gradient_op, CF_ROW, features + raw, 3, operands,
-                            &node->attributes);
+                            cf_params_of(node));
     *dx = cf_slice(b, both, 0, features);
     *draw = cf_slice(b, both, features, raw);
 }
@@ -39,6 +39,7 @@ static void logistic_mixture_rule(cf_builder *b, const cf_node *node, cf_value o
 
 static const cf_op logistic_mixture_op = {
     .name = "logistic mixture",
+    .params = sizeof(cf_mixture_params),
     .kernel = CF_VERSIONS(logistic_mixture),
     .gradient = logistic_mixture_rule,
 };
@@ -55,6 +56,7 @@ static void inverse_rule(cf_builder *b, const cf_node *node, cf_value out, cf_va
 static const cf_op inverse_op = {
     .name = "inverse logistic mixture",
     .flags = CF_OP_LAST_UNREAD,
+    .params = sizeof(cf_mixture_params),
     .kernel = CF_VERSIONS(logistic_mixture),
     .gradient = inverse_rule,
 };
@@ -69,13 +71,13 @@ cf_value cf_logistic_mixture_map(cf_builder *b, const cf_logistic_mixture *mixtu
         return cf_builder_fail(b, CF_INVALID,
                                "logistic mixture: %zu features with %zu raw numbers, not %zu",
                                features, cf_value_size(b, raw), features * numbers);
-    cf_attributes attributes = {.integer = {inverse, mixture->components},
-                                .number = {mixture->spread, -1.0 / log(mixture->least_scale)}};
+    cf_mixture_params params = {inverse, mixture->components, mixture->spread,
+                                -1.0 / log(mixture->least_scale)};
     cf_value operands[3] = {x, cf_broadcast(b, raw), x};
     if (inverse)
-        operands[0] = cf_logistic_mixture_root(b, x, operands[1], &attributes);
+        operands[0] = cf_logistic_mixture_root(b, x, operands[1], &params);
     cf_value out = cf_emit(b, inverse ? &inverse_op : &logistic_mixture_op, CF_ROW, features + 1,
-                           inverse ? 3 : 2, operands, &attributes);
+                           inverse ? 3 : 2, operands, CF_PARAMS(&params));
     *log_det = cf_slice(b, out, features, 1);
     return cf_slice(b, out, 0, features);
 }

@@ -19,12 +19,20 @@ typedef struct {
 cf_value cf_logistic_mixture_map(cf_builder *b, const cf_logistic_mixture *mixture, cf_value x,
                                  cf_value raw, bool inverse, cf_value *log_det);
 
+/* The parameters of all ops of mixtures. */
+typedef struct {
+    bool inverse; /* x is stored in place of y */
+    int components;
+    double spread;
+    double inverse_bound; /* 1 / b */
+} cf_mixture_params;
+
 /* The rule of the gradient of either direction: mixture_formula.c. */
 void cf_logistic_mixture_gradient_rule(cf_builder *b, const cf_node *node, cf_value out,
                                        cf_value dout, const bool *needed, cf_value *dx);
 
-/* The root alone, without a gradient: x of y, raw in rows, and the attributes of the op. */
+/* The root alone, without a gradient: x of y, raw in rows, and the parameters of the op. */
 cf_value cf_logistic_mixture_root(cf_builder *b, cf_value y, cf_value raw,
-                                  const cf_attributes *attributes);
+                                  const cf_mixture_params *params);
 
 #endif

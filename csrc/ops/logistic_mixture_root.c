@@ -1,5 +1,4 @@
-/* x of y = logit(F(x)), F the distribution function of a mixture of logistic distributions; the
- * attributes are those of logistic_mixture.c.
+/* x of y = logit(F(x)), F the distribution function of a mixture of logistic distributions.
  *
  * The root lies between the least and the greatest of mean_k + scale_k y, where every
  * component's own F_k is below or above sigmoid(y). |d log(dy/dx) / dx| is at most 2 / (least
@@ -18,24 +17,27 @@
 /* Of raw: the logits less the greatest, the means and 1 / scale. */
 static const cf_op parts_op = {
     .name = "parts of a logistic mixture",
+    .params = sizeof(cf_mixture_params),
     .kernel = CF_VERSIONS(logistic_mixture_parts),
 };
 
 /* Of y and parts: the bracket of x, where to start, and how long a last step may be. */
 static const cf_op bracket_op = {
     .name = "bracket of a logistic mixture",
+    .params = sizeof(cf_mixture_params),
     .kernel = CF_VERSIONS(logistic_mixture_bracket),
 };
 
 /* Of x, parts and what is not finished: y and dy/dx. */
 static const cf_op value_op = {
     .name = "value of a logistic mixture",
+    .params = sizeof(cf_mixture_params),
     .kernel = CF_VERSIONS(logistic_mixture_value),
 };
 
 typedef struct {
     cf_value parts;
-    cf_attributes attributes;
+    cf_mixture_params params;
 } search;
 
 static void evaluate(cf_builder *b, const void *context, cf_value x, cf_value unfinished,
@@ -43,19 +45,19 @@ static void evaluate(cf_builder *b, const void *context, cf_value x, cf_value un
     const search *s = context;
     size_t n = cf_value_size(b, x);
     cf_value out = cf_emit(b, &value_op, CF_ROW, 2 * n, 3, (cf_value[]){x, s->parts, unfinished},
-                           &s->attributes);
+                           CF_PARAMS(&s->params));
     *value = cf_slice(b, out, 0, n);
     *slope = cf_slice(b, out, n, n);
 }
 
 cf_value cf_logistic_mixture_root(cf_builder *b, cf_value y, cf_value raw,
-                                  const cf_attributes *attributes) {
+                                  const cf_mixture_params *params) {
     size_t n = cf_value_size(b, y);
-    search s = {.attributes = *attributes};
-    s.parts =
-        cf_emit(b, &parts_op, CF_ROW, cf_value_size(b, raw), 2, (cf_value[]){y, raw}, attributes);
+    search s = {.params = *params};
+    s.parts = cf_emit(b, &parts_op, CF_ROW, cf_value_size(b, raw), 2, (cf_value[]){y, raw},
+                      CF_PARAMS(params));
     cf_value bracket =
-        cf_emit(b, &bracket_op, CF_ROW, 4 * n, 2, (cf_value[]){y, s.parts}, attributes);
+        cf_emit(b, &bracket_op, CF_ROW, 4 * n, 2, (cf_value[]){y, s.parts}, CF_PARAMS(params));
     cf_root_spec spec = {.function = evaluate,
                          .context = &s,
                          .context_size = sizeof s,

@@ -1,5 +1,4 @@
-/* What the kernels of mixtures of logistic distributions share. The attributes are those of
- * logistic_mixture.c.
+/* What the kernels of mixtures of logistic distributions share.
  *
  * With w_k the weights, not normalised, z_k = (x - mean_k) / scale_k and t_k = exp(-|z_k|), one
  * sweep over the components gives
@@ -70,16 +69,16 @@ typedef struct {
 } mixture_point;
 
 static inline mixture_call CF_FN(mixture_open)(const cf_call *call) {
-    const cf_attributes *at = &call->step->node->attributes;
-    int components = (int)at->integer[1];
-    double spread = components > 1 ? at->number[0] : 0.0;
+    const cf_mixture_params *p = call->step->node->params;
+    int components = p->components;
+    double spread = components > 1 ? p->spread : 0.0;
     return (mixture_call){.call = call,
-                          .inverse = at->integer[0] != 0,
+                          .inverse = p->inverse,
                           .components = components,
                           .features = call->step->operand[0].size,
                           .first = (real)-spread,
                           .step = (real)(components > 1 ? 2.0 * spread / (components - 1) : 0.0),
-                          .clip = (real)at->number[1]};
+                          .clip = (real)p->inverse_bound};
 }
 
 /* Raw number p of feature f. */

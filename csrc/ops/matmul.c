@@ -1,15 +1,21 @@
-/* y = W x + bias, or y = W^T x: operands x, W and, if there is one, the bias. integer[0]:
- * transposed; integer[1]: from one row of W to the next; data: W's staircase, or NULL. */
+/* y = W x + bias, or y = W^T x: operands x, W and, if there is one, the bias. */
 #include "base/memory.h"
 #include "ops/elementwise.h"
 #include "ops/rows.h"
 #include "simd/matmul.h"
 
+typedef struct {
+    bool transposed;
+    size_t row_step;            /* from one row of W to the next */
+    const cf_staircase *stairs; /* W's; outlives the program; or NULL */
+} matmul_params;
+
 static void matmul_rule(cf_builder *b, const cf_node *node, cf_value out, cf_value dout,
                         const bool *needed, cf_value *dx) {
     cf_value x = node->operand[0], weight = node->operand[1];
-    const cf_staircase *stairs = node->attributes.data;
-    bool transposed = node->attributes.integer[0] != 0;
+    const matmul_params *p = node->params;
+    const cf_staircase *stairs = p->stairs;
+    bool transposed = p->transposed;
     (void)out;
     if (needed[0] && transposed)
         dx[0] = cf_stairs_matmul(b, weight, CF_NO_VALUE, dout, node->operand_size[0], stairs);
@@ -24,18 +30,17 @@ static void matmul_rule(cf_builder *b, const cf_node *node, cf_value out, cf_val
 static void matmul(const cf_call *call) {
     const cf_step *step = call->step;
     const cf_node *node = step->node;
-    const cf_staircase *stairs = node->attributes.data;
-    bool transposed = node->attributes.integer[0] != 0;
-    size_t row_step = (size_t)node->attributes.integer[1];
+    const matmul_params *p = node->params;
+    const cf_staircase *stairs = p->stairs;
     bool relu = cf_relu_follows(step);
     cf_linear_args args = {.outputs = node->size,
                            .inputs = step->operand[0].size,
                            .lanes = call->lanes,
                            .weight = cf_operand_base(call, 1),
-                           .output_stride = transposed ? 1 : row_step,
-                           .input_stride = transposed ? row_step : 1,
-                           .begin = stairs != NULL && transposed ? stairs->first : NULL,
-                           .end = stairs != NULL && !transposed ? stairs->end : NULL,
+                           .output_stride = p->transposed ? 1 : p->row_step,
+                           .input_stride = p->transposed ? p->row_step : 1,
+                           .begin = stairs != NULL && p->transposed ? stairs->first : NULL,
+                           .end = stairs != NULL && !p->transposed ? stairs->end : NULL,
                            .bias = node->operands > 2 ? cf_operand_base(call, 2) : NULL,
                            .x = call->base[CF_SPACE_TILE],
                            .x_rows = step->operand[0].rows,
@@ -50,6 +55,7 @@ static void matmul(const cf_call *call) {
 static const cf_op matmul_op = {
     .name = "matmul",
     .flags = CF_OP_EPILOGUE,
+    .params = sizeof(matmul_params),
     .kernel = CF_ONE_VERSION(matmul),
     .gradient = matmul_rule,
 };
@@ -92,9 +98,9 @@ static cf_value emit(cf_builder *b, cf_value weight, cf_value bias, cf_value x, 
     cf_value operands[3] = {x, step > 0 ? weight : cf_contiguous(b, weight), CF_NO_VALUE};
     if (!cf_is_none(bias))
         operands[2] = cf_contiguous(b, bias);
-    cf_attributes attributes = {.integer = {transposed, (int64_t)(step > 0 ? step : columns)},
-                                .data = stairs};
-    return cf_emit(b, &matmul_op, CF_ROW, outputs, cf_is_none(bias) ? 2 : 3, operands, &attributes);
+    matmul_params params = {transposed, step > 0 ? step : columns, stairs};
+    return cf_emit(b, &matmul_op, CF_ROW, outputs, cf_is_none(bias) ? 2 : 3, operands,
+                   CF_PARAMS(&params));
 }
 
 cf_value cf_matmul(cf_builder *b, cf_value weight, cf_value bias, cf_value x, size_t outputs) {

@@ -70,8 +70,9 @@ static void exponential_rule(cf_builder *b, const cf_node *node, cf_value out, c
     cf_value operands[2] = {node->operand[0], cf_contiguous(b, cf_slice(b, dout, 0, size))};
     (void)out;
     (void)needed;
-    dx[0] = cf_slice(b, cf_emit(b, &gradient_op, CF_SHARED, with_room(size, 12), 2, operands, NULL),
-                     0, size);
+    dx[0] = cf_slice(
+        b, cf_emit(b, &gradient_op, CF_SHARED, with_room(size, 12), 2, operands, CF_NO_PARAMS), 0,
+        size);
 }
 
 static const cf_op exponential_op = {
@@ -87,7 +88,8 @@ cf_value cf_matrix_exponential(cf_builder *b, cf_value matrix) {
     if (n * n != size)
         return cf_builder_fail(b, CF_INVALID, "a square matrix of %zu numbers", size);
     matrix = cf_contiguous(b, matrix);
-    cf_value all = cf_emit(b, &exponential_op, CF_SHARED, with_room(size, 3), 1, &matrix, NULL);
+    cf_value all =
+        cf_emit(b, &exponential_op, CF_SHARED, with_room(size, 3), 1, &matrix, CF_NO_PARAMS);
     return cf_slice(b, all, 0, size);
 }
 

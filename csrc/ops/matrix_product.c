@@ -1,14 +1,19 @@
-/* x y of two shared square matrices. integer[0]: their rows. */
+/* x y of two shared square matrices. */
 #ifndef CF_FN
 
 #include "ops/rows.h"
+
+typedef struct {
+    size_t n; /* rows of each */
+} matrix_product_params;
 
 #define CF_BODY "ops/matrix_product.c"
 #include "simd/instantiate.h"
 
 static void matrix_product_rule(cf_builder *b, const cf_node *node, cf_value out, cf_value dout,
                                 const bool *needed, cf_value *dx) {
-    size_t n = (size_t)node->attributes.integer[0];
+    const matrix_product_params *p = node->params;
+    size_t n = p->n;
     (void)out;
     if (needed[0])
         dx[0] = cf_matrix_product(b, dout, cf_transpose(b, node->operand[1], n), n);
@@ -18,6 +23,7 @@ static void matrix_product_rule(cf_builder *b, const cf_node *node, cf_value out
 
 static const cf_op matrix_product_op = {
     .name = "matrix product",
+    .params = sizeof(matrix_product_params),
     .kernel = CF_VERSIONS(matrix_product),
     .gradient = matrix_product_rule,
 };
@@ -29,8 +35,8 @@ cf_value cf_matrix_product(cf_builder *b, cf_value x, cf_value y, size_t n) {
         return cf_builder_fail(b, CF_INVALID, "a product of matrices of %zu and %zu numbers",
                                cf_value_size(b, x), cf_value_size(b, y));
     cf_value operands[2] = {cf_contiguous(b, x), cf_contiguous(b, y)};
-    cf_attributes attributes = {.integer = {(int64_t)n}};
-    return cf_emit(b, &matrix_product_op, CF_SHARED, n * n, 2, operands, &attributes);
+    matrix_product_params params = {n};
+    return cf_emit(b, &matrix_product_op, CF_SHARED, n * n, 2, operands, CF_PARAMS(&params));
 }
 
 #else
@@ -38,7 +44,8 @@ cf_value cf_matrix_product(cf_builder *b, cf_value x, cf_value y, size_t n) {
 #include "ops/rows.h"
 
 static void CF_FN(matrix_product)(const cf_call *call) {
-    size_t n = (size_t)call->step->node->attributes.integer[0];
+    const matrix_product_params *p = call->step->node->params;
+    size_t n = p->n;
     const real *x = cf_operand_base(call, 0), *y = cf_operand_base(call, 1);
     real *out = call->out;
     for (size_t i = 0; i < n; i++)

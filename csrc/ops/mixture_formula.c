@@ -22,13 +22,13 @@ static cf_value starts(cf_builder *b, double spread, size_t components, size_t f
 
 static cf_value map(cf_builder *b, const cf_node *node, cf_value x, cf_value raw,
                     cf_value *log_slope) {
-    const cf_attributes *at = &node->attributes;
-    size_t components = (size_t)at->integer[1], features = cf_value_size(b, x);
+    const cf_mixture_params *p = node->params;
+    size_t components = (size_t)p->components, features = cf_value_size(b, x);
     size_t all = components * features;
     cf_value logit = cf_slice(b, raw, 0, all);
     cf_value mean =
-        cf_add(b, cf_slice(b, raw, all, all), starts(b, at->number[0], components, features));
-    cf_value log_scale = cf_softclip(b, cf_slice(b, raw, 2 * all, all), 1.0 / at->number[1]);
+        cf_add(b, cf_slice(b, raw, all, all), starts(b, p->spread, components, features));
+    cf_value log_scale = cf_softclip(b, cf_slice(b, raw, 2 * all, all), 1.0 / p->inverse_bound);
     cf_value distance = cf_subtract(b, cf_repeat_whole(b, x, components), mean);
     cf_value z = cf_multiply(b, distance, cf_exp(b, cf_scale(b, log_scale, -1.0, 0.0)));
     cf_value left = cf_softplus(b, cf_scale(b, z, -1.0, 0.0)), right = cf_softplus(b, z);
@@ -43,8 +43,8 @@ static cf_value map(cf_builder *b, const cf_node *node, cf_value x, cf_value raw
 
 /* Of both directions, x is where the map has its gradient. */
 static cf_value gradient(cf_builder *b, const cf_node *node, const cf_value *operand) {
-    return cf_map_gradient_formula(b, node, map, operand[0], operand[1], operand[2],
-                                   node->attributes.integer[0] != 0);
+    const cf_mixture_params *p = node->params;
+    return cf_map_gradient_formula(b, node, map, operand[0], operand[1], operand[2], p->inverse);
 }
 
 void cf_logistic_mixture_gradient_rule(cf_builder *b, const cf_node *node, cf_value out,

@@ -20,7 +20,7 @@ static const cf_op normal_op = {
 };
 
 cf_value cf_normal_log_density(cf_builder *b, cf_value u) {
-    return cf_emit(b, &normal_op, CF_ROW, 1, 1, &u, NULL);
+    return cf_emit(b, &normal_op, CF_ROW, 1, 1, &u, CF_NO_PARAMS);
 }
 
 #else

@@ -1,10 +1,14 @@
-/* Stores a tile in the caller's array. integer[0]: the slot; integer[1]: the offset of a fixed
- * affine map's buffers, or -1: then x scale + shift is computed in float64 and rounded once, unless
- * the array is of float64. */
+/* Stores a tile in the caller's array. With a fixed affine map x scale + shift is computed in
+ * float64 and rounded once, unless the array is of float64. */
 #ifndef CF_FN
 
 #include "ops/input.h"
 #include "ops/rows.h"
+
+typedef struct {
+    int slot;
+    int64_t map; /* the offset of a fixed affine map's buffers, or -1 */
+} output_params;
 
 #define CF_BODY "ops/output.c"
 #include "simd/instantiate.h"
@@ -12,11 +16,12 @@
 static const cf_op output_op = {
     .name = "output",
     .flags = CF_OP_OUTPUT,
+    .params = sizeof(output_params),
     .kernel = CF_VERSIONS(store),
 };
 
 void cf_output(cf_builder *b, int slot, cf_value value) {
-    cf_attributes attributes = {.integer = {slot, -1}};
+    output_params params = {slot, -1};
     size_t offset;
     if (cf_builder_status(b) != CF_OK || cf_is_none(value)) {
         cf_builder_fail(b, CF_INVALID, "an output is missing");
@@ -25,8 +30,8 @@ void cf_output(cf_builder *b, int slot, cf_value value) {
     if (cf_value_kind(b, value) == CF_SHARED)
         value = cf_broadcast(b, value);
     if (cf_is_fixed_affine(b, value, &value, &offset))
-        attributes.integer[1] = (int64_t)offset;
-    cf_emit(b, &output_op, CF_ROW, 0, 1, &value, &attributes);
+        params.map = (int64_t)offset;
+    cf_emit(b, &output_op, CF_ROW, 0, 1, &value, CF_PARAMS(&params));
 }
 
 #else
@@ -56,10 +61,10 @@ static void CF_FN(store_doubles)(const cf_call *call, const real *const *row, si
 }
 
 static void CF_FN(store)(const cf_call *call) {
-    const int64_t *attributes = call->step->node->attributes.integer;
-    const cf_result *result = &call->run->output[attributes[0]];
+    const output_params *p = call->step->node->params;
+    const cf_result *result = &call->run->output[p->slot];
     size_t features = call->step->operand[0].size, stride = result->row_stride;
-    const double *shift = attributes[1] < 0 ? NULL : call->run->buffers + attributes[1];
+    const double *shift = p->map < 0 ? NULL : call->run->buffers + p->map;
     real *out = (real *)result->data + call->row * stride;
     bool widened = result->as_double && sizeof(real) < sizeof(double);
     double *doubles = widened ? (double *)result->data + call->row * stride : NULL;

@@ -19,12 +19,14 @@
 
 const cf_op cf_quadratic_spline_op = {
     .name = "quadratic spline",
+    .params = sizeof(cf_spline_params),
     .kernel = CF_VERSIONS(quadratic_spline),
     .gradient = cf_spline_rule,
 };
 
 const cf_op cf_quadratic_spline_gradient_op = {
     .name = "quadratic spline gradient",
+    .params = sizeof(cf_spline_params),
     .kernel = CF_VERSIONS(quadratic_spline_gradient),
     .gradient = cf_spline_gradient_rule,
 };

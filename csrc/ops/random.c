@@ -1,40 +1,48 @@
-/* Random normal and uniform rows: a function of the run's seed, the row, the stream (integer[0])
- * and the feature alone. */
+/* Random normal and uniform rows: a function of the run's seed, the row, the stream and the
+ * feature alone. */
 #include "ops/rows.h"
 #include "simd/random.h"
 
+typedef struct {
+    uint32_t stream;
+} random_params;
+
 static void random_normal(const cf_call *call) {
+    const random_params *p = call->step->node->params;
     cf_random_normal[call->level][call->dtype](call->run->seed, call->run->first_row + call->row,
-                                               (uint32_t)call->step->node->attributes.integer[0],
-                                               call->step->out_size, call->lanes, call->out);
+                                               p->stream, call->step->out_size, call->lanes,
+                                               call->out);
 }
 
 static void random_uniform(const cf_call *call) {
+    const random_params *p = call->step->node->params;
     cf_random_uniform[call->level][call->dtype](call->run->seed, call->run->first_row + call->row,
-                                                (uint32_t)call->step->node->attributes.integer[0],
-                                                call->step->out_size, call->lanes, call->out);
+                                                p->stream, call->step->out_size, call->lanes,
+                                                call->out);
 }
 
 static const cf_op random_normal_op = {
     .name = "random_normal",
     .flags = CF_OP_LANES_DIFFER,
+    .params = sizeof(random_params),
     .kernel = CF_ONE_VERSION(random_normal),
 };
 
 static const cf_op random_uniform_op = {
     .name = "random_uniform",
     .flags = CF_OP_LANES_DIFFER,
+    .params = sizeof(random_params),
     .kernel = CF_ONE_VERSION(random_uniform),
 };
 
 cf_value cf_random_normal_rows(cf_builder *b, size_t features, uint32_t stream) {
-    cf_attributes attributes = {.integer = {stream}};
-    return cf_emit(b, &random_normal_op, CF_ROW, features, 0, NULL, &attributes);
+    random_params params = {stream};
+    return cf_emit(b, &random_normal_op, CF_ROW, features, 0, NULL, CF_PARAMS(&params));
 }
 
 cf_value cf_random_uniform_rows(cf_builder *b, size_t features, uint32_t stream) {
-    cf_attributes attributes = {.integer = {stream}};
-    return cf_emit(b, &random_uniform_op, CF_ROW, features, 0, NULL, &attributes);
+    random_params params = {stream};
+    return cf_emit(b, &random_uniform_op, CF_ROW, features, 0, NULL, CF_PARAMS(&params));
 }
 
 cf_value cf_normal_noise(cf_builder *b, size_t features) {

@@ -14,12 +14,14 @@
 
 const cf_op cf_rational_quadratic_spline_op = {
     .name = "spline",
+    .params = sizeof(cf_spline_params),
     .kernel = CF_VERSIONS(spline),
     .gradient = cf_spline_rule,
 };
 
 const cf_op cf_rational_quadratic_spline_gradient_op = {
     .name = "spline gradient",
+    .params = sizeof(cf_spline_params),
     .kernel = CF_VERSIONS(spline_gradient),
     .gradient = cf_spline_gradient_rule,
 };

@@ -1,6 +1,6 @@
 /* One step towards the root of a monotone function, for every feature by itself: operands the state
  * (low, high, x, step[, short step]), f(x), df/dx and y; the outputs are the next state and whether
- * the sample goes on. integer[0]: the function decreases.
+ * the sample goes on.
  *
  * f(x) makes x an end of the bracket. Newton's step is taken where it stays strictly inside and is
  * not longer than half the step before; else the bracket is halved. Where Newton's method comes
@@ -20,11 +20,16 @@
 #include "ops/root.h"
 #include "ops/rows.h"
 
+typedef struct {
+    bool decreasing; /* the function is */
+} root_step_params;
+
 #define CF_BODY "ops/root_step.c"
 #include "simd/instantiate.h"
 
 static const cf_op root_step_op = {
     .name = "a root's step",
+    .params = sizeof(root_step_params),
     .kernel = CF_VERSIONS(root_step),
 };
 
@@ -33,9 +38,9 @@ cf_value cf_root_step(cf_builder *b, cf_value state, cf_value value, cf_value sl
     if (cf_builder_status(b) != CF_OK)
         return CF_NO_VALUE;
     cf_value operands[4] = {state, value, slope, target};
-    cf_attributes attributes = {.integer = {decreasing}};
+    root_step_params params = {decreasing};
     return cf_emit(b, &root_step_op, CF_ROW, 4 * cf_value_size(b, target) + 1, 4, operands,
-                   &attributes);
+                   CF_PARAMS(&params));
 }
 
 #else
@@ -169,9 +174,10 @@ static inline bool CF_FN(root_rests)(const cf_call *call, size_t f, size_t lane)
 
 static void CF_FN(root_step)(const cf_call *call) {
     const cf_step *step = call->step;
+    const root_step_params *p = step->node->params;
     size_t lanes = call->lanes, n = step->operand[3].size;
     bool has_shortest = step->operand[0].size > 4 * n;
-    vreal sign = v_set1(step->node->attributes.integer[0] ? -1 : 1);
+    vreal sign = v_set1(p->decreasing ? -1 : 1);
     real *out = call->out, *condition = out + 4 * n * lanes;
     for (size_t lane = 0; lane < lanes; lane += VL) {
         vreal any = v_set1(0);

@@ -12,7 +12,7 @@ static const cf_op row_count_op = {
 };
 
 cf_value cf_row_count(cf_builder *b) {
-    return cf_emit(b, &row_count_op, CF_SHARED, 1, 0, NULL, NULL);
+    return cf_emit(b, &row_count_op, CF_SHARED, 1, 0, NULL, CF_NO_PARAMS);
 }
 
 #else

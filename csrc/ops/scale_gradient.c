@@ -25,7 +25,7 @@ cf_value cf_scale_gradient(cf_builder *b, cf_value x, cf_value weight) {
     if (cf_builder_status(b) != CF_OK)
         return CF_NO_VALUE;
     cf_value operands[2] = {cf_broadcast(b, x), weight};
-    return cf_emit(b, &scale_gradient_op, CF_ROW, cf_value_size(b, x), 2, operands, NULL);
+    return cf_emit(b, &scale_gradient_op, CF_ROW, cf_value_size(b, x), 2, operands, CF_NO_PARAMS);
 }
 
 #else

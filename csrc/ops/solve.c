@@ -1,42 +1,45 @@
-/* y of W y = x, or W^T y = x, by multiplication with W's inverse: operands x, W and the inverse.
- * integer[0]: transposed; integer[1]: W's order; integer[2]: the pixels of x, whose channels are as
- * many. */
+/* y of W y = x, or W^T y = x, by multiplication with W's inverse: operands x, W and the inverse. */
 #include "ops/rows.h"
 #include "simd/matmul.h"
+
+typedef struct {
+    bool transposed;
+    size_t n;      /* W's order, and the channels of x */
+    size_t pixels; /* of x */
+} solve_params;
 
 /* With w of W^T w = dy: dx = w, dW = -w y^T. The inverse is a function of W, and has its share
  * there. */
 static void solve_rule(cf_builder *b, const cf_node *node, cf_value out, cf_value dout,
                        const bool *needed, cf_value *dx) {
-    const int64_t *integer = node->attributes.integer;
-    bool transposed = integer[0] != 0;
-    cf_shape shape = {(size_t)integer[1], 1, (size_t)integer[2], true};
-    dx[0] = cf_solve(b, node->operand[1], node->operand[2], dout, !transposed);
+    const solve_params *p = node->params;
+    cf_shape shape = {p->n, 1, p->pixels, true};
+    dx[0] = cf_solve(b, node->operand[1], node->operand[2], dout, !p->transposed);
     if (!needed[1])
         return;
     cf_value w = cf_scale(b, dx[0], -1.0, 0.0);
-    dx[1] = transposed ? cf_channels_outer_sum(b, out, w, shape)
-                       : cf_channels_outer_sum(b, w, out, shape);
+    dx[1] = p->transposed ? cf_channels_outer_sum(b, out, w, shape)
+                          : cf_channels_outer_sum(b, w, out, shape);
 }
 
 static size_t solve_scratch(const cf_node *node, size_t lanes, cf_dtype dtype) {
+    const solve_params *p = node->params;
     (void)lanes;
     (void)dtype;
-    return (size_t)node->attributes.integer[1] * sizeof(uint32_t);
+    return p->n * sizeof(uint32_t);
 }
 
 static void solve(const cf_call *call) {
     const cf_step *step = call->step;
-    const int64_t *integer = step->node->attributes.integer;
-    size_t n = (size_t)integer[1], pixels = (size_t)integer[2];
-    bool transposed = integer[0] != 0;
+    const solve_params *p = step->node->params;
+    size_t n = p->n, pixels = p->pixels;
     uint32_t *rows = call->scratch;
     cf_linear_args args = {.outputs = n,
                            .inputs = n,
                            .lanes = call->lanes,
                            .weight = cf_operand_base(call, 2),
-                           .output_stride = transposed ? 1 : n,
-                           .input_stride = transposed ? n : 1,
+                           .output_stride = p->transposed ? 1 : n,
+                           .input_stride = p->transposed ? n : 1,
                            .x = call->base[CF_SPACE_TILE],
                            .x_rows = rows,
                            .y_step = pixels * call->lanes,
@@ -51,6 +54,7 @@ static void solve(const cf_call *call) {
 
 static const cf_op solve_op = {
     .name = "solve",
+    .params = sizeof(solve_params),
     .kernel = CF_ONE_VERSION(solve),
     .gradient = solve_rule,
     .scratch = solve_scratch,
@@ -65,6 +69,6 @@ cf_value cf_solve(cf_builder *b, cf_value matrix, cf_value inverse, cf_value x, 
         return cf_builder_fail(b, CF_INVALID, "a matrix of %zu numbers for %zu features", size,
                                features);
     cf_value operands[3] = {x, cf_contiguous(b, matrix), cf_contiguous(b, inverse)};
-    cf_attributes attributes = {.integer = {transposed, (int64_t)n, (int64_t)(features / n)}};
-    return cf_emit(b, &solve_op, CF_ROW, features, 3, operands, &attributes);
+    solve_params params = {transposed, n, features / n};
+    return cf_emit(b, &solve_op, CF_ROW, features, 3, operands, CF_PARAMS(&params));
 }

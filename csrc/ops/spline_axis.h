@@ -47,24 +47,25 @@ typedef struct {
 } spline_step;
 
 static inline spline_call CF_FN(spline_open)(const cf_call *call) {
-    const cf_attributes *at = &call->step->node->attributes;
+    const cf_spline_params *p = call->step->node->params;
+    const cf_spline *spline = &p->spline;
     spline_call s = {.call = call,
-                     .inverse = at->integer[0] != 0,
-                     .bins = (int)at->integer[1],
-                     .tails = (int)at->integer[2],
-                     .form = (int)at->integer[3],
+                     .inverse = p->inverse,
+                     .bins = spline->bins,
+                     .tails = (int)spline->tails,
+                     .form = (int)spline->form,
                      .features = call->step->operand[0].size,
-                     .low = (real)at->number[0],
-                     .high = (real)at->number[1],
-                     .least_slope = (real)at->number[3],
-                     .factor = (real)at->number[4],
-                     .span = (real)(at->number[1] - at->number[0]),
+                     .low = (real)spline->low,
+                     .high = (real)spline->high,
+                     .least_slope = (real)spline->least_slope,
+                     .factor = (real)spline->factor,
+                     .span = (real)(spline->high - spline->low),
                      .rest = 1};
     if (s.form == CF_SPLINE_SOFTMAX) {
-        s.least = (real)at->number[2];
-        s.rest = (real)(1.0 - (double)s.bins * at->number[2]);
+        s.least = (real)spline->least_bin;
+        s.rest = (real)(1.0 - (double)s.bins * spline->least_bin);
     } else {
-        s.clip = (real)(-1.0 / log(at->number[3]));
+        s.clip = (real)(-1.0 / log(spline->least_slope));
     }
     return s;
 }

@@ -8,21 +8,21 @@
 /* Numbers x of F features with their raw numbers, and the bin of each. */
 typedef struct {
     cf_builder *b;
-    const cf_attributes *at;
+    const cf_spline *spline;
     size_t features, bins;
     double low, span, least_slope;
     cf_value x, raw;
     cf_value here, before; /* [K][F]: 1 for the bin of x, and for those that end before it */
 } curve;
 
-static curve open_curve(cf_builder *b, const cf_attributes *at, cf_value x, cf_value raw) {
+static curve open_curve(cf_builder *b, const cf_spline *spline, cf_value x, cf_value raw) {
     return (curve){.b = b,
-                   .at = at,
+                   .spline = spline,
                    .features = cf_builder_status(b) == CF_OK ? cf_value_size(b, x) : 0,
-                   .bins = (size_t)at->integer[1],
-                   .low = at->number[0],
-                   .span = at->number[1] - at->number[0],
-                   .least_slope = at->number[3],
+                   .bins = (size_t)spline->bins,
+                   .low = spline->low,
+                   .span = spline->high - spline->low,
+                   .least_slope = spline->least_slope,
                    .x = x,
                    .raw = raw};
 }
@@ -55,9 +55,9 @@ static cf_value softmax(const curve *c, cf_value list, size_t count) {
 
 /* The sizes of bins, as shares of the span, by raw numbers from `first` on. */
 static cf_value sizes(const curve *c, size_t first) {
-    double least = c->at->number[2];
-    cf_value raw = cf_scale(c->b, lines(c, c->raw, first, c->bins), c->at->number[4], 0.0);
-    if (c->at->integer[3] != CF_SPLINE_SOFTMAX)
+    double least = c->spline->least_bin;
+    cf_value raw = cf_scale(c->b, lines(c, c->raw, first, c->bins), c->spline->factor, 0.0);
+    if (c->spline->form != CF_SPLINE_SOFTMAX)
         return softmax(c, cf_softclip(c->b, raw, -log(c->least_slope) / 2.0), c->bins);
     return cf_scale(c->b, softmax(c, raw, c->bins), 1.0 - (double)c->bins * least, least);
 }
@@ -119,10 +119,10 @@ static cf_value mix(cf_builder *b, cf_value a, cf_value x, cf_value c, cf_value 
 
 /* The slopes at all knots. */
 static cf_value slopes(const curve *c) {
-    int64_t tails = c->at->integer[2];
+    cf_tails tails = c->spline->tails;
     size_t count = tails == CF_TAILS_FREE ? c->bins + 1 : c->bins - (tails == CF_TAILS_LINEAR);
     cf_value slope = lines(c, c->raw, 2 * c->bins, count);
-    if (count > 0 && c->at->integer[3] == CF_SPLINE_SOFTMAX)
+    if (count > 0 && c->spline->form == CF_SPLINE_SOFTMAX)
         slope = cf_scale(c->b, cf_softplus(c->b, slope), 1.0, c->least_slope);
     else if (count > 0)
         slope = cf_exp(c->b, cf_softclip(c->b, slope, -log(c->least_slope)));
@@ -132,9 +132,9 @@ static cf_value slopes(const curve *c) {
     return joined(c, one, slope, one);
 }
 
-cf_value cf_rational_quadratic_formula(cf_builder *b, const cf_attributes *attributes, cf_value x,
+cf_value cf_rational_quadratic_formula(cf_builder *b, const cf_spline *spline, cf_value x,
                                        cf_value raw, cf_value *slope) {
-    curve c = open_curve(b, attributes, x, raw);
+    curve c = open_curve(b, spline, x, raw);
     cf_value widths = sizes(&c, 0), heights = sizes(&c, c.bins), knots = slopes(&c);
     find_bin(&c, widths);
     cf_value z = place(&c, widths), rest = one_less(b, z), u = cf_multiply(b, z, rest);
@@ -152,9 +152,9 @@ cf_value cf_rational_quadratic_formula(cf_builder *b, const cf_attributes *attri
 
 /* ---- linear ---- */
 
-cf_value cf_linear_formula(cf_builder *b, const cf_attributes *attributes, cf_value x, cf_value raw,
+cf_value cf_linear_formula(cf_builder *b, const cf_spline *spline, cf_value x, cf_value raw,
                            cf_value *slope) {
-    curve c = open_curve(b, attributes, x, raw);
+    curve c = open_curve(b, spline, x, raw);
     cf_value widths = constant(&c, c.bins, 1.0 / (double)c.bins), heights = sizes(&c, 0);
     find_bin(&c, widths);
     cf_value z = place(&c, widths), height = pick(&c, heights);
@@ -169,7 +169,7 @@ static cf_value weights(const curve *c, cf_value widths) {
     cf_value inner = CF_NO_VALUE, first = inner, last = inner;
     if (c->bins > 1)
         inner = cf_add(c->b, lines(c, widths, 0, c->bins - 1), lines(c, widths, 1, c->bins - 1));
-    if (c->at->integer[2] == CF_TAILS_FREE) {
+    if (c->spline->tails == CF_TAILS_FREE) {
         first = lines(c, widths, 0, 1);
         last = lines(c, widths, c->bins - 1, 1);
     }
@@ -178,11 +178,11 @@ static cf_value weights(const curve *c, cf_value widths) {
 
 /* The densities at all knots. */
 static cf_value densities(const curve *c, cf_value widths) {
-    bool free = c->at->integer[2] == CF_TAILS_FREE;
+    bool free = c->spline->tails == CF_TAILS_FREE;
     size_t count = free ? c->bins + 1 : c->bins - 1;
     if (count == 0)
         return constant(c, 2, 1.0);
-    cf_value raw = cf_scale(c->b, lines(c, c->raw, c->bins, count), c->at->number[4], 0.0);
+    cf_value raw = cf_scale(c->b, lines(c, c->raw, c->bins, count), c->spline->factor, 0.0);
     cf_value share = softmax(c, raw, count), weight = weights(c, widths);
     cf_value mean = sum_bins(c, cf_multiply(c->b, share, weight), count);
     cf_value scale = cf_divide(c->b, sum_bins(c, weight, count), mean);
@@ -192,9 +192,9 @@ static cf_value densities(const curve *c, cf_value widths) {
     return joined(c, one, density, one);
 }
 
-cf_value cf_quadratic_formula(cf_builder *b, const cf_attributes *attributes, cf_value x,
-                              cf_value raw, cf_value *slope) {
-    curve c = open_curve(b, attributes, x, raw);
+cf_value cf_quadratic_formula(cf_builder *b, const cf_spline *spline, cf_value x, cf_value raw,
+                              cf_value *slope) {
+    curve c = open_curve(b, spline, x, raw);
     cf_value widths = sizes(&c, 0), density = densities(&c, widths);
     cf_value mean = cf_add(b, lines(&c, density, 0, c.bins), lines(&c, density, 1, c.bins));
     cf_value heights = cf_multiply(b, cf_scale(b, mean, 0.5, 0.0), widths);
@@ -233,9 +233,9 @@ static cf_value end_slope(const curve *c, cf_value means, size_t k, size_t numbe
     return cf_multiply(c->b, share, lines(c, means, k, 1));
 }
 
-cf_value cf_cubic_formula(cf_builder *b, const cf_attributes *attributes, cf_value x, cf_value raw,
+cf_value cf_cubic_formula(cf_builder *b, const cf_spline *spline, cf_value x, cf_value raw,
                           cf_value *slope) {
-    curve c = open_curve(b, attributes, x, raw);
+    curve c = open_curve(b, spline, x, raw);
     cf_value widths = sizes(&c, 0), heights = sizes(&c, c.bins);
     cf_value means = cf_divide(b, heights, widths);
     cf_value knots =

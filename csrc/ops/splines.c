@@ -44,10 +44,8 @@ static const kind kinds[] = {
 
 /* Of a node of either op. */
 static const kind *kind_of(const cf_node *node) {
-    const kind *k = kinds;
-    while (k->op != node->op && k->gradient != node->op)
-        k++;
-    return k;
+    const cf_spline_params *p = node->params;
+    return &kinds[p->spline.kind];
 }
 
 size_t cf_spline_raw_count(const cf_spline *spline) {
@@ -66,10 +64,8 @@ cf_value cf_spline_map(cf_builder *b, const cf_spline *spline, cf_value x, cf_va
         return cf_builder_fail(b, CF_INVALID, "%s: %zu features with %zu raw numbers, not %zu",
                                op->name, features, given, features * numbers);
     cf_value operands[2] = {x, cf_broadcast(b, raw)};
-    cf_attributes attributes = {.integer = {inverse, spline->bins, spline->tails, spline->form},
-                                .number = {spline->low, spline->high, spline->least_bin,
-                                           spline->least_slope, spline->factor}};
-    cf_value out = cf_emit(b, op, CF_ROW, features + 1, 2, operands, &attributes);
+    cf_spline_params params = {*spline, inverse};
+    cf_value out = cf_emit(b, op, CF_ROW, features + 1, 2, operands, CF_PARAMS(&params));
     *log_det = cf_slice(b, out, features, 1);
     return cf_slice(b, out, 0, features);
 }
@@ -80,8 +76,8 @@ void cf_spline_rule(cf_builder *b, const cf_node *node, cf_value out, cf_value d
     cf_value operands[3] = {node->operand[0], node->operand[1], dout};
     (void)out;
     (void)needed;
-    cf_value both =
-        cf_emit(b, kind_of(node)->gradient, CF_ROW, features + raw, 3, operands, &node->attributes);
+    cf_value both = cf_emit(b, kind_of(node)->gradient, CF_ROW, features + raw, 3, operands,
+                            cf_params_of(node));
     dx[0] = cf_slice(b, both, 0, features);
     dx[1] = cf_slice(b, both, features, raw);
 }
@@ -91,12 +87,12 @@ void cf_spline_rule(cf_builder *b, const cf_node *node, cf_value out, cf_value d
 /* The curve, and what lies beyond its ends: the identity or, with free tails, the tangent there. */
 static cf_value map(cf_builder *b, const cf_node *node, cf_value x, cf_value raw,
                     cf_value *log_slope) {
-    const cf_attributes *at = &node->attributes;
-    double low = at->number[0], high = at->number[1];
+    const cf_spline_params *p = node->params;
+    double low = p->spline.low, high = p->spline.high;
     cf_value within = cf_clamp(b, x, low, high), slope;
-    cf_value y = kind_of(node)->formula(b, at, within, raw, &slope);
+    cf_value y = kind_of(node)->formula(b, &p->spline, within, raw, &slope);
     *log_slope = cf_log(b, slope);
-    if (at->integer[2] == CF_TAILS_FREE)
+    if (p->spline.tails == CF_TAILS_FREE)
         return cf_add(b, y, cf_multiply(b, cf_subtract(b, x, within), slope));
     cf_value inside =
         cf_multiply(b, cf_at_least(b, x, low), cf_at_least(b, cf_scale(b, x, -1.0, 0.0), -high));
@@ -107,15 +103,15 @@ static cf_value map(cf_builder *b, const cf_node *node, cf_value x, cf_value raw
 /* An inverse has its gradient at the point that its op finds. There raw is a copy of its own: what
  * the point has from it counts separately. */
 static cf_value gradient_formula(cf_builder *b, const cf_node *node, const cf_value *operand) {
-    bool inverse = node->attributes.integer[0] != 0;
+    const cf_spline_params *p = node->params;
     size_t features = node->operand_size[0];
     cf_value x = operand[0], raw = operand[1];
-    if (inverse) {
-        x = cf_emit(b, kind_of(node)->op, CF_ROW, features + 1, 2, operand, &node->attributes);
+    if (p->inverse) {
+        x = cf_emit(b, kind_of(node)->op, CF_ROW, features + 1, 2, operand, cf_params_of(node));
         x = cf_copy(b, cf_slice(b, x, 0, features));
         raw = cf_copy(b, raw);
     }
-    return cf_map_gradient_formula(b, node, map, x, raw, operand[2], inverse);
+    return cf_map_gradient_formula(b, node, map, x, raw, operand[2], p->inverse);
 }
 
 void cf_spline_gradient_rule(cf_builder *b, const cf_node *node, cf_value out, cf_value dout,

@@ -1,14 +1,16 @@
 /* What the files of splines define, each an op and its gradient, and what they take from splines.c.
  *
  * Operands are x [F] and raw [P F], number p of feature f at p F + f, and of gradients the
- * cotangent; the output is y [F] and the log_det, of gradients the cotangents of x and of raw.
- *
- * integer[0]: inverse; [1]: bins; [2]: tails; [3]: form. number[0], [1]: where the knots begin and
- * end; [2]: least bin; [3]: least slope; [4]: factor on the raw numbers of bins. */
+ * cotangent; the output is y [F] and the log_det, of gradients the cotangents of x and of raw. */
 #ifndef CF_OPS_SPLINES_H
 #define CF_OPS_SPLINES_H
 
 #include "ops/spline.h"
+
+typedef struct {
+    cf_spline spline;
+    bool inverse;
+} cf_spline_params;
 
 extern const cf_op cf_rational_quadratic_spline_op, cf_rational_quadratic_spline_gradient_op;
 extern const cf_op cf_linear_spline_op, cf_linear_spline_gradient_op;
@@ -21,17 +23,16 @@ void cf_spline_rule(cf_builder *b, const cf_node *node, cf_value out, cf_value d
 void cf_spline_gradient_rule(cf_builder *b, const cf_node *node, cf_value out, cf_value dout,
                              const bool *needed, cf_value *dx);
 
-/* The curves as formulas (spline_formulas.c): y of numbers x between the ends, and dy/dx, by
- * attributes and raw numbers as above. */
-typedef cf_value (*cf_spline_formula)(cf_builder *b, const cf_attributes *attributes, cf_value x,
+/* The curves as formulas (spline_formulas.c): y of numbers x between the ends, and dy/dx. */
+typedef cf_value (*cf_spline_formula)(cf_builder *b, const cf_spline *spline, cf_value x,
                                       cf_value raw, cf_value *slope);
-cf_value cf_rational_quadratic_formula(cf_builder *b, const cf_attributes *attributes, cf_value x,
+cf_value cf_rational_quadratic_formula(cf_builder *b, const cf_spline *spline, cf_value x,
                                        cf_value raw, cf_value *slope);
-cf_value cf_linear_formula(cf_builder *b, const cf_attributes *attributes, cf_value x, cf_value raw,
+cf_value cf_linear_formula(cf_builder *b, const cf_spline *spline, cf_value x, cf_value raw,
                            cf_value *slope);
-cf_value cf_quadratic_formula(cf_builder *b, const cf_attributes *attributes, cf_value x,
-                              cf_value raw, cf_value *slope);
-cf_value cf_cubic_formula(cf_builder *b, const cf_attributes *attributes, cf_value x, cf_value raw,
+cf_value cf_quadratic_formula(cf_builder *b, const cf_spline *spline, cf_value x, cf_value raw,
+                              cf_value *slope);
+cf_value cf_cubic_formula(cf_builder *b, const cf_spline *spline, cf_value x, cf_value raw,
                           cf_value *slope);
 
 #endif

@@ -26,7 +26,7 @@ cf_value cf_spread_rows(cf_builder *b, cf_value shared) {
     if (cf_builder_status(b) != CF_OK)
         return CF_NO_VALUE;
     shared = cf_contiguous(b, shared);
-    return cf_emit(b, &spread_rows_op, CF_ROW, cf_value_size(b, shared), 1, &shared, NULL);
+    return cf_emit(b, &spread_rows_op, CF_ROW, cf_value_size(b, shared), 1, &shared, CF_NO_PARAMS);
 }
 
 #else

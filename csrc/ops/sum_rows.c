@@ -24,7 +24,7 @@ static const cf_op sum_rows_op = {
 cf_value cf_sum_rows(cf_builder *b, cf_value x) {
     if (cf_builder_status(b) != CF_OK)
         return CF_NO_VALUE;
-    return cf_emit(b, &sum_rows_op, CF_SHARED, cf_value_size(b, x), 1, &x, NULL);
+    return cf_emit(b, &sum_rows_op, CF_SHARED, cf_value_size(b, x), 1, &x, CF_NO_PARAMS);
 }
 
 #else

@@ -1,15 +1,19 @@
-/* What loops differentiated by their recorded steps read: integer[0]: features of all states,
- * integer[1]: the first of those asked for. */
+/* What loops differentiated by their recorded steps read. */
 #ifndef CF_FN
 
 #include "ops/elementwise.h"
 #include "ops/rows.h"
+
+typedef struct {
+    size_t features, first; /* of all states, and the first of those asked for */
+} read_tape_params;
 
 #define CF_BODY "ops/tape.c"
 #include "simd/instantiate.h"
 
 static const cf_op read_tape_op = {
     .name = "the tape of a loop",
+    .params = sizeof(read_tape_params),
     .kernel = CF_VERSIONS(read_tape),
 };
 
@@ -31,8 +35,9 @@ cf_value cf_nan_where_failed(cf_builder *b, cf_value failed, cf_value x) {
 
 cf_value cf_read_tape(cf_builder *b, cf_value tape, cf_value remaining, size_t features,
                       size_t first, size_t count) {
-    cf_attributes attributes = {.integer = {(int64_t)features, (int64_t)first}};
-    return cf_emit(b, &read_tape_op, CF_ROW, count, 2, (cf_value[]){tape, remaining}, &attributes);
+    read_tape_params params = {features, first};
+    return cf_emit(b, &read_tape_op, CF_ROW, count, 2, (cf_value[]){tape, remaining},
+                   CF_PARAMS(&params));
 }
 
 cf_value cf_where_remaining(cf_builder *b, cf_value remaining, cf_value x) {
@@ -46,10 +51,10 @@ cf_value cf_where_remaining(cf_builder *b, cf_value remaining, cf_value x) {
 
 /* Where the states of a sample are on the tape. */
 static inline size_t CF_FN(tape_row)(const cf_call *call, size_t lane) {
-    const int64_t *at = call->step->node->attributes.integer;
+    const read_tape_params *p = call->step->node->params;
     real remaining = cf_row(call, 1, 0)[lane];
     size_t iteration = remaining > 1 ? (size_t)remaining - 1 : 0;
-    return iteration * (size_t)at[0] + (size_t)at[1];
+    return iteration * p->features + p->first;
 }
 
 static void CF_FN(read_tape)(const cf_call *call) {

@@ -1,15 +1,20 @@
-/* Whether an iteration still moves: operands next and z. number[0]: the tolerance, relative to the
- * greatest feature of z, or 0; number[1]: the least that this counts as. */
+/* Whether an iteration still moves: operands next and z. */
 #ifndef CF_FN
 
 #include "ops/fixed_point.h"
 #include "ops/rows.h"
+
+typedef struct {
+    double tolerance; /* relative to the greatest feature of z; 0: that of the dtype */
+    double floor;     /* the least that the greatest feature counts as */
+} unsettled_params;
 
 #define CF_BODY "ops/unsettled.c"
 #include "simd/instantiate.h"
 
 static const cf_op unsettled_op = {
     .name = "unsettled",
+    .params = sizeof(unsettled_params),
     .kernel = CF_VERSIONS(unsettled),
     .gradient = cf_zero_gradient,
 };
@@ -20,8 +25,8 @@ cf_value cf_unsettled(cf_builder *b, cf_value next, cf_value z, double tolerance
     if (cf_is_none(next) || cf_value_size(b, next) != cf_value_size(b, z))
         return cf_builder_fail(b, CF_INVALID,
                                "a fixed point is sought of a map that changes sizes");
-    cf_attributes attributes = {.number = {tolerance, floor}};
-    return cf_emit(b, &unsettled_op, CF_ROW, 1, 2, (cf_value[]){next, z}, &attributes);
+    unsettled_params params = {tolerance, floor};
+    return cf_emit(b, &unsettled_op, CF_ROW, 1, 2, (cf_value[]){next, z}, CF_PARAMS(&params));
 }
 
 #else
@@ -29,11 +34,11 @@ cf_value cf_unsettled(cf_builder *b, cf_value next, cf_value z, double tolerance
 #include "ops/rows.h"
 
 static void CF_FN(unsettled)(const cf_call *call) {
-    const cf_attributes *at = &call->step->node->attributes;
+    const unsettled_params *p = call->step->node->params;
     double last = sizeof(real) == sizeof(float) ? 0x1p-20 : 0x1p-49;
-    vreal tolerance = v_set1((real)(at->number[0] > 0 ? at->number[0] : last));
+    vreal tolerance = v_set1((real)(p->tolerance > 0 ? p->tolerance : last));
     for (size_t lane = 0; lane < call->lanes; lane += VL) {
-        vreal size = v_set1((real)at->number[1]), moved = v_set1(0), nan = v_set1(0);
+        vreal size = v_set1((real)p->floor), moved = v_set1(0), nan = v_set1(0);
         for (size_t f = 0; f < call->step->operand[0].size; f++) {
             vreal z = v_load(cf_row(call, 1, f) + lane);
             vreal difference = v_load(cf_row(call, 0, f) + lane) - z;

@@ -10,7 +10,7 @@
  *          0  1  0 -1        0    0   1
  *
  * Operands image, G w G' [16, outputs, channels], the bias if there is one, and w, which stands
- * there for the gradient alone; integers those of conv.c. */
+ * there for the gradient alone. */
 #ifndef CF_FN
 
 #include "base/memory.h"
@@ -40,7 +40,8 @@ static size_t plane_step(size_t rows, size_t lanes) {
 
 /* The planes of pixels and of sums, a row of zeros, and the numbers of the rows of a plane. */
 static size_t scratch(const cf_node *node, size_t lanes, cf_dtype dtype) {
-    size_t channels = cf_conv_shape(node).channels, outputs = cf_conv_outputs(node);
+    const cf_conv_params *p = node->params;
+    size_t channels = p->shape.channels, outputs = cf_conv_outputs(node);
     size_t reals = PLANES * (plane_step(channels, lanes) + plane_step(outputs, lanes)) + lanes;
     return reals * cf_dtype_size(dtype) + channels * sizeof(uint32_t);
 }
@@ -56,6 +57,7 @@ static const cf_op kernel_op = {
 static const cf_op winograd_op = {
     .name = "winograd",
     .flags = CF_OP_EPILOGUE | CF_OP_PIXELS | CF_OP_LAST_UNREAD,
+    .params = sizeof(cf_conv_params),
     .kernel = CF_VERSIONS(winograd),
     .gradient = cf_conv_rule,
     .scratch = scratch,
@@ -69,16 +71,16 @@ bool cf_winograd_pays(cf_shape shape, size_t outputs, size_t kernel) {
 }
 
 cf_value cf_winograd(cf_builder *b, cf_value weight, cf_value bias, cf_value x, size_t outputs,
-                     const cf_attributes *attributes) {
-    cf_attributes sizes = {.integer = {(int64_t)outputs, attributes->integer[0]}};
-    size_t matrix = outputs * (size_t)attributes->integer[0], count = 0;
+                     const cf_conv_params *params) {
+    size_t matrix = outputs * params->shape.channels, count = 0;
     cf_value operands[4] = {x};
-    operands[++count] = cf_emit(b, &kernel_op, CF_SHARED, PLANES * matrix, 1, &weight, &sizes);
+    operands[++count] =
+        cf_emit(b, &kernel_op, CF_SHARED, PLANES * matrix, 1, &weight, CF_NO_PARAMS);
     if (!cf_is_none(bias))
         operands[++count] = bias;
     operands[++count] = weight;
-    size_t pixels = (size_t)(attributes->integer[1] * attributes->integer[2]);
-    return cf_emit(b, &winograd_op, CF_ROW, outputs * pixels, count + 1, operands, attributes);
+    return cf_emit(b, &winograd_op, CF_ROW, outputs * cf_pixels(params->shape), count + 1, operands,
+                   CF_PARAMS(params));
 }
 
 #else
@@ -105,10 +107,8 @@ CF_INLINE void CF_FN(transform_taps)(const vreal *w, vreal *out) {
     }
 }
 
-/* integer[0]: outputs, integer[1]: channels. */
 static void CF_FN(transform_kernel)(const cf_call *call) {
-    const int64_t *integer = call->step->node->attributes.integer;
-    size_t matrix = (size_t)(integer[0] * integer[1]);
+    size_t matrix = call->step->out_size / PLANES; /* outputs times channels */
     const real *weight = cf_operand_base(call, 0);
     real *out = call->out;
     for (size_t first = 0; first < matrix; first += VL, weight += TAPS * VL) {
@@ -171,7 +171,8 @@ typedef struct {
 
 static CF_FN(planes) CF_FN(new_planes)(const cf_call *call) {
     const cf_step *step = call->step;
-    cf_shape shape = cf_conv_shape(step->node);
+    const cf_conv_params *conv = step->node->params;
+    cf_shape shape = conv->shape;
     CF_FN(planes) p = {.call = call, .shape = shape, .outputs = cf_conv_outputs(step->node)};
     p.across = (shape.width + 1) / 2;
     p.tiles = p.across * ((shape.height + 1) / 2);

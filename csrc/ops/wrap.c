@@ -1,8 +1,11 @@
-/* x less whole periods: within [low, low + period], low = number[0] and period = number[1]. The
- * slope is 1. */
+/* x less whole periods: within [low, high]. The slope is 1. */
 #ifndef CF_FN
 
 #include "ops/elementwise.h"
+
+typedef struct {
+    double low, period, high; /* high = low + period */
+} wrap_params;
 
 #define CF_BODY "ops/wrap.c"
 #include "simd/instantiate.h"
@@ -19,13 +22,14 @@ static void wrap_rule(cf_builder *b, const cf_node *node, cf_value out, cf_value
 static const cf_op wrap_op = {
     .name = "wrap",
     .flags = CF_OP_ELEMENTWISE,
+    .params = sizeof(wrap_params),
     .elementwise = CF_VERSIONS(wrap),
     .gradient = wrap_rule,
 };
 
 cf_value cf_wrap(cf_builder *b, cf_value x, double low, double high) {
-    cf_attributes attributes = {.number = {low, high - low, high}};
-    return cf_elementwise_op(b, &wrap_op, 1, (cf_value[]){x}, &attributes);
+    wrap_params params = {low, high - low, high};
+    return cf_elementwise_op(b, &wrap_op, 1, (cf_value[]){x}, CF_PARAMS(&params));
 }
 
 #else
@@ -42,6 +46,6 @@ CF_INLINE vreal CF_FN(wrap_of)(vreal x, vreal low, vreal period, vreal high) {
     return v_select(within, x, v_min(high, v_max(low, moved)));
 }
 
-CF_UNARY(wrap, CF_FN(wrap_of)(x, CF_NUMBER(0), CF_NUMBER(1), CF_NUMBER(2)))
+CF_UNARY_WITH(wrap_params, wrap, CF_FN(wrap_of)(x, CF_PARAM(low), CF_PARAM(period), CF_PARAM(high)))
 
 #endif

@@ -144,8 +144,8 @@ static void once_rule(cf_builder *b, const cf_node *node, cf_value out, cf_value
                       const bool *needed, cf_value *dx) {
     (void)out;
     (void)needed;
-    dx[0] =
-        cf_emit(b, &slope_without_rule, CF_ROW, 1, 2, (cf_value[]){node->operand[0], dout}, NULL);
+    dx[0] = cf_emit(b, &slope_without_rule, CF_ROW, 1, 2, (cf_value[]){node->operand[0], dout},
+                    CF_NO_PARAMS);
 }
 
 static const cf_op once = {.name = "once", .gradient = once_rule};
@@ -153,7 +153,7 @@ static const cf_op once = {.name = "once", .gradient = once_rule};
 static void test_once_differentiable_is_told(void) {
     cf_builder *b = new_builder();
     cf_value x = cf_input(b, 0, 1, CF_PAD_REPEAT), one = cf_constant(b, CF_ROW, 1, 1.0);
-    cf_value y = cf_emit(b, &once, CF_ROW, 1, 1, &x, NULL), first, second;
+    cf_value y = cf_emit(b, &once, CF_ROW, 1, 1, &x, CF_NO_PARAMS), first, second;
     cf_gradient(b, 1, &y, &one, 1, &x, &first);
     CHECK_OK(cf_builder_status(b));
     cf_gradient(b, 1, &first, &one, 1, &x, &second);
@@ -264,6 +264,26 @@ static void test_misuse_is_told(void) {
     cf_builder_free(b);
 }
 
+/* An op takes its own struct alone. */
+static void test_parameters_of_another_size_are_told(void) {
+    static const cf_op op = {.name = "takes a double", .params = sizeof(double)};
+    double own = 0.5;
+    float other = 0.5F;
+    cf_builder *b = new_builder();
+    cf_value value = cf_emit(b, &op, CF_ROW, 1, 0, NULL, CF_PARAMS(&own));
+    CHECK_OK(cf_builder_status(b));
+    const cf_node *node = cf_whole_node(b, value);
+    CHECK(node->params != &own && *(const double *)node->params == 0.5);
+    cf_emit(b, &op, CF_ROW, 1, 0, NULL, CF_PARAMS(&other));
+    CHECK(cf_builder_status(b) == CF_INVALID);
+    CHECK(strstr(cf_message(), "takes a double: 4 bytes of parameters, expected 8") != NULL);
+    cf_builder_free(b);
+    b = new_builder();
+    cf_emit(b, &op, CF_ROW, 1, 0, NULL, CF_NO_PARAMS);
+    CHECK(cf_builder_status(b) == CF_INVALID);
+    cf_builder_free(b);
+}
+
 static void test_layout(void) {
     cf_layout layout = {0};
     uint32_t a, b, c, d;
@@ -299,6 +319,7 @@ int main(void) {
     test_permutation_costs_nothing();
     test_views();
     test_misuse_is_told();
+    test_parameters_of_another_size_are_told();
     test_layout();
     test_sizes_that_overflow();
     return 0;
