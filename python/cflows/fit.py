@@ -77,7 +77,7 @@ def fit(
     batch_size : int, optional
         The maximum number of rows in a step; None is 256, or all rows if there are fewer. The
         steps of an epoch differ by at most one row.
-    optimizer : Adam, AdamW, RAdam, SGD, Lion or Muon, optional
+    optimizer : Optimizer, optional
         None is ``Adam(1e-3)``.
     schedule : {'constant', 'cosine', 'plateau'} or Constant, Cosine or Plateau
         Of the learning rate; a name is the class with its defaults.

@@ -31,7 +31,7 @@ class Trainer:
     model : Flow or Loss
     loss : str or nn.Function, optional
         None is 'likelihood', or the loss of an `nn.objective`; else one of `nn.function`.
-    optimizer : Adam, AdamW, RAdam, SGD, Lion or Muon, optional
+    optimizer : Optimizer, optional
         None is ``Adam(1e-3)``.
     schedule : {'constant', 'cosine'} or Constant or Cosine
         Of the learning rate; a cosine needs `steps`.
