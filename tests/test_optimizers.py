@@ -1,8 +1,15 @@
-"""Optimisers step by step, against NumPy's arithmetic of the papers' algorithms."""
+"""Optimisers step by step, against NumPy's arithmetic of the papers' algorithms.
+
+To add one, add its algorithm, and an entry in `REFERENCES`.
+"""
 
 import ctypes
+import inspect
 import os
 import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pytest
@@ -214,21 +221,36 @@ def muon_of(name, p, options):
     return adamw, {"learning_rate": 1e-3, "weight_decay": 0.0, **own}
 
 
-REFERENCES = {"Adam": adam, "AdamW": adamw, "RAdam": radam, "SGD": sgd, "Lion": lion, "Muon": muon}
-CASES = [
-    ("Adam", {}),
-    ("Adam", {"learning_rate": 0.01, "beta1": 0.7, "beta2": 0.95, "weight_decay": 0.1}),
-    ("AdamW", {}),
-    ("AdamW", {"learning_rate": 0.02, "weight_decay": 0.3, "epsilon": 1e-3}),
-    ("RAdam", {}),
-    ("RAdam", {"learning_rate": 0.01, "beta2": 0.99, "weight_decay": 0.1}),
-    ("SGD", {}),
-    ("SGD", {"learning_rate": 0.1, "momentum": 0.8, "weight_decay": 0.05}),
-    ("Lion", {}),
-    ("Lion", {"learning_rate": 0.01, "beta1": 0.8, "beta2": 0.9, "weight_decay": 0.3}),
-    ("Muon", {}),
-    (
-        "Muon",
+@dataclass(frozen=True)
+class Reference:
+    """An optimiser: its step in NumPy, what the core calls its state, and options to test."""
+
+    step: Callable[..., np.ndarray]
+    state: dict[str, str]
+    options: dict[str, Any]
+
+
+MOMENTS = {"first_moment": "m", "second_moment": "v"}
+MOMENTUM = {"momentum": "m"}
+REFERENCES = {
+    "Adam": Reference(
+        adam,
+        MOMENTS,
+        {"learning_rate": 0.01, "beta1": 0.7, "beta2": 0.95, "weight_decay": 0.1},
+    ),
+    "AdamW": Reference(
+        adamw, MOMENTS, {"learning_rate": 0.02, "weight_decay": 0.3, "epsilon": 1e-3}
+    ),
+    "RAdam": Reference(radam, MOMENTS, {"learning_rate": 0.01, "beta2": 0.99, "weight_decay": 0.1}),
+    "SGD": Reference(sgd, MOMENTUM, {"learning_rate": 0.1, "momentum": 0.8, "weight_decay": 0.05}),
+    "Lion": Reference(
+        lion,
+        MOMENTUM,
+        {"learning_rate": 0.01, "beta1": 0.8, "beta2": 0.9, "weight_decay": 0.3},
+    ),
+    "Muon": Reference(
+        muon,
+        {"momentum": "m", "second_moment": "v"},
         {
             **{"learning_rate": 0.1, "momentum": 0.7, "weight_decay": 0.2, "nesterov": False},
             **{"adjust": "match_rms_adamw", "iterations": 3, "adam_learning_rate": 0.05},
@@ -236,12 +258,8 @@ CASES = [
             **{"adam_weight_decay": 0.1},
         },
     ),
-]
-STATE = {
-    **{name: {"first_moment": "m", "second_moment": "v"} for name in ("Adam", "AdamW", "RAdam")},
-    **{name: {"momentum": "m"} for name in ("SGD", "Lion")},
-    "Muon": {"momentum": "m", "second_moment": "v"},
 }
+CASES = [(name, options) for name, one in REFERENCES.items() for options in ({}, one.options)]
 SHAPES = {
     "a.weight": (5, 7),
     "a.bias": (5,),
@@ -264,10 +282,10 @@ def reference_steps(name, options, parameters, gradients, schedules, limit):
         norm = np.sqrt(sum((g[key] ** 2).sum() for key in p if key not in FROZEN))
         clip = min(1.0, limit / norm)
         for key in p.keys() - set(FROZEN):
-            function, own = REFERENCES[name], dict(options)
+            function, own = REFERENCES[name].step, dict(options)
             if name == "Muon":
                 function, own = muon_of(key, p[key], options)
-            default = {"SGD": 1e-2, "Lion": 1e-4, "Muon": 0.02}.get(name, 1e-3)
+            default = inspect.signature(function).parameters["learning_rate"].default
             own["learning_rate"] = own.get("learning_rate", default) * schedule
             p[key] = function(p[key], clip * g[key], t, states[key], **own)
         yield norm, clip, p, states
@@ -306,8 +324,8 @@ def test_steps_are_the_papers(libraries, name, options, dtype):
         for key in FROZEN:
             assert np.array_equal(ours.parameters[key], start[key])
         arrays = ours.arrays()
-        assert list(arrays) == list(STATE[name])
-        for array, symbol in STATE[name].items():
+        assert list(arrays) == list(REFERENCES[name].state)
+        for array, symbol in REFERENCES[name].state.items():
             for key, found in arrays[array].items():
                 wanted = np.asarray(states[key].get(symbol, 0.0))
                 wanted = np.broadcast_to(

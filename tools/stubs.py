@@ -243,7 +243,7 @@ def class_(cls: type) -> str:
 
 def rendered() -> str:
     """The stub's text."""
-    parts = [HEADER]
+    parts = [HEADER, f"__all__ = {_core.__all__!r}"]
     for name, value in vars(_core).items():
         if not name.startswith("_"):
             parts.append(class_(value) if isinstance(value, type) else function(name, value))

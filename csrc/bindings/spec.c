@@ -328,6 +328,19 @@ static Py_ssize_t list_types(cf_module_state *state) {
     return (Py_ssize_t)count;
 }
 
+/* Lists the classes, abstract ones too, as the module's `__all__`: the package exports them all. */
+static bool export_classes(PyObject *module, const cf_module_state *state) {
+    PyObject *names = PyList_New(0), *name, *value;
+    Py_ssize_t at = 0;
+    bool done = names != NULL;
+    while (done && PyDict_Next(PyModule_GetDict(module), &at, &name, &value))
+        if (PyType_Check(value) && PyType_IsSubtype((PyTypeObject *)value, state->spec))
+            done = PyList_Append(names, name) == 0;
+    done = done && PyModule_AddObjectRef(module, "__all__", names) == 0;
+    Py_XDECREF(names);
+    return done;
+}
+
 bool cf_py_add_specs(PyObject *module) {
     cf_module_state *state = PyModule_GetState(module);
     Py_ssize_t count = list_types(state);
@@ -341,5 +354,5 @@ bool cf_py_add_specs(PyObject *module) {
             return false;
         PyTuple_SET_ITEM(state->spec_types, i, (PyObject *)class);
     }
-    return state->spec_types != NULL;
+    return state->spec_types != NULL && export_classes(module, state);
 }

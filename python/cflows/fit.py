@@ -77,7 +77,7 @@ def fit(
     batch_size : int, optional
         The maximum number of rows in a step; None is 256, or all rows if there are fewer. The
         steps of an epoch differ by at most one row.
-    optimizer : Adam, AdamW, RAdam, SGD, Lion or Muon, optional
+    optimizer : Optimizer, optional
         None is ``Adam(1e-3)``.
     schedule : {'constant', 'cosine', 'plateau'} or Constant, Cosine or Plateau
         Of the learning rate; a name is the class with its defaults.
@@ -99,8 +99,8 @@ def fit(
         after step t it moves by ``1 - min(ema, (1 + t) / (10 + t))`` towards them. The averaged
         weights are then validated and kept.
     loss : str or nn.Function, optional
-        What is minimised: a loss of `nn.function`, by itself or by name. None is 'likelihood', or
-        the loss of an `nn.objective`.
+        What is minimised: a loss of `nn.function`, by itself or by name, or a loss of the library
+        by name. None is 'likelihood', or the loss of an `nn.objective`.
     seed : int, optional
         0 to 2**64 - 1, of the split, the order of the rows and the noise; None draws one, or takes
         the checkpoint's.

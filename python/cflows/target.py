@@ -146,7 +146,7 @@ def fit_target(
     steps : int, default 1000
     batch_size : int, default 256
         Samples a step.
-    optimizer : Adam, AdamW, RAdam, SGD, Lion or Muon, optional
+    optimizer : Optimizer, optional
         None is ``Adam(1e-3)``.
     schedule : {'constant', 'cosine'} or Constant or Cosine
         Of the learning rate.

@@ -30,8 +30,9 @@ class Trainer:
     ----------
     model : Flow or Loss
     loss : str or nn.Function, optional
-        None is 'likelihood', or the loss of an `nn.objective`; else one of `nn.function`.
-    optimizer : Adam, AdamW, RAdam, SGD, Lion or Muon, optional
+        None is 'likelihood', or the loss of an `nn.objective`; else the name of a loss of the
+        library, or one of `nn.function`.
+    optimizer : Optimizer, optional
         None is ``Adam(1e-3)``.
     schedule : {'constant', 'cosine'} or Constant or Cosine
         Of the learning rate; a cosine needs `steps`.

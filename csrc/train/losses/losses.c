@@ -1,8 +1,9 @@
 #include "train/losses/losses.h"
 
+#include <stdio.h>
 #include <string.h>
 
-/* All losses: a line each, which is all that the library is told of a new one. */
+/* All losses: LOSS(name) each, which is all that the library is told of a new one. */
 #define CF_LOSSES(LOSS) LOSS(likelihood)
 
 #define CF_DECLARED(name) extern const cf_loss cf_##name##_loss;
@@ -33,6 +34,16 @@ static cf_status check_sizes(const cf_function *loss, const cf_flow *flow) {
     return CF_OK;
 }
 
+/* There is no loss of that name; of a flow the message has the names that the library knows. */
+static cf_status fail_unknown(const char *name, const cf_flow *flow) {
+    char known[256] = "";
+    size_t length = 0;
+    for (size_t i = 0; flow != NULL && cf_losses[i] != NULL && length < sizeof known; i++)
+        length += (size_t)snprintf(known + length, sizeof known - length, "%s'%s'",
+                                   i == 0 ? "; the library has " : ", ", cf_losses[i]->name);
+    return cf_fail(CF_INVALID, "there is no loss called '%s'%s", name, known);
+}
+
 cf_status cf_find_loss(const cf_model *model, const cf_flow *flow, const char *name,
                        const cf_function **out) {
     *out = cf_model_function(model, name);
@@ -45,7 +56,7 @@ cf_status cf_find_loss(const cf_model *model, const cf_flow *flow, const char *n
             return status;
     }
     if (*out == NULL || !is_loss(*out))
-        return cf_fail(CF_INVALID, "there is no loss called '%s'", name);
+        return fail_unknown(name, flow);
     return flow != NULL ? check_sizes(*out, flow) : CF_OK;
 }
 
