@@ -664,7 +664,10 @@ def interrupted(folder, *arguments, until):
             assert line, said
             said += line
         process.send_signal(signal.SIGINT)
-        rest, _ = process.communicate(timeout=60)
+        try:
+            rest, _ = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert process.returncode == 130, said + rest
     assert "Traceback" not in said + rest
     return said + rest

@@ -6,11 +6,7 @@ import subprocess
 
 import pytest
 
-from c_build import CORE, ROOT, SANITIZED, SIMD_LEVELS, link, objects, simd_levels
-
-# They are the slowest to compile, and test_matmul.py has them as they are here.
-KERNELS = [f"csrc/simd/matmul_{part}.c" for part in ("linear", "narrow", "outer")]
-OTHERS = [source for source in CORE if source not in KERNELS]
+from c_build import CORE, ROOT, SANITIZED, SIMD_LEVELS, installed, link, objects, simd_levels
 
 # Ops that are not differentiated twice, each with its reason.
 NO_SECOND_GRADIENT = {
@@ -50,11 +46,11 @@ NO_SECOND_GRADIENT = {
 
 
 def core_program(name, build):
-    """The program of tests/c with the whole core, optimised a little or sanitized."""
+    """The program of tests/c with the whole core: the static library, or sanitized."""
     test = f"tests/c/{name}.c"
     if build == "sanitized":
         return link(name, objects([test, *CORE], SANITIZED), "", SANITIZED)
-    return link(name, objects([test, *OTHERS], ["-O1"]) + objects(KERNELS), "")
+    return link(name, [*objects([test]), installed() / "lib/libcflows.a"], "")
 
 
 @pytest.mark.parametrize("build", ["plain", "sanitized"])
