@@ -222,6 +222,11 @@ def more_precise(dtype: np.dtype, integers: bool) -> type[np.floating]:
     return np.float64 if integers or dtype == np.float32 else np.longdouble
 
 
+def absolute(values: Array) -> Array:
+    """For the size of an error, which need not be more precise."""
+    return np.abs(values).astype(np.float64)
+
+
 def rows_among_others(rng: np.random.Generator, values: Array) -> tuple[Array, Array]:
     """A base with the rows of `values` in disorder among rows of NaN, and their numbers, one of
     them twice."""
@@ -312,8 +317,8 @@ class Linear:
         w, x = weight.astype(precise), self.x[self.x_rows].astype(precise)
         bias = np.zeros(self.outputs) if self.bias is None else self.bias
         b = bias.astype(precise)[:, None]
-        y = w @ x + b
-        return np.maximum(y, 0) if self.relu else y, np.abs(w) @ np.abs(x) + np.abs(b)
+        y, size = w @ x + b, absolute(w) @ absolute(x) + absolute(b)
+        return np.maximum(y, 0) if self.relu else y, size
 
 
 @dataclass
@@ -368,7 +373,8 @@ class Outer:
         dy, x = samples[self.dy_rows], samples[self.x_rows]
         dw = self.dw.astype(precise) if self.accumulate else precise(0)
         inside = 1 if self.staircase is None else self.staircase.inside
-        return dw + dy @ x.T * inside, np.abs(dw) + np.abs(dy) @ np.abs(x).T * inside
+        size = absolute(dw) + absolute(dy) @ absolute(x).T * inside
+        return dw + dy @ x.T * inside, size
 
 
 @pytest.fixture(
