@@ -5,7 +5,7 @@
  * operands, integers, numbers
  *              how many of each follow the name in an instruction
  * features     of the value, from nx, ny and nz, those of the operands, and i and j, the integers;
- *              0: they do not fit
+ *              0: they do not fit. Whatever a file says comes here: any of them may be 0
  * value        what the builder b emits, of x, y and z, the operands, i and j, the integers, s and
  *              t, the numbers, and `size`, the features
  * parameters   how Python calls operands, integers and numbers, in this order; of numbers there may
