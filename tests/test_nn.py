@@ -7,6 +7,7 @@ import pickle
 import numpy as np
 import pytest
 from scipy.signal import correlate2d
+from scipy.special import ndtr
 
 import cflows as cf
 from cflows import _core, nn
@@ -141,6 +142,8 @@ FUNCTIONS = {
     "relu": (nn.relu, lambda x: np.maximum(x, 0)),
     "elu": (nn.elu, lambda x: np.where(x > 0, x, np.expm1(x))),
     "silu": (nn.silu, lambda x: x / (1 + np.exp(-x))),
+    "gelu": (nn.gelu, lambda x: x * ndtr(x)),
+    "abs": (nn.abs, np.abs),
     "asinh": (nn.asinh, np.arcsinh),
     "floor": (nn.floor, np.floor),
     "cosine": (lambda x: nn.cosine(x, 0.3, -0.25), lambda x: np.sin(0.6 * np.pi * x)),
@@ -154,7 +157,7 @@ FUNCTIONS = {
     "sum": (lambda x: nn.repeat(nn.sum(x), 2), lambda x: np.repeat(x.sum(1)[:, None], 2, 1)),
     "one feature": (lambda x: x * x[0] + x[1], lambda x: x * x[:, :1] + x[:, 1:2]),
     "log_sum_exp": (nn.log_sum_exp, lambda x: np.log(np.exp(x).sum(1, keepdims=True))),
-    "normal": (
+    "normal_log_density": (
         nn.normal_log_density,
         lambda x: -0.5 * (x**2).sum(1, keepdims=True) - 1.5 * np.log(2 * np.pi),
     ),
@@ -167,6 +170,12 @@ def test_functions(name):
     model = nn.objective(lambda x, p: nn.sum(x), 3, dtype="float64")
     x = np.random.default_rng(0).normal(size=(40, 3)) * 2
     assert np.allclose(evaluate(model, lambda x, p: ours(x), x), truth(x), rtol=1e-12, atol=1e-14)
+
+
+def test_no_function_is_forgotten():
+    drawn = {"normal", "uniform"}  # test_noise
+    assert set(nn.operations.__all__) - drawn <= set(FUNCTIONS)
+    assert all(function.__doc__ for function in map(nn.__dict__.get, nn.operations.__all__))
 
 
 def test_matrices():

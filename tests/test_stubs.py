@@ -34,6 +34,7 @@ SPEC_CLASSES = [
 
 def test_the_stub_is_what_the_tool_writes():
     assert stubs.STUB.read_text() == stubs.rendered()
+    assert stubs.OPERATIONS_STUB.read_text() == stubs.rendered_operations()
 
 
 @pytest.mark.parametrize(
@@ -148,7 +149,8 @@ def test_everything_public_has_a_stub():
 def test_mypy_finds_no_difference():
     # Which classes can be bases together is nothing that users see.
     options = ["--concise", "--ignore-disjoint-bases"]
-    command = [sys.executable, "-m", "mypy.stubtest", "cflows._core", *options]
+    modules = ["cflows._core", "cflows.nn.operations"]
+    command = [sys.executable, "-m", "mypy.stubtest", *modules, *options]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
 

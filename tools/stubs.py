@@ -1,4 +1,4 @@
-"""Writes python/cflows/_core.pyi, the stub of the compiled core.
+"""Writes python/cflows/_core.pyi, the stub of the compiled core, and nn/operations.pyi.
 
     python tools/stubs.py
 
@@ -19,8 +19,11 @@ from typing import Any
 
 import cflows
 from cflows import _core
+from cflows.nn import operations
 
-STUB = Path(__file__).resolve().parents[1] / "python" / "cflows" / "_core.pyi"
+PACKAGE = Path(__file__).resolve().parents[1] / "python" / "cflows"
+STUB = PACKAGE / "_core.pyi"
+OPERATIONS_STUB = PACKAGE / "nn" / "operations.pyi"
 
 HEADER = '''"""The compiled core; written by tools/stubs.py."""
 
@@ -37,6 +40,10 @@ _Floats = Sequence[float] | NDArray[np.integer[Any]] | NDArray[np.floating[Any]]
 _Bools = Sequence[bool] | NDArray[np.bool_]
 _Float = NDArray[np.floating[Any]]
 '''
+
+OPERATIONS_HEADER = '''"""The core's operations; written by tools/stubs.py."""
+
+from .tracer import Tracer'''
 
 # What a kind in a docstring is as an argument and as a result. Classes stand for themselves.
 KINDS = {
@@ -238,19 +245,34 @@ def class_(cls: type) -> str:
     return f"{final}class {cls.__name__}{base}:\n" + re.sub("^", "    ", body, flags=re.MULTILINE)
 
 
-# -- The file -- #
+# -- The files -- #
 
 
-def rendered() -> str:
-    """The stub's text."""
-    parts = [HEADER, f"__all__ = {_core.__all__!r}"]
-    for name, value in vars(_core).items():
-        if not name.startswith("_"):
-            parts.append(class_(value) if isinstance(value, type) else function(name, value))
+def formatted(parts: list[str]) -> str:
     command = [sys.executable, "-m", "ruff", "format", "--stdin-filename", str(STUB), "-"]
     text = "\n\n".join(parts)
     return subprocess.run(command, input=text, capture_output=True, text=True, check=True).stdout
 
 
+def rendered() -> str:
+    """The core's stub."""
+    parts = [HEADER, f"__all__ = {_core.__all__!r}"]
+    for name, value in vars(_core).items():
+        if not name.startswith("_"):
+            parts.append(class_(value) if isinstance(value, type) else function(name, value))
+    return formatted(parts)
+
+
+def rendered_operations() -> str:
+    """The stub of `cflows.nn.operations`, whose functions have annotations."""
+    parts = [OPERATIONS_HEADER, f"__all__ = {operations.__all__!r}"]
+    for name in operations.__all__:
+        own = inspect.signature(getattr(operations, name))
+        arguments = written(list(own.parameters.values()))
+        parts.append(f"def {name}({arguments}) -> {own.return_annotation}: ...")
+    return formatted(parts)
+
+
 if __name__ == "__main__":
     STUB.write_text(rendered())
+    OPERATIONS_STUB.write_text(rendered_operations())

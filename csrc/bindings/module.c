@@ -8,10 +8,10 @@
 #include "bindings/flow.h"
 #include "bindings/layer.h"
 #include "bindings/model.h"
+#include "bindings/operations.h"
 #include "bindings/spec.h"
 #include "bindings/training.h"
 #include "bindings/training_rows.h"
-#include "ops/functions.h"
 #include "simd/simd.h"
 
 static struct PyModuleDef definition;
@@ -89,19 +89,6 @@ static PyObject *simd_level(PyObject *module, PyObject *unused) {
     return PyUnicode_FromString(cf_simd_name(cf_simd()));
 }
 
-static PyObject *nn_functions(PyObject *module, PyObject *unused) {
-    PyObject *docs = PyDict_New();
-    (void)module;
-    (void)unused;
-    for (size_t i = 0; i < cf_unary_function_count && docs != NULL; i++) {
-        PyObject *doc = PyUnicode_FromString(cf_unary_functions[i].doc);
-        if (doc == NULL || PyDict_SetItemString(docs, cf_unary_functions[i].name, doc) < 0)
-            Py_CLEAR(docs);
-        Py_XDECREF(doc);
-    }
-    return docs;
-}
-
 PyDoc_STRVAR(set_num_threads_doc,
              "set_num_threads($module, threads, /)\n--\n\n"
              "Set how many threads a computation may use, the calling one included.\n\n"
@@ -157,17 +144,31 @@ PyDoc_STRVAR(
     "Returns\n-------\n"
     "train, held_out : ndarray of int64");
 
-PyDoc_STRVAR(nn_functions_doc, "nn_functions($module, /)\n--\n\n"
-                               "The functions of single numbers of `cflows.nn`: what they do, by "
-                               "name.\n\n"
-                               "Returns\n-------\n"
-                               "dict of str -> str");
+PyDoc_STRVAR(nn_operations_doc,
+             "nn_operations($module, /)\n--\n\n"
+             "The operations that are functions of `cflows.nn`, by name.\n\n"
+             "Each is a tuple: how many operands, integers and numbers there are, their names in\n"
+             "this order with defaults, and what the function does.\n\n"
+             "Returns\n-------\n"
+             "dict of str -> tuple");
+
+PyDoc_STRVAR(nn_size_doc,
+             "nn_size($module, name, sizes, integers, /)\n--\n\n"
+             "How many features the value of an operation has.\n\n"
+             "It is 0 where operands of these sizes do not fit, and of parameters and\n"
+             "networks, whose sizes are declared.\n\n"
+             "Parameters\n----------\n"
+             "name : str\n"
+             "sizes, integers : tuple of int\n\n"
+             "Returns\n-------\n"
+             "int");
 
 static PyMethodDef functions[] = {
     {"set_num_threads", set_num_threads, METH_O, set_num_threads_doc},
     {"get_num_threads", get_num_threads, METH_NOARGS, get_num_threads_doc},
     {"simd_level", simd_level, METH_NOARGS, simd_level_doc},
-    {"nn_functions", nn_functions, METH_NOARGS, nn_functions_doc},
+    {"nn_operations", cf_py_nn_operations, METH_NOARGS, nn_operations_doc},
+    {"nn_size", cf_py_nn_size, METH_VARARGS, nn_size_doc},
     {"split_rows", cf_py_split_rows, METH_VARARGS, split_rows_doc},
     {"make_spec", (PyCFunction)(void (*)(void))cf_py_make_spec, METH_FASTCALL, make_spec_doc},
     {0},

@@ -7,12 +7,17 @@
 #include "model/model.h"
 #include "nn/declarations.h"
 
-enum { CF_MAX_INSTRUCTION_OPERANDS = CF_MAX_PORTS }; /* a call's */
+enum {
+    CF_MAX_INSTRUCTION_OPERANDS = CF_MAX_PORTS, /* a call's */
+    CF_MAX_OPERATION_OPERANDS = 3,              /* of all others */
+    CF_MAX_INTEGERS = 2,
+    CF_MAX_NUMBERS = 2
+};
 
 typedef struct {
     unsigned op;
-    size_t operand[CF_MAX_INSTRUCTION_OPERANDS], integer[2];
-    double number[2];
+    size_t operand[CF_MAX_INSTRUCTION_OPERANDS], integer[CF_MAX_INTEGERS];
+    double number[CF_MAX_NUMBERS];
     const cf_function *function; /* of a call */
     size_t size;                 /* of the value */
 } cf_instruction;

@@ -1,53 +1,69 @@
 #include "nn/operations.h"
 
 #include "nn/words.h"
-#include "ops/functions.h"
 #include "ops/ops.h"
 
-static const cf_operation_form forms[] = {
-    [CF_DO_INPUT] = {"input", 0, 1, 0},
-    [CF_DO_CONTEXT] = {"context", 0, 1, 0},
-    [CF_DO_ARGUMENT] = {"argument", 0, 2, 0},
-    [CF_DO_CALL] = {"call", 0, 2, 0},
-    [CF_DO_COPY] = {"copy", 1, 0, 0},
-    [CF_DO_GRADIENT] = {"gradient", 3, 0, 0},
-    [CF_DO_PARAMETER] = {"parameter", 0, 1, 0},
-    [CF_DO_NETWORK] = {"network", 1, 1, 0},
-    [CF_DO_CONSTANT] = {"constant", 0, 1, 1},
-    [CF_DO_NORMAL] = {"normal", 0, 1, 0},
-    [CF_DO_UNIFORM] = {"uniform", 0, 1, 0},
-    [CF_DO_ADD] = {"add", 2, 0, 0},
-    [CF_DO_SUBTRACT] = {"subtract", 2, 0, 0},
-    [CF_DO_MULTIPLY] = {"multiply", 2, 0, 0},
-    [CF_DO_DIVIDE] = {"divide", 2, 0, 0},
-    [CF_DO_SCALE] = {"scale", 1, 0, 2},
-    [CF_DO_CLAMP] = {"clamp", 1, 0, 2},
-    [CF_DO_AT_LEAST] = {"at_least", 1, 0, 1},
-    [CF_DO_COSINE] = {"cosine", 1, 0, 2},
-    [CF_DO_SLICE] = {"slice", 1, 2, 0},
-    [CF_DO_CONCAT] = {"concat", 2, 0, 0},
-    [CF_DO_REPEAT] = {"repeat", 1, 1, 0},
-    [CF_DO_MATMUL] = {"matmul", 2, 0, 0},
-    [CF_DO_SUM] = {"sum", 1, 0, 0},
-    [CF_DO_LOG_SUM_EXP] = {"log_sum_exp", 1, 0, 0},
-    [CF_DO_LOG_DENSITY] = {"normal_log_density", 1, 0, 0},
+const cf_operation_form cf_operation_forms[] = {
+#define CF_OPERATION(name, operands, integers, numbers, features, value, parameters, doc)          \
+    [CF_DO_##name] = {#name, operands, integers, numbers, parameters, doc},
+#include "nn/operation_list.h"
+#undef CF_OPERATION
 };
 
-bool cf_find_operation(const char *name, size_t length, unsigned *op, cf_operation_form *out) {
+#define CF_OPERATION(name, operands, integers, numbers, features, value, parameters, doc)          \
+    _Static_assert((operands) <= CF_MAX_OPERATION_OPERANDS && (integers) <= CF_MAX_INTEGERS &&     \
+                       (numbers) <= CF_MAX_NUMBERS,                                                \
+                   "there is no room for what follows " #name);
+#include "nn/operation_list.h"
+#undef CF_OPERATION
+
+bool cf_find_operation(const char *name, size_t length, unsigned *op) {
     cf_word word = {name, length};
-    for (unsigned i = 0; i < CF_DO_UNARY; i++)
-        if (cf_is_word(word, forms[i].name)) {
+    for (unsigned i = 0; i < CF_OPERATIONS; i++)
+        if (cf_is_word(word, cf_operation_forms[i].name)) {
             *op = i;
-            *out = forms[i];
-            return true;
-        }
-    for (unsigned i = 0; i < cf_unary_function_count; i++)
-        if (cf_is_word(word, cf_unary_functions[i].name)) {
-            *op = CF_DO_UNARY + i;
-            *out = (cf_operation_form){cf_unary_functions[i].name, 1, 0, 0};
             return true;
         }
     return false;
+}
+
+/* ---- sizes ---- */
+
+static size_t parameter_size(const cf_declarations *declared, size_t i) {
+    return i < declared->parameters ? declared->parameter[i].size : 0;
+}
+
+static size_t network_size(const cf_declarations *declared, size_t i, size_t inputs) {
+    return i < declared->networks && inputs == cf_shape_features(declared->network[i].inputs)
+               ? declared->network[i].size
+               : 0;
+}
+
+/* One feature is repeated beside several. */
+static size_t broadcast_size(size_t nx, size_t ny) {
+    return nx == ny || ny == 1 ? nx : nx == 1 ? ny : 0;
+}
+
+static size_t concat_size(size_t nx, size_t ny) {
+    return nx + ny < CF_MAX_EXPRESSION_SIZE ? nx + ny : 0;
+}
+
+static size_t matmul_size(size_t weights, size_t columns) {
+    return columns > 0 && weights % columns == 0 ? weights / columns : 0;
+}
+
+size_t cf_operation_size(cf_operation op, const cf_declarations *declared, const size_t *sizes,
+                         const size_t *integers) {
+    size_t nx = sizes[0], ny = sizes[1], nz = sizes[2], i = integers[0], j = integers[1];
+    switch (op) {
+#define CF_OPERATION(name, operands, integers, numbers, features, value, parameters, doc)          \
+    case CF_DO_##name:                                                                             \
+        return features;
+#include "nn/operation_list.h"
+#undef CF_OPERATION
+    default:
+        return 0;
+    }
 }
 
 /* ---- emission ---- */
@@ -75,64 +91,26 @@ static cf_value emit_gradient(cf_builder *b, cf_value y, cf_value cotangent, cf_
     return cf_constant(b, CF_ROW, cf_value_size(b, x), 0.0);
 }
 
+static cf_value emit_network(cf_builder *b, const cf_declared *network, cf_value x) {
+    return cf_conditioner_emit(&network->conditioner, b, cf_broadcast(b, x), CF_NO_VALUE);
+}
+
+static cf_value emit_concat(cf_builder *b, cf_value x, cf_value y) {
+    return cf_concat(b, (cf_value[]){cf_broadcast(b, x), cf_broadcast(b, y)}, 2);
+}
+
 cf_value cf_operation_emit(const cf_instruction *in, const cf_declarations *declared, cf_builder *b,
                            const cf_value *input, const cf_value *values) {
-    cf_value x = values[in->operand[0]], y = values[in->operand[1]];
+    cf_value x = values[in->operand[0]], y = values[in->operand[1]], z = values[in->operand[2]];
+    size_t size = in->size, i = in->integer[0], j = in->integer[1];
+    double s = in->number[0], t = in->number[1];
     switch (in->op) {
-    case CF_DO_INPUT:
-        return input[0];
-    case CF_DO_CONTEXT:
-        return input[1];
-    case CF_DO_ARGUMENT:
-        return input[in->integer[0]];
-    case CF_DO_CALL:
-        return emit_call(in, b, values);
-    case CF_DO_COPY:
-        return cf_copy(b, cf_broadcast(b, x));
-    case CF_DO_GRADIENT:
-        return emit_gradient(b, x, y, values[in->operand[2]]);
-    case CF_DO_PARAMETER:
-        return cf_parameter(b, declared->parameter[in->integer[0]].offset, in->size);
-    case CF_DO_NETWORK:
-        return cf_conditioner_emit(&declared->network[in->integer[0]].conditioner, b,
-                                   cf_broadcast(b, x), CF_NO_VALUE);
-    case CF_DO_CONSTANT:
-        return cf_constant(b, CF_ROW, in->size, in->number[0]);
-    case CF_DO_NORMAL:
-        return cf_normal_noise(b, in->size);
-    case CF_DO_UNIFORM:
-        return cf_uniform_noise(b, in->size);
-    case CF_DO_ADD:
-        return cf_add(b, x, y);
-    case CF_DO_SUBTRACT:
-        return cf_subtract(b, x, y);
-    case CF_DO_MULTIPLY:
-        return cf_multiply(b, x, y);
-    case CF_DO_DIVIDE:
-        return cf_divide(b, x, y);
-    case CF_DO_SCALE:
-        return cf_scale(b, x, in->number[0], in->number[1]);
-    case CF_DO_CLAMP:
-        return cf_clamp(b, x, in->number[0], in->number[1]);
-    case CF_DO_AT_LEAST:
-        return cf_at_least(b, x, in->number[0]);
-    case CF_DO_COSINE:
-        return cf_cosine(b, x, in->number[0], in->number[1]);
-    case CF_DO_SLICE:
-        return cf_slice(b, x, in->integer[0], in->integer[1]);
-    case CF_DO_CONCAT:
-        return cf_concat(b, (cf_value[]){cf_broadcast(b, x), cf_broadcast(b, y)}, 2);
-    case CF_DO_REPEAT:
-        return cf_repeat(b, x, in->size);
-    case CF_DO_MATMUL:
-        return cf_matmul(b, x, CF_NO_VALUE, cf_broadcast(b, y), in->size);
-    case CF_DO_SUM:
-        return cf_sum_features(b, x);
-    case CF_DO_LOG_SUM_EXP:
-        return cf_log_sum_exp(b, x);
-    case CF_DO_LOG_DENSITY:
-        return cf_normal_log_density(b, cf_broadcast(b, x));
+#define CF_OPERATION(name, operands, integers, numbers, features, value, parameters, doc)          \
+    case CF_DO_##name:                                                                             \
+        return value;
+#include "nn/operation_list.h"
+#undef CF_OPERATION
     default:
-        return cf_unary_functions[in->op - CF_DO_UNARY].emit(b, x);
+        return CF_NO_VALUE;
     }
 }

@@ -1,7 +1,7 @@
 /* The functions of function_list.h: each an elementwise op, and one for its gradient. */
 #ifndef CF_FN
 
-#include "ops/functions.h"
+#include "ops/ops.h"
 
 #include "ops/elementwise.h"
 
@@ -124,14 +124,6 @@ enum {
     }
 #include "ops/function_list.h"
 #undef CF_FUNCTION
-
-const cf_unary_function cf_unary_functions[] = {
-#define CF_FUNCTION(name, value, of, slope, bend, doc) {#name, doc, cf_##name},
-#include "ops/function_list.h"
-#undef CF_FUNCTION
-    {"floor", "The greatest integers not above x; without a gradient.", cf_floor},
-};
-const size_t cf_unary_function_count = sizeof cf_unary_functions / sizeof *cf_unary_functions;
 
 bool cf_relu_follows(const cf_step *step) {
     return step->epilogue != NULL && step->epilogue->node->op == &functions[relu_place].op;

@@ -13,10 +13,9 @@ loaded.
 `Network`           a network with its sizes, to be called in such functions
 networks            those of `cflows`: `MLP`, `ResidualNet`, `ConvNet`, `ConvResidualNet`,
                     `ConvEncoder`, `ConvDecoder`
-functions           of single numbers, such as `exp`, `tanh` and `softplus`: `FUNCTIONS` has them
-                    all; `cosine`, `clamp`, `at_least`, `sum`, `concat`, `repeat`, `matmul`,
-                    `log_sum_exp`, `normal_log_density`, `normal`, `uniform`; and ``+ - * / **`` and
-                    slices of a `Tracer`
+functions           of single numbers, such as `exp`, `tanh` and `softplus`, and `clamp`, `cosine`,
+                    `sum`, `log_sum_exp`, `normal` and others: `operations` has them all; `concat`,
+                    `matmul`, `repeat`; and ``+ - * / **`` and slices of a `Tracer`
 ==================  ============================================================================
 
 Examples
@@ -56,36 +55,14 @@ True
 (200, 1)
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 from .._core import MLP, ConvDecoder, ConvEncoder, ConvNet, ConvResidualNet, ResidualNet
+from . import operations
 from .derivatives import divergence, grad, jvp, vjp
 from .layer import layer
 from .models import Function, Loss, function, objective
+from .operations import *  # noqa: F403
 from .trace import Network
-from .tracer import (
-    FUNCTIONS,
-    Tracer,
-    at_least,
-    clamp,
-    concat,
-    cosine,
-    log_sum_exp,
-    matmul,
-    normal,
-    normal_log_density,
-    repeat,
-    sum,
-    uniform,
-)
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    def __getattr__(name: str) -> Callable[[Tracer], Tracer]: ...  # those of FUNCTIONS
-
+from .tracer import FUNCTIONS, Tracer, concat, matmul, repeat
 
 __all__ = [
     "FUNCTIONS",
@@ -99,25 +76,16 @@ __all__ = [
     "Network",
     "ResidualNet",
     "Tracer",
-    "at_least",
-    "clamp",
     "concat",
-    "cosine",
     "divergence",
     "function",
     "grad",
     "jvp",
     "layer",
-    "log_sum_exp",
     "matmul",
-    "normal",
-    "normal_log_density",
     "objective",
     "repeat",
-    "sum",
-    "uniform",
     "vjp",
 ]
 
-__all__ += FUNCTIONS
-globals().update(FUNCTIONS)
+__all__ += operations.__all__

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from ..arguments import integer
+from .operations import at_least, sum, uniform
 from .trace import Trace
-from .tracer import Tracer, at_least, concat, current_trace, sum, uniform
+from .tracer import Tracer, concat, current_trace
 
 TracedFunction = Callable[[Tracer], Tracer]
 
@@ -22,7 +23,7 @@ def _at(function: TracedFunction, x: Any) -> tuple[Trace, Tracer, Tracer]:
     """A copy of x, on which nothing else depends, and the function's value there."""
     trace = current_trace("derivatives")
     x = trace.lift(x)
-    point = trace.emit("copy", [x], size=len(x))
+    point = trace.emit("copy", [x])
     return trace, point, trace.lift(function(point))
 
 
@@ -30,7 +31,7 @@ def _pull(trace: Trace, y: Tracer, cotangent: Any, point: Tracer) -> Tracer:
     cotangent = trace.lift(cotangent)
     if len(cotangent) != len(y):
         raise ValueError(f"the cotangent must have {len(y)} features, got {len(cotangent)}")
-    return trace.emit("gradient", [y, cotangent, point], size=len(point))
+    return trace.emit("gradient", [y, cotangent, point])
 
 
 def grad(function: TracedFunction) -> TracedFunction:
@@ -122,7 +123,7 @@ def jvp(function: TracedFunction, x: Tracer, tangent: Any) -> tuple[Tracer, Trac
         If the sizes do not fit.
     """
     trace, point, y = _at(function, x)
-    zeros = trace.emit("copy", [trace.constant(np.zeros(len(y)))], size=len(y))
+    zeros = trace.emit("copy", [trace.constant(np.zeros(len(y)))])
     return y, _pull(trace, _pull(trace, y, zeros, point), tangent, zeros)
 
 

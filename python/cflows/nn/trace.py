@@ -143,15 +143,15 @@ class Trace:
 
     def arguments(self, features: int, context_features: int) -> list[Any]:
         """Arguments of a layer's function: the features, p and, if there is one, the context."""
-        arguments = [self.emit("input", [], [features], size=features), _Declared(self)]
+        arguments = [self.emit("input", [], [features]), _Declared(self)]
         if context_features > 0:
-            arguments.append(self.emit("context", [], [context_features], size=context_features))
+            arguments.append(self.emit("context", [], [context_features]))
         return arguments
 
     def inputs(self, ports: Mapping[str, Shape]) -> list[Any]:
         """Arguments of a model's function: the first input, p, the other inputs."""
         sizes = map(math.prod, ports.values())
-        tracers = [self.emit("argument", [], [i, n], size=n) for i, n in enumerate(sizes)]
+        tracers = [self.emit("argument", [], [i, n]) for i, n in enumerate(sizes)]
         return [*tracers[:1], _Declared(self), *tracers[1:]]
 
     def emit(
@@ -161,11 +161,17 @@ class Trace:
         integers: Sequence[int] = (),
         numbers: Sequence[float] = (),
         *,
-        size: int,
+        size: int | None = None,
     ) -> Tracer:
+        """Adds an instruction. The core tells the value's size but for what is declared."""
         for operand in operands:
             if operand._trace is not self:
                 raise ValueError("this Tracer is of another function's trace")
+        if size is None:
+            sizes = tuple(map(len, operands))
+            size = _core.nn_size(op, sizes, tuple(integers))
+            if size == 0 and operands:
+                raise ValueError(f"{op} of {' and '.join(map(str, sizes))} features")
         words = [*(r._number for r in operands), *integers, *map(self._constant_index, numbers)]
         return self._add(" ".join([op, *map(str, words)]), size)
 
@@ -236,7 +242,7 @@ class Trace:
         if not np.isfinite(array).all():
             raise ValueError(f"a constant must be finite, got {value}")
         if np.all(array == array.flat[0]):
-            return self.emit("constant", [], [array.size], [float(array.flat[0])], size=array.size)
+            return self.emit("constant", [], [array.size], [float(array.flat[0])])
         return concat([self.constant(number) for number in array])
 
     def lift(self, value: Any) -> Tracer:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import operator
 from contextvars import ContextVar
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from .. import _core
@@ -43,12 +45,12 @@ class Tracer:
             start, stop, step = which.indices(self.size)
             if step != 1 or stop <= start:
                 raise ValueError(f"a slice of a Tracer has step 1 and some features, got {which}")
-            return current_trace().emit("slice", [self], [start, stop - start], size=stop - start)
+            return current_trace().emit("slice", [self], [start, stop - start])
         index = operator.index(which)
         if not -self.size <= index < self.size:
             raise IndexError(f"this Tracer has {self.size} features, got index {index}")
         index %= self.size
-        return current_trace().emit("slice", [self], [index, 1], size=1)
+        return current_trace().emit("slice", [self], [index, 1])
 
     def __add__(self, other: Any) -> Tracer:
         return self._scaled(1.0, other) or _binary("add", self, other)
@@ -63,7 +65,7 @@ class Tracer:
 
     def __mul__(self, other: Any) -> Tracer:
         if isinstance(other, (int, float)):
-            return current_trace().emit("scale", [self], numbers=[other, 0.0], size=self.size)
+            return current_trace().emit("scale", [self], numbers=[other, 0.0])
         return _binary("multiply", self, other)
 
     __rmul__ = __mul__
@@ -89,7 +91,7 @@ class Tracer:
     def _scaled(self, factor: float, term: Any, sign: float = 1.0) -> Tracer | None:
         if not isinstance(term, (int, float)):
             return None
-        return current_trace().emit("scale", [self], numbers=[factor, sign * term], size=self.size)
+        return current_trace().emit("scale", [self], numbers=[factor, sign * term])
 
 
 def current_trace(user: str = "Tracers and functions of them") -> Trace:
@@ -102,64 +104,60 @@ def current_trace(user: str = "Tracers and functions of them") -> Trace:
 
 def _binary(op: str, a: Any, b: Any) -> Tracer:
     trace = current_trace()
-    a, b = trace.lift(a), trace.lift(b)
-    if len(a) != len(b) and 1 not in (len(a), len(b)):
-        raise ValueError(f"{op} of {len(a)} and {len(b)} features")
-    return trace.emit(op, [a, b], size=max(len(a), len(b)))
+    return trace.emit(op, [trace.lift(a), trace.lift(b)])
 
 
-def _unary(op: str, x: Any, *numbers: float) -> Tracer:
-    trace = current_trace()
-    x = trace.lift(x)
-    return trace.emit(op, [x], numbers=numbers, size=len(x))
+def _signature(operands: int, integers: int, numbers: int, parameters: str) -> inspect.Signature:
+    """That of a function of so many Tracers, integers and numbers: "x, turns=1.0"."""
+    kinds = operands * ["Tracer"] + integers * ["int"] + numbers * ["float"]
+    listed = []
+    for parameter, kind in zip(parameters.split(", "), kinds, strict=True):
+        name, _, default = parameter.partition("=")
+        listed.append(
+            inspect.Parameter(
+                name,
+                inspect.Parameter.POSITIONAL_OR_KEYWORD,
+                default=float(default) if default else inspect.Parameter.empty,
+                annotation=kind,
+            )
+        )
+    return inspect.Signature(listed, return_annotation="Tracer")
 
 
-def _reduction(op: str, x: Any) -> Tracer:
-    trace = current_trace()
-    return trace.emit(op, [trace.lift(x)], size=1)
+def _function(
+    name: str, operands: int, integers: int, numbers: int, parameters: str, doc: str
+) -> Callable[..., Tracer]:
+    """The function that adds an operation of the core to the trace."""
+    signature = _signature(operands, integers, numbers, parameters)
 
-
-def _function(name: str, doc: str) -> Callable[[Tracer], Tracer]:
-    def function(x: Tracer) -> Tracer:
-        return _unary(name, x)
+    def function(*args: Any, **keywords: Any) -> Tracer:
+        try:
+            bound = signature.bind(*args, **keywords)
+        except TypeError as error:
+            raise TypeError(f"{name}(): {error}") from None
+        bound.apply_defaults()
+        given = iter(bound.arguments.items())
+        trace = current_trace()
+        tracers = [trace.lift(value) for _, value in islice(given, operands)]
+        counts = [integer(key, value, 1) for key, value in islice(given, integers)]
+        return trace.emit(name, tracers, counts, [value for _, value in given])
 
     function.__name__ = function.__qualname__ = name
+    function.__module__ = __package__
     function.__doc__ = doc
+    function.__signature__ = signature  # type: ignore[attr-defined]
     return function
 
 
-FUNCTIONS = {name: _function(name, doc) for name, doc in _core.nn_functions().items()}
-"""The engine's functions of single numbers, by name."""
+OPERATIONS = {name: _function(name, *entry) for name, entry in _core.nn_operations().items()}
+"""The operations of the core's list that are functions as they are, by name."""
 
-
-def cosine(x: Tracer, turns: float = 1.0, phase: float = 0.0) -> Tracer:
-    """``cos(2 pi (turns * x + phase))``; a phase of -1/4 makes it the sine."""
-    return _unary("cosine", x, turns, phase)
-
-
-def clamp(x: Tracer, low: float, high: float) -> Tracer:
-    """``min(max(x, low), high)``; the gradient is 0 outside."""
-    return _unary("clamp", x, low, high)
-
-
-def at_least(x: Tracer, threshold: float) -> Tracer:
-    """1 where ``x >= threshold``, else 0; without a gradient."""
-    return _unary("at_least", x, threshold)
-
-
-def sum(x: Tracer) -> Tracer:
-    """The sum over the features of a row: one feature."""
-    return _reduction("sum", x)
-
-
-def log_sum_exp(x: Tracer) -> Tracer:
-    """``log(sum(exp(x)))``, without overflow: one feature."""
-    return _reduction("log_sum_exp", x)
-
-
-def normal_log_density(x: Tracer) -> Tracer:
-    """The log-density of independent standard normal features: one feature."""
-    return _reduction("normal_log_density", x)
+FUNCTIONS = {
+    name: function
+    for name, function in OPERATIONS.items()
+    if [*inspect.signature(function).parameters] == ["x"] and _core.nn_size(name, (2,), ()) == 2
+}
+"""Those of x alone with as many features as x, such as all functions of single numbers."""
 
 
 def concat(parts: Sequence[Tracer]) -> Tracer:
@@ -169,7 +167,7 @@ def concat(parts: Sequence[Tracer]) -> Tracer:
     trace = current_trace()
     result, *rest = map(trace.lift, parts)
     for part in rest:
-        result = trace.emit("concat", [result, part], size=len(result) + len(part))
+        result = trace.emit("concat", [result, part])
     return result
 
 
@@ -179,26 +177,11 @@ def repeat(x: Tracer, count: int) -> Tracer:
     x, count = trace.lift(x), integer("count", count, 1)
     if len(x) != 1:
         raise ValueError(f"repeat is of one feature, got {len(x)}")
-    return trace.emit("repeat", [x], [count], size=count)
+    return trace.emit("repeat", [x], [count])
 
 
 def matmul(weight: Tracer, x: Tracer) -> Tracer:
     """``W @ x`` with a parameter that is a matrix of ``len(x)`` columns, row by row."""
     if len(weight) % len(x) != 0:
         raise ValueError(f"{len(weight)} weights do not make rows of {len(x)}")
-    return current_trace().emit("matmul", [weight, x], size=len(weight) // len(x))
-
-
-def normal(size: int) -> Tracer:
-    """Standard normal numbers, drawn afresh for every row and step."""
-    return _noise("normal", size)
-
-
-def uniform(size: int) -> Tracer:
-    """Numbers uniform on [0, 1), drawn afresh for every row and step."""
-    return _noise("uniform", size)
-
-
-def _noise(op: str, size: int) -> Tracer:
-    size = integer("size", size, 1)
-    return current_trace().emit(op, [], [size], size=size)
+    return current_trace().emit("matmul", [weight, x])
