@@ -354,11 +354,24 @@ def test_bad_losses(loss, error, message):
         nn.objective(loss, 2, parameters={"a": [1, 2]}, networks={"net": (NET, 3, 1)})
 
 
-def test_rows_of_another_function():
+def test_tracers_of_another_function():
+    """Operands of operations, networks and the model's functions, points of derivatives, results."""
     kept = []
-    nn.objective(lambda x, p: kept.append(x) or nn.sum(x), 2)
-    with pytest.raises(ValueError, match="this Tracer is of another function's trace"):
-        nn.objective(lambda x, p: nn.sum(x + kept[0]), 2)
+    networks = {"net": (NET, 2, 1)}
+    model = nn.objective(lambda x, p: kept.append(x) or nn.sum(p.net(x)), 2, networks=networks)
+    of_two = kept[0]
+    for wrong in (
+        lambda x, p: nn.sum(x + of_two),
+        lambda x, p: nn.sum(nn.concat([of_two])),
+        lambda x, p: p.net(of_two),
+        lambda x, p: p.loss(of_two),
+        lambda x, p: nn.sum(nn.grad(nn.sum)(of_two)),
+        lambda x, p: nn.divergence(lambda y: y, of_two),
+        lambda x, p: of_two,
+        lambda x, p: (x, of_two),
+    ):
+        with pytest.raises(ValueError, match="this Tracer is of another function's trace"):
+            nn.function(model, wrong, "wrong")
     with pytest.raises(RuntimeError, match="for functions that are traced"):
         kept[0] + kept[0]
 

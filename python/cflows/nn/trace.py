@@ -165,8 +165,7 @@ class Trace:
     ) -> Tracer:
         """Adds an instruction. The core tells the value's size but for what is declared."""
         for operand in operands:
-            if operand._trace is not self:
-                raise ValueError("this Tracer is of another function's trace")
+            self._check_own(operand)
         if size is None:
             sizes = tuple(map(len, operands))
             size = _core.nn_size(op, sizes, tuple(integers))
@@ -247,9 +246,18 @@ class Trace:
 
     def lift(self, value: Any) -> Tracer:
         """A tracer itself; another value as a constant."""
-        return value if isinstance(value, Tracer) else self.constant(value)
+        if not isinstance(value, Tracer):
+            return self.constant(value)
+        self._check_own(value)
+        return value
+
+    def _check_own(self, tracer: Tracer) -> None:
+        if tracer._trace is not self:
+            raise ValueError("this Tracer is of another function's trace")
 
     def text(self, *returned: Tracer) -> str:
         """The text of the instructions, which returns these tracers."""
+        for tracer in returned:
+            self._check_own(tracer)
         last = " ".join(["return", *(str(tracer._number) for tracer in returned)])
         return ";".join([*self.lines, last])
