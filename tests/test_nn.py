@@ -355,7 +355,7 @@ def test_bad_losses(loss, error, message):
 
 
 def test_tracers_of_another_function():
-    """Operands of operations, networks and the model's functions, points of derivatives, results."""
+    """As an operand, of a network or a model's function, at a point, or as what is returned."""
     kept = []
     networks = {"net": (NET, 2, 1)}
     model = nn.objective(lambda x, p: kept.append(x) or nn.sum(p.net(x)), 2, networks=networks)
