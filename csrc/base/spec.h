@@ -84,6 +84,15 @@ const cf_spec_type *cf_spec_type_of(const cf_spec *spec);
 enum { CF_RANGE_WORDS = 96 };
 void cf_option_range(const cf_option *option, char words[CF_RANGE_WORDS]);
 
+/* Turns ints into reals where only those are wanted, and -0 into 0 where there is a range: equal
+ * numbers are to look the same. The setting owns its memory. */
+cf_status cf_option_convert(const cf_option *option, cf_setting *setting);
+
+/* CF_TYPE if the setting is of a kind that the option does not take, CF_INVALID if its numbers or
+ * its string are others than may be. Specs are not looked at. */
+cf_status cf_option_check(const cf_spec_type *type, const cf_option *option,
+                          const cf_setting *setting);
+
 /* The value of an option that exists. */
 const cf_setting *cf_spec_get(const cf_spec *spec, const char *name);
 int64_t cf_spec_int(const cf_spec *spec, const char *name); /* bool or int */
