@@ -18,6 +18,7 @@ import os
 import shlex
 import shutil
 import subprocess
+import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -38,6 +39,10 @@ FLAGS = (
     "-Wextra",
     "-Wshadow",
     "-Wstrict-prototypes",
+    "-Wmissing-prototypes",
+    "-Wno-missing-field-initializers",  # tables leave out what they have not
+    # Linux has gcc unless CC says otherwise; other compilers may have warnings of their own.
+    *(["-Werror"] if sys.platform == "linux" and "clang" not in os.environ.get("CC", "") else []),
     f"-I{ROOT / 'csrc'}",
     f"-I{ROOT / 'tests' / 'c'}",
 )

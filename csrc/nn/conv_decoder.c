@@ -80,11 +80,11 @@ static cf_value emit(const cf_conditioner *conditioner, cf_builder *b, cf_emissi
     const char *activation = cf_spec_string(conditioner->spec, "activation");
     x = cf_dense_emit(&state->dense, b, emission, cf_concat(b, (cf_value[]){x, context}, 2));
     for (size_t i = 0; i < state->levels; i++) {
-        const level *level = &state->level[i];
+        const level *l = &state->level[i];
         x = cf_dropout(b, cf_activation(b, activation, x),
                        cf_spec_real(conditioner->spec, "dropout"));
-        x = cf_conv_emit(&level->conv, b, x);
-        x = cf_select(b, x, level->order, cf_shape_features(level->out));
+        x = cf_conv_emit(&l->conv, b, x);
+        x = cf_select(b, x, l->order, cf_shape_features(l->out));
     }
     return x;
 }

@@ -62,9 +62,9 @@ static cf_value emit(const cf_conditioner *conditioner, cf_builder *b, cf_emissi
     const conv_encoder_state *state = conditioner->state;
     const char *activation = cf_spec_string(conditioner->spec, "activation");
     for (size_t i = 0; i < state->levels; i++) {
-        const level *level = &state->level[i];
-        x = cf_select(b, x, level->order, cf_shape_features(level->in));
-        x = cf_activation(b, activation, cf_conv_emit(&level->conv, b, x));
+        const level *l = &state->level[i];
+        x = cf_select(b, x, l->order, cf_shape_features(l->in));
+        x = cf_activation(b, activation, cf_conv_emit(&l->conv, b, x));
         x = cf_dropout(b, x, cf_spec_real(conditioner->spec, "dropout"));
     }
     return cf_dense_emit(&state->dense, b, emission, cf_concat(b, (cf_value[]){x, context}, 2));

@@ -55,7 +55,7 @@ cf_value cf_spread_rows(cf_builder *b, cf_value shared);
 cf_value cf_row_count(cf_builder *b);
 
 /* The sum over rows of the outer products x y^T: a shared value of size(x) rows and size(y)
- * columns. */
+ * columns. One of x and y is a cotangent, 0 in lanes beyond the last row. */
 cf_value cf_outer_sum_rows(cf_builder *b, cf_value x, cf_value y);
 
 /* The same with zeros outside a staircase. */

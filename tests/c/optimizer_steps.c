@@ -7,6 +7,9 @@
 #include "train/optimizers/optimizer.h"
 #include "train/schedules/schedule.h"
 
+/* What Python alone calls has no header. */
+#pragma GCC diagnostic ignored "-Wmissing-prototypes"
+
 enum { MOST_TENSORS = 16, LINE = 16 };
 
 typedef struct {

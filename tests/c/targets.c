@@ -1,6 +1,9 @@
 /* Targets of fit_target, as a user's library has them. */
 #include <stddef.h>
 
+/* What Python alone calls has no header. */
+#pragma GCC diagnostic ignored "-Wmissing-prototypes"
+
 /* A normal density of standard deviation data[0] around the context, or around 0. */
 int normal_target(size_t rows, size_t features, const double *x, size_t context_features,
                   const double *context, double *log_density, double *gradient, void *data) {

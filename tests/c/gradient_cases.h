@@ -1,4 +1,11 @@
-/* The table of test_second_gradients.c: every op, with operands of every kind. */
+/* The table of test_gradients.c: every op, with operands of every kind. */
+#ifndef GRADIENT_CASES_H
+#define GRADIENT_CASES_H
+
+#include "gradient_programs.h"
+
+#include "ops/logistic_mixture.h"
+#include "ops/spline.h"
 
 #define ROWS(size, low, high)                                                                      \
     { size, low, high, CF_ROW, false }
@@ -163,10 +170,11 @@ static void add_identity(const void *data, size_t row, double *const *operand) {
             add_identity, false                                                                    \
     }
 
-/* The gradient of a matrix, as the op itself. */
+/* The gradient of a matrix, as the op itself: of x^2 as a cotangent, 0 beyond the last row. */
 static cf_value emit_outer_sum(cf_builder *b, const cf_value *x, const void *data) {
+    cf_value rows = cf_spread_rows(b, cf_constant(b, CF_SHARED, 2, 1.0));
     (void)data;
-    return cf_outer_sum_rows(b, cf_multiply(b, x[0], x[0]), cf_tanh(b, x[1]));
+    return cf_outer_sum_rows(b, cf_multiply(b, rows, cf_multiply(b, x[0], x[0])), cf_tanh(b, x[1]));
 }
 
 /* ---- images ---- */
@@ -386,3 +394,5 @@ static const op_case cases[] = {
     SPLINE("cubic spline, one bin", CF_CUBIC_SPLINE, 1, CF_TAILS_LINEAR, CF_SPLINE_SOFTMAX, 4),
     SPLINE("cubic spline, free", CF_CUBIC_SPLINE, 5, CF_TAILS_FREE, CF_SPLINE_SOFTMAX, 12),
 };
+
+#endif
