@@ -19,22 +19,22 @@ Linear = tuple[np.ndarray, np.ndarray]
 class Coupling:
     """One affine coupling, read from data to base: u_b = x_b · exp(s) + t, (t, a) = MLP(x_a).
 
-    The last linear layer's rows are the shifts t of all transformed features, then their raw
-    log scales a.
+    The last linear layer's rows are the shifts t of all transformed features, then their
+    unconstrained log scales a.
     """
 
-    kept: tuple[int, ...]
+    identity: tuple[int, ...]
     transformed: tuple[int, ...]
     hidden: tuple[int, ...]
 
     @property
     def sizes(self) -> tuple[int, ...]:
         """Widths of the conditioner, from its input to its output."""
-        return (len(self.kept), *self.hidden, 2 * len(self.transformed))
+        return (len(self.identity), *self.hidden, 2 * len(self.transformed))
 
     def mask(self, features: int) -> np.ndarray:
         """True where a feature is kept and conditions the others, shape (features,)."""
-        return np.isin(np.arange(features), self.kept)
+        return np.isin(np.arange(features), self.identity)
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ class Family:
         return f"{self.kind} {self.layers} × ({widths}), {self.features} features"
 
     @property
-    def raw(self) -> int:
+    def params(self) -> int:
         """Outputs of the network for one feature: scale and shift, or bins and slopes."""
         return 2 if self.kind == "maf" else 3 * self.bins - 1
 
@@ -117,8 +117,8 @@ class Family:
         first = np.arange(self.features) < (self.features + 1) // 2
         return [first if i % 2 == 0 else ~first for i in range(self.layers)]
 
-    def _coupling_weights(self, kept: int) -> int:
-        sizes = (kept, *self.hidden, self.raw * (self.features - kept))
+    def _coupling_weights(self, identity: int) -> int:
+        sizes = (identity, *self.hidden, self.params * (self.features - identity))
         return sum(inner * outer for inner, outer in pairwise(sizes))
 
     @property
@@ -128,7 +128,7 @@ class Family:
         for width in self.hidden:
             steps = np.arange(1, width + 1) * (self.features - 1)
             degrees.append(-(-steps // width))
-        degrees.append(np.repeat(np.arange(self.features), self.raw))
+        degrees.append(np.repeat(np.arange(self.features), self.params))
         return sum(int((a <= b[:, None]).sum()) for a, b in pairwise(degrees))
 
     @property

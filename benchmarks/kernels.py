@@ -25,8 +25,8 @@ WORKS = {"train": 512, "log_prob": 10_000, "sample": 10_000}
 FEATURES = (6, 43)
 
 MATRIX = re.compile(
-    r"(full|pair|single|panel|panels|panel_sums|dots|linear|outer_sum|one_row|run_panel)"
-    r"(_stairs|_by_output|_continued)*_(base|avx2|avx512)_f32"
+    r"(full|pair|single|panel|panels|panel_sums|dots|linear|outer_sum|one_sample|run_panel)"
+    r"(_masked|_by_output|_continued)*_(base|avx2|avx512)_f32"
 )
 LINE = re.compile(r"\s*([0-9.]+)%\s+(\S+)\s+\[.\]\s+(\S+)")
 

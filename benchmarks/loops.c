@@ -8,11 +8,11 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { ROWS = 20000, FEATURES = 64, ROUNDS = 21, MOST_BLOCKS = 64 };
+enum { ROWS = 20000, FEATURES = 64, ROUNDS = 21, MAX_BLOCKS = 64 };
 enum { SQUARE = FEATURES * FEATURES, EACH = SQUARE + FEATURES };
 
-static float points[ROWS * FEATURES], results[ROWS * FEATURES], parameters[MOST_BLOCKS * EACH];
-static float gradients[MOST_BLOCKS * EACH];
+static float points[ROWS * FEATURES], results[ROWS * FEATURES], parameters[MAX_BLOCKS * EACH];
+static float gradients[MAX_BLOCKS * EACH];
 
 static void expect(cf_status status) {
     if (status != CF_OK) {
@@ -50,7 +50,7 @@ static void iterate(cf_builder *b, const void *context, const cf_value *state, c
 static void iterate_until(cf_builder *b, const void *context, const cf_value *state, cf_value *next,
                           cf_value *goes_on) {
     iterate(b, context, state, next, goes_on);
-    *goes_on = cf_scale(b, cf_slice(b, next[0], 0, 1), 0.0, -1.0);
+    *goes_on = cf_scale_shift(b, cf_slice(b, next[0], 0, 1), 0.0, -1.0);
 }
 
 typedef struct {
@@ -94,7 +94,7 @@ static cf_program *build(variant v) {
 }
 
 static double time_run(const cf_program *program) {
-    cf_run_args args = {.rows = ROWS,
+    cf_run_args args = {.samples = ROWS,
                         .dtype = CF_FLOAT32,
                         .threads = 1,
                         .parameters = parameters,

@@ -22,7 +22,7 @@ def log_prob(architecture: RealNVP, weights: list[list[Linear]], x: np.ndarray) 
     u = np.array(x, dtype=np.float64)
     log_det = np.zeros(len(u))
     for coupling, linears in zip(architecture.couplings, weights, strict=True):
-        shift, raw = np.split(mlp(linears, u[:, coupling.kept]), 2, axis=1)
+        shift, raw = np.split(mlp(linears, u[:, coupling.identity]), 2, axis=1)
         log_scale = raw / (1 + np.abs(raw) / LOG_SCALE_BOUND)
         u[:, coupling.transformed] = u[:, coupling.transformed] * np.exp(log_scale) + shift
         log_det += log_scale.sum(axis=1)

@@ -201,7 +201,7 @@ def transform_of(univariate: dict[str, Any]) -> cf.Transform:
         return cf.AffineTransform(scale_of(univariate))
     if univariate["kind"] == "circular_shift_rqs":
         bound = univariate["bound"]
-        return cf.TurnedTransform(spline(univariate), bound, -bound, bound)
+        return cf.ShiftedTransform(spline(univariate), bound, -bound, bound)
     return spline(univariate)
 
 
@@ -283,8 +283,8 @@ def input_columns(layer: dict[str, Any], context_features: int) -> np.ndarray:
 
 
 def output_rows(layer: dict[str, Any], order: list[str] | None) -> np.ndarray:
-    """Their raw outputs in our order: all of order[0], then all of order[1], features ascending;
-    None is their own order."""
+    """Their unconstrained outputs in our order: all of order[0], then all of order[1], features
+    ascending; None is their own order."""
     features = np.argsort(layer["transformed"])
     count, parameters = len(features), layer["raw_per_feature"]
     theirs = layer["univariate"].get("raw_order", ["shift"])
@@ -327,9 +327,9 @@ def coupling(layer: dict[str, Any], at: str, case: Case) -> tuple[Any, Sources]:
 
 
 def masked_affine(layer: dict[str, Any], at: str, case: Case) -> tuple[Any, Sources]:
-    kept, moved = np.sort(layer["conditioning"]), np.sort(layer["transformed"])
-    scale, sources = mlp(layer["s_net"], "scale_conditioner", at, moved, kept)
-    shift, more = mlp(layer["t_net"], "shift_conditioner", at, moved, kept)
+    identity, transformed = np.sort(layer["conditioning"]), np.sort(layer["transformed"])
+    scale, sources = mlp(layer["s_net"], "scale_conditioner", at, transformed, identity)
+    shift, more = mlp(layer["t_net"], "shift_conditioner", at, transformed, identity)
     spec = cf.Coupling(mask=layer["conditioning"], conditioner=[scale, shift], scale="exp")
     return spec, sources | more
 
@@ -475,7 +475,8 @@ class Degrees:
         return self.context_features + self.rank
 
     def outputs(self, parameters: int, order: list[int]) -> np.ndarray:
-        """Our row of each of their rows, [feature, raw number]; beyond ours if order lacks it."""
+        """Our row of each of their rows, [feature, unconstrained parameter]; beyond ours if order
+        lacks it."""
         rows = np.full((len(self.rank), parameters), len(self.rank) * len(order))
         rows[:, order] = self.rank[:, None] * len(order) + np.arange(len(order))
         return rows.ravel()

@@ -159,11 +159,11 @@ INSTANCES: dict[str, Instance] = {
         step=2e-4,
     ),
     "elementwise-mixed": Instance(lambda: [cf.Elementwise(mixed())]),
-    "elementwise-turned": Instance(
+    "elementwise-shifted": Instance(
         lambda: [
             cf.Arcsinh(),
-            cf.Elementwise(cf.TurnedTransform(cf.Spline(4, bound=np.pi))),
-            cf.Elementwise(cf.TurnedTransform(cf.Spline(4, bound=np.pi), shift=0.5)),
+            cf.Elementwise(cf.ShiftedTransform(cf.Spline(4, bound=np.pi))),
+            cf.Elementwise(cf.ShiftedTransform(cf.Spline(4, bound=np.pi), shift=0.5)),
         ],
         step=2e-4,
     ),
@@ -307,7 +307,7 @@ INSTANCES: dict[str, Instance] = {
     ),
     "elementwise-mixture-logistic": Instance(
         lambda: [cf.Elementwise(cf.MixtureLogistic())],
-        step=2e-4,  # a raw log-scale lies beside the kink of softclip
+        step=2e-4,  # an unconstrained log-scale lies beside the kink of softclip
     ),
     "elementwise-mixture-logistic-one-feature": Instance(
         lambda: [cf.Elementwise(cf.MixtureLogistic(5, scale="sigmoid"), **SMALL)],
@@ -323,8 +323,8 @@ INSTANCES: dict[str, Instance] = {
     "sinh": Instance(lambda: [cf.Sinh()]),
     "arcsinh": Instance(lambda: [cf.Arcsinh()]),
     "power": Instance(lambda: [cf.Exp(), cf.Power(-0.7)]),
-    "partial": Instance(
-        lambda: [cf.Partial([3, 0], cf.Arcsinh()), cf.Partial([False, True] * 2, cf.Sinh())]
+    "on-features": Instance(
+        lambda: [cf.OnFeatures([3, 0], cf.Arcsinh()), cf.OnFeatures([False, True] * 2, cf.Sinh())]
     ),
     "linear-lu": Instance(lambda: [cf.Linear()], volume=False),
     "linear-lu-one-feature": Instance(lambda: [cf.Linear()], features=1, volume=False),
@@ -467,10 +467,10 @@ INSTANCES: dict[str, Instance] = {
     ),
     "image-elementwise": Instance(lambda: [cf.Elementwise("spline")], shape=(1, 2, 2)),
     "image-maf": Instance(autoregressive(), shape=(2, 2, 1)),
-    "image-partial": Instance(
+    "image-on-features": Instance(
         lambda: [
-            cf.Partial([2, 0], cf.Coupling(conditioner=SMALL_CONV)),
-            cf.Partial([True, False] * 6, cf.Sinh()),
+            cf.OnFeatures([2, 0], cf.Coupling(conditioner=SMALL_CONV)),
+            cf.OnFeatures([True, False] * 6, cf.Sinh()),
         ],
         shape=(3, 2, 2),
     ),

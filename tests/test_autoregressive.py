@@ -15,7 +15,7 @@ import cflows as cf
 from differences import gradient, jacobian
 
 SPLINE = cf.Spline(bins=3, bound=4.0)
-RAW_NUMBERS = {"affine": 2, "additive": 1, "spline": 8}
+PARAM_COUNTS = {"affine": 2, "additive": 1, "spline": 8}
 TRANSFORMS = {"affine": "affine", "additive": "additive", "spline": SPLINE}
 PARALLEL = ("inverse", "forward")
 ORDERS = list(itertools.permutations(range(4)))
@@ -107,7 +107,7 @@ class Degrees:
             for name, parameter in flow.parameters.items()
             if name.endswith("bias")
         }
-        outputs = np.repeat(np.arange(case.features), RAW_NUMBERS[case.transform])
+        outputs = np.repeat(np.arange(case.features), PARAM_COUNTS[case.transform])
         context = np.zeros(case.context_features, int)
         return cls(context, 1 + np.arange(case.features - 1), hidden, outputs)
 
@@ -137,7 +137,7 @@ ACTIVATIONS = {"tanh": np.tanh, "silu": lambda a: a / (1 + np.exp(-a))}
 
 
 class Network:
-    """Raw numbers [rows, features, numbers], the features as the flow has them."""
+    """Unconstrained parameters [rows, features, numbers], the features as the flow has them."""
 
     def __init__(self, case: Case, flow: cf.Flow) -> None:
         self.case, self.order = case, order_of(flow)
@@ -180,47 +180,47 @@ class Network:
         before = x[:, self.order[:-1]]
         inputs = before if context is None else np.concatenate([context, before], axis=1)
         if "constant" in self.parameters:
-            raw = np.tile(self.parameters["constant"], (len(x), 1))
+            params = np.tile(self.parameters["constant"], (len(x), 1))
         elif isinstance(self.case.net, cf.MLP):
-            raw = self.mlp(inputs)
+            params = self.mlp(inputs)
         else:
-            raw = self.residual_net(inputs, before, context)
-        by_rank = raw.reshape(len(x), len(self.order), -1)
+            params = self.residual_net(inputs, before, context)
+        by_rank = params.reshape(len(x), len(self.order), -1)
         return by_rank[:, np.argsort(self.order)]
 
 
 # -- The transforms, u -> x with the logarithm of the derivative -- #
 
 
-def affine(u: Array, raw: Array) -> tuple[Array, Array]:
-    log_scale = raw[..., 0] / (1 + np.abs(raw[..., 0]) / np.log(1000))
-    return u * np.exp(log_scale) + raw[..., 1], log_scale
+def affine(u: Array, params: Array) -> tuple[Array, Array]:
+    log_scale = params[..., 0] / (1 + np.abs(params[..., 0]) / np.log(1000))
+    return u * np.exp(log_scale) + params[..., 1], log_scale
 
 
-def additive(u: Array, raw: Array) -> tuple[Array, Array]:
-    return u + raw[..., 0], np.zeros_like(u)
+def additive(u: Array, params: Array) -> tuple[Array, Array]:
+    return u + params[..., 0], np.zeros_like(u)
 
 
-def softmax(raw: Array) -> Array:
-    share = np.exp(raw - raw.max(-1, keepdims=True))
+def softmax(params: Array) -> Array:
+    share = np.exp(params - params.max(-1, keepdims=True))
     return share / share.sum(-1, keepdims=True)
 
 
-def knots(raw: Array) -> Array:
+def knots(params: Array) -> Array:
     """Ends of bins on [-bound, bound]."""
-    widths = 1e-3 + (1 - SPLINE.bins * 1e-3) * softmax(raw)
+    widths = 1e-3 + (1 - SPLINE.bins * 1e-3) * softmax(params)
     inner = np.cumsum(widths[..., :-1], -1)
-    return SPLINE.bound * (2 * np.pad(inner, [(0, 0)] * (raw.ndim - 1) + [(1, 0)]) - 1)
+    return SPLINE.bound * (2 * np.pad(inner, [(0, 0)] * (params.ndim - 1) + [(1, 0)]) - 1)
 
 
-def spline(u: Array, raw: Array) -> tuple[Array, Array]:
+def spline(u: Array, params: Array) -> tuple[Array, Array]:
     """Durkan et al. 2019, equations 4 and 5; beyond the bound the identity."""
     bins, bound = SPLINE.bins, SPLINE.bound
     ends = np.full((*u.shape, 1), bound)
-    x = np.concatenate([knots(raw[..., :bins]), ends], -1)
-    y = np.concatenate([knots(raw[..., bins : 2 * bins]), ends], -1)
+    x = np.concatenate([knots(params[..., :bins]), ends], -1)
+    y = np.concatenate([knots(params[..., bins : 2 * bins]), ends], -1)
     ones = np.ones((*u.shape, 1))
-    d = np.concatenate([ones, 1e-3 + np.logaddexp(0, raw[..., 2 * bins :]), ones], -1)
+    d = np.concatenate([ones, 1e-3 + np.logaddexp(0, params[..., 2 * bins :]), ones], -1)
     k = np.clip((u[..., None] >= x).sum(-1) - 1, 0, bins - 1)[..., None]
 
     def at(a: Array, place: Array) -> Array:
@@ -269,7 +269,7 @@ REFERENCE_CASES = {
     )
     for (net, (features, context, order)), transform, parallel in itertools.product(
         itertools.product(NETS, [(4, 0, [2, 0, 3, 1]), (5, 3, "random"), (2, 1, "reverse")]),
-        RAW_NUMBERS,
+        PARAM_COUNTS,
         PARALLEL,
     )
 } | {
@@ -322,23 +322,25 @@ def test_float32_is_near_the_reference(net: str, direction: str) -> None:
 # -- What depends on what -- #
 
 
-def only_raw_number(flow: cf.Flow, rank: int, number: int, numbers: int) -> None:
-    """Leaves one raw number of one feature to the network; the others are constants."""
+def only_param(flow: cf.Flow, rank: int, number: int, numbers: int) -> None:
+    """Leaves one unconstrained parameter of one feature to the network; the others are
+    constants."""
     *_, weight, _ = flow.parameters.values()
     kept = weight[rank * numbers + number].copy()
     weight[...] = 0
     weight[rank * numbers + number] = kept
 
 
-def raw_number_reads(case: Case, order: tuple[int, ...], parallel: str) -> None:
-    """Each raw number of the feature of rank r reads the features of lower rank, and no other."""
-    numbers = RAW_NUMBERS[case.transform]
+def param_reads(case: Case, order: tuple[int, ...], parallel: str) -> None:
+    """Each unconstrained parameter of the feature of rank r reads the features of lower rank, and
+    no other."""
+    numbers = PARAM_COUNTS[case.transform]
     x, context = case.rows(40)
     for rank, number in itertools.product(range(case.features), range(numbers)):
         flow = Case(
             case.net, case.features, case.context_features, case.transform, order, parallel
         ).build()
-        only_raw_number(flow, rank, number, numbers)
+        only_param(flow, rank, number, numbers)
         jacobians = cf.jacobian(flow, x, context, direction=parallel)
         reads = np.any(jacobians[:, order[rank]] != 0, axis=0)
         expected = np.isin(np.arange(case.features), order[: rank + 1])
@@ -349,19 +351,19 @@ def raw_number_reads(case: Case, order: tuple[int, ...], parallel: str) -> None:
 
 @pytest.mark.parametrize("parallel", PARALLEL)
 @pytest.mark.parametrize("order", ORDERS, ids=str)
-def test_each_raw_number_reads_the_features_before_its_own(
+def test_each_parameter_reads_the_features_before_its_own(
     order: tuple[int, ...], parallel: str
 ) -> None:
-    raw_number_reads(Case(mlp(7, 6)), order, parallel)
+    param_reads(Case(mlp(7, 6)), order, parallel)
 
 
 @pytest.mark.parametrize("parallel", PARALLEL)
 @pytest.mark.parametrize("net", ["linear", "many-units", "gate", "add"])
-def test_each_raw_number_of_a_spline_reads_the_features_before_its_own(
+def test_each_parameter_of_a_spline_reads_the_features_before_its_own(
     net: str, parallel: str
 ) -> None:
     for context in (0, 2):
-        raw_number_reads(Case(NETS[net], 4, context, "spline"), (2, 0, 3, 1), parallel)
+        param_reads(Case(NETS[net], 4, context, "spline"), (2, 0, 3, 1), parallel)
 
 
 @pytest.mark.parametrize("direction", PARALLEL)
@@ -535,7 +537,7 @@ GRADIENT_CASES = {
         NETS[net], 4, context, transform, [2, 0, 3, 1], parallel
     )
     for net, transform, parallel, context in itertools.product(
-        ("three-layers", "few-units", "gate", "add"), RAW_NUMBERS, PARALLEL, (0, 2)
+        ("three-layers", "few-units", "gate", "add"), PARAM_COUNTS, PARALLEL, (0, 2)
     )
 }
 gradient_cases = pytest.mark.parametrize("name", GRADIENT_CASES)

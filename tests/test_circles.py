@@ -93,11 +93,11 @@ def test_networks_read_cosine_and_sine_of_the_features_that_are_angles():
     angle = 2 * PI * u[0, 1] / 4.0  # the period is 4
     inputs = np.array([u[0, 0], np.cos(angle), np.sin(angle)])
     h = np.maximum(weights["linear0.weight"] @ inputs + weights["linear0.bias"], 0)
-    raw = weights["linear1.weight"] @ h + weights["linear1.bias"]
+    params = weights["linear1.weight"] @ h + weights["linear1.bias"]
     alone = cf.Flow(
         [cf.Elementwise(cf.Spline(3, bound=2.0, tails="circular"))], features=1, dtype="float64"
     )
-    alone.parameters["layers.0.conditioner.constant"][...] = raw[:9]
+    alone.parameters["layers.0.conditioner.constant"][...] = params[:9]
     x, log_det = flow.forward(u)
     truth, truth_log_det = alone.forward(u[:, 2:])
     np.testing.assert_allclose(x[:, 2:], truth, rtol=1e-13)
@@ -105,19 +105,19 @@ def test_networks_read_cosine_and_sine_of_the_features_that_are_angles():
 
 
 def test_mixed_transforms_are_what_each_is_alone():
-    """Elementwise, with raw numbers of one feature after the other."""
+    """Elementwise, with unconstrained parameters of one feature after the other."""
     parts = [cf.Spline(4), CIRCULAR, cf.AffineTransform(), cf.AdditiveTransform()]
     which = [2, 0, 1, 3, 0]
     flow = randomised([cf.Elementwise(cf.MixedTransform(parts, which))], 5)
-    raw = flow.parameters["layers.0.conditioner.constant"].reshape(-1, 5)
-    assert raw.shape[0] == 15  # of the circular spline
+    params = flow.parameters["layers.0.conditioner.constant"].reshape(-1, 5)
+    assert params.shape[0] == 15  # of the circular spline
     u = np.random.default_rng(3).uniform(-3, 3, size=(50, 5))
     x, log_det = flow.forward(u)
     total = np.zeros(50)
     for feature, number in enumerate(which):
         alone = cf.Flow([cf.Elementwise(parts[number])], features=1, dtype="float64")
         constant = alone.parameters["layers.0.conditioner.constant"]
-        constant[...] = raw[: len(constant), feature]
+        constant[...] = params[: len(constant), feature]
         own, own_log_det = alone.forward(u[:, [feature]])
         np.testing.assert_array_equal(x[:, [feature]], own)
         total += own_log_det
@@ -129,8 +129,8 @@ def test_mixed_transforms_are_what_each_is_alone():
     [
         (lambda: cf.CircularShift(low=1.0, high=1.0), "low must be below high"),
         (lambda: cf.CircularShift(np.inf), "shift must be finite"),
-        (lambda: cf.TurnedTransform(cf.Spline(), low=2.0, high=1.0), "low must be below high"),
-        (lambda: cf.TurnedTransform(cf.Spline(), shift=np.nan), "shift must be finite"),
+        (lambda: cf.ShiftedTransform(cf.Spline(), low=2.0, high=1.0), "low must be below high"),
+        (lambda: cf.ShiftedTransform(cf.Spline(), shift=np.nan), "shift must be finite"),
         (lambda: cf.MixedTransform([], [0]), "from 1 to 64"),
         (lambda: cf.MixedTransform([cf.Spline()], [1]), "got 1 at 0"),
         (
@@ -139,7 +139,7 @@ def test_mixed_transforms_are_what_each_is_alone():
         ),
         (
             lambda: cf.MixedTransform(
-                [cf.TurnedTransform(cf.MixedTransform([cf.Spline()], [0]))], [0] * 3000
+                [cf.ShiftedTransform(cf.MixedTransform([cf.Spline()], [0]))], [0] * 3000
             ),
             "must not be mixed",
         ),

@@ -152,7 +152,12 @@ def test_only_real_columns_are_standardised_in_place():
 
 def test_standardize_is_left_out_on_demand():
     flow = cf.realnvp(3, layers=1, columns=COLUMNS[:3], standardize=False, seed=0)
-    assert [layer.type for layer in flow.layers] == ["Coupling", "Partial", "Partial", "Affine"]
+    assert [layer.type for layer in flow.layers] == [
+        "Coupling",
+        "OnFeatures",
+        "OnFeatures",
+        "Affine",
+    ]
     assert not any(flow.layers[-1].options["standardize"])
 
 

@@ -16,10 +16,10 @@ NO_GRADIENT = {
     "constant": "nothing before it",
     "random_normal": "nothing before it",
     "random_uniform": "nothing before it",
-    "row_count": "nothing before it",
+    "sample_count": "nothing before it",
     "fixed affine log_det": "nothing before it",
     "output": "nothing after it",
-    "log_deviation": "a start of parameters, which is no function of them",
+    "log_standard_deviation": "a start of parameters, which is no function of them",
     "winograd kernel": "the weights have their gradient through the convolution itself",
     **dict.fromkeys(
         (

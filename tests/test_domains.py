@@ -11,11 +11,11 @@ X = RNG.uniform(0.1, 0.9, size=(500, 2))
 
 FLOWS = {  # a flow, and a number that it cannot have in the first column
     "sigmoid": (
-        lambda: cf.Flow([cf.Coupling(), cf.Partial([0], cf.Sigmoid())], features=2, seed=0),
+        lambda: cf.Flow([cf.Coupling(), cf.OnFeatures([0], cf.Sigmoid())], features=2, seed=0),
         1.2,
     ),
     "sigmoid at its end": (
-        lambda: cf.Flow([cf.Coupling(), cf.Partial([0], cf.Sigmoid())], features=2, seed=0),
+        lambda: cf.Flow([cf.Coupling(), cf.OnFeatures([0], cf.Sigmoid())], features=2, seed=0),
         1.0,
     ),
     "behind an actnorm": (

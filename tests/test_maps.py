@@ -110,17 +110,19 @@ def test_long_tails_of_both_signs() -> None:
 
 
 def test_partial_takes_the_features_in_ascending_order() -> None:
-    flow = cf.Flow([cf.Partial([2, 0], cf.Affine(shift=[1.0, 2.0]))], features=3, dtype="float64")
+    flow = cf.Flow(
+        [cf.OnFeatures([2, 0], cf.Affine(shift=[1.0, 2.0]))], features=3, dtype="float64"
+    )
     np.testing.assert_array_equal(flow.forward(np.zeros((1, 3)))[0], [[1.0, 0.0, 2.0]])
 
 
 @pytest.mark.parametrize(
     ("layer", "message"),
     [
-        (cf.Partial([0, 3], cf.Exp()), "features index 3, the flow has 3 features"),
-        (cf.Partial([1, 1], cf.Exp()), "features index 1 is repeated"),
-        (cf.Partial([True, False], cf.Exp()), "2 entries, the flow has 3 features"),
-        (cf.Partial([False] * 3, cf.Exp()), "no feature is left to the layer"),
+        (cf.OnFeatures([0, 3], cf.Exp()), "features index 3, the flow has 3 features"),
+        (cf.OnFeatures([1, 1], cf.Exp()), "features index 1 is repeated"),
+        (cf.OnFeatures([True, False], cf.Exp()), "2 entries, the flow has 3 features"),
+        (cf.OnFeatures([False] * 3, cf.Exp()), "no feature is left to the layer"),
         (cf.Triangular(signs=[1, -1]), "2 signs, the flow has 3 features"),
         (cf.Triangular(scale="sigmoid"), "starts at scale 1, which 'sigmoid' with minimum 0"),
         (cf.Linear(scale=cf.Scale("softplus", minimum=1.5)), "'softplus' with minimum 1.5"),

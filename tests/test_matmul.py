@@ -18,8 +18,8 @@ import pytest
 from c_build import DTYPES, SANITIZED, SIMD_LEVELS, program, shared_library, simd_levels
 
 SIZES = (0, 1, 2, 5, 6, 7, 15, 16, 17, 31, 64, 65, 100, 130)
-STAIR_SIZES = (0, 1, 2, 6, 7, 16, 17, 65, 130)  # of staircases
-STAIRS = ("random", "repeated", "diagonal", "jump", "none", "all")  # Staircase.draw
+MASK_SIZES = (0, 1, 2, 6, 7, 16, 17, 65, 130)  # of masks
+MASK_FORMS = ("random", "repeated", "diagonal", "jump", "none", "all")  # BlockMask.draw
 LARGE = ((300, 200), (300, 449), (600, 140))  # weights so far apart that inputs are taken in passes
 LANES = (16, 32, 64, 128, 256)
 GUARD = 64  # numbers before and after every array that a kernel writes
@@ -49,7 +49,7 @@ class LinearArgs(ctypes.Structure):
         ("relu", ctypes.c_bool),
         ("epilogue", EPILOGUE),
         ("epilogue_context", ctypes.c_void_p),
-        ("one_row", ctypes.c_bool),
+        ("one_sample", ctypes.c_bool),
     ]
 
 
@@ -68,11 +68,11 @@ class OuterSumArgs(ctypes.Structure):
         ("dw", ctypes.c_void_p),
         ("scratch", ctypes.c_void_p),
         ("accumulate", ctypes.c_bool),
-        ("staircase", ctypes.c_void_p),
+        ("mask", ctypes.c_void_p),
     ]
 
 
-class StaircaseArgs(ctypes.Structure):
+class BlockMaskArgs(ctypes.Structure):
     _fields_ = [
         ("outputs", ctypes.c_size_t),
         ("inputs", ctypes.c_size_t),
@@ -82,7 +82,7 @@ class StaircaseArgs(ctypes.Structure):
 
 
 @dataclass(frozen=True)
-class Staircase:
+class BlockMask:
     """Ends by output, and by input the first output that reads it."""
 
     end: np.ndarray
@@ -90,7 +90,7 @@ class Staircase:
     inside: np.ndarray  # [outputs, inputs]
 
     @classmethod
-    def draw(cls, rng: np.random.Generator, form: str, outputs: int, inputs: int) -> Staircase:
+    def draw(cls, rng: np.random.Generator, form: str, outputs: int, inputs: int) -> BlockMask:
         """Steps anywhere, of three outputs, of one, or a single one; or no number, or all."""
         o = np.arange(outputs)
         anywhere = np.sort(rng.integers(0, inputs + 1, outputs))
@@ -106,9 +106,9 @@ class Staircase:
         first = np.searchsorted(end, np.arange(inputs), side="right").astype(np.uint32)
         return cls(end, first, inside)
 
-    def args(self) -> StaircaseArgs:
+    def args(self) -> BlockMaskArgs:
         outputs, inputs = self.inside.shape
-        return StaircaseArgs(outputs, inputs, self.end.ctypes.data, self.first.ctypes.data)
+        return BlockMaskArgs(outputs, inputs, self.end.ctypes.data, self.first.ctypes.data)
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ class Kernels:
             x_rows=case.x_rows.ctypes.data,
             y=y.array.ctypes.data,
             relu=case.relu,
-            one_row=case.one_row,
+            one_sample=case.one_sample,
         )
         if case.calls is not None:
             args.epilogue = EPILOGUE(
@@ -176,19 +176,19 @@ class Kernels:
             outputs=case.outputs,
             inputs=case.inputs,
             lanes=case.lanes,
-            slices=len(case.arena),
-            slice_bytes=case.arena.strides[0],
-            dy=case.arena.ctypes.data,
-            x=case.arena.ctypes.data,
+            slices=len(case.memory),
+            slice_bytes=case.memory.strides[0],
+            dy=case.memory.ctypes.data,
+            x=case.memory.ctypes.data,
             dy_rows=case.dy_rows.ctypes.data,
             x_rows=case.x_rows.ctypes.data,
             dw=dw.array.ctypes.data,
             scratch=scratch.array.ctypes.data,
             accumulate=case.accumulate,
         )
-        staircase = None if case.staircase is None else case.staircase.args()
-        if staircase is not None:
-            args.staircase = ctypes.addressof(staircase)
+        mask = None if case.mask is None else case.mask.args()
+        if mask is not None:
+            args.mask = ctypes.addressof(mask)
         self._call("outer_sum", args)
         scratch.checked()
         return dw.checked()
@@ -251,11 +251,11 @@ class Linear:
     by_output: bool
     biased: bool = True
     relu: bool = False
-    one_row: bool = False
+    one_sample: bool = False
     integers: bool = False
     calls: list[tuple[int, int, Array]] | None = None
     seed: int = 0
-    stairs: str | None = None  # form of the staircase that the weight is
+    mask_form: str | None = None  # form of the mask that the weight is
     transposed: bool = False  # its limits are `begin` then, not `end`
     padding: int = 0  # numbers between the rows of the weight
     begin: Array | None = field(init=False, default=None)
@@ -268,30 +268,30 @@ class Linear:
     def __post_init__(self) -> None:
         rng = np.random.default_rng([self.seed, self.outputs, self.inputs, self.lanes])
         self.weight = self._draw(rng, (self.outputs, self.inputs))
-        if self.stairs is not None:
-            self._add_stairs(rng, self.stairs)
+        if self.mask_form is not None:
+            self._add_mask(rng, self.mask_form)
         if self.by_output:
             self.weight = np.ascontiguousarray(self.weight.T).T
         if self.padding > 0:
             self._pad()
         bias = self._draw(rng, (self.outputs,))
         self.bias = bias if self.biased else None
-        values = self._draw(rng, (self.inputs, 1 if self.one_row else self.lanes))
+        values = self._draw(rng, (self.inputs, 1 if self.one_sample else self.lanes))
         values = np.broadcast_to(values, (self.inputs, self.lanes))
         self.x, self.x_rows = rows_among_others(rng, values)
 
-    def _add_stairs(self, rng: np.random.Generator, form: str) -> None:
+    def _add_mask(self, rng: np.random.Generator, form: str) -> None:
         """Weights outside are NaN: nobody reads them."""
         if self.transposed:
-            stairs = Staircase.draw(rng, form, self.inputs, self.outputs)
-            self.begin, inside = stairs.first, stairs.inside.T
+            mask = BlockMask.draw(rng, form, self.inputs, self.outputs)
+            self.begin, inside = mask.first, mask.inside.T
         else:
-            stairs = Staircase.draw(rng, form, self.outputs, self.inputs)
-            self.end, inside = stairs.end, stairs.inside
+            mask = BlockMask.draw(rng, form, self.outputs, self.inputs)
+            self.end, inside = mask.end, mask.inside
         self.weight[~inside] = np.nan
 
     def fill(self) -> None:
-        """Zeros outside the staircase, and no limits any more."""
+        """Zeros outside the mask, and no limits any more."""
         self.weight[np.isnan(self.weight)] = 0
         self.begin = self.end = None
 
@@ -313,7 +313,7 @@ class Linear:
     def exact(self) -> tuple[Array, Array]:
         """The result more precisely, and the sum of absolute values that bounds its error."""
         precise = more_precise(self.dtype, self.integers)
-        weight = self.weight if self.stairs is None else np.nan_to_num(self.weight)
+        weight = self.weight if self.mask_form is None else np.nan_to_num(self.weight)
         w, x = weight.astype(precise), self.x[self.x_rows].astype(precise)
         bias = np.zeros(self.outputs) if self.bias is None else self.bias
         b = bias.astype(precise)[:, None]
@@ -332,10 +332,10 @@ class Outer:
     accumulate: bool
     slices: int = 1
     integers: bool = False
-    stairs: str | None = None  # form of the staircase
-    staircase: Staircase | None = field(init=False, default=None)
+    mask_form: str | None = None  # form of the mask
+    mask: BlockMask | None = field(init=False, default=None)
     dw: Array = field(init=False)
-    arena: Array = field(init=False)  # (slices, rows, lanes)
+    memory: Array = field(init=False)  # (slices, rows, lanes)
     dy_rows: Array = field(init=False)
     x_rows: Array = field(init=False)
 
@@ -344,10 +344,10 @@ class Outer:
         self.dw = self._draw(rng, (self.outputs, self.inputs))
         if not self.accumulate:
             self.dw[...] = np.nan
-        if self.stairs is not None:
-            self.staircase = Staircase.draw(rng, self.stairs, self.outputs, self.inputs)
+        if self.mask_form is not None:
+            self.mask = BlockMask.draw(rng, self.mask_form, self.outputs, self.inputs)
             if self.accumulate:  # what earlier calls left
-                self.dw[~self.staircase.inside] = 0
+                self.dw[~self.mask.inside] = 0
         count = self.outputs + self.inputs
         self.place(rng, self._draw(rng, (self.slices, count, self.lanes)))
         for rows in self.dy_rows, self.x_rows:
@@ -359,20 +359,20 @@ class Outer:
         return values.astype(self.dtype)
 
     def place(self, rng: np.random.Generator, values: Array) -> None:
-        """Puts dy and x, one below the other, into a new arena."""
+        """Puts dy and x, one below the other, into new memory."""
         slices, count, lanes = values.shape
-        self.arena = aligned((slices, count + 3, lanes), self.dtype)
-        self.arena[...] = np.nan
+        self.memory = aligned((slices, count + 3, lanes), self.dtype)
+        self.memory[...] = np.nan
         rows = rng.permutation(count + 3)[:count].astype(np.uint32)
         self.dy_rows, self.x_rows = rows[: self.outputs], rows[self.outputs :]
-        self.arena[:, rows] = values
+        self.memory[:, rows] = values
 
     def exact(self) -> tuple[Array, Array]:
         precise = more_precise(self.dtype, self.integers)
-        samples = self.arena.astype(precise).transpose(1, 0, 2).reshape(self.arena.shape[1], -1)
+        samples = self.memory.astype(precise).transpose(1, 0, 2).reshape(self.memory.shape[1], -1)
         dy, x = samples[self.dy_rows], samples[self.x_rows]
         dw = self.dw.astype(precise) if self.accumulate else precise(0)
-        inside = 1 if self.staircase is None else self.staircase.inside
+        inside = 1 if self.mask is None else self.mask.inside
         size = absolute(dw) + absolute(dy) @ absolute(x).T * inside
         return dw + dy @ x.T * inside, size
 
@@ -397,8 +397,8 @@ def shapes() -> Iterator[tuple[int, int]]:
     yield from LARGE
 
 
-def stair_shapes() -> Iterator[tuple[int, int]]:
-    yield from itertools.product(STAIR_SIZES, STAIR_SIZES)
+def mask_shapes() -> Iterator[tuple[int, int]]:
+    yield from itertools.product(MASK_SIZES, MASK_SIZES)
     yield LARGE[1]
 
 
@@ -428,24 +428,24 @@ def test_linear_error(kernels: Kernels, lanes: int, by_output: bool) -> None:
 @by_lanes
 @by_layout
 @by_use
-def test_linear_reads_a_staircase_and_nothing_beyond(
+def test_linear_reads_a_block_mask_and_nothing_beyond(
     kernels: Kernels, lanes: int, by_output: bool, transposed: bool
 ) -> None:
-    for (outputs, inputs), stairs in itertools.product(stair_shapes(), STAIRS):
-        options = {"integers": True, "stairs": stairs, "transposed": transposed}
+    for (outputs, inputs), mask_form in itertools.product(mask_shapes(), MASK_FORMS):
+        options = {"integers": True, "mask_form": mask_form, "transposed": transposed}
         case = Linear(outputs, inputs, lanes, kernels.dtype, by_output, **options)
         np.testing.assert_array_equal(kernels.linear(case), case.exact()[0])
 
 
 @by_layout
 @by_use
-@pytest.mark.parametrize("one_row", [False, True], ids=["rows", "one row"])
-def test_a_staircase_is_the_chain_with_zeros(
-    kernels: Kernels, by_output: bool, transposed: bool, one_row: bool
+@pytest.mark.parametrize("one_sample", [False, True], ids=["samples", "one sample"])
+def test_a_block_mask_is_the_chain_with_zeros(
+    kernels: Kernels, by_output: bool, transposed: bool, one_sample: bool
 ) -> None:
     """Bit for bit: leaving a product with 0 out does not change a sum."""
-    for (outputs, inputs), stairs in itertools.product(stair_shapes(), STAIRS):
-        options = {"stairs": stairs, "transposed": transposed, "one_row": one_row}
+    for (outputs, inputs), mask_form in itertools.product(mask_shapes(), MASK_FORMS):
+        options = {"mask_form": mask_form, "transposed": transposed, "one_sample": one_sample}
         case = Linear(outputs, inputs, 64, kernels.dtype, by_output, **options)
         sums = kernels.linear(case)
         case.fill()
@@ -454,12 +454,14 @@ def test_a_staircase_is_the_chain_with_zeros(
 
 @by_layout
 @by_use
-def test_a_staircase_does_not_depend_on_the_tile(
+def test_a_block_mask_does_not_depend_on_the_tile(
     kernels: Kernels, by_output: bool, transposed: bool
 ) -> None:
     """Not on the number of lanes, nor on where an output lies, to the last bit."""
-    for (outputs, inputs), stairs in itertools.product(((31, 17), (130, 65), *LARGE), STAIRS[:4]):
-        options = {"stairs": stairs, "transposed": transposed}
+    for (outputs, inputs), mask_form in itertools.product(
+        ((31, 17), (130, 65), *LARGE), MASK_FORMS[:4]
+    ):
+        options = {"mask_form": mask_form, "transposed": transposed}
         case = Linear(outputs, inputs, 256, kernels.dtype, by_output, **options)
         whole, samples = kernels.linear(case), case.x.copy()
         for lanes in LANES:
@@ -477,12 +479,12 @@ def test_a_staircase_does_not_depend_on_the_tile(
 
 @by_layout
 @by_use
-def test_what_follows_the_sums_of_a_staircase(
+def test_what_follows_the_sums_of_a_block_mask(
     kernels: Kernels, by_output: bool, transposed: bool
 ) -> None:
     """The maximum with 0, the epilogue, and a bias that is not there."""
-    for (outputs, inputs), stairs in itertools.product(((7, 5), (130, 65), *LARGE), STAIRS):
-        options = {"integers": True, "stairs": stairs, "transposed": transposed}
+    for (outputs, inputs), mask_form in itertools.product(((7, 5), (130, 65), *LARGE), MASK_FORMS):
+        options = {"integers": True, "mask_form": mask_form, "transposed": transposed}
         for biased, relu in itertools.product((False, True), (False, True)):
             case = Linear(
                 outputs, inputs, 32, kernels.dtype, by_output, biased, relu, calls=[], **options
@@ -498,14 +500,19 @@ def test_what_follows_the_sums_of_a_staircase(
 
 @by_layout
 @pytest.mark.parametrize("lanes", [16, 64])
-@pytest.mark.parametrize("one_row", [False, True], ids=["rows", "one row"])
+@pytest.mark.parametrize("one_sample", [False, True], ids=["samples", "one sample"])
 def test_linear_takes_rows_apart(
-    kernels: Kernels, by_output: bool, lanes: int, one_row: bool
+    kernels: Kernels, by_output: bool, lanes: int, one_sample: bool
 ) -> None:
-    for (outputs, inputs), stairs in itertools.product(stair_shapes(), (None, "random")):
+    for (outputs, inputs), mask_form in itertools.product(mask_shapes(), (None, "random")):
         if 0 in (outputs, inputs):
             continue
-        options = {"stairs": stairs, "transposed": by_output, "one_row": one_row, "padding": 5}
+        options = {
+            "mask_form": mask_form,
+            "transposed": by_output,
+            "one_sample": one_sample,
+            "padding": 5,
+        }
         case = Linear(outputs, inputs, lanes, kernels.dtype, by_output, integers=True, **options)
         np.testing.assert_array_equal(kernels.linear(case), case.exact()[0])
 
@@ -520,12 +527,12 @@ def rounded(exact: Fraction, dtype: np.dtype) -> float:
 
 
 @by_layout
-@pytest.mark.parametrize("one_row", [False, True], ids=["rows", "one row"])
+@pytest.mark.parametrize("one_sample", [False, True], ids=["samples", "one sample"])
 def test_linear_is_a_chain_from_the_bias_in_ascending_order(
-    kernels: Kernels, by_output: bool, one_row: bool
+    kernels: Kernels, by_output: bool, one_sample: bool
 ) -> None:
     for (outputs, inputs), lanes in itertools.product([(7, 5), (40, 67), *LARGE], (16, 64)):
-        case = Linear(outputs, inputs, lanes, kernels.dtype, by_output, one_row=one_row)
+        case = Linear(outputs, inputs, lanes, kernels.dtype, by_output, one_sample=one_sample)
         y = kernels.linear(case)
         assert case.bias is not None
         for o, lane in ((0, 0), (outputs // 2, lanes - 1), (outputs - 1, lanes // 2)):
@@ -569,60 +576,62 @@ def test_linear_layouts_agree(kernels: Kernels) -> None:
 
 @by_lanes
 @by_layout
-def test_one_row_is_one_of_many(kernels: Kernels, lanes: int, by_output: bool) -> None:
+def test_one_sample_is_one_of_many(kernels: Kernels, lanes: int, by_output: bool) -> None:
     for (outputs, inputs), relu in itertools.product(shapes(), (False, True)):
-        case = Linear(outputs, inputs, lanes, kernels.dtype, by_output, relu=relu, one_row=True)
+        case = Linear(outputs, inputs, lanes, kernels.dtype, by_output, relu=relu, one_sample=True)
         one = kernels.linear(case)
-        case.one_row = False
+        case.one_sample = False
         np.testing.assert_array_equal(one, kernels.linear(case))
 
 
 @by_layout
-@pytest.mark.parametrize("one_row", [False, True], ids=["rows", "one row"])
-def test_linear_without_bias(kernels: Kernels, by_output: bool, one_row: bool) -> None:
+@pytest.mark.parametrize("one_sample", [False, True], ids=["samples", "one sample"])
+def test_linear_without_bias(kernels: Kernels, by_output: bool, one_sample: bool) -> None:
     for outputs, inputs in itertools.product(SIZES, SIZES):
-        options = {"integers": True, "one_row": one_row, "biased": False}
+        options = {"integers": True, "one_sample": one_sample, "biased": False}
         case = Linear(outputs, inputs, 64, kernels.dtype, by_output, **options)
         np.testing.assert_array_equal(kernels.linear(case), case.exact()[0])
 
 
 @by_lanes
 @by_layout
-@pytest.mark.parametrize("one_row", [False, True], ids=["rows", "one row"])
-def test_relu(kernels: Kernels, lanes: int, by_output: bool, one_row: bool) -> None:
+@pytest.mark.parametrize("one_sample", [False, True], ids=["samples", "one sample"])
+def test_relu(kernels: Kernels, lanes: int, by_output: bool, one_sample: bool) -> None:
     for outputs, inputs in ((1, 3), (17, 31), (130, 64), *LARGE):
-        case = Linear(outputs, inputs, lanes, kernels.dtype, by_output, one_row=one_row)
+        case = Linear(outputs, inputs, lanes, kernels.dtype, by_output, one_sample=one_sample)
         y = kernels.linear(case)
         case.relu = True
         np.testing.assert_array_equal(kernels.linear(case), np.maximum(y, 0))
 
 
 @by_layout
-@pytest.mark.parametrize("one_row", [False, True], ids=["rows", "one row"])
+@pytest.mark.parametrize("one_sample", [False, True], ids=["samples", "one sample"])
 def test_what_is_not_finite_stays_in_its_lane(
-    kernels: Kernels, by_output: bool, one_row: bool
+    kernels: Kernels, by_output: bool, one_sample: bool
 ) -> None:
     case = Linear(20, 33, 64, kernels.dtype, by_output, relu=True)
     expected = kernels.linear(case)
-    bad = range(64) if one_row else (0, 17, 63)
-    case.one_row = one_row
+    bad = range(64) if one_sample else (0, 17, 63)
+    case.one_sample = one_sample
     for value in (np.nan, np.inf):
         case.x[case.x_rows[4], list(bad)] = value
         y = kernels.linear(case)
         good = np.setdiff1d(np.arange(64), bad)
         np.testing.assert_array_equal(y[:, good], expected[:, good])
-        wrong = case.exact()[0].astype(kernels.dtype)[:, 0 if one_row else 17]
-        np.testing.assert_array_equal(y[:, 17] if not one_row else y[:, 0], wrong)
+        wrong = case.exact()[0].astype(kernels.dtype)[:, 0 if one_sample else 17]
+        np.testing.assert_array_equal(y[:, 17] if not one_sample else y[:, 0], wrong)
 
 
 @by_lanes
 @by_layout
-@pytest.mark.parametrize("one_row", [False, True], ids=["rows", "one row"])
+@pytest.mark.parametrize("one_sample", [False, True], ids=["samples", "one sample"])
 def test_epilogue_sees_every_number_once_and_finished(
-    kernels: Kernels, lanes: int, by_output: bool, one_row: bool
+    kernels: Kernels, lanes: int, by_output: bool, one_sample: bool
 ) -> None:
     for outputs, inputs in itertools.chain(itertools.product(SIZES, (0, 1, 31)), LARGE):
-        case = Linear(outputs, inputs, lanes, kernels.dtype, by_output, one_row=one_row, calls=[])
+        case = Linear(
+            outputs, inputs, lanes, kernels.dtype, by_output, one_sample=one_sample, calls=[]
+        )
         y = kernels.linear(case)
         times = np.zeros(y.shape, int)
         assert case.calls is not None
@@ -669,36 +678,36 @@ def test_outer_sum_is_deterministic(kernels: Kernels) -> None:
         case = Outer(outputs, inputs, 64, kernels.dtype, accumulate=False, slices=2)
         expected = kernels.outer_sum(case)
         rows = np.concatenate([case.dy_rows, case.x_rows])
-        case.place(np.random.default_rng(1), case.arena[:, rows])
+        case.place(np.random.default_rng(1), case.memory[:, rows])
         np.testing.assert_array_equal(kernels.outer_sum(case), expected)
 
 
 @by_slices
 @pytest.mark.parametrize("accumulate", [False, True])
-def test_outer_sum_is_0_outside_a_staircase(
+def test_outer_sum_is_0_outside_a_block_mask(
     kernels: Kernels, lanes: int, slices: int, accumulate: bool
 ) -> None:
-    for (outputs, inputs), stairs in itertools.product(stair_shapes(), STAIRS):
-        options = {"integers": True, "stairs": stairs}
+    for (outputs, inputs), mask_form in itertools.product(mask_shapes(), MASK_FORMS):
+        options = {"integers": True, "mask_form": mask_form}
         case = Outer(outputs, inputs, lanes, kernels.dtype, accumulate, slices, **options)
         dw = kernels.outer_sum(case)
         np.testing.assert_array_equal(dw, case.exact()[0])
-        assert case.staircase is not None and not dw[~case.staircase.inside].any()
+        assert case.mask is not None and not dw[~case.mask.inside].any()
 
 
 @pytest.mark.parametrize("accumulate", [False, True])
-def test_outer_sum_inside_a_staircase_is_that_of_the_whole(
+def test_outer_sum_inside_a_block_mask_is_that_of_the_whole(
     kernels: Kernels, accumulate: bool
 ) -> None:
     """To the last bit, so that the bound of its error is, too; and again onto its own result."""
-    for (outputs, inputs), stairs in itertools.product(stair_shapes(), STAIRS):
-        case = Outer(outputs, inputs, 64, kernels.dtype, accumulate, 2, stairs=stairs)
-        assert case.staircase is not None
-        inside, staircase = case.staircase.inside, case.staircase
+    for (outputs, inputs), mask_form in itertools.product(mask_shapes(), MASK_FORMS):
+        case = Outer(outputs, inputs, 64, kernels.dtype, accumulate, 2, mask_form=mask_form)
+        assert case.mask is not None
+        inside, mask = case.mask.inside, case.mask
         for _ in range(2):
-            case.staircase = staircase
+            case.mask = mask
             dw = kernels.outer_sum(case)
-            case.staircase = None
+            case.mask = None
             np.testing.assert_array_equal(dw[inside], kernels.outer_sum(case)[inside])
             assert not dw[~inside].any()
             case.accumulate, case.dw = True, dw
@@ -709,21 +718,23 @@ def test_outer_sum_inside_a_staircase_is_that_of_the_whole(
 def test_outer_sum_of_what_is_not_finite_stays_inside(
     kernels: Kernels, slices: int, value: float
 ) -> None:
-    for (outputs, inputs), stairs in itertools.product(((7, 9), (40, 65), (130, 17)), STAIRS):
-        case = Outer(outputs, inputs, 32, kernels.dtype, False, slices, stairs=stairs)
-        assert case.staircase is not None
+    for (outputs, inputs), mask_form in itertools.product(
+        ((7, 9), (40, 65), (130, 17)), MASK_FORMS
+    ):
+        case = Outer(outputs, inputs, 32, kernels.dtype, False, slices, mask_form=mask_form)
+        assert case.mask is not None
         rows = np.concatenate([case.dy_rows, case.x_rows])
-        dw, inside = kernels.outer_sum(case), case.staircase.inside
+        dw, inside = kernels.outer_sum(case), case.mask.inside
         for bad in (case.dy_rows[0], case.dy_rows[-1], case.x_rows[0], case.x_rows[-1]):
-            kept = case.arena[-1, bad].copy()
-            case.arena[-1, bad, 5] = value
+            kept = case.memory[-1, bad].copy()
+            case.memory[-1, bad, 5] = value
             touched = (case.dy_rows == bad)[:, None] | (case.x_rows == bad)
             found = kernels.outer_sum(case)
             assert not np.isfinite(found[touched & inside]).any()
             np.testing.assert_array_equal(found[~touched], dw[~touched])
             assert not found[~inside].any()
-            case.arena[-1, bad] = kept
-        assert np.isfinite(case.arena[:, rows]).all()
+            case.memory[-1, bad] = kept
+        assert np.isfinite(case.memory[:, rows]).all()
 
 
 # -- Memory -- #

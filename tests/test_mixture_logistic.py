@@ -1,5 +1,6 @@
 """`MixtureLogistic` against SciPy's logistic distribution and mpmath, and where it could go wrong:
-far out in the tails, in the gap between narrow components, and for raw numbers of any size.
+far out in the tails, in the gap between narrow components, and for unconstrained parameters of any
+size.
 """
 
 from __future__ import annotations
@@ -42,53 +43,54 @@ class Mixture:
         return y * np.exp(self.log_factor) + self.shift, log_slope
 
 
-def softclip(raw: Array, bound: float) -> Array:
-    return raw / (1 + np.abs(raw) / bound)
+def softclip(params: Array, bound: float) -> Array:
+    return params / (1 + np.abs(params) / bound)
 
 
-def mixture_of(raw: Array, spread: float = 1.0, minimum_scale: float = 1e-2) -> Mixture:
-    """What raw numbers [3 K + 2, features] mean."""
-    raw = raw.astype("float64")
-    count = len(raw) // 3
-    logits, means, log_scales = raw[: 3 * count].reshape(3, count, -1)
+def mixture_of(params: Array, spread: float = 1.0, minimum_scale: float = 1e-2) -> Mixture:
+    """What unconstrained parameters [3 K + 2, features] mean."""
+    params = params.astype("float64")
+    count = len(params) // 3
+    logits, means, log_scales = params[: 3 * count].reshape(3, count, -1)
     start = np.linspace(-spread, spread, count) if count > 1 else np.zeros(1)
     return Mixture(
         special.softmax(logits, axis=0),
         means + start[:, None],
         np.exp(softclip(log_scales, -np.log(minimum_scale))),
-        softclip(raw[-2], np.log(1000)),
-        raw[-1],
+        softclip(params[-2], np.log(1000)),
+        params[-1],
     )
 
 
-def flow_of(raw: Array, dtype: str = "float64", **options: float) -> cf.Flow:
-    """One mixture a column of raw [3 K + 2, features]."""
-    transform = cf.MixtureLogistic(len(raw) // 3, **options)
-    flow = cf.Flow([cf.Elementwise(transform)], features=raw.shape[1], dtype=dtype, seed=0)
-    flow.parameters["layers.0.conditioner.constant"][...] = raw.ravel()
+def flow_of(params: Array, dtype: str = "float64", **options: float) -> cf.Flow:
+    """One mixture a column of params [3 K + 2, features]."""
+    transform = cf.MixtureLogistic(len(params) // 3, **options)
+    flow = cf.Flow([cf.Elementwise(transform)], features=params.shape[1], dtype=dtype, seed=0)
+    flow.parameters["layers.0.conditioner.constant"][...] = params.ravel()
     return flow
 
 
-def raw_of(weights: Array, means: Array, scales: Array, minimum_scale: float = 1e-2) -> Array:
-    """The raw numbers of a mixture with spread 0, no factor and no shift, in one column."""
+def params_of(weights: Array, means: Array, scales: Array, minimum_scale: float = 1e-2) -> Array:
+    """The unconstrained parameters of a mixture with spread 0, no factor and no shift, in one
+    column."""
     b, log_scales = -np.log(minimum_scale), np.log(scales)
-    raw_scales = log_scales / (1 - np.abs(log_scales) / b)
-    return np.concatenate([np.log(weights), means, raw_scales, [0.0, 0.0]])[:, None]
+    unconstrained_scales = log_scales / (1 - np.abs(log_scales) / b)
+    return np.concatenate([np.log(weights), means, unconstrained_scales, [0.0, 0.0]])[:, None]
 
 
-def rounded(raw: Array) -> Array:
+def rounded(params: Array) -> Array:
     """To numbers that both dtypes have."""
-    return raw.astype("float32").astype("float64")
+    return params.astype("float32").astype("float64")
 
 
 @pytest.mark.parametrize("minimum_scale", [1e-3, 1e-2, 0.5])
 @pytest.mark.parametrize("count", [1, 2, 3, 8, 64])
 def test_values_by_the_definition(count: int, minimum_scale: float) -> None:
     rng = np.random.default_rng(count)
-    raw = 1.5 * rng.normal(size=(3 * count + 2, 5))
+    params = 1.5 * rng.normal(size=(3 * count + 2, 5))
     x = 3 * rng.normal(size=(500, 5))
-    u, log_slope = mixture_of(raw, 2.0, minimum_scale)(x)
-    flow = flow_of(raw, spread=2.0, minimum_scale=minimum_scale)
+    u, log_slope = mixture_of(params, 2.0, minimum_scale)(x)
+    flow = flow_of(params, spread=2.0, minimum_scale=minimum_scale)
     found, log_det = flow.inverse(x)
     np.testing.assert_allclose(found, u, rtol=1e-13, atol=1e-12)
     np.testing.assert_allclose(log_det, log_slope.sum(axis=1), rtol=1e-13, atol=1e-12)
@@ -97,7 +99,7 @@ def test_values_by_the_definition(count: int, minimum_scale: float) -> None:
 def test_values_in_high_precision() -> None:
     """The definition itself, without logarithms of sums, in 400 digits."""
     weights, means, scales = [0.2, 0.5, 0.3], [-1.0, 0.5, 6.0], [0.5, 0.02, 0.1]
-    flow = flow_of(raw_of(*map(np.array, (weights, means, scales))), spread=0.0)
+    flow = flow_of(params_of(*map(np.array, (weights, means, scales))), spread=0.0)
     x = np.array([-50.0, -7.0, -1.0, 0.0, 0.49, 0.51, 2.5, 3.25, 5.9, 6.3, 50.0])[:, None]
     u, log_det = flow.inverse(x)
     with mpmath.workdps(400):
@@ -122,19 +124,21 @@ def test_tails(dtype: str) -> None:
     units of rounding, of the numbers z = (x - mean) / scale that are rounded on the way."""
     rng = np.random.default_rng(3)
     eps = np.finfo(dtype).eps
-    raw = rounded(1.5 * rng.normal(size=(26, 20)))
-    raw[16:24] *= 3
-    raw[-2:] = 0  # y itself
+    params = rounded(1.5 * rng.normal(size=(26, 20)))
+    params[16:24] *= 3
+    params[-2:] = 0  # y itself
     x = np.concatenate([np.linspace(-50, 50, 401), np.linspace(-3, 3, 401)])
     x = np.repeat(x[:, None], 20, axis=1).astype(dtype)
-    mixture = mixture_of(raw)
-    flow = flow_of(raw, dtype)
+    mixture = mixture_of(params)
+    flow = flow_of(params, dtype)
     y, _ = flow.inverse(x)
     truth, log_slope = mixture(x.astype("float64"))
     z = np.abs(x[:, None] - mixture.means) / mixture.scales
     assert np.all(np.abs(y - truth) <= 4 * eps * (z.max(axis=1) + 5))
     for column in range(20):
-        _, log_det = flow_of(raw[:, column : column + 1], dtype).inverse(x[:, column : column + 1])
+        _, log_det = flow_of(params[:, column : column + 1], dtype).inverse(
+            x[:, column : column + 1]
+        )
         error = np.abs(log_det - log_slope[:, column])
         assert np.all(error <= 10 * eps * (z[:, :, column].max(axis=1) + 5))
 
@@ -143,8 +147,11 @@ def test_tails(dtype: str) -> None:
 def test_the_gap_between_narrow_components(dtype: str) -> None:
     """Where the density vanishes, its logarithm and the gradient do not."""
     weights, means, scales = np.array([0.3, 0.7]), np.array([-3.0, 4.0]), np.array([0.01, 0.02])
-    raw = rounded(raw_of(weights, means, scales, 1e-3))
-    flow, mixture = flow_of(raw, dtype, spread=0.0, minimum_scale=1e-3), mixture_of(raw, 0.0, 1e-3)
+    params = rounded(params_of(weights, means, scales, 1e-3))
+    flow, mixture = (
+        flow_of(params, dtype, spread=0.0, minimum_scale=1e-3),
+        mixture_of(params, 0.0, 1e-3),
+    )
     x = np.linspace(-3.5, 4.5, 401).astype(dtype)[:, None]
     truth, log_slope = mixture(x.astype("float64"))
     y, log_det = flow.inverse(x)
@@ -172,10 +179,10 @@ def test_inversion(dtype: str, count: int) -> None:
     """As accurate as the rounding of y lets it be, also far out."""
     rng = np.random.default_rng(5)
     eps, features = np.finfo(dtype).eps, 20
-    raw = rounded(1.5 * rng.normal(size=(3 * count + 2, features)))
-    raw[2 * count : 3 * count] *= 2
-    raw[-2:] = 0
-    flow, mixture = flow_of(raw, dtype), mixture_of(raw)
+    params = rounded(1.5 * rng.normal(size=(3 * count + 2, features)))
+    params[2 * count : 3 * count] *= 2
+    params[-2:] = 0
+    flow, mixture = flow_of(params, dtype), mixture_of(params)
     u = np.concatenate([5 * rng.normal(size=(1000, features)), 300 * rng.normal(size=(100, 20))])
     u = u.astype(dtype)
     x, log_det = flow.forward(u)
@@ -191,10 +198,11 @@ def test_inversion(dtype: str, count: int) -> None:
 
 
 def harsh_flow(features: int, dtype: str) -> tuple[cf.Flow, Mixture]:
-    """Raw numbers of standard deviation 5: weights of 1e-9, narrow components far apart."""
-    raw = rounded(5 * np.random.default_rng(11).normal(size=(26, features)))
-    raw[-2:] = 0
-    return flow_of(raw, dtype), mixture_of(raw)
+    """Unconstrained parameters of standard deviation 5: weights of 1e-9, narrow components far
+    apart."""
+    params = rounded(5 * np.random.default_rng(11).normal(size=(26, features)))
+    params[-2:] = 0
+    return flow_of(params, dtype), mixture_of(params)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -237,10 +245,10 @@ def test_batches_and_threads_of_harsh_mixtures(dtype: str) -> None:
 
 def test_inversion_by_brent() -> None:
     rng = np.random.default_rng(6)
-    raw = rng.normal(size=(26, 1))
-    mixture = mixture_of(raw)
+    params = rng.normal(size=(26, 1))
+    mixture = mixture_of(params)
     u = np.linspace(-20, 20, 101)[:, None]
-    x, _ = flow_of(raw).forward(u)
+    x, _ = flow_of(params).forward(u)
     for found, target in zip(x[:, 0], u[:, 0], strict=True):
         truth = optimize.brentq(
             lambda point, target=target: mixture(np.array([[point]]))[0].item() - target,
@@ -254,13 +262,13 @@ def test_inversion_by_brent() -> None:
 
 @pytest.mark.parametrize("count", [1, 3, 8])
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_raw_numbers_of_any_size(dtype: str, count: int) -> None:
-    """For raw numbers up to 1e4 of either sign everything is finite and in its order but for
-    rounding, in both directions."""
+def test_parameters_of_any_size(dtype: str, count: int) -> None:
+    """For unconstrained parameters up to 1e4 of either sign everything is finite and in its order
+    but for rounding, in both directions."""
     rng, features, eps = np.random.default_rng(2), 200, np.finfo(dtype).eps
     sizes = [-1e4, -1e2, -1.0, 0.0, 1.0, 1e2, 1e4]
-    raw = rng.choice(sizes, size=(3 * count + 2, features))
-    flow = flow_of(raw, dtype, minimum_scale=1e-3)
+    params = rng.choice(sizes, size=(3 * count + 2, features))
+    flow = flow_of(params, dtype, minimum_scale=1e-3)
     far = [1e4, -1e4, 1e10, -1e10, 1e30, -1e30, np.finfo(dtype).tiny, -0.0]
     points = np.unique(np.concatenate([np.linspace(-50, 50, 301), far]).astype(dtype))
     rows = np.repeat(points[:, None], features, axis=1)
@@ -277,8 +285,8 @@ def test_raw_numbers_of_any_size(dtype: str, count: int) -> None:
 def test_rows_are_solved_each_for_itself(dtype: str) -> None:
     """Easy rows beside hard ones: the same bits wherever a row stands, and alone."""
     rng = np.random.default_rng(8)
-    raw = rng.choice([-10.0, -3.0, -1.0, 0.0, 1.0, 3.0], size=(26, 7))
-    flow = flow_of(raw, dtype)
+    params = rng.choice([-10.0, -3.0, -1.0, 0.0, 1.0, 3.0], size=(26, 7))
+    flow = flow_of(params, dtype)
     u = rng.normal(size=(200, 7)) * 10.0 ** rng.integers(-3, 4, size=(200, 1))
     x, log_det = flow.forward(u)
     order = rng.permutation(200)
@@ -309,7 +317,7 @@ def test_gradients_in_the_middle_and_far_out(count: int, direction: str) -> None
 
 
 def test_gradients_of_the_inverse_by_the_implicit_function_theorem() -> None:
-    """u(x, raw) = u gives dx/draw = -(du/draw) / (du/dx) and dx/du = 1 / (du/dx)."""
+    """u(x, p) = u gives dx/dp = -(du/dp) / (du/dx) and dx/du = 1 / (du/dx)."""
     rng = np.random.default_rng(10)
     flow = flow_of(rng.normal(size=(26, 1)))
     u = 4 * rng.normal(size=(100, 1))
@@ -327,11 +335,11 @@ def test_gradients_of_the_inverse_by_the_implicit_function_theorem() -> None:
 @pytest.mark.parametrize("direction", ["forward", "inverse"])
 def test_float32_gradients_follow_float64(direction: str) -> None:
     rng = np.random.default_rng(8)
-    raw = rounded(1.5 * rng.normal(size=(26, 10)))
+    params = rounded(1.5 * rng.normal(size=(26, 10)))
     at = (4 * rng.normal(size=(200, 10))).astype("float32")
     value, log_det = rng.normal(size=at.shape), rng.normal(size=len(at))
     narrow, wide = (
-        flow_of(raw, dtype).vjp(at, value, log_det, direction=direction) for dtype in DTYPES
+        flow_of(params, dtype).vjp(at, value, log_det, direction=direction) for dtype in DTYPES
     )
     (name,) = wide.parameters
     pairs = ((narrow.x, wide.x), (narrow.parameters[name], wide.parameters[name]))
@@ -340,7 +348,7 @@ def test_float32_gradients_follow_float64(direction: str) -> None:
 
 
 @pytest.mark.parametrize("count", [1, 2, 8, 64])
-def test_raw_zeros_are_near_the_identity(count: int) -> None:
+def test_zeros_are_near_the_identity(count: int) -> None:
     """Odd, with slope 1 far out and little less between the means."""
     flow = flow_of(np.zeros((3 * count + 2, 1)))
     x = np.linspace(-30, 30, 601)[:, None]
@@ -359,11 +367,11 @@ def test_a_new_coupling_starts_there() -> None:
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_one_component_is_affine(dtype: str) -> None:
-    raw = np.array([[3.0], [0.7], [-0.4], [0.9], [-1.1]])
-    mixture = mixture_of(raw)
+    params = np.array([[3.0], [0.7], [-0.4], [0.9], [-1.1]])
+    mixture = mixture_of(params)
     u = np.linspace(-100, 100, 333).astype(dtype)[:, None]
     y = (u - mixture.shift) * np.exp(-mixture.log_factor)
-    x, log_det = flow_of(raw, dtype).forward(u)
+    x, log_det = flow_of(params, dtype).forward(u)
     eps = np.finfo(dtype).eps
     np.testing.assert_allclose(x, y * mixture.scales + mixture.means, rtol=10 * eps, atol=20 * eps)
     slope = np.log(mixture.scales[0]) - mixture.log_factor
@@ -372,12 +380,12 @@ def test_one_component_is_affine(dtype: str) -> None:
 
 def test_components_without_weight_do_not_count() -> None:
     rng = np.random.default_rng(1)
-    raw = rng.normal(size=(11, 3))
-    more = np.insert(raw, [3, 6, 9], 0.0, axis=0)
+    params = rng.normal(size=(11, 3))
+    more = np.insert(params, [3, 6, 9], 0.0, axis=0)
     more[3] = -1e4
     x = 3 * rng.normal(size=(100, 3))
     for direction in ("forward", "inverse"):
-        ours, others = (getattr(flow_of(r, spread=0.0), direction)(x) for r in (raw, more))
+        ours, others = (getattr(flow_of(r, spread=0.0), direction)(x) for r in (params, more))
         np.testing.assert_allclose(ours[0], others[0], rtol=1e-12, atol=1e-12)
         np.testing.assert_allclose(ours[1], others[1], rtol=1e-12, atol=1e-12)
 

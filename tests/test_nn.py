@@ -46,8 +46,8 @@ def coupling_layer():
     """An affine coupling with a network of the first feature and the context."""
 
     def parts(x, p, c):
-        raw = p.net(nn.concat([x[0], c]))
-        return raw[:2], raw[2:]
+        params = p.net(nn.concat([x[0], c]))
+        return params[:2], params[2:]
 
     def forward(u, p, c):
         s, t = parts(u, p, c)
@@ -86,8 +86,8 @@ def test_layers_against_numpy():
         return np.tanh(h @ w0.T + b0) @ w1.T + b1
 
     def coupling(i, u):
-        raw = net(i, np.hstack([u[:, :1], context]))
-        return np.hstack([u[:, :1], u[:, 1:] * np.exp(raw[:, :2]) + raw[:, 2:]])
+        params = net(i, np.hstack([u[:, :1], context]))
+        return np.hstack([u[:, :1], u[:, 1:] * np.exp(params[:, :2]) + params[:, 2:]])
 
     a = np.exp(p["layers.2.log_a"])
     truth = coupling(3, np.sinh(a * coupling(0, x)[:, ::-1]) / a)
@@ -148,7 +148,7 @@ FUNCTIONS = {
     "floor": (nn.floor, np.floor),
     "cosine": (lambda x: nn.cosine(x, 0.3, -0.25), lambda x: np.sin(0.6 * np.pi * x)),
     "clamp": (lambda x: nn.clamp(x, -0.5, 1), lambda x: np.clip(x, -0.5, 1)),
-    "at_least": (lambda x: nn.at_least(x, 0.25), lambda x: (x >= 0.25) * 1.0),
+    "greater_equal": (lambda x: nn.greater_equal(x, 0.25), lambda x: (x >= 0.25) * 1.0),
     "operators": (
         lambda x: (1 - x) * 2 / (x**2 + 1.5) - x / 4 + (-x) + [1, 2, 3] * x - np.array([1.0, 0, 2]),
         lambda x: (1 - x) * 2 / (x**2 + 1.5) - x / 4 - x + [1, 2, 3] * x - np.array([1.0, 0, 2]),
@@ -444,6 +444,17 @@ BAD_CALLS = [
 def test_bad_calls(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+@pytest.mark.parametrize(
+    ("text", "truth"),
+    [("input 2;scale 0 0 1;sum 1;return 1 2", lambda x: 2 * x - 1),
+     ("input 2;at_least 0 1;sum 1;return 1 2", lambda x: (x >= -1) * 1.0)],
+)  # fmt: skip
+def test_former_names_of_operations(text, truth):
+    layer = cf.Expression(inverse=text, numbers=[2.0, -1.0])
+    x = np.array([[-1.5, 0.0], [-1.0, 2.0]])
+    assert np.array_equal(cf.Flow([layer], features=2, dtype="float64").inverse(x)[0], truth(x))
 
 
 HOSTILE = [

@@ -119,11 +119,11 @@ def test_a_start_from_many_rows_takes_ten_thousand() -> None:
     assert (np.abs(shift - x.mean(0)) > 1e-6 * spread).all()
 
 
-def batch_loss(x: np.ndarray, raw_scale: np.ndarray, shift: np.ndarray) -> float:
+def batch_loss(x: np.ndarray, unconstrained_scale: np.ndarray, shift: np.ndarray) -> float:
     """The negative log-likelihood of a flow of one BatchNorm, written out."""
     variance = x.var(0)
-    u = (x - x.mean(0)) / np.sqrt(variance + 1e-5) * np.exp(raw_scale) + shift
-    log_det = np.sum(raw_scale - 0.5 * np.log(variance + 1e-5))
+    u = (x - x.mean(0)) / np.sqrt(variance + 1e-5) * np.exp(unconstrained_scale) + shift
+    log_det = np.sum(unconstrained_scale - 0.5 * np.log(variance + 1e-5))
     return float(np.mean(0.5 * np.sum(u**2, 1)) + 0.5 * x.shape[1] * np.log(2 * np.pi) - log_det)
 
 
@@ -175,7 +175,7 @@ def coupling_with_norms() -> list[Any]:
         cf.Coupling("half", conditioner=net()),
         cf.BatchNorm(),
         cf.Coupling("half", swap=True, conditioner=net(), transform=cf.Spline(4)),
-        cf.Partial([0, 2], cf.BatchNorm()),
+        cf.OnFeatures([0, 2], cf.BatchNorm()),
     ]
 
 

@@ -1,5 +1,6 @@
 """Linear, quadratic and cubic splines against their papers' formulas, and where they could go
-wrong: at knots, at the ends and an ulp beside them, far outside, and for raw numbers of any size.
+wrong: at knots, at the ends and an ulp beside them, far outside, and for unconstrained parameters
+of any size.
 """
 
 from __future__ import annotations
@@ -21,10 +22,10 @@ SPAN = HIGH - LOW
 Array = np.ndarray
 
 
-def shares(raw: Array, least: float) -> Array:
+def shares(params: Array, least: float) -> Array:
     """Sizes of the bins along one axis, which add up to 1."""
-    share = np.exp(raw - raw.max())
-    return least + (1 - least * len(raw)) * share / share.sum()
+    share = np.exp(params - params.max())
+    return least + (1 - least * len(params)) * share / share.sum()
 
 
 @dataclass(frozen=True)
@@ -48,17 +49,20 @@ def cumulated(sizes: Array) -> Array:
     return LOW + SPAN * np.concatenate([[0.0], np.cumsum(sizes)])
 
 
-def linear(raw: Array, bins: int, kind: Kind) -> Curve:
+def linear(params: Array, bins: int, kind: Kind) -> Curve:
     """Müller et al. 2019, section 4.1: the cumulated masses and, in between, straight lines."""
-    mass = shares(raw, kind.least_bin)
+    mass = shares(params, kind.min_bin)
     places, values = np.linspace(LOW, HIGH, bins + 1), cumulated(mass)
     return Curve(places, values, np.stack([values[:-1], mass * bins], axis=1))
 
 
-def quadratic(raw: Array, bins: int, kind: Kind) -> Curve:
+def quadratic(params: Array, bins: int, kind: Kind) -> Curve:
     """Müller et al. 2019, section 4.2: densities at the knots, divided by their integral by
     the trapezoidal rule."""
-    width, e = shares(raw[:bins], kind.least_bin), np.exp(raw[bins:] - raw[bins:].max(initial=0.0))
+    width, e = (
+        shares(params[:bins], kind.min_bin),
+        np.exp(params[bins:] - params[bins:].max(initial=0.0)),
+    )
 
     def integral(v: Array) -> float:
         return float(np.sum((v[1:] + v[:-1]) / 2 * width))
@@ -70,22 +74,24 @@ def quadratic(raw: Array, bins: int, kind: Kind) -> Curve:
     else:
         ends, inner = np.pad(np.zeros(bins - 1), 1, constant_values=1.0), np.pad(e, 1)
         v = ends + inner * (1 - integral(ends)) / integral(inner)
-    v = kind.least_slope + (1 - kind.least_slope) * v
+    v = kind.min_slope + (1 - kind.min_slope) * v
     assert integral(v) == pytest.approx(1.0, abs=1e-12)
     values = cumulated((v[1:] + v[:-1]) / 2 * width)
     bend = np.diff(v) / (2 * width * SPAN)
     return Curve(cumulated(width), values, np.stack([values[:-1], v[:-1], bend], axis=1))
 
 
-def cubic(raw: Array, bins: int, kind: Kind) -> Curve:
+def cubic(params: Array, bins: int, kind: Kind) -> Curve:
     """Durkan et al. 2019, with the slopes of Steffen 1990: a cubic in powers a bin."""
-    width, height = (SPAN * shares(r, kind.least_bin) for r in (raw[:bins], raw[bins : 2 * bins]))
-    least = kind.least_slope
+    width, height = (
+        SPAN * shares(r, kind.min_bin) for r in (params[:bins], params[bins : 2 * bins])
+    )
+    least = kind.min_slope
     s = height / width
     p = (s[:-1] * width[1:] + s[1:] * width[:-1]) / (width[:-1] + width[1:])
     inner = (np.sign(s[:-1]) + np.sign(s[1:])) * np.minimum(np.minimum(s[:-1], s[1:]), p / 2)
     with np.errstate(over="ignore"):
-        ends = (least + 3 * (1 - least) / (1 + np.exp(-raw[2 * bins :]))) * s[[0, -1]]
+        ends = (least + 3 * (1 - least) / (1 + np.exp(-params[2 * bins :]))) * s[[0, -1]]
     d = np.concatenate([ends[:1], inner, ends[1:]])
     values = cumulated(height / SPAN)
     square = (3 * s - 2 * d[:-1] - d[1:]) / width
@@ -96,31 +102,32 @@ def cubic(raw: Array, bins: int, kind: Kind) -> Curve:
 
 @dataclass(frozen=True)
 class Kind:
-    """A spline with its tails: constructor, definition, raw numbers of so many bins."""
+    """A spline with its tails: constructor, definition, unconstrained parameters of so many
+    bins."""
 
     spec: Callable[..., Any]
     curve: Callable[[Array, int, Kind], Curve]
     numbers: Callable[[int], int]
     tails: str = "linear"
-    least_bin: float = 1e-3
-    least_slope: float = 1e-3
+    min_bin: float = 1e-3
+    min_slope: float = 1e-3
 
-    def flow(self, raw: Array, bins: int, dtype: str = "float64") -> cf.Flow:
-        """One spline a column of raw [numbers, features]."""
-        options = {"minimum_bin": self.least_bin}
+    def flow(self, params: Array, bins: int, dtype: str = "float64") -> cf.Flow:
+        """One spline a column of params [numbers, features]."""
+        options = {"minimum_bin": self.min_bin}
         if self.spec is not cf.LinearSpline:
-            options |= {"tails": self.tails, "minimum_slope": self.least_slope}
+            options |= {"tails": self.tails, "minimum_slope": self.min_slope}
         spline = self.spec(bins, box=[LOW, HIGH], **options)
-        flow = cf.Flow([cf.Elementwise(spline)], features=raw.shape[1], dtype=dtype, seed=0)
-        flow.parameters["layers.0.conditioner.constant"][...] = raw.ravel()
+        flow = cf.Flow([cf.Elementwise(spline)], features=params.shape[1], dtype=dtype, seed=0)
+        flow.parameters["layers.0.conditioner.constant"][...] = params.ravel()
         return flow
 
-    def curves(self, raw: Array, bins: int) -> list[Curve]:
-        return [self.curve(column, bins, self) for column in raw.T]
+    def curves(self, params: Array, bins: int) -> list[Curve]:
+        return [self.curve(column, bins, self) for column in params.T]
 
-    def truth(self, u: Array, raw: Array, bins: int) -> tuple[Array, Array]:
+    def truth(self, u: Array, params: Array, bins: int) -> tuple[Array, Array]:
         """Values and derivatives by the definition."""
-        both = [c(column) for c, column in zip(self.curves(raw, bins), u.T, strict=True)]
+        both = [c(column) for c, column in zip(self.curves(params, bins), u.T, strict=True)]
         return np.stack([v for v, _ in both], axis=1), np.stack([d for _, d in both], axis=1)
 
 
@@ -135,7 +142,7 @@ ALL = pytest.mark.parametrize("kind", KINDS.values(), ids=list(KINDS))
 
 
 def extreme(kind: Kind, bins: int, features: int) -> Array:
-    """Raw numbers up to 1e4 of either sign."""
+    """Unconstrained parameters up to 1e4 of either sign."""
     rng = np.random.default_rng(2)
     sizes = [-1e4, -1e2, -1.0, 0.0, 1.0, 1e2, 1e4]
     return rng.choice(sizes, size=(kind.numbers(bins), features))
@@ -154,36 +161,36 @@ def special_points(dtype: str, curves: list[Curve]) -> Array:
 @pytest.mark.parametrize("bins", [1, 2, 3, 8, 40, 128])
 @ALL
 def test_values_by_the_definition(kind: Kind, bins: int, least: tuple[float, float]) -> None:
-    kind = replace(kind, least_bin=min(least[0], 0.8 / bins), least_slope=least[1])
+    kind = replace(kind, min_bin=min(least[0], 0.8 / bins), min_slope=least[1])
     rng = np.random.default_rng(bins)
-    raw = 2 * rng.normal(size=(kind.numbers(bins), 3))
+    params = 2 * rng.normal(size=(kind.numbers(bins), 3))
     u = rng.uniform(LOW, HIGH, size=(500, 3))
-    expected, slopes = kind.truth(u, raw, bins)
-    x, log_det = kind.flow(raw, bins).forward(u)
+    expected, slopes = kind.truth(u, params, bins)
+    x, log_det = kind.flow(params, bins).forward(u)
     np.testing.assert_allclose(x, expected, rtol=0, atol=1e-12)
     np.testing.assert_allclose(log_det, np.log(slopes).sum(axis=1), rtol=0, atol=1e-9)
-    back, log_det_back = kind.flow(raw, bins).inverse(expected)
+    back, log_det_back = kind.flow(params, bins).inverse(expected)
     np.testing.assert_allclose((back - u) * slopes, 0, rtol=0, atol=1e-12)
     np.testing.assert_allclose(log_det_back, -np.log(slopes).sum(axis=1), rtol=0, atol=1e-8)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @ALL
-def test_raw_numbers_of_any_size(kind: Kind, dtype: str) -> None:
-    """For raw numbers up to 1e4 of either sign everything is finite, values are those of the
-    definition, and what lies between the ends stays there, in its order but for rounding."""
+def test_parameters_of_any_size(kind: Kind, dtype: str) -> None:
+    """For unconstrained parameters up to 1e4 of either sign everything is finite, values are those
+    of the definition, and what lies between the ends stays there, in its order but for rounding."""
     bins, eps = 8, np.finfo(dtype).eps
-    raw = extreme(kind, bins, 100)
-    flow = kind.flow(raw, bins, dtype)
+    params = extreme(kind, bins, 100)
+    flow = kind.flow(params, bins, dtype)
     inside = np.linspace(LOW, HIGH, 301).astype(dtype)
     points = np.unique(
-        np.concatenate([inside, special_points(dtype, kind.curves(raw[:, :5], bins))])
+        np.concatenate([inside, special_points(dtype, kind.curves(params[:, :5], bins))])
     )
     if kind.tails == "free":  # far outside, slopes of 1e3 overflow, as they should
         points = points[np.abs(points) <= 1e10]
-    rows = np.repeat(points[:, None], raw.shape[1], axis=1)
+    rows = np.repeat(points[:, None], params.shape[1], axis=1)
     between = (points >= LOW) & (points <= HIGH)
-    value, _ = kind.truth(rows[between].astype("float64"), raw, bins)
+    value, _ = kind.truth(rows[between].astype("float64"), params, bins)
     for direction, apply in (("forward", flow.forward), ("inverse", flow.inverse)):
         out, log_det = apply(rows)
         assert np.isfinite(out).all() and np.isfinite(log_det).all()
@@ -195,17 +202,19 @@ def test_raw_numbers_of_any_size(kind: Kind, dtype: str) -> None:
             assert np.diff(out[between], axis=0).min() >= -20 * eps
             # A knot's place is rounded, so that values beside it are uncertain by eps times slope.
             assert np.all(
-                np.abs(out[between] - value) <= 100 * eps * (1 + steepest(kind, raw, bins))
+                np.abs(out[between] - value) <= 100 * eps * (1 + steepest(kind, params, bins))
             )
         else:
             y, _ = flow.forward(out[between])
-            assert np.all(np.abs(y - rows[between]) <= 100 * eps * (1 + steepest(kind, raw, bins)))
+            assert np.all(
+                np.abs(y - rows[between]) <= 100 * eps * (1 + steepest(kind, params, bins))
+            )
 
 
-def steepest(kind: Kind, raw: Array, bins: int) -> Array:
+def steepest(kind: Kind, params: Array, bins: int) -> Array:
     """The largest slope of each feature."""
-    fine = np.repeat(np.linspace(LOW, HIGH, 20_001)[:, None], raw.shape[1], axis=1)
-    return kind.truth(fine, raw, bins)[1].max(axis=0)
+    fine = np.repeat(np.linspace(LOW, HIGH, 20_001)[:, None], params.shape[1], axis=1)
+    return kind.truth(fine, params, bins)[1].max(axis=0)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -214,10 +223,10 @@ def test_float32_follows_the_definition(kind: Kind, dtype: str) -> None:
     """Values and log-determinants of both directions, in units of rounding."""
     rng = np.random.default_rng(11)
     eps, bins = np.finfo(dtype).eps, 8
-    raw = rng.normal(size=(kind.numbers(bins), 20)).astype("float32").astype("float64")
+    params = rng.normal(size=(kind.numbers(bins), 20)).astype("float32").astype("float64")
     u = rng.uniform(LOW, HIGH, size=(500, 20)).astype(dtype)
-    flow = kind.flow(raw, bins, dtype)
-    expected, slopes = kind.truth(u.astype("float64"), raw, bins)
+    flow = kind.flow(params, bins, dtype)
+    expected, slopes = kind.truth(u.astype("float64"), params, bins)
     x, log_det = flow.forward(u)
     assert np.abs(x - expected).max() <= 100 * eps
     if kind.curve is not linear:  # whose derivative jumps, where a knot is rounded over a point
@@ -232,8 +241,8 @@ def test_float32_follows_the_definition(kind: Kind, dtype: str) -> None:
 @ALL
 def test_at_the_ends(kind: Kind, dtype: str) -> None:
     """An end is mapped to itself, and so are, within rounding, its neighbours."""
-    raw = np.random.default_rng(7).normal(size=(kind.numbers(5), 6))
-    flow = kind.flow(raw, 5, dtype)
+    params = np.random.default_rng(7).normal(size=(kind.numbers(5), 6))
+    flow = kind.flow(params, 5, dtype)
     for end in (LOW, HIGH):
         at = np.full((1, 6), end, dtype)
         for apply in (flow.forward, flow.inverse):
@@ -246,8 +255,8 @@ def test_at_the_ends(kind: Kind, dtype: str) -> None:
 @ALL
 def test_at_the_knots(kind: Kind) -> None:
     """Values are those of the knots, from both sides; so are slopes, unless they jump."""
-    raw = np.random.default_rng(3).normal(size=(kind.numbers(6), 1))
-    flow, (curve,) = kind.flow(raw, 6), kind.curves(raw, 6)
+    params = np.random.default_rng(3).normal(size=(kind.numbers(6), 1))
+    flow, (curve,) = kind.flow(params, 6), kind.curves(params, 6)
     for shift in (-1e-12, 0.0, 1e-12):
         inner = np.clip(curve.places + shift, LOW, HIGH)[:, None]
         x, log_det = flow.forward(inner)
@@ -260,11 +269,11 @@ def test_at_the_knots(kind: Kind) -> None:
 @ALL
 def test_beyond_the_ends(kind: Kind) -> None:
     """The identity, or with free tails a line of the slope at the end."""
-    raw = np.random.default_rng(1).normal(size=(kind.numbers(4), 2))
-    flow = kind.flow(raw, 4)
+    params = np.random.default_rng(1).normal(size=(kind.numbers(4), 2))
+    flow = kind.flow(params, 4)
     u = np.array([[LOW - 0.5, HIGH + 1e6], [HIGH + 1e-3, LOW - 1e-9], [-1e30, 1e30]])
     end = np.where(u < LOW, LOW, HIGH)
-    slopes = kind.truth(end, raw, 4)[1] if kind.tails == "free" else np.ones_like(u)
+    slopes = kind.truth(end, params, 4)[1] if kind.tails == "free" else np.ones_like(u)
     x, log_det = flow.forward(u)
     np.testing.assert_allclose(x, end + slopes * (u - end), rtol=1e-14)
     np.testing.assert_allclose(log_det, np.log(slopes).sum(axis=1), rtol=0, atol=1e-13)
@@ -276,7 +285,7 @@ def test_beyond_the_ends(kind: Kind) -> None:
 def assert_gradients(
     flow: cf.Flow, at: Array, direction: str, rng: np.random.Generator, tolerance: float = 1e-7
 ) -> None:
-    """Those with respect to points and all raw numbers are what differences say."""
+    """Those with respect to points and all unconstrained parameters are what differences say."""
     value, log_det = rng.normal(size=at.shape), rng.normal(size=len(at))
     ours = flow.vjp(at, value, log_det, direction=direction)
     apply = flow.forward if direction == "forward" else flow.inverse
@@ -304,10 +313,10 @@ def test_gradients_within_and_beyond(kind: Kind, bins: int, direction: str) -> N
 
 @pytest.mark.parametrize("direction", ["forward", "inverse"])
 @ALL
-def test_gradients_for_raw_numbers_of_any_size(kind: Kind, direction: str) -> None:
+def test_gradients_for_parameters_of_any_size(kind: Kind, direction: str) -> None:
     """Slopes of 1e3 and bins of 1e-3 cost the differences some digits."""
-    raw, rng = extreme(kind, 8, 30), np.random.default_rng(5)
-    flow = kind.flow(raw, 8)
+    params, rng = extreme(kind, 8, 30), np.random.default_rng(5)
+    flow = kind.flow(params, 8)
     at = rng.uniform(LOW, HIGH, size=(4, 30))
     assert_gradients(flow, at, direction, rng, tolerance=1e-6)
 
@@ -315,13 +324,13 @@ def test_gradients_for_raw_numbers_of_any_size(kind: Kind, direction: str) -> No
 @pytest.mark.parametrize("direction", ["forward", "inverse"])
 @ALL
 def test_float32_gradients_follow_float64(kind: Kind, direction: str) -> None:
-    """Raw numbers that make some bins as small as they get."""
+    """Unconstrained parameters that make some bins as small as they get."""
     rng = np.random.default_rng(8)
-    raw = (4 * rng.normal(size=(kind.numbers(8), 10))).astype("float32").astype("float64")
+    params = (4 * rng.normal(size=(kind.numbers(8), 10))).astype("float32").astype("float64")
     at = rng.uniform(LOW - 0.3, HIGH + 0.3, size=(200, 10)).astype("float32")
     value, log_det = rng.normal(size=at.shape), rng.normal(size=len(at))
     narrow, wide = (
-        kind.flow(raw, 8, dtype).vjp(at, value, log_det, direction=direction) for dtype in DTYPES
+        kind.flow(params, 8, dtype).vjp(at, value, log_det, direction=direction) for dtype in DTYPES
     )
     (name,) = wide.parameters
     pairs = ((narrow.x, wide.x), (narrow.parameters[name], wide.parameters[name]))
@@ -347,11 +356,11 @@ def test_flat_cubics_come_back(dtype: str) -> None:
     eps = np.finfo(dtype).eps
     u = np.linspace(LOW, HIGH, 4001).astype(dtype)[:, None]
     for ends in ([50.0, 50.0], [-50.0, -50.0], [50.0, -50.0], [0.0, 50.0]):
-        raw = np.array([0.0, 0.0, *ends])[:, None]
-        flow = KINDS["cubic"].flow(raw, 1, dtype)
+        params = np.array([0.0, 0.0, *ends])[:, None]
+        flow = KINDS["cubic"].flow(params, 1, dtype)
         x, _ = flow.forward(u)
         back, log_det = flow.inverse(x)
-        slope = KINDS["cubic"].truth(back.astype("float64"), raw, 1)[1]
+        slope = KINDS["cubic"].truth(back.astype("float64"), params, 1)[1]
         assert np.abs((back - u) * np.minimum(slope, 1.0)).max() <= 20 * eps
         np.testing.assert_allclose(np.exp(-log_det), slope[:, 0], rtol=1e4 * eps)
         assert np.abs(flow.forward(back)[0] - x).max() <= 20 * eps
@@ -376,7 +385,7 @@ def test_bins_that_rounding_makes_empty(kind: Kind, direction: str) -> None:
     assert all(np.isfinite(g).all() for g in pulled.parameters.values())
 
 
-def test_zero_raw_numbers_are_the_identity() -> None:
+def test_zero_parameters_are_the_identity() -> None:
     """Where all bins and densities are alike, the line is straight."""
     u = np.linspace(LOW, HIGH, 101)[:, None]
     for name in ("linear", "quadratic", "quadratic-free"):
@@ -386,15 +395,15 @@ def test_zero_raw_numbers_are_the_identity() -> None:
         np.testing.assert_allclose(log_det, 0, rtol=0, atol=1e-13)
 
 
-def test_the_factor_is_on_raw_numbers() -> None:
+def test_the_factor_is_on_parameters() -> None:
     rng = np.random.default_rng(9)
     u = rng.uniform(-1, 1, size=(50, 3))
     for spec, numbers in ((cf.LinearSpline, 4), (cf.QuadraticSpline, 7)):
-        raw = rng.normal(size=(numbers, 3))
+        params = rng.normal(size=(numbers, 3))
         results = []
         for factor, scale in ((0.5, 1.0), (1.0, 0.5)):
             layer = cf.Elementwise(spec(4, 1.0, factor=factor))
             flow = cf.Flow([layer], features=3, dtype="float64", seed=0)
-            flow.parameters["layers.0.conditioner.constant"][...] = scale * raw.ravel()
+            flow.parameters["layers.0.conditioner.constant"][...] = scale * params.ravel()
             results.append(flow.forward(u)[0])
         assert np.array_equal(*results)

@@ -1,5 +1,5 @@
 """Rational-quadratic splines where they could go wrong: at knots, at the ends, far outside, and for
-raw numbers of any size.
+unconstrained parameters of any size.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ LOW, HIGH = -2.0, 3.0
 
 
 def elementwise(
-    raw: np.ndarray, tails: str = "linear", form: str = "softmax", dtype: str = "float64"
+    params: np.ndarray, tails: str = "linear", form: str = "softmax", dtype: str = "float64"
 ) -> cf.Flow:
-    """One spline a column of raw [numbers, features]."""
-    count, features = raw.shape
+    """One spline a column of params [numbers, features]."""
+    count, features = params.shape
     bins = {"linear": (count + 1) // 3, "circular": count // 3, "free": (count - 1) // 3}[tails]
     spline = cf.Spline(bins, box=[LOW, HIGH], tails=tails, form=form)
     flow = cf.Flow([cf.Elementwise(spline)], features=features, dtype=dtype, seed=0)
-    flow.parameters["layers.0.conditioner.constant"][...] = raw.ravel()
+    flow.parameters["layers.0.conditioner.constant"][...] = params.ravel()
     return flow
 
 
@@ -32,20 +32,20 @@ def numbers(bins: int, tails: str) -> int:
     return 2 * bins + {"linear": bins - 1, "circular": bins, "free": bins + 1}[tails]
 
 
-def softmax(raw: np.ndarray) -> np.ndarray:
-    share = np.exp(raw - raw.max(axis=0))
+def softmax(params: np.ndarray) -> np.ndarray:
+    share = np.exp(params - params.max(axis=0))
     return share / share.sum(axis=0)
 
 
-def softclip(raw: np.ndarray, bound: float) -> np.ndarray:
-    return raw / (1 + np.abs(raw) / bound)
+def softclip(params: np.ndarray, bound: float) -> np.ndarray:
+    return params / (1 + np.abs(params) / bound)
 
 
 def knots(
-    raw: np.ndarray, bins: int, tails: str, form: str
+    params: np.ndarray, bins: int, tails: str, form: str
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Places, values and slopes of the knots, by the definition."""
-    sizes, slopes = (raw[:bins], raw[bins : 2 * bins]), raw[2 * bins :]
+    sizes, slopes = (params[:bins], params[bins : 2 * bins]), params[2 * bins :]
     if form == "softmax":
         widths, heights = (1e-3 + (1 - 1e-3 * bins) * softmax(r) for r in sizes)
         slopes = 1e-3 + np.logaddexp(0, slopes)
@@ -57,7 +57,7 @@ def knots(
         slopes = np.pad(slopes, ((1, 1), (0, 0)), constant_values=1.0)
     if tails == "circular":
         slopes = np.concatenate([slopes, slopes[:1]])
-    ends = np.zeros((1, raw.shape[1]))
+    ends = np.zeros((1, params.shape[1]))
     x, y = (
         LOW + (HIGH - LOW) * np.concatenate([ends, np.cumsum(sizes, axis=0)])
         for sizes in (widths, heights)
@@ -66,10 +66,10 @@ def knots(
 
 
 def curve(
-    x: np.ndarray, raw: np.ndarray, bins: int, tails: str, form: str
+    x: np.ndarray, params: np.ndarray, bins: int, tails: str, form: str
 ) -> tuple[np.ndarray, np.ndarray]:
     """Value and derivative for x inside, by Durkan et al. 2019, equations 4 and 5."""
-    places, values, slopes = knots(raw, bins, tails, form)
+    places, values, slopes = knots(params, bins, tails, form)
     y, derivative = np.empty_like(x), np.empty_like(x)
     for f in range(x.shape[1]):
         k = np.clip(np.searchsorted(places[:, f], x[:, f], side="right") - 1, 0, bins - 1)
@@ -88,11 +88,11 @@ def curve(
 @pytest.mark.parametrize("tails", TAILS)
 def test_values_by_the_definition(tails: str, form: str, bins: int) -> None:
     rng = np.random.default_rng(bins)
-    raw = 2 * rng.normal(size=(numbers(bins, tails), 3))
-    flow = elementwise(raw, tails, form)
+    params = 2 * rng.normal(size=(numbers(bins, tails), 3))
+    flow = elementwise(params, tails, form)
     u = rng.uniform(LOW, HIGH, size=(500, 3))
     x, log_det = flow.forward(u)
-    expected, derivative = curve(u, raw, bins, tails, form)
+    expected, derivative = curve(u, params, bins, tails, form)
     np.testing.assert_allclose(x, expected, rtol=0, atol=1e-12)
     np.testing.assert_allclose(log_det, np.log(derivative).sum(axis=1), rtol=0, atol=1e-10)
     back, log_det_back = flow.inverse(expected)
@@ -105,13 +105,13 @@ def test_values_by_the_definition(tails: str, form: str, bins: int) -> None:
 def test_beyond_the_ends(tails: str, form: str) -> None:
     """The identity, or with free tails a line of the slope at the end."""
     rng = np.random.default_rng(1)
-    raw = rng.normal(size=(numbers(4, tails), 2))
-    flow = elementwise(raw, tails, form)
+    params = rng.normal(size=(numbers(4, tails), 2))
+    flow = elementwise(params, tails, form)
     u = np.array([[LOW - 0.5, HIGH + 1e6], [HIGH + 1e-3, LOW - 1e-9], [-1e30, 1e30]])
     x, log_det = flow.forward(u)
     slopes = np.ones_like(u)
     if tails == "free":
-        first, last = raw[8], raw[12]
+        first, last = params[8], params[12]
         bound = -np.log(1e-3)
         if form == "softmax":
             first, last = (1e-3 + np.logaddexp(0, r) for r in (first, last))
@@ -139,12 +139,12 @@ def special_points(dtype: str) -> np.ndarray:
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("tails", TAILS)
 def test_never_nan(tails: str, form: str, dtype: str) -> None:
-    """For raw numbers up to 1e4 of either sign, everything is finite, and what lies between the
-    ends stays there, in its order but for rounding."""
+    """For unconstrained parameters up to 1e4 of either sign, everything is finite, and what lies
+    between the ends stays there, in its order but for rounding."""
     rng = np.random.default_rng(2)
     features = 200
-    raw = rng.choice([-1e4, -1e2, -1.0, 0.0, 1.0, 1e2, 1e4], size=(numbers(8, tails), features))
-    flow = elementwise(raw, tails, form, dtype)
+    params = rng.choice([-1e4, -1e2, -1.0, 0.0, 1.0, 1e2, 1e4], size=(numbers(8, tails), features))
+    flow = elementwise(params, tails, form, dtype)
     inside = np.linspace(LOW, HIGH, 301).astype(dtype)
     points = np.unique(np.concatenate([inside, special_points(dtype)]))
     # Far outside, free tails with slopes of 1e4 overflow, as they should.
@@ -167,9 +167,9 @@ def test_never_nan(tails: str, form: str, dtype: str) -> None:
 def test_at_the_knots(tails: str) -> None:
     """Values and slopes are those of the knots, from both sides."""
     rng = np.random.default_rng(3)
-    raw = rng.normal(size=(numbers(6, tails), 1))
-    flow = elementwise(raw, tails)
-    places, values, slopes = knots(raw, 6, tails, "softmax")
+    params = rng.normal(size=(numbers(6, tails), 1))
+    flow = elementwise(params, tails)
+    places, values, slopes = knots(params, 6, tails, "softmax")
     for shift in (-1e-12, 0.0, 1e-12):
         inner = np.clip(places + shift, LOW, HIGH)
         x, log_det = flow.forward(inner)
@@ -238,10 +238,10 @@ def test_finite_where_rounding_leaves_nothing_of_a_bin(low, tails):
     spline = cf.Spline(8, box=[low, low + 1], tails=tails)
     flow = cf.Flow([cf.Elementwise(spline)], features=1, dtype="float32", seed=0)
     x = np.linspace(low, low + 1, 200, dtype=np.float32)[:, None]
-    (raw,) = flow.parameters.values()
+    (params,) = flow.parameters.values()
     rng = np.random.default_rng(0)
     for size in (1, 10, 1e4) * 20:
-        raw[...] = size * rng.normal(size=raw.shape)
+        params[...] = size * rng.normal(size=params.shape)
         for direction in ("forward", "inverse"):
             y, log_det = getattr(flow, direction)(x)
             assert np.isfinite(y).all()

@@ -42,7 +42,7 @@ FLOWS = {
     "columns": lambda: (
         [
             cf.Coupling(conditioner=NET),
-            cf.Partial([0, 2], cf.Dequantize(None, [cf.Elementwise(conditioner=NET)])),
+            cf.OnFeatures([0, 2], cf.Dequantize(None, [cf.Elementwise(conditioner=NET)])),
         ],
         3,
         2,

@@ -14,13 +14,14 @@ NET = cf.MLP((6,), activation="tanh")
 LINEAR = cf.MLP(())
 
 
-def constant(likelihood, raw, features=3):
-    """A Variational flow whose networks give constants: `raw`, and mean 0.3 and log-scale 0.2."""
+def constant(likelihood, params, features=3):
+    """A Variational flow whose networks give constants: `params`, and mean 0.3 and log-scale
+    0.2."""
     layer = cf.Variational(2, LINEAR, LINEAR, likelihood)
     flow = cf.Flow([layer], features=features, dtype="float64", seed=0)
     for parameter in flow.parameters.values():
         parameter[...] = 0.0
-    flow.parameters["layers.0.decoder.linear0.bias"][...] = np.ravel(raw)
+    flow.parameters["layers.0.decoder.linear0.bias"][...] = np.ravel(params)
     flow.parameters["layers.0.encoder.linear0.bias"][...] = [0.3, 0.3, 0.2, 0.2]
     return flow
 
@@ -33,25 +34,25 @@ def log_likelihood(flow, x, seed=0):
 
 
 def test_bernoulli():
-    raw = np.array([-2.0, 0.0, 30.0])
-    flow = constant("bernoulli", raw)
+    params = np.array([-2.0, 0.0, 30.0])
+    flow = constant("bernoulli", params)
     x = np.array([[0, 0, 1], [1, 1, 1], [0, 1, 0]])
-    truth = stats.bernoulli(special.expit(raw)).logpmf(x)
+    truth = stats.bernoulli(special.expit(params)).logpmf(x)
     truth[2, 2] = -30.0 - math.exp(-30)  # SciPy rounds 1 - p away
     assert np.allclose(log_likelihood(flow, x), truth.sum(axis=1), rtol=1e-12)
     assert np.all(flow.log_prob([[0.5, 0, 0], [2, 0, 0], [-1, 0, 0]]) == -np.inf)
     draws = flow.sample(40000, seed=1)
     assert set(np.unique(draws)) == {0.0, 1.0}
-    p = special.expit(raw)
+    p = special.expit(params)
     assert np.all(np.abs(draws.mean(axis=0) - p) <= 5 * np.sqrt(p * (1 - p) / 40000))
     means, log_det = flow.forward(np.zeros((2, 2)), mean=True)
     assert np.allclose(means, p) and np.all(np.isnan(log_det))
 
 
 def test_normal():
-    mean, raw_scale = np.array([-1.0, 0.0, 5.0]), np.array([-3.0, 0.5, 2.0])
-    scale = np.exp(raw_scale / (1 + np.abs(raw_scale) / math.log(1000)))
-    flow = constant("normal", [mean, raw_scale])
+    mean, unconstrained_scale = np.array([-1.0, 0.0, 5.0]), np.array([-3.0, 0.5, 2.0])
+    scale = np.exp(unconstrained_scale / (1 + np.abs(unconstrained_scale) / math.log(1000)))
+    flow = constant("normal", [mean, unconstrained_scale])
     x = np.random.default_rng(0).normal(size=(20, 3)) * 4
     truth = stats.norm(mean, scale).logpdf(x).sum(axis=1)
     assert np.allclose(log_likelihood(flow, x), truth, rtol=1e-12)
@@ -66,13 +67,13 @@ def test_normal():
 
 
 def test_categorical():
-    raw = np.random.default_rng(3).normal(size=(4, 3)) * 2 + [0, 1000, -1000]  # levels, features
-    flow = constant(cf.CategoricalLikelihood(4), raw)
+    params = np.random.default_rng(3).normal(size=(4, 3)) * 2 + [0, 1000, -1000]  # levels, features
+    flow = constant(cf.CategoricalLikelihood(4), params)
     x = np.random.default_rng(0).integers(0, 4, size=(30, 3))
-    truth = np.take_along_axis(special.log_softmax(raw, axis=0), x, axis=0).sum(axis=1)
+    truth = np.take_along_axis(special.log_softmax(params, axis=0), x, axis=0).sum(axis=1)
     assert np.allclose(log_likelihood(flow, x), truth, rtol=1e-11)
     assert np.all(flow.log_prob([[4, 0, 0], [0.5, 0, 0], [-1, 0, 0]]) == -np.inf)
-    p, draws = special.softmax(raw, axis=0), flow.sample(40000, seed=1)
+    p, draws = special.softmax(params, axis=0), flow.sample(40000, seed=1)
     for feature in range(3):
         counts = np.bincount(draws[:, feature].astype(int), minlength=4)
         assert stats.chisquare(counts, 40000 * p[:, feature]).pvalue > 1e-3
@@ -82,9 +83,9 @@ def test_categorical():
 
 @pytest.mark.parametrize("levels", [2, 5, 256])
 def test_discretised_logistic(levels):
-    location, raw_scale = np.array([-0.8, 0.1, 0.9]), np.array([-4.0, -1.0, 1.5])
-    scale = np.exp(raw_scale / (1 + np.abs(raw_scale) / 7))
-    flow = constant(cf.LogisticLikelihood(levels), [location, raw_scale])
+    location, unconstrained_scale = np.array([-0.8, 0.1, 0.9]), np.array([-4.0, -1.0, 1.5])
+    scale = np.exp(unconstrained_scale / (1 + np.abs(unconstrained_scale) / 7))
+    flow = constant(cf.LogisticLikelihood(levels), [location, unconstrained_scale])
     x = np.arange(levels)[:, None] * np.ones(3, dtype=int)
     edges = 2 * np.arange(levels + 1)[:, None] / levels - 1
     below, above = (edges[:-1] - location) / scale, (edges[1:] - location) / scale
@@ -123,13 +124,13 @@ def linear_vae(weight, shift, noise):
     squares = (weight**2).sum(axis=0)
     precision = 1 + squares / noise**2
     gain = (weight / noise**2 / precision).T
-    raw = -0.5 * np.log(precision)
-    raw = raw / (1 - np.abs(raw) / math.log(1000))  # the inverse of the soft clip
+    params = -0.5 * np.log(precision)
+    params = params / (1 - np.abs(params) / math.log(1000))  # the inverse of the soft clip
     parameters = vae.parameters
     parameters["layers.0.decoder.linear0.weight"][...] = weight
     parameters["layers.0.decoder.linear0.bias"][...] = shift
     parameters["layers.0.encoder.linear0.weight"][...] = np.vstack([gain, np.zeros((2, 5))])
-    parameters["layers.0.encoder.linear0.bias"][...] = np.concatenate([-gain @ shift, raw])
+    parameters["layers.0.encoder.linear0.bias"][...] = np.concatenate([-gain @ shift, params])
     return vae
 
 
@@ -285,8 +286,8 @@ def test_convolutional_networks():
         return np.einsum("ncyxij,ocij->noyx", windows, weight) + bias[:, None, None]
 
     h = convolved(squeezed, p["encoder.conv0.weight"], p["encoder.conv0.bias"]).reshape(3, -1)
-    raw = h @ p["encoder.linear.weight"].T + p["encoder.linear.bias"]
-    assert np.allclose(vae.encode(x), raw[:, :2], rtol=1e-12)
+    params = h @ p["encoder.linear.weight"].T + p["encoder.linear.bias"]
+    assert np.allclose(vae.encode(x), params[:, :2], rtol=1e-12)
     z = vae.encode(x)
     small = (z @ p["decoder.linear.weight"].T + p["decoder.linear.bias"]).reshape(3, 2, 2, 3)
     large = convolved(small, p["decoder.conv0.weight"], p["decoder.conv0.bias"])

@@ -101,3 +101,16 @@ def test_what_is_loaded_is_saved_and_trained(expected, tmp_path, name):
         one.fit(*rows, epochs=2, seed=1, progress=False)
     for parameter, array in model.parameters.items():
         assert np.array_equal(again.parameters[parameter], array)
+
+
+FORMER_NAMES = {
+    "Partial": (cf.OnFeatures, {"features": [1], "layer": cf.Exp()}),
+    "TurnedTransform": (cf.ShiftedTransform, {"transform": cf.Spline(3)}),
+}
+
+
+@pytest.mark.parametrize("name", FORMER_NAMES)
+def test_former_names(name):
+    present, options = FORMER_NAMES[name]
+    assert getattr(cf, name) is present
+    assert cf._core.make_spec(name, options) == present(**options)

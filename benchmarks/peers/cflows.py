@@ -103,7 +103,7 @@ class CflowsModel(Model):
             prefix = f"layers.{i}."
             views = [v for name, v in self.flow.parameters.items() if name.startswith(prefix)]
             *arrays, weight, bias = [array for linear in linears for array in linear]
-            # The library's last layer has its raw log scales first, then the shifts.
+            # The library's last layer has its unconstrained log scales first, then the shifts.
             arrays += [np.roll(array, len(array) // 2, axis=0) for array in (weight, bias)]
             for view, array in zip(views, arrays, strict=True):
                 view[...] = array

@@ -37,17 +37,17 @@ def softclip_affine() -> Affine:
 
 def coupling_bijections(coupling: Coupling, key: jax.Array) -> list[AbstractBijection]:
     """A coupling here keeps leading features: to keep the others, turn the row round and back."""
-    features = len(coupling.kept) + len(coupling.transformed)
+    features = len(coupling.identity) + len(coupling.transformed)
     bijection = CouplingBijection(
         key,
         transformer=softclip_affine(),
-        untransformed_dim=len(coupling.kept),
+        untransformed_dim=len(coupling.identity),
         dim=features,
         nn_width=coupling.hidden[0],
         nn_depth=len(coupling.hidden),
     )
     flip = Flip((features,))
-    return [bijection] if coupling.kept[0] == 0 else [flip, bijection, flip]
+    return [bijection] if coupling.identity[0] == 0 else [flip, bijection, flip]
 
 
 def family(architecture: Family, key: jax.Array) -> Transformed:
@@ -119,7 +119,7 @@ class FlowjaxModel(Model):
     @staticmethod
     def _turned(coupling: Coupling, linears):
         """The weights as a coupling sees its features: backwards where the row is turned."""
-        step = 1 if coupling.kept[0] == 0 else -1
+        step = 1 if coupling.identity[0] == 0 else -1
         (first, first_bias), *middle, (last, last_bias) = linears
         features = np.arange(len(coupling.transformed))[::step]
         pairs = interleaved(len(features)).reshape(-1, 2)[features].ravel()

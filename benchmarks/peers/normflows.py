@@ -31,7 +31,7 @@ class SoftclipMLP(torch.nn.Module):
 
 def coupling_block(coupling: Coupling) -> nf.flows.Flow:
     """An `AffineCouplingBlock` on its side: the library writes its layers from base to data."""
-    split = "channel" if coupling.kept[0] == 0 else "channel_inv"
+    split = "channel" if coupling.identity[0] == 0 else "channel_inv"
     return nf.flows.Reverse(
         nf.flows.AffineCouplingBlock(SoftclipMLP(coupling.sizes), split_mode=split)
     )

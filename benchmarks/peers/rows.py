@@ -1,4 +1,4 @@
-"""Where libraries keep the shifts and the raw log scales in a conditioner's output."""
+"""Where libraries keep the shifts and the unconstrained log scales in a conditioner's output."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-/* The core's one lock: for bookkeeping that takes well below a microsecond (leases, programs in
+/* The core's one lock: for bookkeeping that takes well below a microsecond (workspaces, programs in
  * use), never held while computing. A child of fork() finds it free and what it guards whole. */
 #ifndef CF_BASE_LOCK_H
 #define CF_BASE_LOCK_H

@@ -1,10 +1,10 @@
 /* How it works.
  *
- * A job that wants help takes one of a few static places and offers `seats`. Idle workers look
- * through the places and take seats; a worker that returns from one job looks for the next, so that
+ * A job that wants help takes one of a few static slots and offers `seats`. Idle workers look
+ * through the slots and take seats; a worker that returns from one job looks for the next, so that
  * workers serve whichever callers there are. When the caller's own part is done it withdraws the
- * seats that nobody took, and waits for those who took one. A place outlives its job, so a worker
- * that looks late, or at the place's next job, does no harm.
+ * seats that nobody took, and waits for those who took one. A slot outlives its job, so a worker
+ * that looks late, or at the slot's next job, does no harm.
  *
  * Workers and callers that wait first spin for a moment, since in training the next job is a few
  * microseconds away, then sleep. Sleeping follows one pattern: who waits counts itself among the
@@ -36,7 +36,7 @@ enum {
 };
 
 typedef struct {
-    alignas(64) atomic_bool taken; /* a caller uses the place */
+    alignas(64) atomic_bool taken; /* a caller uses the slot */
     atomic_int seats;              /* participants that may still join */
     atomic_int finished;           /* participants that joined and have returned */
     /* Written by the caller while there are no seats, read by those who took one. */
@@ -141,7 +141,7 @@ static void take_part(cf_job *job, int participant) {
     fesetenv(&job->environment);
     job->work(job->context, participant);
     atomic_fetch_add(&job->finished, 1);
-    /* From here on the place may be another job's. */
+    /* From here on the slot may be another job's. */
     if (atomic_load(&sleeping_callers) == 0)
         return;
     pthread_mutex_lock(&lock);
@@ -237,7 +237,7 @@ static void grow(int count) {
 
 /* -- Callers -- */
 
-static cf_job *take_place(void) {
+static cf_job *acquire_slot(void) {
     for (int i = 0; i < JOBS; i++)
         if (!atomic_load(&jobs[i].taken) && !atomic_exchange(&jobs[i].taken, true))
             return &jobs[i];
@@ -259,7 +259,7 @@ static cf_job *post(int participants, void (*work)(void *context, int participan
     if (participants > CF_MAX_THREADS)
         participants = CF_MAX_THREADS;
     grow(participants - 1);
-    cf_job *job = take_place();
+    cf_job *job = acquire_slot();
     if (job == NULL)
         return NULL;
     job->participants = participants;

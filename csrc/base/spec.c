@@ -6,7 +6,7 @@
 #include "base/memory.h"
 
 /* Specs within specs: more would be a mistake, and what walks them recurses. */
-enum { MOST_LEVELS = 100 };
+enum { MAX_LEVELS = 100 };
 
 struct cf_spec {
     const cf_spec_type *type;
@@ -96,9 +96,9 @@ static cf_status check_specs(const cf_spec_type *type, const cf_option *option,
         if (strcmp(role, option->spec_role) != 0)
             return cf_fail(CF_TYPE, "%s: %s must be a %s, got %s, which is a %s", type->name,
                            option->name, option->spec_role, setting->specs[i]->type->name, role);
-        if (setting->specs[i]->levels >= MOST_LEVELS)
+        if (setting->specs[i]->levels >= MAX_LEVELS)
             return cf_fail(CF_INVALID, "%s: %s nest deeper than %d levels", type->name,
-                           option->name, MOST_LEVELS);
+                           option->name, MAX_LEVELS);
     }
     return CF_OK;
 }
@@ -130,9 +130,9 @@ cf_status cf_spec_set(cf_spec *spec, const char *name, const cf_setting *setting
         clear(&copy);
         return status;
     }
-    cf_setting *place = &spec->settings[option - spec->type->options];
-    clear(place);
-    *place = copy;
+    cf_setting *replaced = &spec->settings[option - spec->type->options];
+    clear(replaced);
+    *replaced = copy;
     spec->levels = levels_within(spec);
     return CF_OK;
 }

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-/* The place of a keyword; -1 if no parameter has that name. */
+/* The index of a keyword; -1 if no parameter has that name. */
 static Py_ssize_t find_name(const cf_py_signature *signature, PyObject *keyword) {
     for (Py_ssize_t i = 0; i < signature->count; i++)
         if (PyUnicode_CompareWithASCIIString(keyword, signature->names[i]) == 0)
@@ -10,20 +10,20 @@ static Py_ssize_t find_name(const cf_py_signature *signature, PyObject *keyword)
     return -1;
 }
 
-static bool take_keyword(const cf_py_signature *signature, PyObject *keyword, PyObject *value,
+static bool read_keyword(const cf_py_signature *signature, PyObject *keyword, PyObject *value,
                          PyObject **out) {
-    Py_ssize_t place = find_name(signature, keyword);
-    if (place < 0) {
+    Py_ssize_t index = find_name(signature, keyword);
+    if (index < 0) {
         PyErr_Format(PyExc_TypeError, "%s() got an unexpected keyword argument '%U'",
                      signature->function, keyword);
         return false;
     }
-    if (out[place] != NULL) {
+    if (out[index] != NULL) {
         PyErr_Format(PyExc_TypeError, "%s() got multiple values for argument '%U'",
                      signature->function, keyword);
         return false;
     }
-    out[place] = value;
+    out[index] = value;
     return true;
 }
 
@@ -38,7 +38,7 @@ bool cf_py_arguments(const cf_py_signature *signature, PyObject *const *args, Py
         out[i] = i < nargs ? args[i] : NULL;
     Py_ssize_t keywords = kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames);
     for (Py_ssize_t k = 0; k < keywords; k++)
-        if (!take_keyword(signature, PyTuple_GET_ITEM(kwnames, k), args[nargs + k], out))
+        if (!read_keyword(signature, PyTuple_GET_ITEM(kwnames, k), args[nargs + k], out))
             return false;
     for (Py_ssize_t i = 0; i < signature->count; i++) {
         if (i < signature->required && out[i] == NULL) {
@@ -61,7 +61,7 @@ PyObject *cf_py_entry(PyObject *dict, const char *name, const char *what) {
     return value;
 }
 
-bool cf_py_count(PyObject *object, const char *name, uint64_t most, uint64_t *out) {
+bool cf_py_count(PyObject *object, const char *name, uint64_t max, uint64_t *out) {
     PyObject *integer = PyNumber_Index(object);
     if (integer == NULL) {
         PyErr_Format(PyExc_TypeError, "%s must be an integer, got %s", name,
@@ -69,11 +69,11 @@ bool cf_py_count(PyObject *object, const char *name, uint64_t most, uint64_t *ou
         return false;
     }
     unsigned long long value = PyLong_AsUnsignedLongLong(integer);
-    bool fits = !PyErr_Occurred() && value <= most;
+    bool fits = !PyErr_Occurred() && value <= max;
     PyErr_Clear();
     if (!fits)
         PyErr_Format(PyExc_ValueError, "%s must be from 0 to %llu, got %S", name,
-                     (unsigned long long)most, integer);
+                     (unsigned long long)max, integer);
     Py_DECREF(integer);
     *out = value;
     return fits;

@@ -22,8 +22,8 @@ bool cf_py_arguments(const cf_py_signature *signature, PyObject *const *args, Py
 /* The entry of a dict, borrowed; ValueError, saying of what, if there is none. */
 PyObject *cf_py_entry(PyObject *dict, const char *name, const char *what);
 
-/* An integer from 0 to `most`. */
-bool cf_py_count(PyObject *object, const char *name, uint64_t most, uint64_t *out);
+/* An integer from 0 to `max`. */
+bool cf_py_count(PyObject *object, const char *name, uint64_t max, uint64_t *out);
 
 /* A seed, 0 to 2^64 - 1; NULL or None: 63 bits of the operating system's entropy. */
 bool cf_py_seed(const cf_module_state *state, PyObject *object, uint64_t *out);

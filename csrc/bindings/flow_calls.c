@@ -59,7 +59,7 @@ typedef struct {
 } sample_shape;
 
 /* One context row, or none, gives n samples; m rows give n each. */
-static bool take_shape(cf_py_request *r, uint64_t n, sample_shape *out) {
+static bool read_shape(cf_py_request *r, uint64_t n, sample_shape *out) {
     size_t port = cf_function_input(r->call.function, "context");
     const cf_py_rows *context = &r->input[port];
     bool one = context->array == NULL || context->rows == 1;
@@ -88,7 +88,7 @@ static bool begin_sampling(PyObject *self, PyObject *const *given, cf_py_request
     return cf_py_request_begin(self, "sample", r) && cf_py_count(given[0], "n", NPY_MAX_INTP, &n) &&
            cf_py_request_context(r, given[1], false) &&
            cf_py_seed(r->self->state, given[2], &r->call.seed) &&
-           cf_py_request_noise(r, NULL, given[3]) && take_shape(r, n, shape);
+           cf_py_request_noise(r, NULL, given[3]) && read_shape(r, n, shape);
 }
 
 /* A new array for an output of the samples. */

@@ -61,7 +61,7 @@ PyObject *cf_py_model_add_function(PyObject *self, PyObject *args) {
 /* ---- calls ---- */
 
 /* Takes the inputs in the function's order: a row a sample, but of the context one for all. */
-static bool take_inputs(cf_py_request *r, PyObject *inputs) {
+static bool read_inputs(cf_py_request *r, PyObject *inputs) {
     Py_ssize_t given = PyTuple_GET_SIZE(inputs);
     const cf_port *context = cf_function_input_port(r->call.function, "context");
     for (Py_ssize_t i = 0; i < CF_MAX_PORTS; i++) {
@@ -105,7 +105,7 @@ CF_PY_METHOD(cf_py_model_call) {
         PyErr_SetString(PyExc_TypeError, "_call takes a name and a tuple of inputs");
         return NULL;
     }
-    bool done = cf_py_request_begin(self, function, &r) && take_inputs(&r, given[1]) &&
+    bool done = cf_py_request_begin(self, function, &r) && read_inputs(&r, given[1]) &&
                 cf_py_request_noise(&r, given[2], given[3]) &&
                 cf_py_request_deterministic(&r, given[4]) && (outputs = new_outputs(&r)) != NULL &&
                 cf_py_request_run(&r);

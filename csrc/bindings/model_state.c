@@ -238,11 +238,11 @@ enum { LITTLE = 1 << 20 };
 /* Elements of the slab that are worth building: about those that the state's parameters fill. */
 static size_t given_elements(PyObject *parameters) {
     PyObject *name, *value;
-    Py_ssize_t place = 0;
+    Py_ssize_t position = 0;
     size_t elements = 0;
     if (!PyDict_Check(parameters))
         return INT32_MAX;
-    while (PyDict_Next(parameters, &place, &name, &value))
+    while (PyDict_Next(parameters, &position, &name, &value))
         if (PyArray_Check(value))
             elements += ((size_t)PyArray_SIZE((PyArrayObject *)value) + 15) / 16 * 16;
     return elements + LITTLE;

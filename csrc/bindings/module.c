@@ -249,7 +249,7 @@ static int clear(PyObject *module) {
 static void release(void *module) {
     cf_module_state *state = PyModule_GetState(module);
     clear(module);
-    cf_pile_free(&state->pile);
+    cf_arena_free(&state->arena);
 }
 
 static PyModuleDef_Slot slots[] = {

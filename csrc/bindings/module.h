@@ -11,7 +11,7 @@
 
 #include <stdbool.h>
 
-#include "base/pile.h"
+#include "base/arena.h"
 #include "base/status.h"
 
 typedef struct {
@@ -22,7 +22,7 @@ typedef struct {
     PyTypeObject *spec, *layer, *permutation, *model, *flow;
     const struct cf_spec_type **types; /* those of both registries, then NULL */
     PyObject *spec_types;              /* tuple of their classes */
-    cf_pile pile;                      /* what the types refer to */
+    cf_arena arena;                    /* what the types refer to */
 } cf_module_state;
 
 /* The state of the module that `type`, or a class it derives from, belongs to. */

@@ -34,8 +34,9 @@ static PyTypeObject *class_of(const cf_module_state *state, const cf_spec_type *
     return (PyTypeObject *)PyTuple_GET_ITEM(state->spec_types, (Py_ssize_t)i);
 }
 
-/* The type of that name, or NULL. */
+/* The type of that name, or of that former name, or NULL. */
 static const cf_spec_type *type_named(const cf_module_state *state, const char *name) {
+    name = cf_present_type_name(name);
     const cf_spec_type *const *type = state->types;
     while (*type != NULL && strcmp((*type)->name, name) != 0)
         type++;
@@ -143,8 +144,8 @@ static PyObject *get_options(PyObject *self, void *closure) {
 /* The options of a dict as they stand in a call: "a=1, b='x'". */
 static PyObject *join_options(PyObject *options) {
     PyObject *name, *value, *text = PyUnicode_FromString("");
-    Py_ssize_t place = 0;
-    while (text != NULL && PyDict_Next(options, &place, &name, &value)) {
+    Py_ssize_t position = 0;
+    while (text != NULL && PyDict_Next(options, &position, &name, &value)) {
         bool first = PyUnicode_GET_LENGTH(text) == 0;
         PyObject *longer = PyUnicode_FromFormat(first ? "%U%U=%R" : "%U, %U=%R", text, name, value);
         Py_SETREF(text, longer);
@@ -245,11 +246,11 @@ static PyType_Spec base_spec = {
     .slots = base_slots,
 };
 
-/* "cflows.Name", in the state's pile. */
+/* "cflows.Name", in the state's arena. */
 static const char *qualified(cf_module_state *state, const char *name) {
     size_t length = strlen(name) + sizeof "cflows.";
     char *text;
-    if (cf_pile_take(&state->pile, &text, length, 1) != CF_OK)
+    if (cf_arena_alloc(&state->arena, &text, length, 1) != CF_OK)
         return PyErr_NoMemory(), NULL;
     PyOS_snprintf(text, length, "cflows.%s", name);
     return text;
@@ -279,7 +280,7 @@ static PyTypeObject *role_class(PyObject *module, cf_module_state *state, const 
 /* An attribute for every option. */
 static PyGetSetDef *attributes(cf_module_state *state, const cf_spec_type *type) {
     PyGetSetDef *getset;
-    if (cf_pile_take(&state->pile, &getset, type->option_count + 1, sizeof *getset) != CF_OK)
+    if (cf_arena_alloc(&state->arena, &getset, type->option_count + 1, sizeof *getset) != CF_OK)
         return (PyGetSetDef *)PyErr_NoMemory();
     for (size_t i = 0; i < type->option_count; i++)
         getset[i] = (PyGetSetDef){.name = type->options[i].name,
@@ -317,7 +318,7 @@ static Py_ssize_t list_types(cf_module_state *state) {
     for (size_t i = 0; i < 2; i++)
         for (size_t k = 0; lists[i][k] != NULL; k++)
             count++;
-    if (cf_pile_take(&state->pile, &state->types, count + 1, sizeof *state->types) != CF_OK) {
+    if (cf_arena_alloc(&state->arena, &state->types, count + 1, sizeof *state->types) != CF_OK) {
         PyErr_NoMemory();
         return -1;
     }

@@ -44,8 +44,8 @@ static bool set_keywords(const cf_module_state *state, cf_spec *spec, Py_ssize_t
                          PyObject *keywords) {
     const cf_spec_type *type = cf_spec_type_of(spec);
     PyObject *name, *value;
-    Py_ssize_t place = 0;
-    while (keywords != NULL && PyDict_Next(keywords, &place, &name, &value)) {
+    Py_ssize_t position = 0;
+    while (keywords != NULL && PyDict_Next(keywords, &position, &name, &value)) {
         const cf_option *option = find_option(type, name);
         if (option == NULL)
             return false;

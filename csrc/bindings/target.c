@@ -119,7 +119,7 @@ static void refuse_numbers(const char *what, int dims, const npy_intp *shape) {
 }
 
 /* Copies numbers of the given shape; `what` they are, for messages. */
-static bool take_numbers(PyObject *object, const char *what, int dims, const npy_intp *shape,
+static bool copy_numbers(PyObject *object, const char *what, int dims, const npy_intp *shape,
                          double *out) {
     PyArrayObject *array =
         (PyArrayObject *)PyArray_FROMANY(object, NPY_FLOAT64, 0, 0, NPY_ARRAY_CARRAY_RO);
@@ -135,7 +135,7 @@ static bool take_numbers(PyObject *object, const char *what, int dims, const npy
     return fits;
 }
 
-static bool take_result(PyObject *result, npy_intp rows, cf_shape sample, double *log_density,
+static bool copy_result(PyObject *result, npy_intp rows, cf_shape sample, double *log_density,
                         double *gradient) {
     npy_intp shape[1 + CF_PY_MAX_DIMS] = {rows};
     int dims = 1 + cf_py_dims(sample, shape + 1);
@@ -145,11 +145,11 @@ static bool take_result(PyObject *result, npy_intp rows, cf_shape sample, double
     if (!pair)
         PyErr_Format(PyExc_TypeError,
                      "the target must return a tuple (log_density, gradient), got %.100R", result);
-    bool taken = pair &&
-                 take_numbers(PyTuple_GET_ITEM(result, 0), "log_density", 1, shape, log_density) &&
-                 take_numbers(PyTuple_GET_ITEM(result, 1), "gradient", dims, shape, gradient);
+    bool copied = pair &&
+                  copy_numbers(PyTuple_GET_ITEM(result, 0), "log_density", 1, shape, log_density) &&
+                  copy_numbers(PyTuple_GET_ITEM(result, 1), "gradient", dims, shape, gradient);
     Py_DECREF(result);
-    return taken;
+    return copied;
 }
 
 /* A cf_target: takes the GIL for the callable; false if an exception is set. */
@@ -158,7 +158,7 @@ static bool evaluate(void *given, size_t rows, const void *x, const int64_t *con
     calling *c = given;
     PyEval_RestoreThread(c->saved);
     bool done = PyErr_CheckSignals() == 0 &&
-                take_result(call_target(c, (npy_intp)rows, x, context_numbers), (npy_intp)rows,
+                copy_result(call_target(c, (npy_intp)rows, x, context_numbers), (npy_intp)rows,
                             c->flow->shape, log_density, gradient);
     c->saved = PyEval_SaveThread();
     return done;

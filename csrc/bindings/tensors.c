@@ -34,20 +34,20 @@ static bool fits(PyObject *array, PyArrayObject *view) {
 
 bool cf_py_set_tensors(PyObject *to, PyObject *from, const char *what) {
     PyObject *name, *view;
-    Py_ssize_t place = 0;
+    Py_ssize_t position = 0;
     if (!PyDict_Check(from) || PyDict_GET_SIZE(from) != PyDict_GET_SIZE(to)) {
         PyErr_Format(PyExc_ValueError, "the %s must be a dict of %zd arrays, got %.200R", what,
                      PyDict_GET_SIZE(to), from);
         return false;
     }
-    while (PyDict_Next(to, &place, &name, &view))
+    while (PyDict_Next(to, &position, &name, &view))
         if (!fits(PyDict_GetItemWithError(from, name), (PyArrayObject *)view)) {
             if (!PyErr_Occurred())
                 PyErr_Format(PyExc_ValueError, "the %s must have %U, of the flow's shape and dtype",
                              what, name);
             return false;
         }
-    for (place = 0; PyDict_Next(to, &place, &name, &view);) {
+    for (position = 0; PyDict_Next(to, &position, &name, &view);) {
         PyObject *array = PyDict_GetItemWithError(from, name);
         if (!fits(array, (PyArrayObject *)view) ||
             PyArray_CopyInto((PyArrayObject *)view, (PyArrayObject *)array) < 0)

@@ -135,7 +135,7 @@ static bool poll(void *context, const cf_epoch_report *so_far, uint64_t rows_in_
 }
 
 /* Whether the exception that is set is Ctrl-C's, which is then no longer set. */
-static bool take_interrupt(void) {
+static bool clear_interrupt(void) {
     bool interrupted = PyErr_ExceptionMatches(PyExc_KeyboardInterrupt);
     if (interrupted)
         PyErr_Clear();
@@ -147,11 +147,11 @@ static bool take_interrupt(void) {
 static PyObject *epoch_result(const cf_py_trainer *self, cf_status status, bool failed,
                               cf_epoch_report *report) {
     if (failed)
-        return take_interrupt() ? Py_NewRef(Py_None) : NULL;
+        return clear_interrupt() ? Py_NewRef(Py_None) : NULL;
     if (status != CF_OK)
         return cf_py_fail(self->state, status);
     if (PyErr_CheckSignals() != 0) {
-        if (!take_interrupt())
+        if (!clear_interrupt())
             return NULL;
         report->stop = CF_STOP_INTERRUPTED;
     }

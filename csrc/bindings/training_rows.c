@@ -75,13 +75,13 @@ static PyObject *new_index(const int64_t *rows, size_t count) {
 }
 
 PyObject *cf_py_split_rows(PyObject *module, PyObject *args) {
-    PyObject *row_count, *seed_number, *pair = NULL;
+    PyObject *sample_count, *seed_number, *pair = NULL;
     uint64_t rows, seed;
     double fraction;
     int64_t *train, *validation;
     size_t train_rows, validation_rows;
-    if (!PyArg_ParseTuple(args, "OdO:split_rows", &row_count, &fraction, &seed_number) ||
-        !cf_py_count(row_count, "rows", NPY_MAX_INTP, &rows) ||
+    if (!PyArg_ParseTuple(args, "OdO:split_rows", &sample_count, &fraction, &seed_number) ||
+        !cf_py_count(sample_count, "rows", NPY_MAX_INTP, &rows) ||
         !cf_py_count(seed_number, "seed", UINT64_MAX, &seed))
         return NULL;
     cf_status status = cf_data_split((size_t)rows, fraction, seed, &train, &train_rows, &validation,

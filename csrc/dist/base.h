@@ -18,13 +18,13 @@ typedef struct {
      * Product: so many for each of its bases). */
     cf_value (*sample)(const cf_base *base, cf_builder *b, uint32_t stream, cf_value context);
     /* Whether the density is 0 somewhere; NULL: nowhere. */
-    bool (*limited)(const cf_base *base);
+    bool (*restricted_domain)(const cf_base *base);
 } cf_base_methods;
 
 struct cf_base {
     cf_spec *spec;
     size_t features, context;
-    void *state; /* of its type, in the flow's pile */
+    void *state; /* of its type, in the flow's arena */
 };
 
 /* Binds `spec`, whose hold stays with the caller, to its sizes. */
@@ -35,8 +35,9 @@ static inline const cf_base_methods *cf_base_methods_of(const cf_base *base) {
     return cf_spec_type_of(base->spec)->methods;
 }
 
-static inline bool cf_base_is_limited(const cf_base *base) {
-    return cf_base_methods_of(base)->limited != NULL && cf_base_methods_of(base)->limited(base);
+static inline bool cf_base_has_restricted_domain(const cf_base *base) {
+    return cf_base_methods_of(base)->restricted_domain != NULL &&
+           cf_base_methods_of(base)->restricted_domain(base);
 }
 
 extern const cf_spec_type cf_normal_type, cf_product_type;

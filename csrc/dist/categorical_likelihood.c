@@ -2,23 +2,23 @@
 #include "dist/likelihood.h"
 #include "ops/ops.h"
 
-static size_t raw_count(const cf_spec *spec) {
+static size_t param_count(const cf_spec *spec) {
     return (size_t)cf_spec_int(spec, "levels");
 }
 
-static cf_value log_prob(const cf_spec *spec, cf_builder *b, cf_value raw, cf_value x) {
-    return cf_sum_features(b, cf_categorical_log_prob(b, raw, x, raw_count(spec)));
+static cf_value log_prob(const cf_spec *spec, cf_builder *b, cf_value params, cf_value x) {
+    return cf_sum_features(b, cf_categorical_log_prob(b, params, x, param_count(spec)));
 }
 
-static cf_value draw(const cf_spec *spec, cf_builder *b, cf_value raw, size_t features,
+static cf_value draw(const cf_spec *spec, cf_builder *b, cf_value params, size_t features,
                      uint32_t stream) {
-    cf_value u = cf_random_uniform_rows(b, features, stream);
-    return cf_categorical_draw(b, raw, u, raw_count(spec));
+    cf_value u = cf_random_uniform_samples(b, features, stream);
+    return cf_categorical_draw(b, params, u, param_count(spec));
 }
 
-static cf_value mean(const cf_spec *spec, cf_builder *b, cf_value raw, size_t features) {
+static cf_value mean(const cf_spec *spec, cf_builder *b, cf_value params, size_t features) {
     (void)features;
-    return cf_categorical_mean(b, raw, raw_count(spec));
+    return cf_categorical_mean(b, params, param_count(spec));
 }
 
 static cf_status check(const cf_spec *spec) {
@@ -29,7 +29,7 @@ static cf_status check(const cf_spec *spec) {
     return CF_OK;
 }
 
-static const cf_likelihood_methods methods = {raw_count, log_prob, draw, mean};
+static const cf_likelihood_methods methods = {param_count, log_prob, draw, mean};
 
 static const cf_option options[] = {
     {.name = "levels",
@@ -42,7 +42,8 @@ const cf_spec_type cf_categorical_likelihood_type = {
     .name = "CategoricalLikelihood",
     .role = "likelihood",
     .doc = "Features of a few levels, each with a probability of its own.\n\n"
-           "``log p(x) = sum(a_x - log(sum_k exp(a_k)))`` with a raw number a_k for each level; "
+           "``log p(x) = sum(a_x - log(sum_k exp(a_k)))`` with an unconstrained parameter a_k for "
+           "each level; "
            "-inf where x is\n"
            "none of them.",
     .options = options,

@@ -6,6 +6,6 @@
 
 /* Rows of them, all positive: half the squared radius of a normal point in the plane, so that
  * their tail goes as far as that of normal numbers. */
-cf_value cf_exponential_rows(cf_builder *b, size_t features, uint32_t stream);
+cf_value cf_exponential_samples(cf_builder *b, size_t features, uint32_t stream);
 
 #endif

@@ -88,7 +88,7 @@ static cf_status bind(cf_base *base, cf_binding *binding) {
     size_t n = base->features, numbers;
     full_normal_state *state;
     double *factor;
-    CF_TRY(cf_pile_take(binding->pile, &state, 1, sizeof *state));
+    CF_TRY(cf_arena_alloc(binding->arena, &state, 1, sizeof *state));
     base->state = state;
     CF_TRY(bind_loc(base, binding, state));
     if (!learned)
@@ -123,8 +123,8 @@ static cf_value sample(const cf_base *base, cf_builder *b, uint32_t stream, cf_v
     size_t n = base->features;
     cf_value log_diagonal, factor = emit_factor(base, b, &log_diagonal);
     (void)context;
-    return cf_matmul(b, factor, cf_parameter(b, state->loc, n), cf_random_normal_rows(b, n, stream),
-                     n);
+    return cf_matmul(b, factor, cf_parameter(b, state->loc, n),
+                     cf_random_normal_samples(b, n, stream), n);
 }
 
 static const cf_base_methods methods = {bind, log_prob, sample};

@@ -1,5 +1,6 @@
-/* Likelihoods: distributions of data whose parameters a network gives for every feature, as raw
- * numbers that may have any value: all first ones, then all second ones and so on. */
+/* Likelihoods: distributions of data whose parameters a network gives for every feature, as
+ * unconstrained parameters that may have any value: all first ones, then all second ones and so
+ * on. */
 #ifndef CF_DIST_LIKELIHOOD_H
 #define CF_DIST_LIKELIHOOD_H
 
@@ -7,15 +8,15 @@
 #include "engine/program.h"
 
 typedef struct {
-    /* How many raw numbers a feature has. */
-    size_t (*raw_count)(const cf_spec *spec);
+    /* How many unconstrained parameters a feature has. */
+    size_t (*param_count)(const cf_spec *spec);
     /* The log-density, or log-probability, of x: one feature. */
-    cf_value (*log_prob)(const cf_spec *spec, cf_builder *b, cf_value raw, cf_value x);
+    cf_value (*log_prob)(const cf_spec *spec, cf_builder *b, cf_value params, cf_value x);
     /* Random x of so many features, from the random numbers of `stream`. */
-    cf_value (*draw)(const cf_spec *spec, cf_builder *b, cf_value raw, size_t features,
+    cf_value (*draw)(const cf_spec *spec, cf_builder *b, cf_value params, size_t features,
                      uint32_t stream);
     /* Their mean. */
-    cf_value (*mean)(const cf_spec *spec, cf_builder *b, cf_value raw, size_t features);
+    cf_value (*mean)(const cf_spec *spec, cf_builder *b, cf_value params, size_t features);
 } cf_likelihood_methods;
 
 static inline const cf_likelihood_methods *cf_likelihood_methods_of(const cf_spec *spec) {

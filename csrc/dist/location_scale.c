@@ -73,9 +73,9 @@ static void emit_values(const cf_location_scale *given, const cf_base *base, cf_
         *log_scale = cf_parameter(b, given->log_scale, n);
         return;
     }
-    cf_value raw = cf_conditioner_emit(&given->conditioner, b, CF_NO_VALUE, context);
-    *loc = cf_slice(b, raw, 0, n);
-    *log_scale = cf_slice(b, raw, n, n);
+    cf_value params = cf_conditioner_emit(&given->conditioner, b, CF_NO_VALUE, context);
+    *loc = cf_slice(b, params, 0, n);
+    *log_scale = cf_slice(b, params, n, n);
 }
 
 cf_value cf_location_scale_remove(const cf_location_scale *given, const cf_base *base,
@@ -90,7 +90,8 @@ cf_value cf_location_scale_remove(const cf_location_scale *given, const cf_base 
     }
     emit_values(given, base, b, context, &loc, &log_scale);
     *log_det = cf_sum_features(b, log_scale);
-    return cf_multiply(b, cf_subtract(b, u, loc), cf_exp(b, cf_scale(b, log_scale, -1.0, 0.0)));
+    return cf_multiply(b, cf_subtract(b, u, loc),
+                       cf_exp(b, cf_scale_shift(b, log_scale, -1.0, 0.0)));
 }
 
 cf_value cf_location_scale_apply(const cf_location_scale *given, const cf_base *base, cf_builder *b,

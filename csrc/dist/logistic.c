@@ -8,7 +8,7 @@
 
 static cf_status bind(cf_base *base, cf_binding *binding) {
     cf_location_scale *state;
-    CF_TRY(cf_pile_take(binding->pile, &state, 1, sizeof *state));
+    CF_TRY(cf_arena_alloc(binding->arena, &state, 1, sizeof *state));
     base->state = state;
     return cf_location_scale_bind(state, base, binding);
 }
@@ -16,16 +16,16 @@ static cf_status bind(cf_base *base, cf_binding *binding) {
 static cf_value log_prob(const cf_base *base, cf_builder *b, cf_value u, cf_value context) {
     cf_value log_det;
     cf_value z = cf_location_scale_remove(base->state, base, b, u, context, &log_det);
-    cf_value both = cf_add(b, cf_softplus(b, z), cf_softplus(b, cf_scale(b, z, -1.0, 0.0)));
-    cf_value density = cf_scale(b, cf_sum_features(b, both), -1.0, 0.0);
+    cf_value both = cf_add(b, cf_softplus(b, z), cf_softplus(b, cf_scale_shift(b, z, -1.0, 0.0)));
+    cf_value density = cf_scale_shift(b, cf_sum_features(b, both), -1.0, 0.0);
     return cf_is_none(log_det) ? density : cf_subtract(b, density, log_det);
 }
 
 static cf_value sample(const cf_base *base, cf_builder *b, uint32_t stream, cf_value context) {
     size_t n = base->features;
     /* The logarithm of the quotient of two exponentially distributed numbers. */
-    cf_value z = cf_subtract(b, cf_log(b, cf_exponential_rows(b, n, stream)),
-                             cf_log(b, cf_exponential_rows(b, n, stream + 1)));
+    cf_value z = cf_subtract(b, cf_log(b, cf_exponential_samples(b, n, stream)),
+                             cf_log(b, cf_exponential_samples(b, n, stream + 1)));
     return cf_location_scale_apply(base->state, base, b, z, context);
 }
 

@@ -37,7 +37,7 @@ static cf_status bind(cf_base *base, cf_binding *binding) {
     const cf_spec *conditioner = cf_spec_spec(base->spec, "conditioner");
     size_t numbers;
     mixture_state *state;
-    CF_TRY(cf_pile_take(binding->pile, &state, 1, sizeof *state));
+    CF_TRY(cf_arena_alloc(binding->arena, &state, 1, sizeof *state));
     base->state = state;
     state->components = (size_t)cf_spec_int(base->spec, "components");
     state->conditional = conditioner != NULL;
@@ -56,61 +56,63 @@ static cf_status bind(cf_base *base, cf_binding *binding) {
                                true);
 }
 
-/* `count` numbers from `first` of raw outputs, if there are any, added to parameters. */
-static cf_value plus_raw(cf_builder *b, cf_value parameters, cf_value raw, size_t first,
-                         size_t count) {
-    return cf_is_none(raw) ? parameters : cf_add(b, cf_slice(b, raw, first, count), parameters);
+/* `count` numbers from `first` of unconstrained outputs, if there are any, added to parameters. */
+static cf_value plus_param(cf_builder *b, cf_value parameters, cf_value params, size_t first,
+                           size_t count) {
+    return cf_is_none(params) ? parameters
+                              : cf_add(b, cf_slice(b, params, first, count), parameters);
 }
 
-static cf_value emit_raw(const cf_base *base, cf_builder *b, cf_value context) {
+static cf_value emit_params(const cf_base *base, cf_builder *b, cf_value context) {
     const mixture_state *state = base->state;
     return state->conditional ? cf_conditioner_emit(&state->conditioner, b, CF_NO_VALUE, context)
                               : CF_NO_VALUE;
 }
 
-static cf_value emit_log_weights(const cf_base *base, cf_builder *b, cf_value raw) {
+static cf_value emit_log_weights(const cf_base *base, cf_builder *b, cf_value params) {
     const mixture_state *state = base->state;
     size_t k = state->components;
-    cf_value logits = plus_raw(b, cf_parameter(b, state->logits, k), raw, 0, k);
+    cf_value logits = plus_param(b, cf_parameter(b, state->logits, k), params, 0, k);
     return cf_subtract(b, logits, cf_log_sum_exp(b, logits));
 }
 
-static component emit_component(const cf_base *base, cf_builder *b, cf_value raw, size_t number) {
+static component emit_component(const cf_base *base, cf_builder *b, cf_value params,
+                                size_t number) {
     const mixture_state *state = base->state;
     size_t k = state->components, n = base->features;
     cf_value loc = cf_slice(b, cf_parameter(b, state->loc, k * n), number * n, n);
     cf_value log_scale = cf_slice(b, cf_parameter(b, state->log_scale, k * n), number * n, n);
-    return (component){plus_raw(b, loc, raw, k + number * n, n),
-                       plus_raw(b, log_scale, raw, k + (k + number) * n, n)};
+    return (component){plus_param(b, loc, params, k + number * n, n),
+                       plus_param(b, log_scale, params, k + (k + number) * n, n)};
 }
 
 static cf_value log_prob(const cf_base *base, cf_builder *b, cf_value u, cf_value context) {
     const mixture_state *state = base->state;
-    cf_value raw = emit_raw(base, b, context), terms = CF_NO_VALUE;
+    cf_value params = emit_params(base, b, context), terms = CF_NO_VALUE;
     for (size_t i = 0; i < state->components && cf_builder_status(b) == CF_OK; i++) {
-        component c = emit_component(base, b, raw, i);
-        cf_value inverse_scale = cf_exp(b, cf_scale(b, c.log_scale, -1.0, 0.0));
+        component c = emit_component(base, b, params, i);
+        cf_value inverse_scale = cf_exp(b, cf_scale_shift(b, c.log_scale, -1.0, 0.0));
         cf_value z = cf_multiply(b, cf_subtract(b, u, c.loc), inverse_scale);
         cf_value density =
             cf_subtract(b, cf_normal_log_density(b, z), cf_sum_features(b, c.log_scale));
         terms = cf_concat(b, (cf_value[]){terms, density}, 2);
     }
-    return cf_log_sum_exp(b, cf_add(b, terms, emit_log_weights(base, b, raw)));
+    return cf_log_sum_exp(b, cf_add(b, terms, emit_log_weights(base, b, params)));
 }
 
 static cf_value sample(const cf_base *base, cf_builder *b, uint32_t stream, cf_value context) {
     const mixture_state *state = base->state;
-    cf_value raw = emit_raw(base, b, context);
-    cf_value weights = cf_exp(b, emit_log_weights(base, b, raw));
-    cf_value chosen = cf_choose(b, cf_random_uniform_rows(b, 1, stream), weights);
+    cf_value params = emit_params(base, b, context);
+    cf_value weights = cf_exp(b, emit_log_weights(base, b, params));
+    cf_value chosen = cf_choose(b, cf_random_uniform_samples(b, 1, stream), weights);
     cf_value loc = CF_NO_VALUE, log_scale = CF_NO_VALUE;
     for (size_t i = 0; i < state->components && cf_builder_status(b) == CF_OK; i++) {
-        component c = emit_component(base, b, raw, i);
+        component c = emit_component(base, b, params, i);
         cf_value is_chosen = cf_slice(b, chosen, i, 1);
         loc = cf_add_optional(b, loc, cf_multiply(b, is_chosen, c.loc));
         log_scale = cf_add_optional(b, log_scale, cf_multiply(b, is_chosen, c.log_scale));
     }
-    cf_value z = cf_random_normal_rows(b, base->features, stream + 1);
+    cf_value z = cf_random_normal_samples(b, base->features, stream + 1);
     return cf_add(b, cf_multiply(b, z, cf_exp(b, log_scale)), loc);
 }
 

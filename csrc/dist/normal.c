@@ -4,7 +4,7 @@
 
 static cf_status bind(cf_base *base, cf_binding *binding) {
     cf_location_scale *state;
-    CF_TRY(cf_pile_take(binding->pile, &state, 1, sizeof *state));
+    CF_TRY(cf_arena_alloc(binding->arena, &state, 1, sizeof *state));
     base->state = state;
     return cf_location_scale_bind(state, base, binding);
 }
@@ -17,7 +17,7 @@ static cf_value log_prob(const cf_base *base, cf_builder *b, cf_value u, cf_valu
 }
 
 static cf_value sample(const cf_base *base, cf_builder *b, uint32_t stream, cf_value context) {
-    cf_value z = cf_random_normal_rows(b, base->features, stream);
+    cf_value z = cf_random_normal_samples(b, base->features, stream);
     return cf_location_scale_apply(base->state, base, b, z, context);
 }
 

@@ -6,21 +6,22 @@ typedef struct {
     size_t count;
     cf_base *base;
     int64_t **features; /* by base: its features, ascending */
-    int64_t *place;     /* by feature: its place when all bases' features stand in a row */
+    int64_t *index;     /* by feature: its index among all bases' features, joined */
 } product_state;
 
 static cf_status read_features(const cf_base *base, cf_binding *binding, product_state *state) {
     const cf_setting *which = cf_spec_get(base->spec, "which");
-    size_t placed = 0;
-    CF_TRY(cf_pile_take(binding->pile, &state->place, base->features, sizeof(int64_t)));
+    size_t joined = 0;
+    CF_TRY(cf_arena_alloc(binding->arena, &state->index, base->features, sizeof(int64_t)));
     for (size_t i = 0; i < state->count; i++) {
         size_t count = 0;
-        CF_TRY(cf_pile_take(binding->pile, &state->features[i], base->features, sizeof(int64_t)));
+        CF_TRY(
+            cf_arena_alloc(binding->arena, &state->features[i], base->features, sizeof(int64_t)));
         for (size_t f = 0; f < base->features; f++) {
             if (which->integers[f] != (int64_t)i)
                 continue;
             state->features[i][count++] = (int64_t)f;
-            state->place[f] = (int64_t)placed++;
+            state->index[f] = (int64_t)joined++;
         }
         if (count == 0)
             return cf_fail(CF_INVALID, "Product: base %zu has no feature", i);
@@ -45,14 +46,14 @@ static cf_status bind_bases(cf_base *base, cf_binding *binding, const product_st
 static cf_status bind(cf_base *base, cf_binding *binding) {
     const cf_setting *which = cf_spec_get(base->spec, "which");
     product_state *state;
-    CF_TRY(cf_pile_take(binding->pile, &state, 1, sizeof *state));
+    CF_TRY(cf_arena_alloc(binding->arena, &state, 1, sizeof *state));
     base->state = state;
     state->count = cf_spec_get(base->spec, "bases")->count;
     if (which->count != base->features)
         return cf_fail(CF_INVALID, "Product: which has %zu numbers, the flow has %zu features",
                        which->count, base->features);
-    CF_TRY(cf_pile_take(binding->pile, &state->base, state->count, sizeof *state->base));
-    CF_TRY(cf_pile_take(binding->pile, &state->features, state->count, sizeof(int64_t *)));
+    CF_TRY(cf_arena_alloc(binding->arena, &state->base, state->count, sizeof *state->base));
+    CF_TRY(cf_arena_alloc(binding->arena, &state->features, state->count, sizeof(int64_t *)));
     CF_TRY(read_features(base, binding, state));
     return bind_bases(base, binding, state);
 }
@@ -77,7 +78,7 @@ static cf_value sample(const cf_base *base, cf_builder *b, uint32_t stream, cf_v
             own, b, stream + (uint32_t)i * CF_BASE_STREAMS, context);
         all = cf_concat(b, (cf_value[]){all, part}, 2);
     }
-    return cf_select(b, all, state->place, base->features);
+    return cf_select(b, all, state->index, base->features);
 }
 
 static cf_status check(const cf_spec *spec) {
@@ -95,15 +96,15 @@ static cf_status check(const cf_spec *spec) {
     return CF_OK;
 }
 
-static bool limited(const cf_base *base) {
+static bool restricted_domain(const cf_base *base) {
     const product_state *state = base->state;
     bool any = false;
     for (size_t i = 0; i < state->count; i++)
-        any |= cf_base_is_limited(&state->base[i]);
+        any |= cf_base_has_restricted_domain(&state->base[i]);
     return any;
 }
 
-static const cf_base_methods methods = {bind, log_prob, sample, limited};
+static const cf_base_methods methods = {bind, log_prob, sample, restricted_domain};
 
 static const cf_option options[] = {
     {.name = "bases",

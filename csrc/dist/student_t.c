@@ -7,7 +7,7 @@
 
 static cf_status bind(cf_base *base, cf_binding *binding) {
     cf_location_scale *state;
-    CF_TRY(cf_pile_take(binding->pile, &state, 1, sizeof *state));
+    CF_TRY(cf_arena_alloc(binding->arena, &state, 1, sizeof *state));
     base->state = state;
     return cf_location_scale_bind(state, base, binding);
 }
@@ -33,16 +33,16 @@ static cf_value log_prob(const cf_base *base, cf_builder *b, cf_value u, cf_valu
     double df = cf_spec_real(base->spec, "df");
     cf_value log_det;
     cf_value z = cf_location_scale_remove(base->state, base, b, u, context, &log_det);
-    cf_value t = cf_scale(b, z, 1.0 / sqrt(df), 0.0);
+    cf_value t = cf_scale_shift(b, z, 1.0 / sqrt(df), 0.0);
     cf_value tails = cf_sum_features(b, cf_log1p(b, cf_multiply(b, t, t)));
     cf_value density =
-        cf_scale(b, tails, -0.5 * (df + 1.0), (double)base->features * normalizer(df));
+        cf_scale_shift(b, tails, -0.5 * (df + 1.0), (double)base->features * normalizer(df));
     return cf_is_none(log_det) ? density : cf_subtract(b, density, log_det);
 }
 
 /* The square root of a positive number. */
 static cf_value root(cf_builder *b, cf_value x) {
-    return cf_exp(b, cf_scale(b, cf_log(b, x), 0.5, 0.0));
+    return cf_exp(b, cf_scale_shift(b, cf_log(b, x), 0.5, 0.0));
 }
 
 /* Bailey 1994, Polar generation of random variates with the t distribution: sqrt(df (u^(-2/df) -
@@ -50,10 +50,10 @@ static cf_value root(cf_builder *b, cf_value x) {
 static cf_value sample(const cf_base *base, cf_builder *b, uint32_t stream, cf_value context) {
     size_t n = base->features;
     double df = cf_spec_real(base->spec, "df");
-    cf_value power = cf_scale(b, cf_exponential_rows(b, n, stream), 2.0 / df, 0.0);
-    cf_value radius = root(b, cf_scale(b, cf_expm1(b, power), df, 0.0));
-    cf_value x = cf_random_normal_rows(b, n, stream + 1);
-    cf_value y = cf_random_normal_rows(b, n, stream + 2);
+    cf_value power = cf_scale_shift(b, cf_exponential_samples(b, n, stream), 2.0 / df, 0.0);
+    cf_value radius = root(b, cf_scale_shift(b, cf_expm1(b, power), df, 0.0));
+    cf_value x = cf_random_normal_samples(b, n, stream + 1);
+    cf_value y = cf_random_normal_samples(b, n, stream + 2);
     cf_value square = cf_add(b, cf_multiply(b, x, x), cf_multiply(b, y, y));
     cf_value cosine = cf_divide(b, x, root(b, square));
     return cf_location_scale_apply(base->state, base, b, cf_multiply(b, radius, cosine), context);

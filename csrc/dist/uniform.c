@@ -31,7 +31,7 @@ static cf_status fill(const cf_base *base, const uniform_state *state, double *v
 static cf_status bind(cf_base *base, cf_binding *binding) {
     uniform_state *state;
     double *values;
-    CF_TRY(cf_pile_take(binding->pile, &state, 1, sizeof *state));
+    CF_TRY(cf_arena_alloc(binding->arena, &state, 1, sizeof *state));
     base->state = state;
     state->low = cf_spec_get(base->spec, "low");
     state->high = cf_spec_get(base->spec, "high");
@@ -51,7 +51,7 @@ static cf_status bind(cf_base *base, cf_binding *binding) {
 
 static cf_value log_prob(const cf_base *base, cf_builder *b, cf_value u, cf_value context) {
     const uniform_state *state = base->state;
-    cf_value inside = cf_log_inside(b, u, state->buffers, state->buffers + 2 * base->features);
+    cf_value inside = cf_log_indicator(b, u, state->buffers, state->buffers + 2 * base->features);
     cf_value log_volume = cf_fixed_affine_log_det(b, state->buffers, base->features);
     (void)context;
     return cf_subtract(b, cf_sum_features(b, inside), log_volume);
@@ -60,16 +60,16 @@ static cf_value log_prob(const cf_base *base, cf_builder *b, cf_value u, cf_valu
 static cf_value sample(const cf_base *base, cf_builder *b, uint32_t stream, cf_value context) {
     const uniform_state *state = base->state;
     (void)context;
-    return cf_fixed_affine(b, cf_random_uniform_rows(b, base->features, stream), state->buffers,
+    return cf_fixed_affine(b, cf_random_uniform_samples(b, base->features, stream), state->buffers,
                            false);
 }
 
-static bool limited(const cf_base *base) {
+static bool restricted_domain(const cf_base *base) {
     (void)base;
     return true;
 }
 
-static const cf_base_methods methods = {bind, log_prob, sample, limited};
+static const cf_base_methods methods = {bind, log_prob, sample, restricted_domain};
 
 static const cf_option options[] = {
     {.name = "low",

@@ -35,7 +35,7 @@ void cf_builder_free(cf_builder *b) {
     cf_free(b->nodes);
     cf_free(b->slab_outputs);
     cf_free(b->loops);
-    cf_pile_free(&b->pile);
+    cf_arena_free(&b->arena);
     cf_free(b);
 }
 
@@ -93,7 +93,7 @@ cf_value cf_builder_fail(cf_builder *b, cf_status code, const char *format, ...)
 
 const void *cf_builder_keep(cf_builder *b, const void *data, size_t size) {
     void *copy;
-    if (b->status != CF_OK || (b->status = cf_pile_take(&b->pile, &copy, size, 1)) != CF_OK)
+    if (b->status != CF_OK || (b->status = cf_arena_alloc(&b->arena, &copy, size, 1)) != CF_OK)
         return NULL;
     if (size > 0)
         memcpy(copy, data, size);
@@ -282,7 +282,7 @@ cf_value cf_concat(cf_builder *b, const cf_value *values, size_t count) {
         if (cf_is_none(values[i]))
             continue;
         if (cf_value_kind(b, values[i]) != kind)
-            return cf_builder_fail(b, CF_INVALID, "row and shared values cannot be joined");
+            return cf_builder_fail(b, CF_INVALID, "batched and unbatched values cannot be joined");
         add_range(b, values[i], 0, cf_value_size(b, values[i]));
     }
     return close_view(b);

@@ -2,7 +2,7 @@
 #ifndef CF_ENGINE_BUILDER_H
 #define CF_ENGINE_BUILDER_H
 
-#include "base/pile.h"
+#include "base/arena.h"
 #include "engine/loop.h"
 
 typedef struct {
@@ -10,7 +10,7 @@ typedef struct {
     size_t size, first_segment, segment_count;
 } cf_view;
 
-/* A shared node whose result goes to the slab of gradients, or to that of statistics. */
+/* An unbatched node whose result goes to the slab of gradients, or to that of statistics. */
 typedef struct {
     size_t node, offset;
     bool statistic;
@@ -28,7 +28,7 @@ struct cf_loop {
     size_t features;  /* of all states */
     size_t tape;      /* the node that keeps the states of all iterations, or 0 */
     bool backwards;   /* iterations count blocks from the last to the first */
-    bool accumulates; /* sums over rows in its body add up over iterations */
+    bool accumulates; /* sums over samples in its body add up over iterations */
 };
 
 struct cf_builder {
@@ -52,7 +52,7 @@ struct cf_builder {
     cf_loop **loops; /* 0 is unused; NULL without loops */
     size_t loop_count, loop_capacity;
     uint32_t open_loop; /* the innermost whose body is being emitted, or 0 */
-    cf_pile pile;       /* the loops, and what they keep */
+    cf_arena arena;     /* the loops, and what they keep */
 };
 
 /* Whether `inner` is the loop `outer` or lies in its body. */

@@ -204,7 +204,7 @@ void cf_walk_propagate(cf_walk *s, size_t n, cf_value dout) {
             contribute(s, node.operand[i], dx[i]);
 }
 
-void cf_walk_give(cf_walk *walk, cf_value value, cf_value cotangent) {
+void cf_walk_accumulate(cf_walk *walk, cf_value value, cf_value cotangent) {
     contribute(walk, value, cotangent);
 }
 

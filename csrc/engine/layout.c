@@ -9,7 +9,7 @@ static void remove_gap(cf_layout *layout, size_t i) {
     memmove(layout->gaps + i, layout->gaps + i + 1, (layout->count - i) * sizeof *layout->gaps);
 }
 
-cf_status cf_layout_take(cf_layout *layout, uint32_t rows, uint32_t *first) {
+cf_status cf_layout_acquire(cf_layout *layout, uint32_t rows, uint32_t *first) {
     for (size_t i = 0; i < layout->count; i++) {
         struct cf_gap *gap = &layout->gaps[i];
         if (gap->end - gap->first < rows)
@@ -20,13 +20,13 @@ cf_status cf_layout_take(cf_layout *layout, uint32_t rows, uint32_t *first) {
             remove_gap(layout, i);
         return CF_OK;
     }
-    /* A gap at the end of the arena grows with it. */
+    /* A gap at the end of the memory grows with it. */
     uint32_t start = layout->end;
     bool at_end = layout->count > 0 && layout->gaps[layout->count - 1].end == layout->end;
     if (at_end)
         start = layout->gaps[layout->count - 1].first;
     if (rows > INT32_MAX - start)
-        return cf_fail(CF_NO_MEMORY, "the arena of one tile exceeds %d rows", INT32_MAX);
+        return cf_fail(CF_NO_MEMORY, "the memory of one tile exceeds %d feature rows", INT32_MAX);
     if (at_end)
         layout->count--;
     *first = start;
@@ -34,7 +34,7 @@ cf_status cf_layout_take(cf_layout *layout, uint32_t rows, uint32_t *first) {
     return CF_OK;
 }
 
-cf_status cf_layout_give(cf_layout *layout, uint32_t first, uint32_t rows) {
+cf_status cf_layout_release(cf_layout *layout, uint32_t first, uint32_t rows) {
     if (rows == 0)
         return CF_OK;
     CF_TRY(cf_grow(&layout->gaps, &layout->capacity, layout->count, layout->count + 1,

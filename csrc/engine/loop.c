@@ -41,7 +41,7 @@ bool cf_find_scope(cf_builder *b, cf_node *node) {
         node->scope = 0; /* once the loop has ended, if at all */
     else if (node->loop != 0 && node->op->flags & CF_OP_OUTPUT)
         cf_builder_fail(b, CF_INVALID, "%s in the body of a loop", node->op->name);
-    else if (node->loop != 0 && node->kind == CF_SHARED && !block)
+    else if (node->loop != 0 && node->kind == CF_UNBATCHED && !block)
         cf_builder_fail(b, CF_INVALID,
                         "%s of a block of a stack, in a loop: do it to the whole stack before",
                         node->op->name);
@@ -88,13 +88,13 @@ cf_value cf_add_state(cf_builder *b, uint32_t number, cf_value initial) {
         return CF_NO_VALUE;
     cf_loop *loop = b->loops[number];
     size_t i = loop->spec.states;
-    if (i == CF_MAX_STATES || cf_is_none(initial) || cf_value_kind(b, initial) != CF_ROW)
+    if (i == CF_MAX_STATES || cf_is_none(initial) || cf_value_kind(b, initial) != CF_BATCHED)
         return cf_builder_fail(b, CF_INVALID, "a loop's initial state %zu is %s", i,
                                i == CF_MAX_STATES    ? "one too many"
                                : cf_is_none(initial) ? "missing"
-                                                     : "no row value");
+                                                     : "no batched value");
     cf_value state =
-        cf_emit(b, &state_op, CF_ROW, cf_value_size(b, initial), 1, &initial, CF_NO_PARAMS);
+        cf_emit(b, &state_op, CF_BATCHED, cf_value_size(b, initial), 1, &initial, CF_NO_PARAMS);
     if (b->status != CF_OK)
         return CF_NO_VALUE;
     b->nodes[b->node_count - 1].loop = loop->parent;
@@ -120,9 +120,9 @@ static cf_status new_loop(cf_builder *b, const cf_while_spec *spec, cf_loop **ou
                        (unsigned)spec->max_iterations);
     CF_TRY(
         cf_grow(&b->loops, &b->loop_capacity, b->loop_count, b->loop_count + 2, sizeof *b->loops));
-    CF_TRY(cf_pile_take(&b->pile, &loop, 1, sizeof *loop));
+    CF_TRY(cf_arena_alloc(&b->arena, &loop, 1, sizeof *loop));
     if (b->loop_count == 0) { /* number 0 stands for what is in no loop */
-        CF_TRY(cf_pile_take(&b->pile, &b->loops[0], 1, sizeof *loop));
+        CF_TRY(cf_arena_alloc(&b->arena, &b->loops[0], 1, sizeof *loop));
         b->loop_count = 1;
     }
     loop->spec = *spec;
@@ -163,7 +163,7 @@ static cf_value apart_from_states(cf_builder *b, cf_value value) {
 static cf_value join_next(cf_builder *b, const cf_loop *loop, const cf_value *next) {
     cf_value apart[CF_MAX_STATES];
     for (size_t i = 0; i < loop->spec.states && b->status == CF_OK; i++) {
-        if (cf_is_none(next[i]) || cf_value_kind(b, next[i]) != CF_ROW ||
+        if (cf_is_none(next[i]) || cf_value_kind(b, next[i]) != CF_BATCHED ||
             cf_value_size(b, next[i]) != cf_value_size(b, loop->state[i]))
             cf_builder_fail(b, CF_INVALID, "the body of a loop gives no next state %zu like it", i);
         else
@@ -177,13 +177,13 @@ static cf_value emit_loop(cf_builder *b, cf_loop *loop, cf_value next, cf_value 
     if (b->status != CF_OK)
         return CF_NO_VALUE;
     if (!cf_is_none(goes_on) &&
-        (cf_value_size(b, goes_on) != 1 || cf_value_kind(b, goes_on) != CF_ROW))
+        (cf_value_size(b, goes_on) != 1 || cf_value_kind(b, goes_on) != CF_BATCHED))
         return cf_builder_fail(b, CF_INVALID, "the condition of a loop is not one feature");
     cf_value operands[3] = {cf_concat(b, loop->state, loop->spec.states), next, goes_on};
     cf_loop_params params = {loop->number};
     loop->features = cf_value_size(b, next);
     loop->node = b->node_count;
-    cf_value out = cf_emit(b, &loop_op, CF_ROW, loop->features + 2, cf_is_none(goes_on) ? 2 : 3,
+    cf_value out = cf_emit(b, &loop_op, CF_BATCHED, loop->features + 2, cf_is_none(goes_on) ? 2 : 3,
                            operands, CF_PARAMS(&params));
     if (b->status == CF_OK)
         b->nodes[loop->node].loop = b->nodes[loop->node].scope = loop->parent;
@@ -243,7 +243,7 @@ cf_value cf_stack_block(cf_builder *b, cf_value stack, size_t blocks) {
         return CF_NO_VALUE;
     size_t size = cf_value_size(b, stack);
     if (b->open_loop == 0 || blocks < b->loops[b->open_loop]->spec.max_iterations ||
-        cf_value_kind(b, stack) != CF_SHARED || size % blocks != 0)
+        cf_value_kind(b, stack) != CF_UNBATCHED || size % blocks != 0)
         return cf_builder_fail(
             b, CF_INVALID, "%zu numbers are no stack of %zu blocks for the iterations of a loop",
             size, blocks);
@@ -251,7 +251,7 @@ cf_value cf_stack_block(cf_builder *b, cf_value stack, size_t blocks) {
     if (count != 1 || (segment->stride != 1 && segment->count != 1))
         stack = cf_copy(b, stack);
     cf_block_params params = {blocks, b->loops[b->open_loop]->backwards};
-    return cf_emit(b, &block_op, CF_SHARED, size / blocks, 1, &stack, CF_PARAMS(&params));
+    return cf_emit(b, &block_op, CF_UNBATCHED, size / blocks, 1, &stack, CF_PARAMS(&params));
 }
 
 const void *cf_loop_context(const cf_loop *loop) {

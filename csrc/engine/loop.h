@@ -1,14 +1,14 @@
 /* Loops: a program over the tile that is repeated, each sample by its own count.
  *
- * A loop has states, row values with rows of their own. In each iteration the body computes from
- * them the next states and whether the sample goes on. A sample that stops keeps its states while
- * others go on, so that its result depends on nothing but itself: the same bits in any batch, for
- * any split of the rows, on any threads.
+ * A loop has states, batched values with feature rows of their own. In each iteration the body
+ * computes from them the next states and whether the sample goes on. A sample that stops keeps its
+ * states while others go on, so that its result depends on nothing but itself: the same bits in any
+ * batch, for any split of the samples, on any threads.
  *
  * The body is a callback that emits ops. What it emits runs inside the loop only as far as it
- * depends on the states; the rest (work on parameters, on outer rows, random numbers) runs once,
- * before the loop. It may read any value that was there before. What it emits may be read
- * inside the loop alone; what is to be read afterwards is a state. Bodies may hold loops.
+ * depends on the states; the rest (work on parameters, on outer values, random numbers) runs once,
+ * before the loop. It may read any value that was there before. What it emits may be read inside
+ * the loop alone; what is to be read afterwards is a state. Bodies may hold loops.
  */
 #ifndef CF_ENGINE_LOOP_H
 #define CF_ENGINE_LOOP_H
@@ -35,7 +35,7 @@ typedef void (*cf_loop_rule)(cf_walk *walk, cf_builder *b, const cf_loop *loop,
 const void *cf_loop_context(const cf_loop *loop);
 
 /* Adds a cotangent, or CF_NO_VALUE for zero, to what `value`, an earlier one, has. */
-void cf_walk_give(cf_walk *walk, cf_value value, cf_value cotangent);
+void cf_walk_accumulate(cf_walk *walk, cf_value value, cf_value cotangent);
 
 /* Differentiates what was emitted last, nodes [first, end), that compute `output` from earlier
  * values: gives these their cotangents. */
@@ -46,7 +46,7 @@ enum { CF_MAX_STATES = 32 };
 
 typedef struct {
     size_t states;
-    const cf_value *initial; /* row values */
+    const cf_value *initial; /* batched values */
     cf_loop_body body;
     const void *context; /* context_size bytes, copied into the builder */
     size_t context_size;
@@ -65,10 +65,10 @@ typedef struct {
  * `report` may be NULL. */
 void cf_while(cf_builder *b, const cf_while_spec *spec, cf_value *final, cf_while_report *report);
 
-/* In the body of a loop of at most `blocks` iterations: of a shared value of so many equal blocks,
- * that of the present iteration. A body so reads the weights [layers, ...] of layers of one kind,
- * and is built and planned once for all of them. It is read as it is: what is to be made of it is
- * made of the whole stack before the loop. */
+/* In the body of a loop of at most `blocks` iterations: of an unbatched value of so many equal
+ * blocks, that of the present iteration. A body so reads the weights [layers, ...] of layers of one
+ * kind, and is built and planned once for all of them. It is read as it is: what is to be made of
+ * it is made of the whole stack before the loop. */
 cf_value cf_stack_block(cf_builder *b, cf_value stack, size_t blocks);
 
 /* A rule: backwards through the recorded steps. The states of all iterations are kept in the tile's

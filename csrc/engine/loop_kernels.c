@@ -1,5 +1,5 @@
-/* While the loop runs, the two last rows of its output say of each sample whether it goes on (1),
- * has finished (0) or has failed (-1), and how many iterations it has made. */
+/* While the loop runs, the two last feature rows of its output say of each sample whether it goes
+ * on (1), has finished (0) or has failed (-1), and how many iterations it has made. */
 #ifndef CF_FN
 
 #include "engine/loop_kernels.h"
@@ -20,9 +20,10 @@ const cf_loop_kernels cf_loop_kernels_of[CF_SIMD_LEVELS][CF_DTYPES] = {
 
 #else
 
-/* Row f of operand i; rows of the states are written, too. */
-static inline real *CF_FN(loop_row)(const cf_call *call, const cf_step *end, size_t i, size_t f) {
-    return (real *)call->base[CF_SPACE_TILE] + end->operand[i].rows[f] * call->lanes;
+/* Feature row f of operand i; those of the states are written, too. */
+static inline real *CF_FN(loop_feature_row)(const cf_call *call, const cf_step *end, size_t i,
+                                            size_t f) {
+    return (real *)call->base[CF_SPACE_TILE] + end->operand[i].feature_rows[f] * call->lanes;
 }
 
 /* Row f of the output. */
@@ -54,7 +55,7 @@ static bool CF_FN(loop_stand)(const cf_call *call, const cf_step *end, const rea
         v_store(standing + lane, v_select(v_lt(zero, stand), next, stand));
     }
     bool any = false;
-    for (size_t lane = 0; lane < call->rows && lane < call->lanes; lane++)
+    for (size_t lane = 0; lane < call->samples && lane < call->lanes; lane++)
         any |= standing[lane] > 0;
     return any;
 }
@@ -64,11 +65,11 @@ static bool CF_FN(loop_advance)(const cf_call *call, const cf_step *end) {
     bool counted = end->node->operands < 3;
     const real *standing = CF_FN(loop_out)(call, end, features);
     real condition[CF_MAX_LANES];
-    if (!counted) /* it may be a row that changes now */
-        memcpy(condition, CF_FN(loop_row)(call, end, 2, 0), lanes * sizeof(real));
+    if (!counted) /* it may be one that changes now */
+        memcpy(condition, CF_FN(loop_feature_row)(call, end, 2, 0), lanes * sizeof(real));
     for (size_t f = 0; f < features; f++) {
-        const real *next = CF_FN(loop_row)(call, end, 1, f);
-        real *state = CF_FN(loop_row)(call, end, 0, f);
+        const real *next = CF_FN(loop_feature_row)(call, end, 1, f);
+        real *state = CF_FN(loop_feature_row)(call, end, 0, f);
         for (size_t lane = 0; lane < lanes; lane += VL) {
             vmask moves = v_lt(v_set1(0), v_load(standing + lane));
             v_store(state + lane, v_select(moves, v_load(next + lane), v_load(state + lane)));
@@ -80,7 +81,7 @@ static bool CF_FN(loop_advance)(const cf_call *call, const cf_step *end) {
 static void CF_FN(loop_record)(const cf_call *call, const cf_step *end, size_t row) {
     real *out = (real *)call->base[CF_SPACE_TILE] + row * call->lanes;
     for (size_t f = 0; f < end->operand[0].size; f++, out += call->lanes)
-        memcpy(out, CF_FN(loop_row)(call, end, 0, f), call->lanes * sizeof(real));
+        memcpy(out, CF_FN(loop_feature_row)(call, end, 0, f), call->lanes * sizeof(real));
 }
 
 static void CF_FN(loop_finish)(const cf_call *call, const cf_step *end) {
@@ -93,7 +94,7 @@ static void CF_FN(loop_finish)(const cf_call *call, const cf_step *end) {
         standing[lanes + lane] = (real)call->iteration;
     }
     for (size_t f = 0; f < features; f++) {
-        const real *state = CF_FN(loop_row)(call, end, 0, f);
+        const real *state = CF_FN(loop_feature_row)(call, end, 0, f);
         real *out = CF_FN(loop_out)(call, end, f);
         for (size_t lane = 0; lane < lanes; lane += VL) {
             vmask finished = v_eq(v_load(standing + lane), zero);

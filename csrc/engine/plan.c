@@ -8,15 +8,15 @@
 
 /* The program's own nodes, with parameters of their own: the builder may be freed before it. */
 static cf_status copy_nodes(cf_planner *p) {
-    cf_pile *pile = &p->program->pile;
-    CF_TRY(cf_pile_take(pile, &p->nodes, p->node_count, sizeof *p->nodes));
+    cf_arena *arena = &p->program->arena;
+    CF_TRY(cf_arena_alloc(arena, &p->nodes, p->node_count, sizeof *p->nodes));
     memcpy(p->nodes, p->b->nodes, p->node_count * sizeof *p->nodes);
     for (size_t n = 1; n < p->node_count; n++) {
         const cf_params params = cf_params_of(&p->b->nodes[n]);
         void *copy;
         if (params.size == 0)
             continue;
-        CF_TRY(cf_pile_take(pile, &copy, params.size, 1));
+        CF_TRY(cf_arena_alloc(arena, &copy, params.size, 1));
         p->nodes[n].params = memcpy(copy, params.data, params.size);
     }
     return CF_OK;
@@ -44,10 +44,10 @@ static cf_status plan(cf_planner *p, size_t gradient_size) {
     cf_find_live_nodes(p);
     cf_assign_phases(p);
     cf_fuse_epilogues(p);
-    CF_TRY(cf_place_shared_nodes(p));
+    CF_TRY(cf_place_unbatched_nodes(p));
     CF_TRY(cf_find_gradient_gaps(p, gradient_size));
-    cf_place_crossing_rows(p);
-    CF_TRY(cf_pile_take(&program->pile, &phases, program->phase_count, sizeof *phases));
+    cf_place_live_across(p);
+    CF_TRY(cf_arena_alloc(&program->arena, &phases, program->phase_count, sizeof *phases));
     program->phases = phases;
     for (uint32_t i = 0; i < program->phase_count; i++)
         CF_TRY(cf_schedule_phase(p, i, &phases[i]));
@@ -77,6 +77,6 @@ cf_status cf_program_new(cf_program **out, const cf_builder *b, size_t gradient_
 void cf_program_free(cf_program *program) {
     if (program == NULL)
         return;
-    cf_pile_free(&program->pile);
+    cf_arena_free(&program->arena);
     cf_free(program);
 }

@@ -1,4 +1,4 @@
-/* What the graph says before anything runs or has a place: which nodes read which, which are
+/* What the graph says before anything runs or has an offset: which nodes read which, which are
  * needed, and which pairs one step does. */
 #include "engine/planner.h"
 
@@ -17,8 +17,8 @@ static void for_each_own_read(cf_planner *p, size_t n, cf_visit visit, void *dat
 
 void cf_for_each_read(cf_planner *p, size_t n, cf_visit visit, void *data) {
     for_each_own_read(p, n, visit, data);
-    if (p->state[n].guest != 0)
-        for_each_own_read(p, p->state[n].guest, visit, data);
+    if (p->state[n].producer != 0)
+        for_each_own_read(p, p->state[n].producer, visit, data);
 }
 
 static void mark_live(cf_planner *p, size_t n, void *data) {
@@ -49,7 +49,7 @@ void cf_find_live_nodes(cf_planner *p) {
 }
 
 /* The operand of elementwise node n whose kernel can do n in its epilogue, or 0. */
-static size_t find_guest(const cf_planner *p, size_t n) {
+static size_t find_producer(const cf_planner *p, size_t n) {
     for (size_t i = 0; i < p->nodes[n].operands; i++) {
         const cf_node *operand = cf_whole_node(p->b, p->nodes[n].operand[i]);
         if (operand == NULL)
@@ -64,13 +64,13 @@ static size_t find_guest(const cf_planner *p, size_t n) {
 
 void cf_fuse_epilogues(cf_planner *p) {
     for (size_t n = 1; n < p->node_count; n++) {
-        if (!p->state[n].live || p->nodes[n].kind != CF_ROW ||
+        if (!p->state[n].live || p->nodes[n].kind != CF_BATCHED ||
             !cf_has_flag(p, n, CF_OP_ELEMENTWISE))
             continue;
-        size_t guest = find_guest(p, n);
-        if (guest == 0)
+        size_t producer = find_producer(p, n);
+        if (producer == 0)
             continue;
-        p->state[n].guest = (uint32_t)guest;
-        p->state[guest].host = (uint32_t)n;
+        p->state[n].producer = (uint32_t)producer;
+        p->state[producer].consumer = (uint32_t)n;
     }
 }

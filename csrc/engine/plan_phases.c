@@ -1,5 +1,5 @@
-/* Phases, and the rows that cross from one to a later one. A reduction is complete only after all
- * tiles, so what reads it runs a phase later. */
+/* Phases, and the values that are live across them. A reduction is complete only after all tiles,
+ * so what reads it runs a phase later. */
 #include "engine/planner.h"
 
 static void raise_phase(cf_planner *p, size_t m, void *data) {
@@ -9,9 +9,9 @@ static void raise_phase(cf_planner *p, size_t m, void *data) {
         *phase = available;
 }
 
-static void reject_varying_rows(cf_planner *p, size_t m, void *data) {
+static void reject_varying_values(cf_planner *p, size_t m, void *data) {
     bool *invariant = data;
-    if (p->nodes[m].kind == CF_ROW && !p->state[m].invariant)
+    if (p->nodes[m].kind == CF_BATCHED && !p->state[m].invariant)
         *invariant = false;
 }
 
@@ -22,8 +22,8 @@ static bool is_invariant(cf_planner *p, size_t n) {
         return false;
     bool invariant = cf_has_flag(p, n, CF_OP_INVARIANT) ||
                      (cf_has_flag(p, n, CF_OP_ELEMENTWISE) && p->nodes[n].operands > 0);
-    cf_for_each_read(p, n, reject_varying_rows, &invariant);
-    return invariant && p->nodes[n].kind == CF_ROW;
+    cf_for_each_read(p, n, reject_varying_values, &invariant);
+    return invariant && p->nodes[n].kind == CF_BATCHED;
 }
 
 void cf_assign_phases(cf_planner *p) {
@@ -49,23 +49,23 @@ void cf_assign_phases(cf_planner *p) {
 
 bool cf_runs_in_tiles(const cf_planner *p, size_t n, uint32_t phase) {
     const cf_node_state *state = &p->state[n];
-    return state->live && state->phase == phase && !state->invariant && state->host == 0 &&
-           (p->nodes[n].kind == CF_ROW || cf_has_flag(p, n, CF_OP_REDUCTION));
+    return state->live && state->phase == phase && !state->invariant && state->consumer == 0 &&
+           (p->nodes[n].kind == CF_BATCHED || cf_has_flag(p, n, CF_OP_REDUCTION));
 }
 
-static void mark_earlier_rows(cf_planner *p, size_t m, void *data) {
+static void mark_earlier_values(cf_planner *p, size_t m, void *data) {
     const uint32_t *phase = data;
     cf_node_state *state = &p->state[m];
-    if (p->nodes[m].kind == CF_ROW && !state->invariant && state->phase < *phase)
-        state->crosses = true;
+    if (p->nodes[m].kind == CF_BATCHED && !state->invariant && state->phase < *phase)
+        state->live_in = true;
 }
 
-void cf_find_crossing_rows(cf_planner *p, uint32_t phase) {
+void cf_find_live_in(cf_planner *p, uint32_t phase) {
     for (size_t n = 1; n < p->node_count; n++)
-        p->state[n].crosses = false;
+        p->state[n].live_in = false;
     for (size_t n = 1; n < p->node_count; n++)
         if (cf_runs_in_tiles(p, n, phase))
-            cf_for_each_read(p, n, mark_earlier_rows, &phase);
+            cf_for_each_read(p, n, mark_earlier_values, &phase);
 }
 
 static bool is_loaded_again(const cf_planner *p, size_t n) {
@@ -73,15 +73,15 @@ static bool is_loaded_again(const cf_planner *p, size_t n) {
 }
 
 static void place_in_buffer(cf_planner *p, size_t n) {
-    p->state[n].buffer = p->program->buffer_rows;
-    p->program->buffer_rows += p->nodes[n].size;
+    p->state[n].buffer = p->program->buffer_feature_rows;
+    p->program->buffer_feature_rows += p->nodes[n].size;
 }
 
-void cf_place_crossing_rows(cf_planner *p) {
+void cf_place_live_across(cf_planner *p) {
     for (uint32_t phase = 1; phase < p->program->phase_count; phase++) {
-        cf_find_crossing_rows(p, phase);
+        cf_find_live_in(p, phase);
         for (size_t n = 1; n < p->node_count; n++)
-            if (p->state[n].crosses && !is_loaded_again(p, n) && p->state[n].buffer == CF_NO_BUFFER)
+            if (p->state[n].live_in && !is_loaded_again(p, n) && p->state[n].buffer == CF_NO_BUFFER)
                 place_in_buffer(p, n);
     }
 }

@@ -1,20 +1,20 @@
-/* The steps of one phase, in the order in which they run: shared steps, invariant steps, and the
+/* The steps of one phase, in the order in which they run: unbatched steps, invariant steps, and the
  * tile list with what it restores from earlier phases and saves for later ones. */
 #include "base/memory.h"
 #include "engine/planner.h"
 
 /* Parameters are in their slab already; reductions run in the tiles. */
 static bool runs_before_tiles(const cf_planner *p, size_t n, uint32_t phase) {
-    return p->state[n].live && p->state[n].phase == phase && p->nodes[n].kind == CF_SHARED &&
+    return p->state[n].live && p->state[n].phase == phase && p->nodes[n].kind == CF_UNBATCHED &&
            !cf_has_flag(p, n, CF_OP_PARAMETER | CF_OP_REDUCTION | CF_OP_BLOCK);
 }
 
-static cf_status fill_shared_steps(cf_planner *p, uint32_t phase, cf_steps *out) {
+static cf_status fill_unbatched_steps(cf_planner *p, uint32_t phase, cf_steps *out) {
     cf_step *steps;
     size_t count = 0;
     for (size_t n = 1; n < p->node_count; n++)
         count += runs_before_tiles(p, n, phase);
-    CF_TRY(cf_pile_take(&p->program->pile, &steps, count, sizeof *steps));
+    CF_TRY(cf_arena_alloc(&p->program->arena, &steps, count, sizeof *steps));
     *out = (cf_steps){steps, count};
     for (size_t n = 1; n < p->node_count; n++)
         if (runs_before_tiles(p, n, phase))
@@ -22,18 +22,18 @@ static cf_status fill_shared_steps(cf_planner *p, uint32_t phase, cf_steps *out)
     return CF_OK;
 }
 
-/* Those of earlier phases run again, because a thread begins each phase with an empty arena. */
+/* Those of earlier phases run again, because a thread begins each phase with an empty tile. */
 static bool runs_once_a_thread(const cf_planner *p, size_t n, uint32_t phase) {
     return p->state[n].live && p->state[n].invariant && p->state[n].phase <= phase;
 }
 
-/* Invariant rows are laid out first and stay: they are the same in every tile. */
+/* Invariant values are laid out first and stay: they are the same in every tile. */
 static cf_status fill_invariant_steps(cf_planner *p, uint32_t phase, cf_steps *out) {
     cf_step *steps;
     size_t count = 0;
     for (size_t n = 1; n < p->node_count; n++)
         count += runs_once_a_thread(p, n, phase);
-    CF_TRY(cf_pile_take(&p->program->pile, &steps, count, sizeof *steps));
+    CF_TRY(cf_arena_alloc(&p->program->arena, &steps, count, sizeof *steps));
     *out = (cf_steps){steps, count};
     for (size_t n = 1; n < p->node_count; n++) {
         if (!runs_once_a_thread(p, n, phase))
@@ -64,11 +64,11 @@ static cf_status add_node_jobs(cf_planner *p, size_t n, uint32_t phase) {
 
 static cf_status list_jobs(cf_planner *p, uint32_t phase) {
     p->job_count = 0;
-    cf_find_crossing_rows(p, phase);
+    cf_find_live_in(p, phase);
     for (size_t n = 1; n < p->node_count; n++) {
-        /* What crosses without the buffer is an input, which is loaded again. */
+        /* What is live without the buffer is an input, which is loaded again. */
         bool kept = p->state[n].buffer != CF_NO_BUFFER;
-        if (p->state[n].crosses)
+        if (p->state[n].live_in)
             CF_TRY(add_job(p, kept ? CF_STEP_RESTORE : CF_STEP_RUN, n));
     }
     for (size_t n = 1; n < p->node_count; n++) {
@@ -92,21 +92,21 @@ static cf_status fill_loop_step(cf_planner *p, uint32_t position, cf_step *step)
     size_t tape = p->b->loops[loop]->tape;
     bool records = tape != 0 && p->state[tape].live;
     if (records)
-        CF_TRY(cf_place_rows(p, tape, position));
+        CF_TRY(cf_place_output(p, tape, position));
     *step = (cf_step){.action = CF_STEP_LOOP,
                       .node = &p->nodes[node],
                       .inner = p->loop_end[loop] - position,
                       .iterations = p->b->loops[loop]->spec.max_iterations,
                       .records = records,
-                      .tape = records ? p->state[tape].place : 0};
+                      .tape = records ? p->state[tape].offset : 0};
     return CF_OK;
 }
 
 static cf_status fill_tile_step(cf_planner *p, uint32_t position, cf_phase *phase, cf_step *step) {
     cf_tile_job job = p->jobs[position];
-    bool places = job.action != CF_STEP_SAVE && job.action != CF_STEP_LOOP_END;
-    if (places && p->nodes[job.node].kind == CF_ROW)
-        CF_TRY(cf_place_rows(p, job.node, position));
+    bool has_output = job.action != CF_STEP_SAVE && job.action != CF_STEP_LOOP_END;
+    if (has_output && p->nodes[job.node].kind == CF_BATCHED)
+        CF_TRY(cf_place_output(p, job.node, position));
     if (job.action == CF_STEP_LOOP)
         return fill_loop_step(p, position, step);
     if (cf_has_flag(p, job.node, CF_OP_REDUCTION))
@@ -114,12 +114,12 @@ static cf_status fill_tile_step(cf_planner *p, uint32_t position, cf_phase *phas
     CF_TRY(cf_fill_step(p, job.node, step));
     step->action = job.action;
     step->buffer = p->state[job.node].buffer;
-    return cf_release_rows(p, position);
+    return cf_release_values(p, position);
 }
 
 static cf_status fill_tile_steps(cf_planner *p, cf_phase *phase) {
     cf_step *steps;
-    CF_TRY(cf_pile_take(&p->program->pile, &steps, p->job_count, sizeof *steps));
+    CF_TRY(cf_arena_alloc(&p->program->arena, &steps, p->job_count, sizeof *steps));
     phase->tile = (cf_steps){steps, p->job_count};
     cf_find_last_uses(p);
     for (uint32_t i = 0; i < p->job_count; i++)
@@ -128,14 +128,14 @@ static cf_status fill_tile_steps(cf_planner *p, cf_phase *phase) {
 }
 
 cf_status cf_schedule_phase(cf_planner *p, uint32_t number, cf_phase *phase) {
-    cf_clear_arena(p);
-    CF_TRY(fill_shared_steps(p, number, &phase->shared));
+    cf_clear_tile(p);
+    CF_TRY(fill_unbatched_steps(p, number, &phase->unbatched));
     CF_TRY(list_jobs(p, number));
     if (p->job_count == 0)
         return CF_OK;
     CF_TRY(fill_invariant_steps(p, number, &phase->invariant));
     CF_TRY(fill_tile_steps(p, phase));
-    if (p->layout.end > p->program->arena_rows)
-        p->program->arena_rows = p->layout.end;
+    if (p->layout.end > p->program->feature_rows)
+        p->program->feature_rows = p->layout.end;
     return CF_OK;
 }

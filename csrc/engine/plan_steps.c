@@ -3,7 +3,7 @@
 #include "base/memory.h"
 #include "engine/planner.h"
 
-/* Element or row number of each feature of a view, with its space (unless NULL): the places as
+/* Element or feature row of each feature of a view, with its space (unless NULL): the offsets as
  * they are now. */
 static void number_features(const cf_planner *p, cf_value value, uint32_t *number, uint8_t *space) {
     size_t count, f = 0;
@@ -11,7 +11,7 @@ static void number_features(const cf_planner *p, cf_value value, uint32_t *numbe
     for (size_t k = 0; k < count; k++) {
         const cf_node_state *state = &p->state[segments[k].node];
         for (uint32_t i = 0; i < segments[k].count; i++, f++) {
-            number[f] = (uint32_t)((int64_t)state->place + segments[k].first +
+            number[f] = (uint32_t)((int64_t)state->offset + segments[k].first +
                                    (int64_t)i * segments[k].stride);
             if (space != NULL)
                 space[f] = (uint8_t)state->space;
@@ -19,17 +19,17 @@ static void number_features(const cf_planner *p, cf_value value, uint32_t *numbe
     }
 }
 
-static cf_status fill_row_operand(cf_planner *p, cf_value value, cf_operand *operand) {
+static cf_status fill_batched_operand(cf_planner *p, cf_value value, cf_operand *operand) {
     uint32_t *rows;
     operand->size = (uint32_t)cf_value_size(p->b, value);
     operand->space = CF_SPACE_TILE;
-    CF_TRY(cf_pile_take(&p->program->pile, &rows, operand->size, sizeof *rows));
+    CF_TRY(cf_arena_alloc(&p->program->arena, &rows, operand->size, sizeof *rows));
     number_features(p, value, rows, NULL);
-    operand->rows = rows;
+    operand->feature_rows = rows;
     return CF_OK;
 }
 
-static cf_status fill_shared_operand(cf_planner *p, cf_value value, cf_operand *operand) {
+static cf_status fill_unbatched_operand(cf_planner *p, cf_value value, cf_operand *operand) {
     size_t count;
     const cf_segment *segments = cf_segments(p->b, value, &count);
     operand->size = (uint32_t)cf_value_size(p->b, value);
@@ -37,9 +37,9 @@ static cf_status fill_shared_operand(cf_planner *p, cf_value value, cf_operand *
         return CF_OK;
     for (size_t i = 1; i < count; i++)
         if (segments[i].node != segments->node)
-            return cf_fail(CF_INVALID, "a shared operand lies in several values");
+            return cf_fail(CF_INVALID, "an unbatched operand lies in several values");
     operand->space = p->state[segments->node].space;
-    operand->first = p->state[segments->node].place + segments->first;
+    operand->first = p->state[segments->node].offset + segments->first;
     const cf_node *node = &p->nodes[segments->node];
     if (node->op->flags & CF_OP_BLOCK) {
         const cf_block_params *block = node->params;
@@ -48,10 +48,10 @@ static cf_status fill_shared_operand(cf_planner *p, cf_value value, cf_operand *
     return CF_OK;
 }
 
-/* Whether a row operand is a run of neighbouring rows; a shared one always is. */
+/* Whether a batched operand is a run of neighbouring feature rows; an unbatched one always is. */
 static bool is_run(const cf_operand *operand) {
-    for (uint32_t i = 1; operand->rows != NULL && i < operand->size; i++)
-        if (operand->rows[i] != operand->rows[i - 1] + 1)
+    for (uint32_t i = 1; operand->feature_rows != NULL && i < operand->size; i++)
+        if (operand->feature_rows[i] != operand->feature_rows[i - 1] + 1)
             return false;
     return true;
 }
@@ -60,10 +60,10 @@ static cf_status fill_operands(cf_planner *p, size_t n, cf_step *step) {
     step->contiguous = true;
     for (size_t i = 0; i < cf_read_operands(p, n); i++) {
         cf_value value = p->nodes[n].operand[i];
-        if (cf_value_kind(p->b, value) == CF_ROW)
-            CF_TRY(fill_row_operand(p, value, &step->operand[i]));
+        if (cf_value_kind(p->b, value) == CF_BATCHED)
+            CF_TRY(fill_batched_operand(p, value, &step->operand[i]));
         else
-            CF_TRY(fill_shared_operand(p, value, &step->operand[i]));
+            CF_TRY(fill_unbatched_operand(p, value, &step->operand[i]));
         step->contiguous &= is_run(&step->operand[i]);
     }
     return CF_OK;
@@ -107,7 +107,7 @@ static cf_status find_spans(cf_planner *p, const operand_numbers *o, cf_step *st
     cf_span *span;
     for (uint32_t f = 0; f < step->out_size; f++)
         step->spans += starts_span(o, f);
-    CF_TRY(cf_pile_take(&p->program->pile, &span, step->spans, sizeof *span));
+    CF_TRY(cf_arena_alloc(&p->program->arena, &span, step->spans, sizeof *span));
     step->span = span;
     for (uint32_t f = 0; f < step->out_size; f++) {
         if (starts_span(o, f))
@@ -129,25 +129,25 @@ static cf_status fill_spans(cf_planner *p, cf_step *step) {
     return status;
 }
 
-/* Makes `step`, n's, that of its guest, with n as the epilogue: the guest's kernel writes where n
- * does, and n's kernel reads it there. */
-static cf_status fuse_guest(cf_planner *p, size_t n, cf_step *step) {
-    uint32_t guest = p->state[n].guest;
+/* Makes `step`, n's, that of its producer, with n as the epilogue: the producer's kernel writes
+ * where n does, and n's kernel reads it there. */
+static cf_status fuse_producer(cf_planner *p, size_t n, cf_step *step) {
+    uint32_t producer = p->state[n].producer;
     cf_step *epilogue;
-    CF_TRY(cf_pile_take(&p->program->pile, &epilogue, 1, sizeof *epilogue));
+    CF_TRY(cf_arena_alloc(&p->program->arena, &epilogue, 1, sizeof *epilogue));
     *epilogue = *step;
-    p->state[guest].space = p->state[n].space;
-    p->state[guest].place = p->state[n].place;
+    p->state[producer].space = p->state[n].space;
+    p->state[producer].offset = p->state[n].offset;
     CF_TRY(fill_operands(p, n, epilogue));
-    step->node = &p->nodes[guest];
+    step->node = &p->nodes[producer];
     step->epilogue = epilogue;
-    return fill_operands(p, guest, step);
+    return fill_operands(p, producer, step);
 }
 
 /* The kernel of a reduction that gives blocks sees one of them. */
 static cf_status fill_block_step(cf_planner *p, size_t n, cf_step *step) {
     cf_node *node;
-    CF_TRY(cf_pile_take(&p->program->pile, &node, 1, sizeof *node));
+    CF_TRY(cf_arena_alloc(&p->program->arena, &node, 1, sizeof *node));
     *node = p->nodes[n];
     node->size /= node->blocks;
     step->node = node;
@@ -160,13 +160,13 @@ cf_status cf_fill_step(cf_planner *p, size_t n, cf_step *step) {
     const cf_node_state *state = &p->state[n];
     *step = (cf_step){.node = &p->nodes[n],
                       .out_space = state->space,
-                      .out = state->place,
+                      .out = state->offset,
                       .out_size = p->nodes[n].size,
                       .accumulator = state->accumulator};
     if (p->nodes[n].blocks > 0)
         CF_TRY(fill_block_step(p, n, step));
-    if (state->guest != 0)
-        return fuse_guest(p, n, step);
+    if (state->producer != 0)
+        return fuse_producer(p, n, step);
     if (cf_has_flag(p, n, CF_OP_ELEMENTWISE))
         return fill_spans(p, step);
     return fill_operands(p, n, step);

@@ -1,9 +1,9 @@
 /* A program: a graph of ops over values, built once and then planned and run many times.
  *
- * A row value has numbers for every sample (features rows of the tile); a shared value has one set
- * of numbers for the whole run (a parameter and what is computed from parameters alone). Either is
- * a view: a list of segments, each a run of features of one node. Views re-order references only:
- * selecting, joining and repeating features adds no op.
+ * A batched value has numbers for every sample (a feature row of the tile for each feature); an
+ * unbatched value has one set of numbers for the whole run (a parameter and what is computed from
+ * parameters alone). Either is a view: a list of segments, each a run of features of one node.
+ * Views re-order references only: selecting, joining and repeating features adds no op.
  *
  * Building has a sticky status: after a failure every function returns CF_NO_VALUE and does nothing
  * more, so a layer emits its formula without a check a line, and whoever owns the builder asks
@@ -32,7 +32,7 @@ static inline bool cf_is_none(cf_value value) {
     return value.id == 0;
 }
 
-typedef enum { CF_ROW, CF_SHARED } cf_kind;
+typedef enum { CF_BATCHED, CF_UNBATCHED } cf_kind;
 
 enum { CF_MAX_OPERANDS = 4 };
 
@@ -54,15 +54,16 @@ typedef struct {
 enum {
     CF_OP_ELEMENTWISE =
         1, /* out[f] depends on feature f of the operands alone: `elementwise` is its kernel */
-    CF_OP_REDUCTION = 2,  /* row operands, shared result: summed over all rows, tile after tile */
+    CF_OP_REDUCTION =
+        2, /* batched operands, unbatched result: summed over all samples, tile after tile */
     CF_OP_EPILOGUE = 4,   /* takes a following elementwise op into its kernel */
     CF_OP_INPUT = 8,      /* loads from the caller's array */
     CF_OP_OUTPUT = 16,    /* stores to the caller's array */
     CF_OP_PARAMETER = 32, /* a tensor of the parameter slab */
     CF_OP_LAST_UNREAD =
         64, /* its last operand is there for the gradient: the kernel does not read it */
-    CF_OP_LANES_DIFFER = 128, /* gives lanes beyond the last row other values than the last row's */
-    CF_OP_INVARIANT = 256,    /* row values that are the same in every tile */
+    CF_OP_LANES_DIFFER = 128, /* gives lanes beyond the last sample other values than its */
+    CF_OP_INVARIANT = 256,    /* batched values that are the same in every tile */
     CF_OP_PIXELS = 512,       /* fills vectors from the pixels of an image: few samples a tile do */
     CF_OP_STATE = 1024,       /* a state of a loop (engine/loop.h), its operand the initial one */
     CF_OP_LOOP = 2048,        /* a loop */
@@ -102,7 +103,7 @@ typedef struct {
 struct cf_node {
     const cf_op *op;
     cf_kind kind;
-    uint32_t size; /* features of a row value, elements of a shared one */
+    uint32_t size; /* features of a batched value, elements of an unbatched one */
     uint32_t operands;
     cf_value operand[CF_MAX_OPERANDS];
     uint32_t operand_size[CF_MAX_OPERANDS];
@@ -123,9 +124,9 @@ typedef struct {
 
 /* What a program is for, where that changes what layers and networks emit. */
 typedef enum {
-    CF_EVALUATION, /* rows do not depend on each other */
-    CF_TRAINING,   /* statistics of the batch, and dropout */
-    CF_STARTING,   /* parameters that start at statistics of the data are set */
+    CF_EVALUATION,          /* samples do not depend on each other */
+    CF_TRAINING,            /* statistics of the batch, and dropout */
+    CF_DATA_INITIALISATION, /* sets the parameters whose initial values are statistics */
 } cf_mode;
 
 /* An empty builder; free accepts NULL. */
@@ -186,8 +187,8 @@ cf_value cf_node_value(cf_builder *b, size_t index);
 /* The node whose whole output, in order, `value` is; NULL if it is any other view. */
 const cf_node *cf_whole_node(const cf_builder *b, cf_value value);
 
-/* Makes `value`, a shared value, the gradient of the parameters from `offset` of the slab on. Each
- * parameter once. */
+/* Makes `value`, an unbatched value, the gradient of the parameters from `offset` of the slab on.
+ * Each parameter once. */
 void cf_output_gradient(cf_builder *b, size_t offset, cf_value value);
 
 /* The same of a statistic, at `offset` of the slab of statistics. */

@@ -1,7 +1,7 @@
 /* The gradient of a loop by its recorded steps: a loop that runs backwards, each sample from its
  * own last iteration on. Its states are the cotangents of those of the first loop, how many
- * iterations remain, and a sum for each outer row that the body has read. Its body is that of the
- * first loop, emitted anew at the states on the tape, with its derivative. Sums over rows, of
+ * iterations remain, and a sum for each outer value that the body has read. Its body is that of the
+ * first loop, emitted anew at the states on the tape, with its derivative. Sums over samples, of
  * parameters, add up over the iterations. */
 #include <string.h>
 
@@ -75,7 +75,7 @@ static cf_value tape_of(cf_builder *b, const cf_loop *loop) {
         if (!cf_size_mul(of->spec.max_iterations, of->features, &rows))
             return cf_builder_fail(b, CF_INVALID, "a loop's tape is too large");
         of->tape = b->node_count;
-        return cf_emit(b, &tape_op, CF_ROW, rows, 1, &out, CF_NO_PARAMS);
+        return cf_emit(b, &tape_op, CF_BATCHED, rows, 1, &out, CF_NO_PARAMS);
     }
     return cf_node_value(b, of->tape);
 }
@@ -138,9 +138,9 @@ static void emit_body(way_back *w, cf_builder *b, cf_value tape) {
     cf_walk_mark(w->walk, w->first, w->end);
 }
 
-/* The sum over rows of a block's cotangent becomes one that gives a block an iteration, for the
+/* The sum over samples of a block's cotangent becomes one that gives a block an iteration, for the
  * whole stack. */
-static void give_stack(way_back *w, const cf_node *block, const cf_contribution *c) {
+static void accumulate_stack(way_back *w, const cf_node *block, const cf_contribution *c) {
     cf_builder *b = w->walk->b;
     const cf_block_params *p = block->params;
     const cf_node *sum = cf_whole_node(b, c->cotangent);
@@ -155,7 +155,7 @@ static void give_stack(way_back *w, const cf_node *block, const cf_contribution 
         return;
     }
     cf_node copy = *sum;
-    cf_value stack = cf_emit(b, copy.op, CF_SHARED, count * blocks, copy.operands, copy.operand,
+    cf_value stack = cf_emit(b, copy.op, CF_UNBATCHED, count * blocks, copy.operands, copy.operand,
                              cf_params_of(&copy));
     if (b->status != CF_OK)
         return;
@@ -164,7 +164,7 @@ static void give_stack(way_back *w, const cf_node *block, const cf_contribution 
         size_t first = count == block->size ? 0 : i * block->size + c->features.first;
         size_t size = count == block->size ? count * blocks : count;
         cf_value part = cf_slice(b, block->operand[0], first, size);
-        cf_walk_give(w->walk, part, cf_slice(b, stack, i * count, size));
+        cf_walk_accumulate(w->walk, part, cf_slice(b, stack, i * count, size));
         if (size != count)
             break;
     }
@@ -177,7 +177,7 @@ static void walk_inside(way_back *w) {
     size_t n = w->loop->spec.states;
     for (size_t i = 0; i < n && b->status == CF_OK; i++) {
         const cf_value *state = b->loops[w->number]->state;
-        cf_walk_give(walk, w->given[i], cf_where_remaining(b, state[n], state[i]));
+        cf_walk_accumulate(walk, w->given[i], cf_where_remaining(b, state[n], state[i]));
     }
     for (size_t m = w->end - 1; m >= w->first && b->status == CF_OK; m--) {
         const cf_node node = b->nodes[m];
@@ -185,7 +185,7 @@ static void walk_inside(way_back *w) {
             continue;
         if (node.op->flags & CF_OP_BLOCK) {
             for (const cf_contribution *c = walk->contributions[m]; c != NULL; c = c->next)
-                give_stack(w, &node, c);
+                accumulate_stack(w, &node, c);
             continue;
         }
         cf_value dout = cf_walk_join(walk, m);
@@ -194,14 +194,14 @@ static void walk_inside(way_back *w) {
     }
 }
 
-/* What outer rows have got becomes a sum of the loop's. */
+/* What outer values have got becomes a sum of the loop's. */
 static void add_sum(way_back *w, size_t m) {
     cf_builder *b = w->walk->b;
     cf_value dout = cf_walk_join(w->walk, m);
     size_t n = w->loop->spec.states + 1 + w->sums;
     if (b->status != CF_OK)
         return;
-    cf_value sum = cf_add_state(b, w->number, cf_constant(b, CF_ROW, b->nodes[m].size, 0.0));
+    cf_value sum = cf_add_state(b, w->number, cf_constant(b, CF_BATCHED, b->nodes[m].size, 0.0));
     if (b->status != CF_OK)
         return;
     w->next[n] = cf_add(b, sum, dout);
@@ -215,27 +215,27 @@ static void list_next(way_back *w) {
     for (size_t i = 0; i < n && b->status == CF_OK; i++) {
         w->next[i] = cf_walk_join(w->walk, reads + i);
         if (cf_is_none(w->next[i]))
-            w->next[i] = cf_constant(b, CF_ROW, b->nodes[reads + i].size, 0.0);
+            w->next[i] = cf_constant(b, CF_BATCHED, b->nodes[reads + i].size, 0.0);
     }
     if (b->status != CF_OK)
         return;
     cf_value remains = b->loops[w->number]->state[n];
-    w->next[n] = cf_add(b, remains, cf_constant(b, CF_ROW, 1, -1.0));
+    w->next[n] = cf_add(b, remains, cf_constant(b, CF_BATCHED, 1, -1.0));
     for (size_t m = 1; m < w->walk->nodes && b->status == CF_OK; m++)
         if (w->walk->contributions[m] != NULL && b->nodes[m].scope != w->number &&
-            b->nodes[m].kind == CF_ROW)
+            b->nodes[m].kind == CF_BATCHED)
             add_sum(w, m);
 }
 
-/* Moves the contributions to shared values, sums over rows, to the walk outside; frees the others.
- */
+/* Moves the contributions to unbatched values, sums over samples, to the walk outside; frees the
+ * others. */
 static void leave_inside(way_back *w) {
     cf_walk *walk = w->walk;
     const cf_builder *b = walk->b;
     for (size_t m = 0; m < w->others_nodes; m++)
         for (cf_contribution *c = w->others[m], *next; c != NULL; c = next) {
             next = c->next;
-            if (b->status == CF_OK && b->nodes[m].kind == CF_SHARED &&
+            if (b->status == CF_OK && b->nodes[m].kind == CF_UNBATCHED &&
                 b->nodes[m].scope != w->number) {
                 c->next = walk->contributions[m];
                 walk->contributions[m] = c;
@@ -247,16 +247,16 @@ static void leave_inside(way_back *w) {
 }
 
 /* Gives what the loop has found. */
-static void give_results(way_back *w, cf_value out) {
+static void accumulate_results(way_back *w, cf_value out) {
     cf_builder *b = w->walk->b;
     size_t n = w->loop->spec.states, first = 0;
     for (size_t i = 0; i < n + 1 + w->sums && b->status == CF_OK; i++) {
         size_t size = cf_value_size(b, b->loops[w->number]->state[i]);
         cf_value cotangent = cf_slice(b, out, first, size);
         if (i < n)
-            cf_walk_give(w->walk, w->loop->spec.initial[i], cotangent);
+            cf_walk_accumulate(w->walk, w->loop->spec.initial[i], cotangent);
         else if (i > n)
-            cf_walk_give(w->walk, cf_node_value(b, w->sum[i - n - 1]), cotangent);
+            cf_walk_accumulate(w->walk, cf_node_value(b, w->sum[i - n - 1]), cotangent);
         first += size;
     }
     /* What the body computes of outer values alone has been hoisted out of it. */
@@ -282,5 +282,5 @@ void cf_recorded_steps(cf_walk *walk, cf_builder *b, const cf_loop *loop, const 
     cf_value remains = b->status == CF_OK ? w.next[loop->spec.states] : CF_NO_VALUE;
     bool counted = b->nodes[loop->node].operands < 3;
     cf_value out = cf_close_loop(b, w.number, w.next, counted ? CF_NO_VALUE : remains);
-    give_results(&w, out);
+    accumulate_results(&w, out);
 }

@@ -7,7 +7,7 @@
 
 #include "base/memory.h"
 #include "base/pool.h"
-#include "engine/lease.h"
+#include "engine/workspace.h"
 #include "engine/loop_kernels.h"
 #include "engine/reduce.h"
 #include "engine/tile.h"
@@ -22,10 +22,10 @@ typedef struct {
     size_t element;      /* bytes */
     size_t units;        /* of the present phase */
     atomic_size_t next;  /* unit not yet taken */
-    size_t arena_bytes;  /* of one thread: slices and scratch */
-    size_t slice_bytes;  /* of the arena of one slice */
+    size_t thread_bytes; /* of one thread: slices and scratch */
+    size_t slice_bytes;  /* of the memory of one slice */
     size_t accumulators; /* elements of one group's accumulators, over all phases */
-    char *shared, *groups, *buffer, *arenas;
+    char *unbatched, *groups, *buffer, *thread_memory;
 } cf_running;
 
 static void run_elementwise(const cf_call *call) {
@@ -49,23 +49,24 @@ void cf_run_epilogue(const void *context, size_t first, size_t count, size_t lan
     cf_elementwise kernel = step->node->op->elementwise[call->level][call->dtype];
     size_t element = cf_dtype_size(call->dtype);
     char *tile = call->base[CF_SPACE_TILE] + lane * element;
-    /* Whole neighbouring rows are one stretch. */
+    /* Whole neighbouring feature rows are one chunk. */
     size_t together = step->contiguous && width == call->lanes ? count : 1;
     for (size_t end = first + count; first < end; first += together) {
         const void *in[CF_MAX_OPERANDS];
         for (size_t i = 0; i < step->node->operands; i++)
-            in[i] = tile + step->operand[i].rows[first] * call->lanes * element;
+            in[i] = tile + step->operand[i].feature_rows[first] * call->lanes * element;
         kernel(step->node->params, together * width, in,
                tile + (step->out + first) * call->lanes * element);
     }
 }
 
-/* Copies a node's rows to or from the buffer that crosses phases. */
-static void cross(const cf_running *run, const cf_call *call) {
+/* Copies a node's feature rows to or from the buffer of what is live across phases. */
+static void save_or_restore(const cf_running *run, const cf_call *call) {
     const cf_step *step = call->step;
     size_t row_bytes = call->lanes * run->element;
-    size_t slice = call->row / call->lanes;
-    char *kept = run->buffer + (slice * run->program->buffer_rows + step->buffer) * row_bytes;
+    size_t slice = call->sample / call->lanes;
+    char *kept =
+        run->buffer + (slice * run->program->buffer_feature_rows + step->buffer) * row_bytes;
     char *here = call->base[CF_SPACE_TILE] + step->out * row_bytes;
     if (step->action == CF_STEP_SAVE)
         memcpy(kept, here, step->out_size * row_bytes);
@@ -76,7 +77,7 @@ static void cross(const cf_running *run, const cf_call *call) {
 static void run_step(const cf_running *run, cf_call *call, const cf_step *step) {
     call->step = step;
     if (step->action != CF_STEP_RUN) {
-        cross(run, call);
+        save_or_restore(run, call);
         return;
     }
     const cf_op *op = step->node->op;
@@ -90,7 +91,7 @@ static void run_step(const cf_running *run, cf_call *call, const cf_step *step) 
     op->kernel[call->level][call->dtype](call);
 }
 
-/* Group 0 adds up in the reductions' own places, the others in theirs of the group memory. */
+/* Group 0 adds up in the reductions' own memory, the others in theirs of the group memory. */
 static void *accumulator(const cf_running *run, const cf_step *step, size_t group) {
     if (group == 0)
         return NULL;
@@ -142,38 +143,38 @@ static void run_loop(const cf_running *run, cf_call *call, const cf_step *loop) 
     call->iteration = outer;
 }
 
-/* Sets the call to the rows from `row` on, `most` of them if there are so many. */
-static void set_rows(const cf_running *run, cf_call *call, size_t row, size_t most) {
-    size_t left = run->args->rows - row;
-    call->row = row;
-    call->rows = left < most ? left : most;
-    call->one_row = call->rows == 1 && run->program->lanes_alike;
+/* Sets the call to the samples from `sample` on, `max` of them if there are so many. */
+static void set_samples(const cf_running *run, cf_call *call, size_t sample, size_t max) {
+    size_t left = run->args->samples - sample;
+    call->sample = sample;
+    call->samples = left < max ? left : max;
+    call->one_sample = call->samples == 1 && run->program->lanes_alike;
 }
 
 /* A thread's memory of a slice. */
 static void set_slice(const cf_running *run, cf_call *call, int participant, size_t slice) {
     call->base[CF_SPACE_TILE] =
-        run->arenas + (size_t)participant * run->arena_bytes + slice * run->slice_bytes;
+        run->thread_memory + (size_t)participant * run->thread_bytes + slice * run->slice_bytes;
 }
 
 /* `begun`: whether the group had a tile before. */
 static void run_tile(const cf_running *run, cf_call *call, int participant, size_t tile,
                      size_t group, bool begun) {
-    size_t lanes = run->tiling.lanes, tile_rows = lanes * run->tiling.slices;
-    size_t first = tile * tile_rows, rows = run->args->rows;
-    size_t end = rows - first < tile_rows ? rows : first + tile_rows;
+    size_t lanes = run->tiling.lanes, tile_samples = lanes * run->tiling.slices;
+    size_t first = tile * tile_samples, samples = run->args->samples;
+    size_t end = samples - first < tile_samples ? samples : first + tile_samples;
     const cf_step *steps = run->phase->tile.steps;
     call->group = group;
     for (size_t i = 0; i < run->phase->tile.count; i += 1 + steps[i].inner) {
         const cf_step *step = &steps[i];
         bool reduction = (step->node->op->flags & CF_OP_REDUCTION) != 0;
-        size_t together = reduction ? tile_rows : lanes;
-        for (size_t row = first; row < end; row += together) {
-            set_slice(run, call, participant, (row - first) / lanes);
-            set_rows(run, call, row, together);
+        size_t together = reduction ? tile_samples : lanes;
+        for (size_t sample = first; sample < end; sample += together) {
+            set_slice(run, call, participant, (sample - first) / lanes);
+            set_samples(run, call, sample, together);
             call->out = reduction ? accumulator(run, step, group) : NULL;
             if (step->action == CF_STEP_LOOP) {
-                call->begun = begun || row > first;
+                call->begun = begun || sample > first;
                 run_loop(run, call, step);
                 continue;
             }
@@ -191,7 +192,7 @@ static cf_call new_call(const cf_running *run) {
                     .level = run->level,
                     .dtype = args->dtype};
     call.base[CF_SPACE_PARAMETERS] = (char *)args->parameters;
-    call.base[CF_SPACE_SHARED] = run->shared;
+    call.base[CF_SPACE_UNBATCHED] = run->unbatched;
     call.base[CF_SPACE_GRADIENT] = args->gradients;
     call.base[CF_SPACE_STATISTIC] = args->statistics;
     return call;
@@ -220,12 +221,12 @@ static void work(void *context, int participant) {
     }
 }
 
-/* Adds the other groups' sums to those of group 0; if there was no row, clears them. */
+/* Adds the other groups' sums to those of group 0; if there was no sample, clears them. */
 static void finish_reduction(const cf_running *run, const cf_step *step) {
     cf_call call = new_call(run);
     char *out = call.base[step->out_space] + step->out * run->element;
     size_t size = step->blocks > 0 ? (size_t)step->blocks * step->out_size : step->out_size;
-    if (run->args->rows == 0)
+    if (run->args->samples == 0)
         memset(out, 0, size * run->element);
     else
         cf_reduce[run->level][run->args->dtype](size, run->units - 1, run->accumulators,
@@ -257,7 +258,7 @@ static void run_phase(cf_running *run, const cf_phase *phase) {
     cf_call call = new_call(run);
     call.lanes = 1;
     run->phase = phase;
-    run_steps(run, &call, phase->shared);
+    run_steps(run, &call, phase->unbatched);
     if (phase->tile.count == 0)
         return;
     run->units = phase->accumulators > 0 ? run->tiling.groups : run->tiling.tiles;
@@ -272,14 +273,14 @@ static void run_phase(cf_running *run, const cf_phase *phase) {
 }
 
 static size_t step_scratch(const cf_running *run, cf_steps steps, size_t lanes) {
-    size_t most = 0;
+    size_t max = 0;
     for (size_t i = 0; i < steps.count; i++) {
         const cf_node *node = steps.steps[i].node;
         size_t bytes = node->op->scratch ? node->op->scratch(node, lanes, run->args->dtype) : 0;
-        if (bytes > most)
-            most = bytes;
+        if (bytes > max)
+            max = bytes;
     }
-    return most;
+    return max;
 }
 
 /* Bytes, rounded up to whole cache lines; false if that overflows. */
@@ -290,8 +291,8 @@ static bool padded(size_t count, size_t size, size_t *out) {
     return true;
 }
 
-/* Sets the sizes and takes one lease for everything the run needs. */
-static cf_status bind(cf_running *run, cf_lease *lease) {
+/* Sets the sizes and acquires one workspace for everything the run needs. */
+static cf_status bind(cf_running *run, cf_workspace *workspace) {
     const cf_program *program = run->program;
     size_t threads = (size_t)run->args->threads, scratch = 0;
     for (size_t i = 0; i < program->phase_count; i++) {
@@ -303,24 +304,25 @@ static cf_status bind(cf_running *run, cf_lease *lease) {
     if (threads > run->tiling.tiles)
         threads = run->tiling.tiles;
     size_t groups = run->tiling.groups > 1 ? run->tiling.groups - 1 : 0;
-    size_t slices, shared, group_bytes, buffer, arenas, total;
-    bool fits = padded(program->arena_rows, run->tiling.lanes * run->element, &run->slice_bytes) &&
-                cf_size_mul(run->slice_bytes, run->tiling.slices, &slices) &&
-                cf_size_add(slices, scratch, &run->arena_bytes) &&
-                padded(run->arena_bytes, 1, &run->arena_bytes) &&
-                padded(run->arena_bytes, threads, &arenas) &&
-                padded(program->shared_elements, run->element, &shared) &&
-                padded(groups * run->accumulators, run->element, &group_bytes) &&
-                cf_size_mul(program->buffer_rows, run->tiling.lanes, &buffer) &&
-                padded(buffer, run->tiling.tiles * run->tiling.slices * run->element, &buffer) &&
-                cf_size_add(arenas, shared, &total) && cf_size_add(total, group_bytes, &total) &&
-                cf_size_add(total, buffer, &total);
+    size_t slices, unbatched, group_bytes, buffer, thread_memory, total;
+    bool fits =
+        padded(program->feature_rows, run->tiling.lanes * run->element, &run->slice_bytes) &&
+        cf_size_mul(run->slice_bytes, run->tiling.slices, &slices) &&
+        cf_size_add(slices, scratch, &run->thread_bytes) &&
+        padded(run->thread_bytes, 1, &run->thread_bytes) &&
+        padded(run->thread_bytes, threads, &thread_memory) &&
+        padded(program->unbatched_elements, run->element, &unbatched) &&
+        padded(groups * run->accumulators, run->element, &group_bytes) &&
+        cf_size_mul(program->buffer_feature_rows, run->tiling.lanes, &buffer) &&
+        padded(buffer, run->tiling.tiles * run->tiling.slices * run->element, &buffer) &&
+        cf_size_add(thread_memory, unbatched, &total) && cf_size_add(total, group_bytes, &total) &&
+        cf_size_add(total, buffer, &total);
     if (!fits)
         return cf_fail(CF_NO_MEMORY, "the program's working memory exceeds the address space");
-    CF_TRY(cf_lease_take(total, lease));
-    run->arenas = lease->memory;
-    run->shared = run->arenas + arenas;
-    run->groups = run->shared + shared;
+    CF_TRY(cf_workspace_acquire(total, workspace));
+    run->thread_memory = workspace->memory;
+    run->unbatched = run->thread_memory + thread_memory;
+    run->groups = run->unbatched + unbatched;
     run->buffer = run->groups + group_bytes;
     return CF_OK;
 }
@@ -329,10 +331,10 @@ cf_status cf_run(const cf_program *program, const cf_run_args *args) {
     cf_running run = {.program = program,
                       .args = args,
                       .level = cf_simd(),
-                      .tiling = cf_tile(program, args->rows, args->dtype),
+                      .tiling = cf_tile(program, args->samples, args->dtype),
                       .element = cf_dtype_size(args->dtype)};
-    cf_lease lease;
-    CF_TRY(bind(&run, &lease));
+    cf_workspace workspace;
+    CF_TRY(bind(&run, &workspace));
     for (size_t i = 0; i < program->gradient_gap_count; i++) {
         const struct cf_range *gap = &program->gradient_gaps[i];
         memset((char *)args->gradients + gap->first * run.element, 0,
@@ -340,6 +342,6 @@ cf_status cf_run(const cf_program *program, const cf_run_args *args) {
     }
     for (size_t i = 0; i < program->phase_count; i++)
         run_phase(&run, &program->phases[i]);
-    cf_lease_give(&lease);
+    cf_workspace_release(&workspace);
     return CF_OK;
 }

@@ -1,4 +1,4 @@
-/* Running a program: row tiles over threads. */
+/* Running a program: tiles of samples over threads. */
 #ifndef CF_ENGINE_RUN_H
 #define CF_ENGINE_RUN_H
 
@@ -16,10 +16,10 @@ typedef struct {
 } cf_result;
 
 typedef struct {
-    size_t rows;
+    size_t samples;
     cf_dtype dtype;
     int threads;
-    uint64_t seed, first_row; /* of the random ops: the Philox key, and the counter of row 0 */
+    uint64_t seed, first_sample; /* of random ops: the Philox key, the counter of sample 0 */
     const void *parameters;
     void *gradients, *statistics; /* slabs; NULL in programs that write none */
     const double *buffers;
@@ -33,10 +33,10 @@ struct cf_call {
     const cf_step *step;
     const cf_run_args *run;
     char *base[CF_SPACES];
-    size_t lanes;     /* samples in a slice */
-    size_t row, rows; /* the first row in the batch, and how many rows there are */
+    size_t lanes;           /* samples in a slice */
+    size_t sample, samples; /* the first in the batch, and how many there are */
     size_t slice_bytes;
-    bool one_row;     /* all lanes hold the same sample */
+    bool one_sample;  /* all lanes hold the same sample */
     bool accumulate;  /* reductions: out += rather than out = */
     size_t iteration; /* of the innermost loop */
     size_t group;     /* of tiles whose reductions are added up together */
@@ -47,17 +47,19 @@ struct cf_call {
     cf_dtype dtype;
 };
 
-/* Runs the program over all rows. Allocates, if at all, before the first op runs. Rows may be 0. */
+/* Runs the program over all samples. Allocates, if at all, before the first op runs. There may be
+ * none. */
 cf_status cf_run(const cf_program *program, const cf_run_args *args);
 
-/* Does a fused elementwise step for rows [first, first + count), lanes [lane, lane + width); a
- * cf_epilogue (simd/matmul.h) whose context is the call. */
+/* Does a fused elementwise step for feature rows [first, first + count), lanes [lane, lane +
+ * width); a cf_epilogue (simd/matmul.h) whose context is the call. */
 void cf_run_epilogue(const void *call, size_t first, size_t count, size_t lane, size_t width);
 
-/* Where operand i begins. For a row operand that is the arena, to which the row numbers refer. */
+/* Where operand i begins. For a batched operand that is the slice, to which the feature rows
+ * refer. */
 static inline void *cf_operand_base(const cf_call *call, size_t i) {
     const cf_operand *operand = &call->step->operand[i];
-    if (operand->rows != NULL)
+    if (operand->feature_rows != NULL)
         return call->base[operand->space];
     ptrdiff_t first = operand->first + (ptrdiff_t)call->iteration * operand->stride;
     return call->base[operand->space] + first * (ptrdiff_t)cf_dtype_size(call->dtype);

@@ -81,7 +81,7 @@ static cf_status bind_base(cf_flow *flow, cf_binding *binding, cf_spec *spec) {
 static cf_status build(cf_model *model, const cf_flow_parts *parts, cf_flow **out) {
     cf_binding *binding = cf_model_binding(model);
     cf_flow *flow;
-    CF_TRY(cf_pile_take(binding->pile, &flow, 1, sizeof *flow));
+    CF_TRY(cf_arena_alloc(binding->arena, &flow, 1, sizeof *flow));
     flow->model = model;
     flow->shape = flow->base_shape = parts->shape;
     CF_TRY(bind_embedding(flow, binding, parts->embedding, parts->context_features));
@@ -145,8 +145,9 @@ size_t cf_flow_context_features(const cf_flow *flow) {
     return flow->embedding.context;
 }
 
-bool cf_flow_is_limited(const cf_flow *flow) {
-    return cf_layer_is_limited(&flow->chain) || cf_base_is_limited(&flow->base);
+bool cf_flow_has_restricted_domain(const cf_flow *flow) {
+    return cf_layer_has_restricted_domain(&flow->chain) ||
+           cf_base_has_restricted_domain(&flow->base);
 }
 
 cf_status cf_flow_check_density(const cf_flow *flow) {

@@ -7,7 +7,7 @@
  *     log_prob   x [context] [jitter] [kl_weight]    -> log_prob
  *     score      x [context]                         -> score, log_prob
  *     sample     [context]                           -> x, log_prob
- *     start      x [context] [jitter]                -> statistics, in a CF_STARTING program
+ *     initialise x [context] [jitter]                -> statistics, when initialising from data
  *     encode     x [context]                         -> z, if the last layer is stochastic
  *     decode     z [context]                         -> x, likewise
  *
@@ -34,7 +34,7 @@ struct cf_flow {
 };
 
 /* Whether data may lie outside of the domain of a layer or the base. */
-bool cf_flow_is_limited(const cf_flow *flow);
+bool cf_flow_has_restricted_domain(const cf_flow *flow);
 
 /* CF_INVALID if the density of samples cannot be told with them, for a layer is stochastic. */
 cf_status cf_flow_check_density(const cf_flow *flow);

@@ -43,9 +43,9 @@ static void emit_score(const void *self, cf_builder *b, const cf_program_key *ke
     output[1] = log_prob(self, b, input);
     if (cf_builder_status(b) != CF_OK)
         return;
-    bool shared = cf_value_kind(b, output[1]) == CF_SHARED; /* it does not depend on x */
-    cf_value one = cf_constant(b, CF_ROW, 1, 1.0);
-    if (!shared)
+    bool unbatched = cf_value_kind(b, output[1]) == CF_UNBATCHED; /* it does not depend on x */
+    cf_value one = cf_constant(b, CF_BATCHED, 1, 1.0);
+    if (!unbatched)
         cf_gradient(b, 1, &output[1], &one, 1, &input[0], &output[0]);
 }
 
@@ -127,7 +127,7 @@ cf_status cf_flow_add_functions(cf_flow *flow) {
          .output = {x, density},
          .emit = emit_sample,
          .first_stream = CF_STREAM_TO_DATA},
-        {.name = "start", .input = {x, context, jitter}, .emit = emit_inverse},
+        {.name = "initialise", .input = {x, context, jitter}, .emit = emit_inverse},
     };
     for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
         cf_function function = functions[i];

@@ -11,23 +11,23 @@ typedef struct {
 
 static cf_status bind(cf_layer *layer, cf_binding *binding) {
     actnorm_state *state;
-    CF_TRY(cf_pile_take(binding->pile, &state, 1, sizeof *state));
+    CF_TRY(cf_arena_alloc(binding->arena, &state, 1, sizeof *state));
     layer->state = state;
     CF_TRY(cf_bind_statistic(binding, "shift", layer->shape.channels, &state->shift));
     return cf_bind_statistic(binding, "log_scale", layer->shape.channels, &state->log_scale);
 }
 
 /* Sets log_scale and shift so that what comes out of this direction has mean 0 and standard
- * deviation 1, and makes the parameters start there. */
-static void start(const cf_layer *layer, cf_builder *b, cf_value x, bool inverse,
-                  cf_value *log_scale, cf_value *shift) {
+ * deviation 1, and makes these the parameters' initial values. */
+static void initialise(const cf_layer *layer, cf_builder *b, cf_value x, bool inverse,
+                       cf_value *log_scale, cf_value *shift) {
     const actnorm_state *state = layer->state;
     cf_moments m = cf_moments_of(b, x, layer->shape);
-    *log_scale = cf_log_deviation(b, m.variance, m.mean);
+    *log_scale = cf_log_standard_deviation(b, m.variance, m.mean);
     *shift = m.mean;
     if (!inverse) {
-        *log_scale = cf_scale(b, *log_scale, -1.0, 0.0);
-        *shift = cf_scale(b, cf_multiply(b, m.mean, cf_exp(b, *log_scale)), -1.0, 0.0);
+        *log_scale = cf_scale_shift(b, *log_scale, -1.0, 0.0);
+        *shift = cf_scale_shift(b, cf_multiply(b, m.mean, cf_exp(b, *log_scale)), -1.0, 0.0);
     }
     cf_output_statistic(b, state->shift.output, *shift);
     cf_output_statistic(b, state->log_scale.output, *log_scale);
@@ -37,13 +37,13 @@ static cf_value apply(const cf_layer *layer, cf_builder *b, cf_value x, bool inv
                       cf_value *log_det) {
     const actnorm_state *state = layer->state;
     cf_value log_scale, shift;
-    if (cf_builder_mode(b) == CF_STARTING) {
-        start(layer, b, x, inverse, &log_scale, &shift);
+    if (cf_builder_mode(b) == CF_DATA_INITIALISATION) {
+        initialise(layer, b, x, inverse, &log_scale, &shift);
     } else {
         log_scale = cf_parameter(b, state->log_scale.parameter, layer->shape.channels);
         shift = cf_parameter(b, state->shift.parameter, layer->shape.channels);
     }
-    return cf_shared_affine(b, x, layer->shape, log_scale, shift, inverse, log_det);
+    return cf_channel_affine(b, x, layer->shape, log_scale, shift, inverse, log_det);
 }
 
 static cf_value forward(const cf_layer *layer, cf_builder *b, cf_value u, cf_value context,

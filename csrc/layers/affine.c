@@ -54,7 +54,7 @@ static cf_status bind(cf_layer *layer, cf_binding *binding) {
     const cf_setting *chosen = cf_spec_get(layer->spec, "standardize");
     affine_state *state;
     double *values;
-    CF_TRY(cf_pile_take(binding->pile, &state, 1, sizeof *state));
+    CF_TRY(cf_arena_alloc(binding->arena, &state, 1, sizeof *state));
     layer->state = state;
     if (chosen->kind != CF_NONE && chosen->count != layer->features)
         return cf_fail(CF_INVALID, "Affine: standardize has %zu entries, the flow has %zu features",
@@ -66,11 +66,11 @@ static cf_status bind(cf_layer *layer, cf_binding *binding) {
     return status;
 }
 
-cf_value cf_shared_affine(cf_builder *b, cf_value x, cf_shape shape, cf_value log_scale,
-                          cf_value shift, bool inverse, cf_value *log_det) {
-    cf_value log_factor = inverse ? cf_scale(b, log_scale, -1.0, 0.0) : log_scale;
-    cf_value factor = cf_spread_channels(b, cf_exp(b, log_factor), shape);
-    shift = cf_spread_channels(b, shift, shape);
+cf_value cf_channel_affine(cf_builder *b, cf_value x, cf_shape shape, cf_value log_scale,
+                           cf_value shift, bool inverse, cf_value *log_det) {
+    cf_value log_factor = inverse ? cf_scale_shift(b, log_scale, -1.0, 0.0) : log_scale;
+    cf_value factor = cf_broadcast_channels(b, cf_exp(b, log_factor), shape);
+    shift = cf_broadcast_channels(b, shift, shape);
     *log_det = cf_every_pixel(b, cf_sum_features(b, log_factor), shape);
     if (inverse)
         return cf_multiply(b, cf_subtract(b, x, shift), factor);
@@ -82,7 +82,7 @@ static cf_value apply_learned(const cf_layer *layer, cf_builder *b, cf_value x, 
     const affine_state *state = layer->state;
     cf_value log_scale = cf_parameter(b, state->log_scale, layer->features);
     cf_value shift = cf_parameter(b, state->shift, layer->features);
-    return cf_shared_affine(b, x, cf_vector(layer->features), log_scale, shift, inverse, log_det);
+    return cf_channel_affine(b, x, cf_vector(layer->features), log_scale, shift, inverse, log_det);
 }
 
 static cf_value forward(const cf_layer *layer, cf_builder *b, cf_value u, cf_value context,
@@ -101,8 +101,8 @@ static cf_value inverse(const cf_layer *layer, cf_builder *b, cf_value x, cf_val
     const affine_state *state = layer->state;
     (void)context;
     if (!state->learned) {
-        *log_det =
-            cf_scale(b, cf_fixed_affine_log_det(b, state->buffers, layer->features), -1.0, 0.0);
+        *log_det = cf_scale_shift(b, cf_fixed_affine_log_det(b, state->buffers, layer->features),
+                                  -1.0, 0.0);
         return cf_fixed_affine(b, x, state->buffers, true);
     }
     return apply_learned(layer, b, x, true, log_det);

@@ -5,9 +5,9 @@
 #include "base/shape.h"
 #include "engine/program.h"
 
-/* x exp(log_scale) + shift of shared values, one a channel, or its inverse, with its log_det: a
- * shared number. */
-cf_value cf_shared_affine(cf_builder *b, cf_value x, cf_shape shape, cf_value log_scale,
-                          cf_value shift, bool inverse, cf_value *log_det);
+/* x exp(log_scale) + shift of unbatched values, one a channel, or its inverse, with its log_det: an
+ * unbatched number. */
+cf_value cf_channel_affine(cf_builder *b, cf_value x, cf_shape shape, cf_value log_scale,
+                           cf_value shift, bool inverse, cf_value *log_det);
 
 #endif

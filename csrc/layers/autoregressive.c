@@ -1,7 +1,7 @@
-/* Autoregressive: a transform of each feature, with raw numbers that a masked network makes of the
- * features before it (Papamakarios et al. 2017). One direction is one pass of the network. The
- * other goes feature by feature, and computes each unit of the network once: the units that need
- * no more than the first features come first (nn/dense.h). */
+/* Autoregressive: a transform of each feature, with unconstrained parameters that a masked network
+ * makes of the features before it (Papamakarios et al. 2017). One direction is one pass of the
+ * network. The other goes feature by feature, and computes each unit of the network once: the units
+ * that need no more than the first features come first (nn/dense.h). */
 #include "base/memory.h"
 #include "layers/conditioned.h"
 #include "layers/permutation.h"
@@ -12,26 +12,28 @@
 typedef struct {
     cf_conditioned conditioned;
     bool parallel_forward;
-    size_t raw_count;     /* a feature */
-    cf_permutation order; /* indices: by rank, the feature; inverse: by feature, the rank */
-    int64_t *raw_places;  /* by raw number as transforms have it: where the network gives it */
+    size_t param_count;     /* a feature */
+    cf_permutation order;   /* indices: by rank, the feature; inverse: by feature, the rank */
+    int64_t *param_indices; /* by unconstrained parameter as transforms have it: where the network
+                               gives it */
 } autoregressive_state;
 
-static cf_status bind_places(const cf_layer *layer, cf_binding *binding,
-                             autoregressive_state *state) {
+static cf_status bind_indices(const cf_layer *layer, cf_binding *binding,
+                              autoregressive_state *state) {
     size_t n = layer->features;
-    CF_TRY(cf_pile_take(binding->pile, &state->raw_places, n * state->raw_count, sizeof(int64_t)));
+    CF_TRY(cf_arena_alloc(binding->arena, &state->param_indices, n * state->param_count,
+                          sizeof(int64_t)));
     for (size_t r = 0; r < n; r++) {
         size_t feature = (size_t)state->order.indices[r];
-        for (size_t p = 0; p < state->raw_count; p++)
-            state->raw_places[p * n + feature] = (int64_t)(r * state->raw_count + p);
+        for (size_t p = 0; p < state->param_count; p++)
+            state->param_indices[p * n + feature] = (int64_t)(r * state->param_count + p);
     }
     return CF_OK;
 }
 
 static cf_status bind(cf_layer *layer, cf_binding *binding) {
     autoregressive_state *state;
-    CF_TRY(cf_pile_take(binding->pile, &state, 1, sizeof *state));
+    CF_TRY(cf_arena_alloc(binding->arena, &state, 1, sizeof *state));
     layer->state = state;
     cf_features all, before;
     state->parallel_forward = strcmp(cf_spec_string(layer->spec, "parallel"), "forward") == 0;
@@ -41,16 +43,17 @@ static cf_status bind(cf_layer *layer, cf_binding *binding) {
     CF_TRY(cf_conditioned_bind(&state->conditioned, layer, binding, before, all, true,
                                layer->features));
     const cf_spec *transform = state->conditioned.transform;
-    state->raw_count = cf_transform_methods_of(transform)->raw_count(transform);
-    CF_TRY(bind_places(layer, binding, state));
+    state->param_count = cf_transform_methods_of(transform)->param_count(transform);
+    CF_TRY(bind_indices(layer, binding, state));
     binding->layers++;
     return CF_OK;
 }
 
 static cf_value transform(const autoregressive_state *state, cf_builder *b, cf_value x,
-                          cf_value raw, const int64_t *features, bool inverse, cf_value *log_det) {
+                          cf_value params, const int64_t *features, bool inverse,
+                          cf_value *log_det) {
     const cf_spec *spec = state->conditioned.transform;
-    return cf_transform_methods_of(spec)->apply(spec, b, x, raw, features, inverse, log_det);
+    return cf_transform_methods_of(spec)->apply(spec, b, x, params, features, inverse, log_det);
 }
 
 /* The network reads the features x themselves. */
@@ -59,9 +62,9 @@ static cf_value apply_parallel(const cf_layer *layer, cf_builder *b, cf_value x,
     const autoregressive_state *state = layer->state;
     size_t n = layer->features;
     cf_value before = cf_select(b, x, state->order.indices, n - 1);
-    cf_value raw = cf_conditioner_emit(&state->conditioned.conditioner[0], b, before, context);
-    raw = cf_select(b, raw, state->raw_places, n * state->raw_count);
-    return transform(state, b, x, raw, state->conditioned.moved.feature, inverse, log_det);
+    cf_value params = cf_conditioner_emit(&state->conditioned.conditioner[0], b, before, context);
+    params = cf_select(b, params, state->param_indices, n * state->param_count);
+    return transform(state, b, x, params, state->conditioned.transformed.feature, inverse, log_det);
 }
 
 typedef struct {
@@ -77,10 +80,10 @@ static void apply_ranks(const cf_layer *layer, cf_builder *b, const ranks *of, c
     const cf_conditioner *conditioner = &state->conditioned.conditioner[0];
     for (size_t r = 0; r < layer->features && cf_builder_status(b) == CF_OK; r++) {
         cf_value last = r > 0 ? of->y[r - 1] : CF_NO_VALUE;
-        cf_value raw = cf_conditioner_emit_group(conditioner, b, of->seen, r, last, context);
+        cf_value params = cf_conditioner_emit_group(conditioner, b, of->seen, r, last, context);
         const int64_t *feature = &state->order.indices[r];
         cf_value own = cf_slice(b, x, (size_t)*feature, 1);
-        of->y[r] = transform(state, b, own, raw, feature, inverse, &of->log_det[r]);
+        of->y[r] = transform(state, b, own, params, feature, inverse, &of->log_det[r]);
     }
 }
 
@@ -156,7 +159,8 @@ const cf_spec_type cf_autoregressive_type = {
     .role = "layer",
     .doc =
         "A transform of each feature that the features before it set, through a masked network.\n\n"
-        "``x_i = transform(u_i; raw_i)`` with ``raw_i`` a function of the context and of ``x_j``,\n"
+        "``x_i = transform(u_i; param_i)`` with ``param_i`` a function of the context and of "
+        "``x_j``,\n"
         "or with ``parallel='forward'`` ``u_j``, for all ``j`` before ``i`` in `order`; affine\n"
         "``x_i = u_i * scale_i + shift_i``. ``log_det`` is the sum of the logarithms of the\n"
         "derivatives. Both directions compute each unit of the network once, and leave out the "

@@ -2,12 +2,12 @@
  * (Dinh et al. 2017, section 3.7; Papamakarios et al. 2017, appendix B). */
 #include "layers/layer.h"
 #include "layers/moments.h"
-#include "layers/scale.h"
+#include "layers/positive_scale.h"
 #include "ops/ops.h"
 
 typedef struct {
-    cf_statistic mean, variance; /* running ones */
-    size_t shift, raw_scale;     /* parameters */
+    cf_statistic mean, variance;       /* running ones */
+    size_t shift, unconstrained_scale; /* parameters */
     const cf_spec *scale;
     double epsilon;
 } batchnorm_state;
@@ -26,28 +26,29 @@ static cf_status bind(cf_layer *layer, cf_binding *binding) {
     cf_spec *scale;
     double start;
     size_t n = layer->shape.channels;
-    CF_TRY(cf_pile_take(binding->pile, &state, 1, sizeof *state));
+    CF_TRY(cf_arena_alloc(binding->arena, &state, 1, sizeof *state));
     layer->state = state;
     state->epsilon = cf_spec_real(layer->spec, "epsilon");
-    CF_TRY(cf_scale_spec(cf_spec_get(layer->spec, "scale"), &scale));
+    CF_TRY(cf_positive_scale_spec(cf_spec_get(layer->spec, "scale"), &scale));
     CF_TRY(cf_binding_keep(binding, scale));
     state->scale = scale;
     CF_TRY(bind_statistics(layer, binding));
     CF_TRY(cf_bind_parameter(binding, "shift", 1, &n, 0.0, &state->shift));
-    CF_TRY(cf_scale_raw_of_one(scale, &start));
-    return cf_bind_parameter_constant(binding, "scale", n, start, &state->raw_scale);
+    CF_TRY(cf_positive_scale_param_of_one(scale, &start));
+    return cf_bind_parameter_constant(binding, "scale", n, start, &state->unconstrained_scale);
 }
 
 /* log(scale / sqrt(variance + epsilon)), by which the layer multiplies on the way to the base. */
 static cf_value log_factor(const cf_layer *layer, cf_builder *b, cf_value variance) {
     const batchnorm_state *state = layer->state;
-    cf_value raw = cf_parameter(b, state->raw_scale, layer->shape.channels);
-    cf_value spread = cf_log(b, cf_scale(b, variance, 1.0, state->epsilon));
-    return cf_subtract(b, cf_log_scale(b, state->scale, raw), cf_scale(b, spread, 0.5, 0.0));
+    cf_value params = cf_parameter(b, state->unconstrained_scale, layer->shape.channels);
+    cf_value spread = cf_log(b, cf_scale_shift(b, variance, 1.0, state->epsilon));
+    return cf_subtract(b, cf_log_scale(b, state->scale, params),
+                       cf_scale_shift(b, spread, 0.5, 0.0));
 }
 
 static cf_value spread(const cf_layer *layer, cf_builder *b, cf_value value) {
-    return cf_spread_channels(b, value, layer->shape);
+    return cf_broadcast_channels(b, value, layer->shape);
 }
 
 static cf_value forward(const cf_layer *layer, cf_builder *b, cf_value u, cf_value context,
@@ -56,7 +57,7 @@ static cf_value forward(const cf_layer *layer, cf_builder *b, cf_value u, cf_val
     size_t n = layer->shape.channels;
     cf_value mean = cf_parameter(b, state->mean.parameter, n);
     cf_value variance = cf_parameter(b, state->variance.parameter, n);
-    cf_value less = cf_scale(b, log_factor(layer, b, variance), -1.0, 0.0);
+    cf_value less = cf_scale_shift(b, log_factor(layer, b, variance), -1.0, 0.0);
     (void)context;
     *log_det = cf_every_pixel(b, cf_sum_features(b, less), layer->shape);
     u = cf_subtract(b, u, spread(layer, b, cf_parameter(b, state->shift, n)));
@@ -107,9 +108,9 @@ static const cf_option options[] = {
     {.name = "scale",
      .kinds = CF_OPTION_STRING | CF_OPTION_SPEC,
      .default_value = CF_DEFAULT_STRING("exp"),
-     .choices = cf_scale_forms,
+     .choices = cf_positive_scale_forms,
      .spec_role = "scale",
-     .doc = "How the raw scale becomes positive: a form of `Scale`, or a `Scale`."},
+     .doc = "How the unconstrained scale becomes positive: a form of `Scale`, or a `Scale`."},
 };
 
 const cf_spec_type cf_batchnorm_type = {

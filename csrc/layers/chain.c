@@ -22,7 +22,7 @@ cf_status cf_chain_bind(cf_layer *layer, cf_binding *binding, cf_shape shape, cf
                         size_t more) {
     const cf_setting *layers = cf_spec_get(layer->spec, "layers");
     size_t count = layers->count;
-    CF_TRY(cf_pile_take(binding->pile, &layer->child, count + more, sizeof *layer->child));
+    CF_TRY(cf_arena_alloc(binding->arena, &layer->child, count + more, sizeof *layer->child));
     for (size_t i = 0; i < count; i++) {
         size_t mark;
         cf_shape x = shape;

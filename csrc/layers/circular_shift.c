@@ -1,4 +1,4 @@
-/* CircularShift: features turned round a circle (Rezende et al. 2020, section 2.1.1). */
+/* CircularShift: features shifted on a circle (Rezende et al. 2020, section 2.1.1). */
 #include "layers/interval.h"
 #include "layers/layer.h"
 #include "ops/ops.h"
@@ -13,7 +13,7 @@ static bool is_learned(const cf_layer *layer) {
 
 static cf_status bind(cf_layer *layer, cf_binding *binding) {
     shift_state *state;
-    CF_TRY(cf_pile_take(binding->pile, &state, 1, sizeof *state));
+    CF_TRY(cf_arena_alloc(binding->arena, &state, 1, sizeof *state));
     layer->state = state;
     if (!is_learned(layer))
         return CF_OK;
@@ -23,14 +23,14 @@ static cf_status bind(cf_layer *layer, cf_binding *binding) {
 
 static cf_value apply(const cf_layer *layer, cf_builder *b, cf_value x, double sign) {
     const shift_state *state = layer->state;
-    cf_value moved;
+    cf_value shifted;
     if (is_learned(layer)) {
         cf_value shift = cf_parameter(b, state->shift, layer->features);
-        moved = sign > 0.0 ? cf_add(b, x, shift) : cf_subtract(b, x, shift);
+        shifted = sign > 0.0 ? cf_add(b, x, shift) : cf_subtract(b, x, shift);
     } else {
-        moved = cf_scale(b, x, 1.0, sign * cf_spec_real(layer->spec, "shift"));
+        shifted = cf_scale_shift(b, x, 1.0, sign * cf_spec_real(layer->spec, "shift"));
     }
-    return cf_wrap_to_interval(b, layer->spec, moved);
+    return cf_wrap_to_interval(b, layer->spec, shifted);
 }
 
 static cf_value forward(const cf_layer *layer, cf_builder *b, cf_value u, cf_value context,
@@ -53,7 +53,7 @@ static const cf_option options[] = {
     {.name = "shift",
      .kinds = CF_OPTION_REAL,
      .default_value = CF_DEFAULT_REAL(0.0),
-     .doc = "By how much features are turned, forward."},
+     .doc = "By how much features are shifted, forward."},
     CF_CIRCLE_OPTIONS,
     {.name = "learned",
      .kinds = CF_OPTION_BOOL,
@@ -64,7 +64,7 @@ static const cf_option options[] = {
 const cf_spec_type cf_circular_shift_type = {
     .name = "CircularShift",
     .role = "layer",
-    .doc = "Features turned round a circle: angles.\n\n"
+    .doc = "Features shifted on a circle: angles.\n\n"
            "``x = low + (u + shift - low) mod (high - low)``, ``log_det = 0``. Either direction "
            "takes any number,\n"
            "and leaves out whole turns: with ``shift=0``, the last layer of a flow of angles.\n\n"

@@ -5,13 +5,13 @@
 #include "base/memory.h"
 #include "ops/ops.h"
 
-/* Sizes of a conditioner of `raw` numbers a feature. */
+/* Sizes of a conditioner of so many unconstrained parameters a feature. */
 static cf_status sizes_of(const cf_conditioned *given, const cf_layer *layer, const cf_spec *spec,
-                          size_t raw, cf_conditioner_sizes *out) {
+                          size_t params, cf_conditioner_sizes *out) {
     bool image = cf_conditioner_is_convolutional(spec);
     out->context = layer->context;
     out->shape = image ? given->in : cf_vector(given->inputs.count);
-    size_t features = image ? cf_shape_features(given->out) : given->moved.count;
+    size_t features = image ? cf_shape_features(given->out) : given->transformed.count;
     if (image && out->groups > 1)
         return cf_fail(CF_INVALID, "%s: a convolutional network cannot be masked, got %s",
                        cf_spec_type_of(layer->spec)->name, cf_spec_type_of(spec)->name);
@@ -21,8 +21,9 @@ static cf_status sizes_of(const cf_conditioned *given, const cf_layer *layer, co
     if (image && out->periods != NULL)
         return cf_fail(CF_INVALID, "%s: a convolutional network cannot read circles, got %s",
                        cf_spec_type_of(layer->spec)->name, cf_spec_type_of(spec)->name);
-    if (!cf_size_mul(raw, features, &out->outputs))
-        return cf_fail(CF_INVALID, "%s: too many raw numbers", cf_spec_type_of(layer->spec)->name);
+    if (!cf_size_mul(params, features, &out->outputs))
+        return cf_fail(CF_INVALID, "%s: too many unconstrained parameters",
+                       cf_spec_type_of(layer->spec)->name);
     return CF_OK;
 }
 
@@ -64,7 +65,7 @@ static cf_status conditioner_spec(const cf_spec *layer, cf_spec **out) {
 
 cf_status cf_every_feature(cf_features *out, const cf_layer *layer, cf_binding *binding) {
     int64_t *list;
-    CF_TRY(cf_pile_take(binding->pile, &list, layer->features, sizeof *list));
+    CF_TRY(cf_arena_alloc(binding->arena, &list, layer->features, sizeof *list));
     for (size_t f = 0; f < layer->features; f++)
         list[f] = (int64_t)f;
     *out = (cf_features){layer->features, list};
@@ -80,7 +81,7 @@ static cf_status find_periods(const cf_spec *transform, cf_binding *binding, cf_
     *out = NULL;
     if (period == NULL)
         return CF_OK;
-    CF_TRY(cf_pile_take(binding->pile, &periods, inputs.count, sizeof *periods));
+    CF_TRY(cf_arena_alloc(binding->arena, &periods, inputs.count, sizeof *periods));
     for (size_t i = 0; i < inputs.count; i++) {
         periods[i] = period(transform, inputs.feature[i]);
         any |= periods[i] > 0.0;
@@ -98,7 +99,7 @@ static cf_status bind_one(cf_conditioned *given, const cf_layer *layer, cf_bindi
     CF_TRY(conditioner_spec(layer->spec, &conditioner));
     CF_TRY(cf_binding_keep(binding, conditioner));
     CF_TRY(sizes_of(given, layer, conditioner,
-                    cf_transform_methods_of(transform)->raw_count(transform), &sizes));
+                    cf_transform_methods_of(transform)->param_count(transform), &sizes));
     return cf_conditioner_bind(&given->conditioner[0], conditioner, binding, "conditioner", sizes,
                                true);
 }
@@ -107,19 +108,19 @@ static cf_status bind_one(cf_conditioned *given, const cf_layer *layer, cf_bindi
 static void find_images(cf_conditioned *given, const cf_layer *layer, bool whole_channels) {
     size_t pixels = cf_pixels(layer->shape);
     given->in = given->out = layer->shape;
-    given->in_places = !whole_channels;
+    given->whole_image = !whole_channels;
     if (whole_channels) {
         given->in.channels = given->inputs.count / pixels;
-        given->out.channels = given->moved.count / pixels;
+        given->out.channels = given->transformed.count / pixels;
     }
 }
 
 cf_status cf_conditioned_bind(cf_conditioned *out, cf_layer *layer, cf_binding *binding,
-                              cf_features inputs, cf_features moved, bool whole_channels,
+                              cf_features inputs, cf_features transformed, bool whole_channels,
                               size_t groups) {
     const cf_setting *option = cf_spec_get(layer->spec, "conditioner");
     cf_spec *transform;
-    *out = (cf_conditioned){.moved = moved, .inputs = inputs, .conditioners = 1};
+    *out = (cf_conditioned){.transformed = transformed, .inputs = inputs, .conditioners = 1};
     find_images(out, layer, whole_channels);
     CF_TRY(cf_transform_spec(layer->spec, &transform));
     CF_TRY(cf_binding_keep(binding, transform));
@@ -131,46 +132,46 @@ cf_status cf_conditioned_bind(cf_conditioned *out, cf_layer *layer, cf_binding *
     return bind_one(out, layer, binding, groups);
 }
 
-/* The inputs at their places in an image, with zeros around them. */
-static cf_value place_inputs(const cf_conditioned *given, cf_builder *b, cf_value x) {
-    const cf_features *inputs = &given->inputs, *moved = &given->moved;
-    cf_value zero = cf_constant(b, CF_ROW, 1, 0.0);
-    return cf_merge(b, x, inputs->feature, inputs->count, cf_repeat(b, zero, moved->count),
-                    moved->feature, moved->count);
+/* The image that has the inputs at their pixels, and zeros elsewhere. */
+static cf_value scatter_inputs(const cf_conditioned *given, cf_builder *b, cf_value x) {
+    const cf_features *inputs = &given->inputs, *transformed = &given->transformed;
+    cf_value zero = cf_constant(b, CF_BATCHED, 1, 0.0);
+    return cf_merge(b, x, inputs->feature, inputs->count, cf_repeat(b, zero, transformed->count),
+                    transformed->feature, transformed->count);
 }
 
-/* Of raw numbers for all features of an image those of the moved ones. */
-static cf_value select_moved(const cf_conditioned *given, cf_builder *b, cf_value raw) {
-    const cf_features *moved = &given->moved;
+/* Of unconstrained parameters for all features of an image, those of the transformed ones. */
+static cf_value select_transformed(const cf_conditioned *given, cf_builder *b, cf_value params) {
+    const cf_features *transformed = &given->transformed;
     cf_value all = CF_NO_VALUE;
     if (cf_builder_status(b) != CF_OK)
         return CF_NO_VALUE;
-    size_t features = cf_shape_features(given->out), numbers = cf_value_size(b, raw) / features;
+    size_t features = cf_shape_features(given->out), numbers = cf_value_size(b, params) / features;
     for (size_t p = 0; p < numbers; p++) {
-        cf_value of_all = cf_slice(b, raw, p * features, features);
-        cf_value some = cf_select(b, of_all, moved->feature, moved->count);
+        cf_value of_all = cf_slice(b, params, p * features, features);
+        cf_value some = cf_select(b, of_all, transformed->feature, transformed->count);
         all = cf_concat(b, (cf_value[]){all, some}, 2);
     }
     return all;
 }
 
-static cf_value emit_raw(const cf_conditioned *given, const cf_conditioner *conditioner,
-                         cf_builder *b, cf_value x, cf_value context) {
-    bool places = given->in_places && cf_conditioner_is_convolutional(conditioner->spec);
-    if (!places)
+static cf_value emit_params(const cf_conditioned *given, const cf_conditioner *conditioner,
+                            cf_builder *b, cf_value x, cf_value context) {
+    bool whole_image = given->whole_image && cf_conditioner_is_convolutional(conditioner->spec);
+    if (!whole_image)
         return cf_conditioner_emit(conditioner, b, x, context);
-    x = place_inputs(given, b, x);
-    return select_moved(given, b, cf_conditioner_emit(conditioner, b, x, context));
+    x = scatter_inputs(given, b, x);
+    return select_transformed(given, b, cf_conditioner_emit(conditioner, b, x, context));
 }
 
 cf_value cf_conditioned_apply(const cf_conditioned *given, cf_builder *b, cf_value u, cf_value x,
                               cf_value context, bool inverse, cf_value *log_det) {
-    cf_value raw[2] = {CF_NO_VALUE, CF_NO_VALUE};
+    cf_value params[2] = {CF_NO_VALUE, CF_NO_VALUE};
     for (size_t i = 0; i < given->conditioners; i++)
-        raw[i] = emit_raw(given, &given->conditioner[i], b, x, context);
+        params[i] = emit_params(given, &given->conditioner[i], b, x, context);
     return cf_transform_methods_of(given->transform)
-        ->apply(given->transform, b, u, cf_concat(b, raw, 2), given->moved.feature, inverse,
-                log_det);
+        ->apply(given->transform, b, u, cf_concat(b, params, 2), given->transformed.feature,
+                inverse, log_det);
 }
 
 /* The name of the transform: 'affine' in short, or that of a spec's type. */

@@ -1,10 +1,10 @@
-/* A transform whose raw numbers a conditioner gives: what couplings,
- * autoregressive layers and elementwise maps share. */
+/* A transform whose unconstrained parameters a conditioner gives: what couplings, autoregressive
+ * layers and elementwise maps share. */
 #ifndef CF_LAYERS_CONDITIONED_H
 #define CF_LAYERS_CONDITIONED_H
 
 #include "layers/layer.h"
-#include "layers/scale.h"
+#include "layers/positive_scale.h"
 #include "layers/transform.h"
 #include "nn/conditioner.h"
 #include "nn/dense.h"
@@ -17,27 +17,27 @@ typedef struct {
 
 typedef struct {
     const cf_spec *transform;
-    cf_features moved;   /* transformed */
+    cf_features transformed;
     size_t conditioners; /* 2: one for scale and one for shift of an affine transform */
     cf_conditioner conditioner[2];
     cf_features inputs; /* of the conditioner */
-    cf_shape in, out;   /* images that a convolutional one reads and gives, a raw number each */
-    bool in_places;     /* they are of the layer's shape, and kept and moved features lie there */
+    cf_shape in, out;   /* images that a convolutional one reads and gives */
+    bool whole_image;   /* they are of the layer's shape, and all features lie there */
 } cf_conditioned;
 
-/* All features of the layer, listed in the flow's pile. */
+/* All features of the layer, listed in the flow's arena. */
 cf_status cf_every_feature(cf_features *out, const cf_layer *layer, cf_binding *binding);
 
-/* Reads the options below; the features `moved` are transformed, and `inputs`, beside the context,
- * go into the conditioner. Both lists are kept by reference. With groups > 1 it is masked, and
- * gives all raw numbers of one feature after the other. A convolutional one reads an image of the
- * inputs' channels where `whole_channels`, else one of all channels, with zeros at the other
- * features. */
+/* Reads the options below; the features `transformed` are transformed, and `inputs`, beside the
+ * context, go into the conditioner. Both lists are kept by reference. With groups > 1 it is masked,
+ * and gives all unconstrained parameters of one feature after the other. A convolutional one reads
+ * an image of the inputs' channels where `whole_channels`, else one of all channels, with zeros at
+ * the other features. */
 cf_status cf_conditioned_bind(cf_conditioned *out, cf_layer *layer, cf_binding *binding,
-                              cf_features inputs, cf_features moved, bool whole_channels,
+                              cf_features inputs, cf_features transformed, bool whole_channels,
                               size_t groups);
 
-/* The moved features u transformed, or inverted; x, the inputs, goes into the conditioner. */
+/* The features u transformed, or inverted; x, the inputs, goes into the conditioner. */
 cf_value cf_conditioned_apply(const cf_conditioned *given, cf_builder *b, cf_value u, cf_value x,
                               cf_value context, bool inverse, cf_value *log_det);
 
@@ -57,7 +57,8 @@ cf_status cf_conditioned_check(const cf_spec *layer);
          .kinds = CF_OPTION_SPEC | CF_OPTION_SPECS | CF_OPTIONAL,                                  \
          .default_value = CF_DEFAULT_NONE,                                                         \
          .spec_role = "conditioner",                                                               \
-         .doc = "The network, whose outputs are the transform's raw numbers: of an affine one "    \
+         .doc = "The network, whose outputs are the transform's unconstrained parameters: of an "  \
+                "affine one "                                                                      \
                 "all scales, then all shifts, for which it may be a pair, and of `Autoregressive`" \
                 ", which takes one network, those of each feature in turn. None is "               \
                 "``MLP(hidden, activation)``."},                                                   \
@@ -72,9 +73,10 @@ cf_status cf_conditioned_check(const cf_spec *layer);
          .doc = "Activation of the MLP."},                                                         \
     {                                                                                              \
         .name = "scale", .kinds = CF_OPTION_STRING | CF_OPTION_SPEC,                               \
-        .default_value = CF_DEFAULT_STRING("softclip"), .choices = cf_scale_forms,                 \
+        .default_value = CF_DEFAULT_STRING("softclip"), .choices = cf_positive_scale_forms,        \
         .spec_role = "scale",                                                                      \
-        .doc = "How the raw scale of an affine transform becomes positive: a form of `Scale`, "    \
+        .doc = "How the unconstrained scale of an affine transform becomes positive: a form of "   \
+               "`Scale`, "                                                                         \
                "or a `Scale`. The default is ``exp(a / (1 + |a| / log(1000)))``, between 1/1000 "  \
                "and 1000."                                                                         \
     }

@@ -1,4 +1,4 @@
-/* Coupling: the features that are kept set, through a conditioner, an elementwise map of the others
+/* Coupling: the identity features set, through a conditioner, an elementwise map of the others
  * (Dinh et al. 2015, 2017). */
 #include "layers/conditioned.h"
 #include "layers/mask.h"
@@ -12,16 +12,16 @@ typedef struct {
 static cf_status bind(cf_layer *layer, cf_binding *binding) {
     coupling_state *state;
     bool swap = cf_spec_int(layer->spec, "swap") && layer->features > 1;
-    CF_TRY(cf_pile_take(binding->pile, &state, 1, sizeof *state));
+    CF_TRY(cf_arena_alloc(binding->arena, &state, 1, sizeof *state));
     layer->state = state;
     CF_TRY(cf_mask_read(&state->mask, layer, binding, "mask", swap));
-    if (state->mask.moved_count == 0)
+    if (state->mask.transformed_count == 0)
         return cf_fail(CF_INVALID, "Coupling: the mask keeps all %zu features and transforms none",
                        layer->features);
     binding->layers++;
-    cf_features kept = {state->mask.kept_count, state->mask.kept};
-    cf_features moved = {state->mask.moved_count, state->mask.moved};
-    return cf_conditioned_bind(&state->conditioned, layer, binding, kept, moved,
+    cf_features identity = {state->mask.identity_count, state->mask.identity};
+    cf_features transformed = {state->mask.transformed_count, state->mask.transformed};
+    return cf_conditioned_bind(&state->conditioned, layer, binding, identity, transformed,
                                state->mask.whole_channels, 1);
 }
 
@@ -29,10 +29,11 @@ static cf_value apply(const cf_layer *layer, cf_builder *b, cf_value x, cf_value
                       bool inverse, cf_value *log_det) {
     const coupling_state *state = layer->state;
     const cf_mask *mask = &state->mask;
-    cf_value kept = cf_select(b, x, mask->kept, mask->kept_count);
-    cf_value moved = cf_select(b, x, mask->moved, mask->moved_count);
-    moved = cf_conditioned_apply(&state->conditioned, b, moved, kept, context, inverse, log_det);
-    return cf_mask_merge(mask, b, kept, moved);
+    cf_value identity = cf_select(b, x, mask->identity, mask->identity_count);
+    cf_value transformed = cf_select(b, x, mask->transformed, mask->transformed_count);
+    transformed = cf_conditioned_apply(&state->conditioned, b, transformed, identity, context,
+                                       inverse, log_det);
+    return cf_mask_merge(mask, b, identity, transformed);
 }
 
 static cf_value forward(const cf_layer *layer, cf_builder *b, cf_value u, cf_value context,
@@ -73,8 +74,8 @@ const cf_spec_type cf_coupling_type = {
         "``x_kept = u_kept``; affine ``x_b = u_b * scale + shift``, ``log_det = "
         "sum(log(scale))``;\n"
         "additive ``x_b = u_b + shift``, ``log_det = 0``; or a `Spline` or another transform. "
-        "Its raw\n"
-        "numbers are functions of ``u_kept`` and the context. Of images a convolutional "
+        "Its unconstrained\n"
+        "parameters are functions of ``u_kept`` and the context. Of images a convolutional "
         "conditioner reads\n"
         "the kept channels, or, where the mask is not of whole channels, all of them with zeros in "
         "place of\n"

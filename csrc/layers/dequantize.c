@@ -34,18 +34,18 @@ static cf_status bind(cf_layer *layer, cf_binding *binding) {
 
 /* x brought to about -1 to 1, and the context. */
 static cf_value seen(const cf_layer *layer, cf_builder *b, cf_value x, cf_value context) {
-    cf_value scaled = is_bounded(layer)
-                          ? cf_scale(b, x, 2.0 / levels_of(layer), 1.0 / levels_of(layer) - 1.0)
-                          : cf_asinh(b, x);
+    cf_value scaled = is_bounded(layer) ? cf_scale_shift(b, x, 2.0 / levels_of(layer),
+                                                         1.0 / levels_of(layer) - 1.0)
+                                        : cf_asinh(b, x);
     if (layer->shape.image && !layer->context.image && !cf_is_none(context))
-        context = cf_spread_channels(b, context, layer->shape);
+        context = cf_broadcast_channels(b, context, layer->shape);
     return cf_concat(b, (cf_value[]){scaled, context}, 2);
 }
 
 /* The sum of -log of the slopes of the sigmoid at t. */
 static cf_value sigmoid_log_slope(cf_builder *b, cf_value t) {
-    cf_value curve = cf_add(b, cf_softplus(b, t), cf_softplus(b, cf_scale(b, t, -1.0, 0.0)));
-    return cf_scale(b, cf_sum_features(b, curve), -1.0, 0.0);
+    cf_value curve = cf_add(b, cf_softplus(b, t), cf_softplus(b, cf_scale_shift(b, t, -1.0, 0.0)));
+    return cf_scale_shift(b, cf_sum_features(b, curve), -1.0, 0.0);
 }
 
 /* Noise on (0, 1), and -log of its density given x: uniform, or that taken through the noise's
@@ -56,7 +56,8 @@ static cf_value draw(const cf_layer *layer, cf_builder *b, cf_value x, cf_value 
     if (layer->children == 0)
         return uniform;
     uniform = cf_clamp(b, uniform, 0x1p-25, 1.0 - 0x1p-24); /* where the logit is finite */
-    cf_value t = cf_subtract(b, cf_log(b, uniform), cf_log1p(b, cf_scale(b, uniform, -1.0, 0.0)));
+    cf_value t =
+        cf_subtract(b, cf_log(b, uniform), cf_log1p(b, cf_scale_shift(b, uniform, -1.0, 0.0)));
     cf_value before = sigmoid_log_slope(b, t);
     t = cf_chain_forward(layer, layer->children, b, t, seen(layer, b, x, context), log_det);
     *log_det = cf_add_optional(b, *log_det, cf_subtract(b, sigmoid_log_slope(b, t), before));
@@ -68,23 +69,23 @@ static cf_value inverse(const cf_layer *layer, cf_builder *b, cf_value x, cf_val
     bool bounded = is_bounded(layer);
     double levels = bounded ? levels_of(layer) : 1.0;
     double low = bounded ? 0.0 : -HUGE_VAL, high = bounded ? levels - 1.0 : HUGE_VAL;
-    cf_value impossible = cf_sum_features(b, cf_log_integer(b, x, low, high));
-    cf_value term = cf_scale(b, impossible, 1.0, -log(levels) * (double)layer->features);
+    cf_value impossible = cf_sum_features(b, cf_log_indicator_integers(b, x, low, high));
+    cf_value term = cf_scale_shift(b, impossible, 1.0, -log(levels) * (double)layer->features);
     if (bounded) /* what is outside has no density, but a finite u */
         x = cf_clamp(b, x, low, high);
     cf_value y = cf_add_noise(b, x, draw(layer, b, x, context, log_det));
     *log_det = cf_add_optional(b, *log_det, term);
-    return bounded ? cf_scale(b, y, 1.0 / levels, 0.0) : y;
+    return bounded ? cf_scale_shift(b, y, 1.0 / levels, 0.0) : y;
 }
 
 static cf_value forward(const cf_layer *layer, cf_builder *b, cf_value u, cf_value context,
                         cf_value *log_det) {
     (void)context;
-    *log_det = cf_constant(b, CF_ROW, 1, CF_NO_LOG_DET);
+    *log_det = cf_constant(b, CF_BATCHED, 1, CF_NO_LOG_DET);
     if (!is_bounded(layer))
         return cf_floor(b, u);
     double levels = levels_of(layer);
-    return cf_clamp(b, cf_floor(b, cf_scale(b, u, levels, 0.0)), 0.0, levels - 1.0);
+    return cf_clamp(b, cf_floor(b, cf_scale_shift(b, u, levels, 0.0)), 0.0, levels - 1.0);
 }
 
 static cf_status check(const cf_spec *spec) {
@@ -95,8 +96,11 @@ static cf_status check(const cf_spec *spec) {
     return CF_OK;
 }
 
-static const cf_layer_methods methods = {
-    .bind = bind, .forward = forward, .inverse = inverse, .stochastic = true, .limited = true};
+static const cf_layer_methods methods = {.bind = bind,
+                                         .forward = forward,
+                                         .inverse = inverse,
+                                         .stochastic = true,
+                                         .restricted_domain = true};
 
 static const cf_option options[] = {
     {.name = "levels",

@@ -1,11 +1,11 @@
-/* Elementwise: a transform of every feature by itself, with raw numbers that are learned or
- * functions of the context. */
+/* Elementwise: a transform of every feature by itself, with unconstrained parameters that are
+ * learned or functions of the context. */
 #include "layers/conditioned.h"
 
 static cf_status bind(cf_layer *layer, cf_binding *binding) {
     cf_conditioned *state;
     cf_features all;
-    CF_TRY(cf_pile_take(binding->pile, &state, 1, sizeof *state));
+    CF_TRY(cf_arena_alloc(binding->arena, &state, 1, sizeof *state));
     layer->state = state;
     CF_TRY(cf_every_feature(&all, layer, binding));
     return cf_conditioned_bind(state, layer, binding, (cf_features){0}, all, true, 1);
@@ -28,12 +28,13 @@ static const cf_option options[] = {CF_CONDITIONED_OPTIONS};
 const cf_spec_type cf_elementwise_type = {
     .name = "Elementwise",
     .role = "layer",
-    .doc = "A transform of every feature by itself.\n\n"
-           "``x_f = transform(u_f; raw_f)``, ``log_det`` the sum of the logarithms of the "
-           "derivatives. The\n"
-           "raw numbers are learned; in a flow with context they are functions of it.\n\n"
-           "References\n----------\n"
-           "Durkan et al. 2019, Neural spline flows, arXiv:1906.04032.",
+    .doc =
+        "A transform of every feature by itself.\n\n"
+        "``x_f = transform(u_f; param_f)``, ``log_det`` the sum of the logarithms of the "
+        "derivatives. The\n"
+        "unconstrained parameters are learned; in a flow with context they are functions of it.\n\n"
+        "References\n----------\n"
+        "Durkan et al. 2019, Neural spline flows, arXiv:1906.04032.",
     .options = options,
     .option_count = sizeof options / sizeof *options,
     .check = cf_conditioned_check,

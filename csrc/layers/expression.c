@@ -31,7 +31,7 @@ static cf_status read_direction(cf_instructions *out, const cf_layer *layer, cf_
     const char *text = cf_spec_string(layer->spec, name);
     if (*text == '\0')
         return CF_OK;
-    CF_TRY(cf_instructions_read(out, binding->pile, text, &scope));
+    CF_TRY(cf_instructions_read(out, binding->arena, text, &scope));
     if (out->list[out->returned[0]].size != output)
         return cf_fail(CF_INVALID, "Expression: %s must give %zu features, got %zu", name, output,
                        out->list[out->returned[0]].size);
@@ -43,7 +43,7 @@ static cf_status read_direction(cf_instructions *out, const cf_layer *layer, cf_
 static cf_status bind(cf_layer *layer, cf_binding *binding) {
     expression_state *state;
     cf_shape base = layer->shape;
-    CF_TRY(cf_pile_take(binding->pile, &state, 1, sizeof *state));
+    CF_TRY(cf_arena_alloc(binding->arena, &state, 1, sizeof *state));
     layer->state = state;
     CF_TRY(reshape(layer->spec, true, &base));
     CF_TRY(cf_declarations_bind(&state->declared, layer->spec, binding));
@@ -85,8 +85,11 @@ static cf_status check(const cf_spec *spec) {
     return CF_OK;
 }
 
-static const cf_layer_methods methods = {
-    .bind = bind, .forward = forward, .inverse = inverse, .limited = true, .reshape = reshape};
+static const cf_layer_methods methods = {.bind = bind,
+                                         .forward = forward,
+                                         .inverse = inverse,
+                                         .restricted_domain = true,
+                                         .reshape = reshape};
 
 static const cf_option options[] = {
     {.name = "forward",

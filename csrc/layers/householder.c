@@ -13,7 +13,7 @@ static cf_status bind(cf_layer *layer, cf_binding *binding) {
     const cf_setting *count = cf_spec_get(layer->spec, "reflections");
     size_t n = layer->shape.channels;
     householder_state *state;
-    CF_TRY(cf_pile_take(binding->pile, &state, 1, sizeof *state));
+    CF_TRY(cf_arena_alloc(binding->arena, &state, 1, sizeof *state));
     layer->state = state;
     state->count = count->kind == CF_NONE ? n : (size_t)count->integers[0];
     state->has_bias = cf_spec_int(layer->spec, "bias") != 0;
@@ -28,11 +28,11 @@ static cf_value reflect_once(cf_builder *b, cf_value vectors, size_t row, cf_val
     size_t n = shape.channels;
     cf_value q = cf_slice(b, vectors, row * n, n);
     cf_value square = cf_sum_features(b, cf_multiply(b, q, q));
-    cf_value scaled = cf_divide(b, cf_scale(b, q, 2.0, 0.0), square);
+    cf_value scaled = cf_divide(b, cf_scale_shift(b, q, 2.0, 0.0), square);
     cf_value along = cf_channels_matmul(b, q, CF_NO_VALUE, x, shape, 1);
-    return cf_subtract(
-        b, x,
-        cf_multiply(b, cf_spread_channels(b, scaled, shape), cf_spread_pixels(b, along, shape)));
+    return cf_subtract(b, x,
+                       cf_multiply(b, cf_broadcast_channels(b, scaled, shape),
+                                   cf_broadcast_pixels(b, along, shape)));
 }
 
 cf_value cf_reflect(cf_builder *b, cf_value vectors, size_t count, cf_value x, cf_shape shape,
@@ -44,7 +44,8 @@ cf_value cf_reflect(cf_builder *b, cf_value vectors, size_t count, cf_value x, c
 
 static cf_value bias(const cf_layer *layer, cf_builder *b) {
     const householder_state *state = layer->state;
-    return cf_spread_channels(b, cf_parameter(b, state->bias, layer->shape.channels), layer->shape);
+    return cf_broadcast_channels(b, cf_parameter(b, state->bias, layer->shape.channels),
+                                 layer->shape);
 }
 
 static cf_value forward(const cf_layer *layer, cf_builder *b, cf_value u, cf_value context,

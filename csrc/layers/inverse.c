@@ -9,7 +9,7 @@ static cf_status reshape(const cf_spec *spec, bool to_base, cf_shape *shape) {
 static cf_status bind(cf_layer *layer, cf_binding *binding) {
     cf_shape shape = layer->shape; /* whose x is that layer's u */
     CF_TRY(reshape(layer->spec, true, &shape));
-    CF_TRY(cf_pile_take(binding->pile, &layer->child, 1, sizeof *layer->child));
+    CF_TRY(cf_arena_alloc(binding->arena, &layer->child, 1, sizeof *layer->child));
     layer->children = 1;
     CF_TRY(cf_layer_bind(layer->child, cf_spec_spec(layer->spec, "layer"), binding, shape,
                          layer->context));

@@ -39,18 +39,18 @@ cf_status cf_layer_resolve(cf_layer *layer, cf_binding *binding, const char *nam
 cf_status cf_layer_resolve_children(cf_layer *layer, cf_binding *binding, const char *name) {
     cf_setting setting = *cf_spec_get(layer->spec, name);
     cf_spec **specs;
-    CF_TRY(cf_pile_take(binding->pile, &specs, layer->children, sizeof *specs));
+    CF_TRY(cf_arena_alloc(binding->arena, &specs, layer->children, sizeof *specs));
     for (size_t i = 0; i < layer->children; i++)
         specs[i] = layer->child[i].spec;
     setting.specs = specs;
     return cf_layer_resolve(layer, binding, name, &setting);
 }
 
-bool cf_layer_is_limited(const cf_layer *layer) {
-    bool limited = methods_of(layer)->limited;
-    for (size_t i = 0; i < layer->children && !limited; i++)
-        limited = cf_layer_is_limited(&layer->child[i]);
-    return limited;
+bool cf_layer_has_restricted_domain(const cf_layer *layer) {
+    bool restricted_domain = methods_of(layer)->restricted_domain;
+    for (size_t i = 0; i < layer->children && !restricted_domain; i++)
+        restricted_domain = cf_layer_has_restricted_domain(&layer->child[i]);
+    return restricted_domain;
 }
 
 bool cf_layer_is_stochastic(const cf_layer *layer) {

@@ -24,14 +24,14 @@ typedef struct {
     /* Checks the options against layer->shape and layer->context, declares parameters and
      * buffers, sets layer->state. */
     cf_status (*bind)(cf_layer *layer, cf_binding *binding);
-    /* u -> x and x -> u. *log_det is log|det J| of the map just applied: one feature, a shared
+    /* u -> x and x -> u. *log_det is log|det J| of the map just applied: one feature, an unbatched
      * number, or CF_NO_VALUE for 0. context is CF_NO_VALUE if there is none. */
     cf_value (*forward)(const cf_layer *layer, cf_builder *b, cf_value u, cf_value context,
                         cf_value *log_det);
     cf_value (*inverse)(const cf_layer *layer, cf_builder *b, cf_value x, cf_value context,
                         cf_value *log_det);
-    bool stochastic; /* draws random numbers, and its log_det is a term of a bound */
-    bool limited;    /* either direction is NaN or infinite at some finite numbers */
+    bool stochastic;        /* draws random numbers, and its log_det is a term of a bound */
+    bool restricted_domain; /* either direction is NaN or infinite at some finite numbers */
     /* Makes the shape of x that of u if `to_base`, or the other way round; NULL: they are one. */
     cf_status (*reshape)(const cf_spec *spec, bool to_base, cf_shape *shape);
     /* Of a layer next to the data: whether these set its shift and scale of `feature`, which lie in
@@ -46,7 +46,7 @@ struct cf_layer {
     size_t features;  /* of x */
     bool stochastic;  /* as its methods say, or as binding has found */
     cf_shape context; /* an image, or a vector; of no features: there is none */
-    void *state;      /* of its type, in the flow's pile */
+    void *state;      /* of its type, in the flow's arena */
     size_t children;
     cf_layer *child; /* bound layers within this one */
 };
@@ -71,8 +71,8 @@ cf_value cf_layer_forward(const cf_layer *layer, cf_builder *b, cf_value u, cf_v
 cf_value cf_layer_inverse(const cf_layer *layer, cf_builder *b, cf_value x, cf_value context,
                           cf_value *log_det);
 
-/* Whether it or a layer within it is limited: data may lie outside of its domain. */
-bool cf_layer_is_limited(const cf_layer *layer);
+/* Whether it or a layer within it has a restricted domain: data may lie outside of it. */
+bool cf_layer_has_restricted_domain(const cf_layer *layer);
 
 /* Whether it or a layer within it is stochastic: densities are bounded from below. */
 bool cf_layer_is_stochastic(const cf_layer *layer);

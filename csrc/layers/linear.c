@@ -4,7 +4,7 @@
 #include "layers/householder.h"
 #include "layers/layer.h"
 #include "layers/permutation.h"
-#include "layers/scale.h"
+#include "layers/positive_scale.h"
 #include "ops/ops.h"
 
 typedef enum { FORM_LU, FORM_QR, FORM_DENSE } linear_form;
@@ -24,10 +24,10 @@ static cf_status bind_factors(cf_layer *layer, cf_binding *binding) {
     size_t n = layer->shape.channels;
     cf_spec *scale;
     double start;
-    CF_TRY(cf_scale_spec(cf_spec_get(layer->spec, "scale"), &scale));
+    CF_TRY(cf_positive_scale_spec(cf_spec_get(layer->spec, "scale"), &scale));
     CF_TRY(cf_binding_keep(binding, scale));
     state->scale = scale;
-    CF_TRY(cf_scale_raw_of_one(scale, &start));
+    CF_TRY(cf_positive_scale_param_of_one(scale, &start));
     CF_TRY(cf_bind_parameter(binding, "weight", 2, (size_t[]){n, n}, 0.0, &state->weight));
     CF_TRY(cf_bind_parameter_constant(binding, "diagonal", n, start, &state->diagonal));
     if (state->form == FORM_LU)
@@ -40,7 +40,7 @@ static cf_status bind(cf_layer *layer, cf_binding *binding) {
     const char *form = cf_spec_string(layer->spec, "form");
     size_t n = layer->shape.channels;
     linear_state *state;
-    CF_TRY(cf_pile_take(binding->pile, &state, 1, sizeof *state));
+    CF_TRY(cf_arena_alloc(binding->arena, &state, 1, sizeof *state));
     layer->state = state;
     state->form = strcmp(form, "lu") == 0   ? FORM_LU
                   : strcmp(form, "qr") == 0 ? FORM_QR
@@ -83,7 +83,7 @@ static cf_value divide_factors(const cf_layer *layer, cf_builder *b, cf_value x,
     size_t n = layer->shape.channels;
     cf_value lower, upper;
     emit_factors(layer, b, &lower, &upper, log_det);
-    *log_det = cf_scale(b, *log_det, -1.0, 0.0);
+    *log_det = cf_scale_shift(b, *log_det, -1.0, 0.0);
     if (state->form == FORM_QR)
         x = cf_reflect(b, cf_parameter(b, state->vectors, n * n), n, x, layer->shape, true);
     else
@@ -105,7 +105,7 @@ static cf_value forward(const cf_layer *layer, cf_builder *b, cf_value u, cf_val
         return cf_channels_matmul(b, weight, bias, u, layer->shape, n);
     }
     cf_value x = multiply_factors(layer, b, u, log_det);
-    return state->has_bias ? cf_add(b, x, cf_spread_channels(b, bias, layer->shape)) : x;
+    return state->has_bias ? cf_add(b, x, cf_broadcast_channels(b, bias, layer->shape)) : x;
 }
 
 static cf_value inverse(const cf_layer *layer, cf_builder *b, cf_value x, cf_value context,
@@ -114,12 +114,13 @@ static cf_value inverse(const cf_layer *layer, cf_builder *b, cf_value x, cf_val
     size_t n = layer->shape.channels;
     (void)context;
     if (state->has_bias)
-        x = cf_subtract(b, x, cf_spread_channels(b, cf_parameter(b, state->bias, n), layer->shape));
+        x = cf_subtract(b, x,
+                        cf_broadcast_channels(b, cf_parameter(b, state->bias, n), layer->shape));
     if (state->form != FORM_DENSE)
         return divide_factors(layer, b, x, log_det);
     cf_value weight = cf_parameter(b, state->weight, n * n), log_abs_det;
     cf_value inverted = cf_invert(b, weight, &log_abs_det);
-    *log_det = cf_every_pixel(b, cf_scale(b, log_abs_det, -1.0, 0.0), layer->shape);
+    *log_det = cf_every_pixel(b, cf_scale_shift(b, log_abs_det, -1.0, 0.0), layer->shape);
     return cf_solve(b, weight, inverted, x, false);
 }
 
@@ -157,9 +158,10 @@ static const cf_option options[] = {
     {.name = "scale",
      .kinds = CF_OPTION_STRING | CF_OPTION_SPEC,
      .default_value = CF_DEFAULT_STRING("exp"),
-     .choices = cf_scale_forms,
+     .choices = cf_positive_scale_forms,
      .spec_role = "scale",
-     .doc = "How the raw diagonal of ``U`` or ``R`` becomes positive: a form of `Scale`, or a "
+     .doc = "How the unconstrained diagonal of ``U`` or ``R`` becomes positive: a form of `Scale`, "
+            "or a "
             "`Scale`."},
     {.name = "bias",
      .kinds = CF_OPTION_BOOL,

@@ -15,7 +15,7 @@ static cf_status bind_nothing(cf_layer *layer, cf_binding *binding) {
 }
 
 static cf_value negated(cf_builder *b, cf_value x) {
-    return cf_scale(b, x, -1.0, 0.0);
+    return cf_scale_shift(b, x, -1.0, 0.0);
 }
 
 /* --- exp and log --- */
@@ -38,9 +38,9 @@ static cf_value exp_inverse(const cf_layer *layer, cf_builder *b, cf_value x, cf
 }
 
 static const cf_layer_methods exp_methods = {bind_nothing, exp_forward, exp_inverse,
-                                             .limited = true};
+                                             .restricted_domain = true};
 static const cf_layer_methods log_methods = {bind_nothing, exp_inverse, exp_forward,
-                                             .limited = true};
+                                             .restricted_domain = true};
 
 const cf_spec_type cf_exp_type = {
     .name = "Exp",
@@ -73,29 +73,29 @@ static sigmoid_numbers read_sigmoid(const cf_layer *layer) {
 static cf_value sigmoid_log_slope(cf_builder *b, const sigmoid_numbers *s, cf_value t) {
     cf_value curve = cf_add(b, cf_softplus(b, t), cf_softplus(b, negated(b, t)));
     double constant = log(s->high - s->low) + log(s->temperature);
-    return cf_sum_features(b, cf_scale(b, curve, -1.0, constant));
+    return cf_sum_features(b, cf_scale_shift(b, curve, -1.0, constant));
 }
 
 static cf_value sigmoid_forward(const cf_layer *layer, cf_builder *b, cf_value u, cf_value context,
                                 cf_value *log_det) {
     sigmoid_numbers s = read_sigmoid(layer);
-    cf_value t = cf_scale(b, u, s.temperature, 0.0);
+    cf_value t = cf_scale_shift(b, u, s.temperature, 0.0);
     (void)context;
     *log_det = sigmoid_log_slope(b, &s, t);
-    return cf_scale(b, cf_sigmoid(b, t), s.high - s.low, s.low);
+    return cf_scale_shift(b, cf_sigmoid(b, t), s.high - s.low, s.low);
 }
 
 static cf_value sigmoid_inverse(const cf_layer *layer, cf_builder *b, cf_value x, cf_value context,
                                 cf_value *log_det) {
     sigmoid_numbers s = read_sigmoid(layer);
     double span = s.high - s.low;
-    cf_value p = cf_scale(b, x, 1.0 / span, -s.low / span);
+    cf_value p = cf_scale_shift(b, x, 1.0 / span, -s.low / span);
     (void)context;
     if (s.epsilon > 0.0)
         p = cf_clamp(b, p, s.epsilon, 1.0 - s.epsilon);
     cf_value t = cf_subtract(b, cf_log(b, p), cf_log1p(b, negated(b, p)));
     *log_det = negated(b, sigmoid_log_slope(b, &s, t));
-    return cf_scale(b, t, 1.0 / s.temperature, 0.0);
+    return cf_scale_shift(b, t, 1.0 / s.temperature, 0.0);
 }
 
 static cf_status check_sigmoid(const cf_spec *spec) {
@@ -111,9 +111,9 @@ static cf_status check_sigmoid(const cf_spec *spec) {
 }
 
 static const cf_layer_methods sigmoid_methods = {bind_nothing, sigmoid_forward, sigmoid_inverse,
-                                                 .limited = true};
+                                                 .restricted_domain = true};
 static const cf_layer_methods logit_methods = {bind_nothing, sigmoid_inverse, sigmoid_forward,
-                                               .limited = true};
+                                               .restricted_domain = true};
 
 static const cf_option sigmoid_options[] = {
     {.name = "low",
@@ -166,8 +166,8 @@ static cf_value tanh_forward(const cf_layer *layer, cf_builder *b, cf_value u, c
     (void)layer;
     (void)context;
     /* 1 - tanh(u)^2 = 4 exp(-2 u) / (1 + exp(-2 u))^2 */
-    cf_value curve = cf_add(b, u, cf_softplus(b, cf_scale(b, u, -2.0, 0.0)));
-    *log_det = cf_sum_features(b, cf_scale(b, curve, -2.0, 2.0 * LOG_2));
+    cf_value curve = cf_add(b, u, cf_softplus(b, cf_scale_shift(b, u, -2.0, 0.0)));
+    *log_det = cf_sum_features(b, cf_scale_shift(b, curve, -2.0, 2.0 * LOG_2));
     return cf_tanh(b, u);
 }
 
@@ -177,11 +177,11 @@ static cf_value tanh_inverse(const cf_layer *layer, cf_builder *b, cf_value x, c
     (void)context;
     cf_value above = cf_log1p(b, x), below = cf_log1p(b, negated(b, x));
     *log_det = negated(b, cf_sum_features(b, cf_add(b, above, below)));
-    return cf_scale(b, cf_subtract(b, above, below), 0.5, 0.0);
+    return cf_scale_shift(b, cf_subtract(b, above, below), 0.5, 0.0);
 }
 
 static const cf_layer_methods tanh_methods = {bind_nothing, tanh_forward, tanh_inverse,
-                                              .limited = true};
+                                              .restricted_domain = true};
 
 const cf_spec_type cf_tanh_type = {
     .name = "Tanh",
@@ -211,7 +211,7 @@ static cf_value softplus_inverse(const cf_layer *layer, cf_builder *b, cf_value 
 }
 
 static const cf_layer_methods softplus_methods = {bind_nothing, softplus_forward, softplus_inverse,
-                                                  .limited = true};
+                                                  .restricted_domain = true};
 
 const cf_spec_type cf_softplus_type = {
     .name = "Softplus",
@@ -226,8 +226,8 @@ const cf_spec_type cf_softplus_type = {
 
 /* The sum of log(cosh(u)). */
 static cf_value log_cosh(cf_builder *b, cf_value u) {
-    cf_value curve = cf_subtract(b, cf_softplus(b, cf_scale(b, u, 2.0, 0.0)), u);
-    return cf_sum_features(b, cf_scale(b, curve, 1.0, -LOG_2));
+    cf_value curve = cf_subtract(b, cf_softplus(b, cf_scale_shift(b, u, 2.0, 0.0)), u);
+    return cf_sum_features(b, cf_scale_shift(b, curve, 1.0, -LOG_2));
 }
 
 static cf_value sinh_forward(const cf_layer *layer, cf_builder *b, cf_value u, cf_value context,
@@ -236,7 +236,7 @@ static cf_value sinh_forward(const cf_layer *layer, cf_builder *b, cf_value u, c
     (void)context;
     *log_det = log_cosh(b, u);
     cf_value twice = cf_subtract(b, cf_expm1(b, u), cf_expm1(b, negated(b, u)));
-    return cf_scale(b, twice, 0.5, 0.0);
+    return cf_scale_shift(b, twice, 0.5, 0.0);
 }
 
 static cf_value sinh_inverse(const cf_layer *layer, cf_builder *b, cf_value x, cf_value context,
@@ -250,9 +250,9 @@ static cf_value sinh_inverse(const cf_layer *layer, cf_builder *b, cf_value x, c
 
 /* Limited, though sinh is defined everywhere: of large numbers it is infinite. */
 static const cf_layer_methods sinh_methods = {bind_nothing, sinh_forward, sinh_inverse,
-                                              .limited = true};
+                                              .restricted_domain = true};
 static const cf_layer_methods arcsinh_methods = {bind_nothing, sinh_inverse, sinh_forward,
-                                                 .limited = true};
+                                                 .restricted_domain = true};
 
 const cf_spec_type cf_sinh_type = {
     .name = "Sinh",
@@ -273,8 +273,8 @@ const cf_spec_type cf_arcsinh_type = {
 
 static cf_value power(cf_builder *b, cf_value u, double exponent, cf_value *log_det) {
     cf_value log_u = cf_log(b, u);
-    *log_det = cf_sum_features(b, cf_scale(b, log_u, exponent - 1.0, log(fabs(exponent))));
-    return cf_exp(b, cf_scale(b, log_u, exponent, 0.0));
+    *log_det = cf_sum_features(b, cf_scale_shift(b, log_u, exponent - 1.0, log(fabs(exponent))));
+    return cf_exp(b, cf_scale_shift(b, log_u, exponent, 0.0));
 }
 
 static cf_value power_forward(const cf_layer *layer, cf_builder *b, cf_value u, cf_value context,
@@ -297,7 +297,7 @@ static cf_status check_power(const cf_spec *spec) {
 }
 
 static const cf_layer_methods power_methods = {bind_nothing, power_forward, power_inverse,
-                                               .limited = true};
+                                               .restricted_domain = true};
 
 static const cf_option power_options[] = {
     {.name = "exponent", .kinds = CF_OPTION_REAL, .required = true, .doc = "Any number but 0."},

@@ -84,14 +84,14 @@ static cf_status split(cf_mask *out, const cf_layer *layer, cf_binding *binding,
     size_t n = layer->features, units = count_units(layer, mask);
     CF_TRY(check_kind(layer, name, mask));
     CF_TRY(read_mask(layer, name, units, keep));
-    CF_TRY(cf_pile_take(binding->pile, &out->kept, n, sizeof *out->kept));
-    CF_TRY(cf_pile_take(binding->pile, &out->moved, n, sizeof *out->moved));
+    CF_TRY(cf_arena_alloc(binding->arena, &out->identity, n, sizeof *out->identity));
+    CF_TRY(cf_arena_alloc(binding->arena, &out->transformed, n, sizeof *out->transformed));
     out->whole_channels = units == layer->shape.channels;
     for (size_t f = 0; f < n; f++)
         if ((keep[f / (n / units)] != 0) != swap)
-            out->kept[out->kept_count++] = (int64_t)f;
+            out->identity[out->identity_count++] = (int64_t)f;
         else
-            out->moved[out->moved_count++] = (int64_t)f;
+            out->transformed[out->transformed_count++] = (int64_t)f;
     return CF_OK;
 }
 
@@ -106,21 +106,23 @@ cf_status cf_mask_read(cf_mask *out, const cf_layer *layer, cf_binding *binding,
 }
 
 cf_status cf_mask_count(const cf_spec *spec, cf_shape shape, const char *name, bool swap,
-                        size_t *kept) {
+                        size_t *identity) {
     const cf_layer layer = {
         .spec = (cf_spec *)spec, .shape = shape, .features = cf_shape_features(shape)};
     size_t units = count_units(&layer, cf_spec_get(spec, name));
     unsigned char *keep;
-    *kept = 0;
+    *identity = 0;
     CF_TRY(check_kind(&layer, name, cf_spec_get(spec, name)));
     CF_TRY(cf_alloc(&keep, units, 1));
     cf_status status = read_mask(&layer, name, units, keep);
     for (size_t i = 0; i < units; i++)
-        *kept += ((keep[i] != 0) != swap) * (layer.features / units);
+        *identity += ((keep[i] != 0) != swap) * (layer.features / units);
     cf_free(keep);
     return status;
 }
 
-cf_value cf_mask_merge(const cf_mask *mask, cf_builder *b, cf_value kept, cf_value moved) {
-    return cf_merge(b, kept, mask->kept, mask->kept_count, moved, mask->moved, mask->moved_count);
+cf_value cf_mask_merge(const cf_mask *mask, cf_builder *b, cf_value identity,
+                       cf_value transformed) {
+    return cf_merge(b, identity, mask->identity, mask->identity_count, transformed,
+                    mask->transformed, mask->transformed_count);
 }

@@ -17,13 +17,13 @@ static size_t which(const cf_spec *mixed, int64_t feature) {
 }
 
 /* The most that any of them has: the others leave the rest unread. */
-static size_t raw_count(const cf_spec *mixed) {
-    size_t most = 0;
+static size_t param_count(const cf_spec *mixed) {
+    size_t max = 0;
     for (size_t i = 0; i < count_of(mixed); i++) {
-        size_t count = cf_transform_methods_of(part(mixed, i))->raw_count(part(mixed, i));
-        most = count > most ? count : most;
+        size_t count = cf_transform_methods_of(part(mixed, i))->param_count(part(mixed, i));
+        max = count > max ? count : max;
     }
-    return most;
+    return max;
 }
 
 static double period(const cf_spec *mixed, int64_t feature) {
@@ -34,29 +34,31 @@ static double period(const cf_spec *mixed, int64_t feature) {
 
 /* Lists for as many features as are transformed. */
 typedef struct {
-    int64_t *place;   /* of the features of one transform, among all */
+    int64_t *index;   /* of the features of one transform, among all */
     int64_t *feature; /* their numbers in the layer */
-    int64_t *raw;     /* places of their raw numbers */
-    int64_t *back;    /* by feature: its place when those of all transforms stand in a row */
+    int64_t *params;  /* indices of their unconstrained parameters */
+    int64_t *back;    /* by feature: its index among those of all transforms, joined */
 } lists;
 
-/* The features that transform i has, and their raw numbers; returns how many there are. */
+/* The features that transform i has, and their unconstrained parameters; returns how many there
+ * are. */
 static size_t list_part(const cf_spec *mixed, size_t i, const int64_t *features, size_t n,
                         lists *of) {
-    size_t count = 0, numbers = cf_transform_methods_of(part(mixed, i))->raw_count(part(mixed, i));
+    size_t count = 0,
+           numbers = cf_transform_methods_of(part(mixed, i))->param_count(part(mixed, i));
     for (size_t f = 0; f < n; f++) {
         if (which(mixed, features[f]) != i)
             continue;
-        of->place[count] = (int64_t)f;
+        of->index[count] = (int64_t)f;
         of->feature[count++] = features[f];
     }
     for (size_t p = 0; p < numbers; p++)
         for (size_t k = 0; k < count; k++)
-            of->raw[p * count + k] = (int64_t)(p * n) + of->place[k];
+            of->params[p * count + k] = (int64_t)(p * n) + of->index[k];
     return count;
 }
 
-static cf_value apply_parts(const cf_spec *mixed, cf_builder *b, cf_value u, cf_value raw,
+static cf_value apply_parts(const cf_spec *mixed, cf_builder *b, cf_value u, cf_value params,
                             const int64_t *features, bool inverse, cf_value *log_det, lists *of) {
     cf_value all = CF_NO_VALUE;
     size_t n = cf_value_size(b, u), done = 0;
@@ -65,33 +67,33 @@ static cf_value apply_parts(const cf_spec *mixed, cf_builder *b, cf_value u, cf_
         size_t count = list_part(mixed, i, features, n, of);
         if (count == 0)
             continue;
-        cf_value own_u = cf_select(b, u, of->place, count), own_log_det;
-        cf_value own_raw =
-            cf_select(b, raw, of->raw, count * cf_transform_methods_of(own)->raw_count(own));
-        cf_value x = cf_transform_methods_of(own)->apply(own, b, own_u, own_raw, of->feature,
+        cf_value own_u = cf_select(b, u, of->index, count), own_log_det;
+        cf_value own_params = cf_select(b, params, of->params,
+                                        count * cf_transform_methods_of(own)->param_count(own));
+        cf_value x = cf_transform_methods_of(own)->apply(own, b, own_u, own_params, of->feature,
                                                          inverse, &own_log_det);
         for (size_t k = 0; k < count; k++)
-            of->back[of->place[k]] = (int64_t)done++;
+            of->back[of->index[k]] = (int64_t)done++;
         all = cf_concat(b, (cf_value[]){all, x}, 2);
         *log_det = cf_add_optional(b, *log_det, own_log_det);
     }
     return cf_select(b, all, of->back, n);
 }
 
-static cf_value apply(const cf_spec *mixed, cf_builder *b, cf_value u, cf_value raw,
+static cf_value apply(const cf_spec *mixed, cf_builder *b, cf_value u, cf_value params,
                       const int64_t *features, bool inverse, cf_value *log_det) {
     lists of;
     *log_det = CF_NO_VALUE;
     if (cf_builder_status(b) != CF_OK)
         return CF_NO_VALUE;
     size_t n = cf_value_size(b, u);
-    if (cf_alloc(&of.place, n, (3 + raw_count(mixed)) * sizeof *of.place) != CF_OK)
+    if (cf_alloc(&of.index, n, (3 + param_count(mixed)) * sizeof *of.index) != CF_OK)
         return cf_builder_fail(b, CF_NO_MEMORY, "no memory for a transform");
-    of.feature = of.place + n;
+    of.feature = of.index + n;
     of.back = of.feature + n;
-    of.raw = of.back + n;
-    cf_value x = apply_parts(mixed, b, u, raw, features, inverse, log_det, &of);
-    cf_free(of.place);
+    of.params = of.back + n;
+    cf_value x = apply_parts(mixed, b, u, params, features, inverse, log_det, &of);
+    cf_free(of.index);
     return x;
 }
 
@@ -104,9 +106,9 @@ static cf_status check_features(const cf_spec *mixed, size_t features) {
     return CF_OK;
 }
 
-/* Whether it is one, or one that is turned. */
+/* Whether it is one, or one that is shifted. */
 static bool is_mixed(const cf_spec *transform) {
-    while (cf_spec_type_of(transform) == &cf_turned_transform_type)
+    while (cf_spec_type_of(transform) == &cf_shifted_transform_type)
         transform = cf_spec_spec(transform, "transform");
     return cf_spec_type_of(transform) == &cf_mixed_transform_type;
 }
@@ -129,7 +131,7 @@ static cf_status check(const cf_spec *mixed) {
 }
 
 static const cf_transform_methods methods = {
-    .raw_count = raw_count, .apply = apply, .period = period, .check_features = check_features};
+    .param_count = param_count, .apply = apply, .period = period, .check_features = check_features};
 
 static const cf_option options[] = {
     {.name = "transforms",
@@ -150,7 +152,8 @@ const cf_spec_type cf_mixed_transform_type = {
     .doc = "A transform of its own for each feature.\n\n"
            "Circular splines for angles beside splines with linear tails for lengths, say. "
            "Every feature has\n"
-           "as many raw numbers as the transform that has most; what one does not read has "
+           "as many unconstrained parameters as the transform that has the most; what one does not "
+           "read has "
            "gradient 0.\n``log_det`` is the sum over features, as of any transform.",
     .options = options,
     .option_count = sizeof options / sizeof *options,

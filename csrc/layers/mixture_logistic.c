@@ -1,22 +1,22 @@
 /* Flow++'s map by the distribution function of a mixture of logistic distributions, as a
  * transform. */
-#include "layers/scale.h"
+#include "layers/positive_scale.h"
 #include "layers/transform.h"
 #include "ops/logistic_mixture.h"
 
 static cf_logistic_mixture read(const cf_spec *spec) {
     return (cf_logistic_mixture){.components = (int)cf_spec_int(spec, "components"),
                                  .spread = cf_spec_real(spec, "spread"),
-                                 .least_scale = cf_spec_real(spec, "minimum_scale")};
+                                 .min_scale = cf_spec_real(spec, "minimum_scale")};
 }
 
-static size_t raw_count(const cf_spec *spec) {
+static size_t param_count(const cf_spec *spec) {
     return 3 * (size_t)cf_spec_int(spec, "components") + 2;
 }
 
 /* Between x and y is the mixture, between y and u an affine map,
  * that of AffineTransform inverted. */
-static cf_value apply(const cf_spec *spec, cf_builder *b, cf_value u, cf_value raw,
+static cf_value apply(const cf_spec *spec, cf_builder *b, cf_value u, cf_value params,
                       const int64_t *features, bool inverse, cf_value *log_det) {
     cf_logistic_mixture mixture = read(spec);
     cf_value of_affine, of_mixture, out;
@@ -25,12 +25,12 @@ static cf_value apply(const cf_spec *spec, cf_builder *b, cf_value u, cf_value r
     *log_det = CF_NO_VALUE;
     if (cf_builder_status(b) != CF_OK)
         return CF_NO_VALUE;
-    if (cf_scale_spec(cf_spec_get(spec, "scale"), &form) != CF_OK)
+    if (cf_positive_scale_spec(cf_spec_get(spec, "scale"), &form) != CF_OK)
         return cf_builder_fail(b, CF_NO_MEMORY, "no memory for a transform");
     size_t n = cf_value_size(b, u), numbers = 3 * (size_t)mixture.components * n;
-    cf_value components = cf_slice(b, raw, 0, numbers);
-    cf_value log_scale = cf_log_scale(b, form, cf_slice(b, raw, numbers, n));
-    cf_value shift = cf_slice(b, raw, numbers + n, n);
+    cf_value components = cf_slice(b, params, 0, numbers);
+    cf_value log_scale = cf_log_scale(b, form, cf_slice(b, params, numbers, n));
+    cf_value shift = cf_slice(b, params, numbers + n, n);
     if (inverse) {
         cf_value y = cf_logistic_mixture_map(b, &mixture, u, components, false, &of_mixture);
         out = cf_affine(b, y, log_scale, shift, false, &of_affine);
@@ -45,20 +45,20 @@ static cf_value apply(const cf_spec *spec, cf_builder *b, cf_value u, cf_value r
 
 static cf_status check(const cf_spec *spec) {
     int64_t components = cf_spec_int(spec, "components");
-    double spread = cf_spec_real(spec, "spread"), least = cf_spec_real(spec, "minimum_scale");
-    if (components < 1 || components > CF_MOST_COMPONENTS)
+    double spread = cf_spec_real(spec, "spread"), min = cf_spec_real(spec, "minimum_scale");
+    if (components < 1 || components > CF_MAX_COMPONENTS)
         return cf_fail(CF_INVALID, "MixtureLogistic: components must be from 1 to %d, got %lld",
-                       CF_MOST_COMPONENTS, (long long)components);
+                       CF_MAX_COMPONENTS, (long long)components);
     if (!(spread >= 0.0 && spread <= 1e6))
         return cf_fail(CF_INVALID, "MixtureLogistic: spread must be from 0 to 1e6, got %g", spread);
-    if (!(least >= 1e-6 && least < 1.0))
+    if (!(min >= 1e-6 && min < 1.0))
         return cf_fail(CF_INVALID,
                        "MixtureLogistic: minimum_scale must be at least 1e-6 and below 1, got %g",
-                       least);
+                       min);
     return CF_OK;
 }
 
-static const cf_transform_methods methods = {.raw_count = raw_count, .apply = apply};
+static const cf_transform_methods methods = {.param_count = param_count, .apply = apply};
 
 static const cf_option options[] = {
     {.name = "components",
@@ -68,7 +68,7 @@ static const cf_option options[] = {
     {.name = "spread",
      .kinds = CF_OPTION_REAL,
      .default_value = CF_DEFAULT_REAL(1.0),
-     .doc = "Where raw means are 0, means go in equal steps from -spread to spread."},
+     .doc = "Where unconstrained means are 0, means go in equal steps from -spread to spread."},
     {.name = "minimum_scale",
      .kinds = CF_OPTION_REAL,
      .default_value = CF_DEFAULT_REAL(1e-2),
@@ -76,9 +76,9 @@ static const cf_option options[] = {
     {.name = "scale",
      .kinds = CF_OPTION_STRING | CF_OPTION_SPEC,
      .default_value = CF_DEFAULT_STRING("softclip"),
-     .choices = cf_scale_forms,
+     .choices = cf_positive_scale_forms,
      .spec_role = "scale",
-     .doc = "How the raw scale becomes positive: a form of `Scale`, or a `Scale`."},
+     .doc = "How the unconstrained scale becomes positive: a form of `Scale`, or a `Scale`."},
 };
 
 const cf_spec_type cf_mixture_logistic_type = {
@@ -92,11 +92,13 @@ const cf_spec_type cf_mixture_logistic_type = {
         "other, sampling, solves for ``x`` by\n"
         "Newton's method and bisection, to the last digits of the dtype, and costs several times "
         "as much; its\n"
-        "gradients are those of the formula at ``x``. Raw numbers: K logits of the weights ``p``, "
+        "gradients are those of the formula at ``x``. Unconstrained parameters: K logits of the "
+        "weights ``p``, "
         "K means, K\n"
-        "logarithms of scales, scale, shift. ``m_k = raw + spread * (2 (k - 1) / (K - 1) - 1)``; "
+        "logarithms of scales, scale, shift. ``m_k = param + spread * (2 (k - 1) / (K - 1) - 1)``; "
         "``s_k =\n"
-        "exp(raw / (1 + |raw| / b))``, ``b = -log(minimum_scale)``. Where all are 0, ``u`` is near "
+        "exp(param / (1 + |param| / b))``, ``b = -log(minimum_scale)``. Where all are 0, ``u`` is "
+        "near "
         "``x``: the slope is\n"
         "1 far out, and less between the means.\n\n"
         "References\n----------\n"

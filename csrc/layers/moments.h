@@ -1,4 +1,4 @@
-/* Statistics of all rows of a run, which one layer's ops compute and its later ops read. */
+/* Statistics of all samples of a run, which one layer's ops compute and its later ops read. */
 #ifndef CF_LAYERS_MOMENTS_H
 #define CF_LAYERS_MOMENTS_H
 
@@ -6,9 +6,9 @@
 #include "engine/program.h"
 
 typedef struct {
-    cf_value mean, variance; /* shared, by channel; the variance divides by how many numbers of a
-                                channel there are: rows times pixels */
-    cf_value centred;        /* rows less the mean */
+    cf_value mean, variance; /* unbatched, by channel; the variance divides by how many numbers of a
+                                channel there are: samples times pixels */
+    cf_value centred;        /* x less the mean */
 } cf_moments;
 
 cf_moments cf_moments_of(cf_builder *b, cf_value x, cf_shape shape);

@@ -91,8 +91,8 @@ static cf_status read_indices(int64_t *indices, cf_layer *layer, cf_binding *bin
 cf_status cf_permutation_bind(cf_permutation *out, cf_layer *layer, cf_binding *binding,
                               const char *name, size_t count) {
     size_t n = layer->features, each = n / count;
-    CF_TRY(cf_pile_take(binding->pile, &out->indices, n, sizeof(int64_t)));
-    CF_TRY(cf_pile_take(binding->pile, &out->inverse, n, sizeof(int64_t)));
+    CF_TRY(cf_arena_alloc(binding->arena, &out->indices, n, sizeof(int64_t)));
+    CF_TRY(cf_arena_alloc(binding->arena, &out->inverse, n, sizeof(int64_t)));
     CF_TRY(read_indices(out->indices, layer, binding, name, count));
     for (size_t i = n; each > 1 && i-- > 0;) /* from the end: in place */
         out->indices[i] = out->indices[i / each] * (int64_t)each + (int64_t)(i % each);
@@ -115,7 +115,7 @@ static cf_status bind(cf_layer *layer, cf_binding *binding) {
     if (checkerboard && !layer->shape.image)
         return cf_fail(CF_INVALID, "Permutation: a checkerboard is of an image, and the flow is of "
                                    "vectors: give it a shape (channels, height, width)");
-    CF_TRY(cf_pile_take(binding->pile, &state, 1, sizeof *state));
+    CF_TRY(cf_arena_alloc(binding->arena, &state, 1, sizeof *state));
     layer->state = state;
     CF_TRY(cf_permutation_bind(state, layer, binding, "indices",
                                pixels ? layer->features : layer->shape.channels));

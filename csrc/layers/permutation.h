@@ -17,7 +17,7 @@ typedef struct {
 
 /* Reads the option `name`: "natural", "reverse", "random", "checkerboard" or a list of all indices.
  * They are `count`: the layer's features, or its channels, each of which is moved as a whole.
- * layer->spec has the list from then on. The arrays lie in the flow's pile. */
+ * layer->spec has the list from then on. The arrays lie in the flow's arena. */
 cf_status cf_permutation_bind(cf_permutation *out, cf_layer *layer, cf_binding *binding,
                               const char *name, size_t count);
 

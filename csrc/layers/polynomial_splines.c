@@ -5,8 +5,8 @@ static const char *const tails[] = {"linear", "free", NULL};
 
 static const cf_option linear_options[] = {
     CF_SPLINE_PLACE_OPTIONS,
-    CF_SPLINE_MINIMUM_BIN("The least height of a bin, as a share of the interval."),
-    CF_SPLINE_FACTOR("On raw numbers."),
+    CF_SPLINE_MINIMUM_BIN("The minimum height of a bin, as a share of the interval."),
+    CF_SPLINE_FACTOR("On unconstrained parameters."),
 };
 
 const cf_spec_type cf_linear_spline_type = {
@@ -15,7 +15,7 @@ const cf_spec_type cf_linear_spline_type = {
     .doc =
         "Monotone piecewise-linear spline.\n\n"
         "The bins are of one width. Their heights are, of the interval ``[low, high]``,\n"
-        "``p = minimum_bin + (1 - bins * minimum_bin) * softmax(factor * raw)``. In bin k the "
+        "``p = minimum_bin + (1 - bins * minimum_bin) * softmax(factor * params)``. In bin k the "
         "derivative is ``bins * p_k``:\n"
         "``x = low + (high - low) (p_0 + ... + p_{k-1} + z p_k)``, ``z = bins (u - low) / (high - "
         "low) - k``.\n"
@@ -37,27 +37,28 @@ static const cf_option quadratic_options[] = {
      .choices = tails,
      .doc = "``'linear'``: density 1 at both ends, the identity beyond; ``'free'``: a density an "
             "end, with which the map goes on."},
-    CF_SPLINE_MINIMUM_BIN("The least width of a bin, as a share of the interval."),
-    CF_SPLINE_MINIMUM_SLOPE("The least density at a knot."),
-    CF_SPLINE_FACTOR("On raw numbers."),
+    CF_SPLINE_MINIMUM_BIN("The minimum width of a bin, as a share of the interval."),
+    CF_SPLINE_MINIMUM_SLOPE("The minimum density at a knot."),
+    CF_SPLINE_FACTOR("On unconstrained parameters."),
 };
 
 const cf_spec_type cf_quadratic_spline_type = {
     .name = "QuadraticSpline",
     .role = "transform",
-    .doc = "Monotone piecewise-quadratic spline.\n\n"
-           "Its derivative, the density, goes in straight lines through the ``v_k`` at the knots "
-           "``X_k``: at\n"
-           "``z = (u - X_k) / w_k``, with the width ``w_k = X_{k+1} - X_k``, it is\n"
-           "``v_k + (v_{k+1} - v_k) z``, and ``x = Y_k + w_k (v_k z + (v_{k+1} - v_k) z^2 / 2)``.\n"
-           "Raw numbers: the widths, the densities. Widths are\n"
-           "``minimum_bin + (1 - bins * minimum_bin) * softmax(factor * raw)`` of the interval; "
-           "densities are\n"
-           "``minimum_slope + (1 - minimum_slope) * exp(factor * raw) / c``, ``c`` such that the "
-           "interval is mapped\n"
-           "to itself. The densities at the ends of linear tails are 1, and not raw.\n\n"
-           "References\n----------\n"
-           "Müller et al. 2019, Neural importance sampling, arXiv:1808.03856, section 4.2.",
+    .doc =
+        "Monotone piecewise-quadratic spline.\n\n"
+        "Its derivative, the density, goes in straight lines through the ``v_k`` at the knots "
+        "``X_k``: at\n"
+        "``z = (u - X_k) / w_k``, with the width ``w_k = X_{k+1} - X_k``, it is\n"
+        "``v_k + (v_{k+1} - v_k) z``, and ``x = Y_k + w_k (v_k z + (v_{k+1} - v_k) z^2 / 2)``.\n"
+        "Unconstrained parameters: the widths, the densities. Widths are\n"
+        "``minimum_bin + (1 - bins * minimum_bin) * softmax(factor * params)`` of the interval; "
+        "densities are\n"
+        "``minimum_slope + (1 - minimum_slope) * exp(factor * params) / c``, ``c`` such that the "
+        "interval is mapped\n"
+        "to itself. The densities at the ends of linear tails are 1, and not parameters.\n\n"
+        "References\n----------\n"
+        "Müller et al. 2019, Neural importance sampling, arXiv:1808.03856, section 4.2.",
     .options = quadratic_options,
     .option_count = sizeof quadratic_options / sizeof *quadratic_options,
     .check = cf_spline_check,
@@ -72,9 +73,9 @@ static const cf_option cubic_options[] = {
      .choices = tails,
      .doc = "``'linear'``: the identity beyond the ends, where the derivative jumps; ``'free'``: "
             "the map goes on with the slopes at the ends."},
-    CF_SPLINE_MINIMUM_BIN("The least width and height, as a share of the interval."),
-    CF_SPLINE_MINIMUM_SLOPE("The least slope at an end, over the mean slope of the bin there."),
-    CF_SPLINE_FACTOR("On raw widths and heights."),
+    CF_SPLINE_MINIMUM_BIN("The minimum width and height, as a share of the interval."),
+    CF_SPLINE_MINIMUM_SLOPE("The minimum slope at an end, over the mean slope of the bin there."),
+    CF_SPLINE_FACTOR("On unconstrained widths and heights."),
 };
 
 const cf_spec_type cf_cubic_spline_type = {
@@ -88,10 +89,10 @@ const cf_spec_type cf_cubic_spline_type = {
         "``x = Y_k + w_k (d_k z (1 - z)^2 - d_{k+1} z^2 (1 - z) + s_k z^2 (3 - 2 z))``, with the "
         "slopes\n"
         "``d_k = min(2 s_{k-1}, 2 s_k, (s_{k-1} w_k + s_k w_{k-1}) / (w_{k-1} + w_k))``.\n"
-        "Raw numbers: the widths, the heights, the slope at either end. Bins are\n"
-        "``minimum_bin + (1 - bins * minimum_bin) * softmax(factor * raw)`` of the interval; "
+        "Unconstrained parameters: the widths, the heights, the slope at either end. Bins are\n"
+        "``minimum_bin + (1 - bins * minimum_bin) * softmax(factor * params)`` of the interval; "
         "slopes at the ends\n"
-        "are ``m + 3 (1 - m) sigmoid(raw)`` times the mean slope of the bin there, ``m`` the "
+        "are ``m + 3 (1 - m) sigmoid(param)`` times the mean slope of the bin there, ``m`` the "
         "minimum_slope.\n\n"
         "References\n----------\n"
         "Durkan et al. 2019, Cubic-spline flows, arXiv:1906.02145.\n"

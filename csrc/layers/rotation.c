@@ -11,7 +11,7 @@ typedef struct {
 static cf_status bind(cf_layer *layer, cf_binding *binding) {
     size_t n = layer->shape.channels;
     rotation_state *state;
-    CF_TRY(cf_pile_take(binding->pile, &state, 1, sizeof *state));
+    CF_TRY(cf_arena_alloc(binding->arena, &state, 1, sizeof *state));
     layer->state = state;
     return cf_bind_matrix(binding, "weight", n, n, 1.0 / sqrt((double)n), NULL, &state->weight);
 }

@@ -19,11 +19,11 @@ static const cf_option options[] = {
      .kinds = CF_OPTION_STRING,
      .default_value = CF_DEFAULT_STRING("softmax"),
      .choices = forms,
-     .doc = "How raw numbers become bins and slopes, see above."},
+     .doc = "How unconstrained parameters become bins and slopes, see above."},
     CF_SPLINE_MINIMUM_BIN(
-        "Of ``'softmax'``: the least width and height, as a share of the interval."),
-    CF_SPLINE_MINIMUM_SLOPE("The least slope at a knot."),
-    CF_SPLINE_FACTOR("On raw widths and heights; nflows takes 1 / sqrt(hidden width)."),
+        "Of ``'softmax'``: the minimum width and height, as a share of the interval."),
+    CF_SPLINE_MINIMUM_SLOPE("The minimum slope at a knot."),
+    CF_SPLINE_FACTOR("On unconstrained widths and heights; nflows takes 1 / sqrt(hidden width)."),
 };
 
 const cf_spec_type cf_spline_type = {
@@ -39,12 +39,13 @@ const cf_spec_type cf_spline_type = {
         "``log_det`` is the logarithm of its derivative, ``s^2 (d_{k+1} z^2 + 2 s z (1 - z) + d_k "
         "(1 "
         "- z)^2)``\nover the square of the denominator. "
-        "Raw numbers: the widths, the heights, the slopes. With ``form='softmax'`` bins are\n"
-        "``minimum_bin + (1 - bins * minimum_bin) * softmax(factor * raw)`` of the interval and "
+        "Unconstrained parameters: the widths, the heights, the slopes. With ``form='softmax'`` "
+        "bins are\n"
+        "``minimum_bin + (1 - bins * minimum_bin) * softmax(factor * params)`` of the interval and "
         "slopes\n"
-        "``minimum_slope + softplus(raw)``; with ``'softclip'`` they are "
-        "``softmax(softclip(raw, b / 2))``\n"
-        "and ``exp(softclip(raw, b))``, ``softclip(a, b) = a / (1 + |a| / b)``,\n"
+        "``minimum_slope + softplus(param)``; with ``'softclip'`` they are "
+        "``softmax(softclip(params, b / 2))``\n"
+        "and ``exp(softclip(param, b))``, ``softclip(a, b) = a / (1 + |a| / b)``,\n"
         "``b = -log(minimum_slope)``.\n\n"
         "References\n----------\n"
         "Durkan et al. 2019, Neural spline flows, arXiv:1906.04032, equations 4 to 8.\n"

@@ -49,22 +49,22 @@ static cf_spline read(const cf_spec *spec) {
                        .form = (cf_spline_form)choice(spec, "form", forms),
                        .low = boxed ? box->reals[0] : -bound,
                        .high = boxed ? box->reals[1] : bound,
-                       .least_bin = cf_spec_real(spec, "minimum_bin"),
-                       .least_slope =
+                       .min_bin = cf_spec_real(spec, "minimum_bin"),
+                       .min_slope =
                            has(spec, "minimum_slope") ? cf_spec_real(spec, "minimum_slope") : 0.0,
                        .factor = cf_spec_real(spec, "factor")};
 }
 
-static size_t raw_count(const cf_spec *spec) {
+static size_t param_count(const cf_spec *spec) {
     cf_spline spline = read(spec);
-    return cf_spline_raw_count(&spline);
+    return cf_spline_param_count(&spline);
 }
 
-static cf_value apply(const cf_spec *spec, cf_builder *b, cf_value u, cf_value raw,
+static cf_value apply(const cf_spec *spec, cf_builder *b, cf_value u, cf_value params,
                       const int64_t *features, bool inverse, cf_value *log_det) {
     cf_spline spline = read(spec);
     (void)features;
-    return cf_spline_map(b, &spline, u, raw, inverse, log_det);
+    return cf_spline_map(b, &spline, u, params, inverse, log_det);
 }
 
 static double period(const cf_spec *spec, int64_t feature) {
@@ -74,7 +74,7 @@ static double period(const cf_spec *spec, int64_t feature) {
 }
 
 const cf_transform_methods cf_spline_methods = {
-    .raw_count = raw_count, .apply = apply, .period = period};
+    .param_count = param_count, .apply = apply, .period = period};
 
 static cf_status check_box(const cf_spec *spec) {
     const cf_setting *box = cf_spec_get(spec, "box");
@@ -95,17 +95,17 @@ static cf_status check_box(const cf_spec *spec) {
 cf_status cf_spline_check(const cf_spec *spec) {
     int64_t bins = cf_spec_int(spec, "bins");
     CF_TRY(check_box(spec));
-    if (bins < 1 || bins > CF_MOST_BINS)
+    if (bins < 1 || bins > CF_MAX_BINS)
         return cf_fail(CF_INVALID, "%s: bins must be from 1 to %d, got %lld", name_of(spec),
-                       CF_MOST_BINS, (long long)bins);
+                       CF_MAX_BINS, (long long)bins);
     cf_spline spline = read(spec);
-    if (!(spline.least_bin > 0.0 && spline.least_bin * (double)bins < 1.0))
+    if (!(spline.min_bin > 0.0 && spline.min_bin * (double)bins < 1.0))
         return cf_fail(CF_INVALID,
                        "%s: minimum_bin must be positive and below 1 / bins = %g, got %g",
-                       name_of(spec), 1.0 / (double)bins, spline.least_bin);
-    if (has(spec, "minimum_slope") && !(spline.least_slope > 0.0 && spline.least_slope < 1.0))
+                       name_of(spec), 1.0 / (double)bins, spline.min_bin);
+    if (has(spec, "minimum_slope") && !(spline.min_slope > 0.0 && spline.min_slope < 1.0))
         return cf_fail(CF_INVALID, "%s: minimum_slope must be between 0 and 1, got %g",
-                       name_of(spec), spline.least_slope);
+                       name_of(spec), spline.min_slope);
     if (!(spline.factor > 0.0))
         return cf_fail(CF_INVALID, "%s: factor must be positive, got %g", name_of(spec),
                        spline.factor);

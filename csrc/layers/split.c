@@ -3,17 +3,17 @@
  * part that goes on is a standard one behind an affine coupling. */
 #include "layers/chain.h"
 #include "layers/mask.h"
-#include "layers/scale.h"
+#include "layers/positive_scale.h"
 #include "ops/ops.h"
 
 typedef struct {
-    cf_mask mask;  /* kept: goes on */
+    cf_mask mask;  /* identity: goes on */
     size_t layers; /* of the children; a coupling may stand behind them */
     size_t inner;  /* base features of the part that goes on */
 } split_state;
 
 /* That of the part that goes on. */
-static cf_status kept_shape(const cf_spec *spec, cf_shape shape, cf_shape *kept) {
+static cf_status identity_shape(const cf_spec *spec, cf_shape shape, cf_shape *identity) {
     size_t features, pixels = cf_pixels(shape);
     CF_TRY(cf_mask_count(spec, shape, "mask", cf_spec_int(spec, "swap") != 0, &features));
     if (features % pixels != 0)
@@ -21,8 +21,8 @@ static cf_status kept_shape(const cf_spec *spec, cf_shape shape, cf_shape *kept)
     if (features == 0 || features == cf_shape_features(shape))
         return cf_fail(CF_INVALID, "Split: the mask keeps %zu of %zu %s: one part is empty",
                        features / pixels, shape.channels, shape.image ? "channels" : "features");
-    *kept = shape;
-    kept->channels = features / pixels;
+    *identity = shape;
+    identity->channels = features / pixels;
     return CF_OK;
 }
 
@@ -30,7 +30,7 @@ static cf_status reshape(const cf_spec *spec, bool to_base, cf_shape *shape) {
     cf_shape inner;
     if (!to_base) /* an image cannot be told from its latents */
         return shape->image ? cf_fail(CF_INVALID, "Split: its u is a vector, got an image") : CF_OK;
-    CF_TRY(kept_shape(spec, *shape, &inner));
+    CF_TRY(identity_shape(spec, *shape, &inner));
     size_t factored = cf_shape_features(*shape) - cf_shape_features(inner);
     CF_TRY(cf_chain_reshape(spec, true, &inner));
     *shape = cf_vector(factored + cf_shape_features(inner));
@@ -69,9 +69,9 @@ static cf_status bind_coupling(cf_layer *layer, cf_binding *binding) {
 static cf_status bind(cf_layer *layer, cf_binding *binding) {
     cf_shape inner;
     split_state *state;
-    CF_TRY(cf_pile_take(binding->pile, &state, 1, sizeof *state));
+    CF_TRY(cf_arena_alloc(binding->arena, &state, 1, sizeof *state));
     layer->state = state;
-    CF_TRY(kept_shape(layer->spec, layer->shape, &inner));
+    CF_TRY(identity_shape(layer->spec, layer->shape, &inner));
     CF_TRY(
         cf_mask_read(&state->mask, layer, binding, "mask", cf_spec_int(layer->spec, "swap") != 0));
     CF_TRY(cf_chain_bind(layer, binding, inner, layer->context, 1));
@@ -90,10 +90,10 @@ static cf_value forward(const cf_layer *layer, cf_builder *b, cf_value u, cf_val
                         cf_value *log_det) {
     const split_state *state = layer->state;
     const cf_mask *mask = &state->mask;
-    cf_value moved = cf_slice(b, u, 0, mask->moved_count);
-    cf_value kept = cf_slice(b, u, mask->moved_count, state->inner), term;
-    kept = cf_chain_forward(layer, state->layers, b, kept, context, log_det);
-    cf_value x = cf_mask_merge(mask, b, kept, moved);
+    cf_value transformed = cf_slice(b, u, 0, mask->transformed_count);
+    cf_value identity = cf_slice(b, u, mask->transformed_count, state->inner), term;
+    identity = cf_chain_forward(layer, state->layers, b, identity, context, log_det);
+    cf_value x = cf_mask_merge(mask, b, identity, transformed);
     if (coupling_of(layer) == NULL)
         return x;
     x = cf_layer_forward(coupling_of(layer), b, x, context, &term);
@@ -107,10 +107,10 @@ static cf_value inverse(const cf_layer *layer, cf_builder *b, cf_value x, cf_val
     const cf_mask *mask = &state->mask;
     if (coupling_of(layer) != NULL)
         x = cf_layer_inverse(coupling_of(layer), b, x, context, log_det);
-    cf_value kept = cf_select(b, x, mask->kept, mask->kept_count);
-    cf_value moved = cf_select(b, x, mask->moved, mask->moved_count);
-    kept = cf_chain_inverse(layer, state->layers, b, kept, context, log_det);
-    return cf_concat(b, (cf_value[]){moved, kept}, 2);
+    cf_value identity = cf_select(b, x, mask->identity, mask->identity_count);
+    cf_value transformed = cf_select(b, x, mask->transformed, mask->transformed_count);
+    identity = cf_chain_inverse(layer, state->layers, b, identity, context, log_det);
+    return cf_concat(b, (cf_value[]){transformed, identity}, 2);
 }
 
 static const cf_layer_methods methods = {
@@ -143,9 +143,9 @@ static const cf_option options[] = {
     {.name = "scale",
      .kinds = CF_OPTION_STRING | CF_OPTION_SPEC,
      .default_value = CF_DEFAULT_STRING("softclip"),
-     .choices = cf_scale_forms,
+     .choices = cf_positive_scale_forms,
      .spec_role = "scale",
-     .doc = "How the raw scale becomes positive: a form of `Scale`, or a `Scale`."},
+     .doc = "How the unconstrained scale becomes positive: a form of `Scale`, or a `Scale`."},
 };
 
 const cf_spec_type cf_split_type = {

@@ -37,13 +37,13 @@ static cf_status reshape(const cf_spec *spec, bool to_base, cf_shape *shape) {
 static cf_status bind(cf_layer *layer, cf_binding *binding) {
     size_t n = layer->features, factor = (size_t)cf_spec_int(layer->spec, "factor");
     squeeze_state *state;
-    CF_TRY(cf_pile_take(binding->pile, &state, 1, sizeof *state));
+    CF_TRY(cf_arena_alloc(binding->arena, &state, 1, sizeof *state));
     layer->state = state;
     state->haar = strcmp(cf_spec_string(layer->spec, "form"), "haar") == 0;
     state->squeezed = layer->shape;
     CF_TRY(reshape(layer->spec, true, &state->squeezed));
-    CF_TRY(cf_pile_take(binding->pile, &state->indices, n, sizeof(int64_t)));
-    CF_TRY(cf_pile_take(binding->pile, &state->inverse, n, sizeof(int64_t)));
+    CF_TRY(cf_arena_alloc(binding->arena, &state->indices, n, sizeof(int64_t)));
+    CF_TRY(cf_arena_alloc(binding->arena, &state->inverse, n, sizeof(int64_t)));
     cf_squeeze_order(layer->shape, factor, state->indices);
     for (size_t f = 0; f < n; f++)
         state->inverse[state->indices[f]] = (int64_t)f;
@@ -59,7 +59,7 @@ static cf_value haar(const cf_layer *layer, cf_builder *b, cf_value squeezed) {
     for (size_t c = 0; c < state->squeezed.channels; c += 4) {
         cf_value part[4];
         for (size_t i = 0; i < 4; i++)
-            part[i] = cf_scale(b, cf_slice(b, squeezed, (c + i) * pixels, pixels), 0.5, 0.0);
+            part[i] = cf_scale_shift(b, cf_slice(b, squeezed, (c + i) * pixels, pixels), 0.5, 0.0);
         cf_value left = cf_add(b, part[0], part[2]), right = cf_add(b, part[1], part[3]);
         cf_value falls = cf_subtract(b, part[0], part[2]);
         cf_value falls_right = cf_subtract(b, part[1], part[3]);

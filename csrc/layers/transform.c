@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "layers/scale.h"
+#include "layers/positive_scale.h"
 #include "ops/ops.h"
 
 const char *const cf_transform_names[] = {"affine", "additive", "spline", NULL};
@@ -52,15 +52,15 @@ static size_t one_number(const cf_spec *transform) {
     return 1;
 }
 
-static cf_value apply_additive(const cf_spec *transform, cf_builder *b, cf_value u, cf_value raw,
+static cf_value apply_additive(const cf_spec *transform, cf_builder *b, cf_value u, cf_value params,
                                const int64_t *features, bool inverse, cf_value *log_det) {
     (void)transform;
     (void)features;
     *log_det = CF_NO_VALUE;
-    return inverse ? cf_subtract(b, u, raw) : cf_add(b, u, raw);
+    return inverse ? cf_subtract(b, u, params) : cf_add(b, u, params);
 }
 
-static const cf_transform_methods additive_methods = {.raw_count = one_number,
+static const cf_transform_methods additive_methods = {.param_count = one_number,
                                                       .apply = apply_additive};
 
 const cf_spec_type cf_additive_transform_type = {
@@ -77,39 +77,41 @@ static size_t two_numbers(const cf_spec *transform) {
     return 2;
 }
 
-static cf_value apply_affine(const cf_spec *transform, cf_builder *b, cf_value u, cf_value raw,
+static cf_value apply_affine(const cf_spec *transform, cf_builder *b, cf_value u, cf_value params,
                              const int64_t *features, bool inverse, cf_value *log_det) {
     size_t n = cf_value_size(b, u);
-    cf_value scale = cf_slice(b, raw, 0, n), shift = cf_slice(b, raw, n, n);
+    cf_value scale = cf_slice(b, params, 0, n), shift = cf_slice(b, params, n, n);
     cf_spec *form;
     (void)features;
     *log_det = CF_NO_VALUE;
     if (cf_builder_status(b) != CF_OK)
         return CF_NO_VALUE;
-    if (cf_scale_spec(cf_spec_get(transform, "scale"), &form) != CF_OK)
+    if (cf_positive_scale_spec(cf_spec_get(transform, "scale"), &form) != CF_OK)
         return cf_builder_fail(b, CF_NO_MEMORY, "no memory for a transform");
     cf_value out = cf_affine(b, u, cf_log_scale(b, form, scale), shift, inverse, log_det);
     cf_spec_free(form);
     return out;
 }
 
-static const cf_transform_methods affine_methods = {.raw_count = two_numbers,
+static const cf_transform_methods affine_methods = {.param_count = two_numbers,
                                                     .apply = apply_affine};
 
 static const cf_option affine_options[] = {
     {.name = "scale",
      .kinds = CF_OPTION_STRING | CF_OPTION_SPEC,
      .default_value = CF_DEFAULT_STRING("softclip"),
-     .choices = cf_scale_forms,
+     .choices = cf_positive_scale_forms,
      .spec_role = "scale",
-     .doc = "How the raw scale becomes positive: a form of `Scale`, or a `Scale`. The default is "
+     .doc = "How the unconstrained scale becomes positive: a form of `Scale`, or a `Scale`. The "
+            "default is "
             "``exp(a / (1 + |a| / log(1000)))``, between 1/1000 and 1000."},
 };
 
 const cf_spec_type cf_affine_transform_type = {
     .name = "AffineTransform",
     .role = "transform",
-    .doc = "``x = u * scale + shift``, ``log_det = log(scale)``; raw numbers: scale, shift.\n\n"
+    .doc = "``x = u * scale + shift``, ``log_det = log(scale)``; unconstrained parameters: scale, "
+           "shift.\n\n"
            "References\n----------\n"
            "Dinh et al. 2017, Density estimation using Real NVP, arXiv:1605.08803.",
     .options = affine_options,

@@ -1,7 +1,8 @@
-/* Transforms: increasing maps of single features, each set by the same few raw numbers a feature.
+/* Transforms: increasing maps of single features, each set by the same few unconstrained parameters
+ * a feature.
  *
- * Raw number p of feature f is number p F + f of F features. A transform is a spec; it emits ops
- * and keeps no state.
+ * Unconstrained parameter p of feature f is number p F + f of F features. A transform is a spec; it
+ * emits ops and keeps no state.
  */
 #ifndef CF_LAYERS_TRANSFORM_H
 #define CF_LAYERS_TRANSFORM_H
@@ -10,10 +11,10 @@
 #include "engine/program.h"
 
 typedef struct {
-    size_t (*raw_count)(const cf_spec *transform); /* a feature */
+    size_t (*param_count)(const cf_spec *transform); /* a feature */
     /* x of u, or u of x if `inverse`; *log_det is the sum of the logarithms of the derivatives, or
      * CF_NO_VALUE for 0. features[i] is the number, in the layer, of feature i of u. */
-    cf_value (*apply)(const cf_spec *transform, cf_builder *b, cf_value u, cf_value raw,
+    cf_value (*apply)(const cf_spec *transform, cf_builder *b, cf_value u, cf_value params,
                       const int64_t *features, bool inverse, cf_value *log_det);
     /* The period of a feature of the layer whose two ends are one point, 0 of others; NULL: of
      * all. */
@@ -37,6 +38,6 @@ extern const char *const cf_transform_names[];
 
 extern const cf_spec_type cf_affine_transform_type, cf_additive_transform_type,
     cf_mixed_transform_type, cf_spline_type, cf_linear_spline_type, cf_quadratic_spline_type,
-    cf_cubic_spline_type, cf_turned_transform_type;
+    cf_cubic_spline_type, cf_shifted_transform_type;
 
 #endif

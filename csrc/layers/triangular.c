@@ -1,7 +1,7 @@
 /* Multiplication by a triangular matrix: the determinant is read off the diagonal, the inverse is
  * a substitution. */
 #include "layers/layer.h"
-#include "layers/scale.h"
+#include "layers/positive_scale.h"
 #include "ops/ops.h"
 
 typedef struct {
@@ -14,10 +14,10 @@ static cf_status bind_diagonal(cf_layer *layer, cf_binding *binding) {
     triangular_state *state = layer->state;
     cf_spec *scale;
     double start;
-    CF_TRY(cf_scale_spec(cf_spec_get(layer->spec, "scale"), &scale));
+    CF_TRY(cf_positive_scale_spec(cf_spec_get(layer->spec, "scale"), &scale));
     CF_TRY(cf_binding_keep(binding, scale));
     state->scale = scale;
-    CF_TRY(cf_scale_raw_of_one(scale, &start));
+    CF_TRY(cf_positive_scale_param_of_one(scale, &start));
     return cf_bind_parameter_constant(binding, "diagonal", layer->shape.channels, start,
                                       &state->diagonal);
 }
@@ -26,7 +26,7 @@ static cf_status bind(cf_layer *layer, cf_binding *binding) {
     const cf_setting *signs = cf_spec_get(layer->spec, "signs");
     size_t n = layer->shape.channels;
     triangular_state *state;
-    CF_TRY(cf_pile_take(binding->pile, &state, 1, sizeof *state));
+    CF_TRY(cf_arena_alloc(binding->arena, &state, 1, sizeof *state));
     layer->state = state;
     state->upper = cf_spec_int(layer->spec, "upper") != 0;
     state->unit = cf_spec_int(layer->spec, "unit") != 0;
@@ -52,7 +52,7 @@ static cf_value emit_diagonal(const cf_layer *layer, cf_builder *b, cf_value *lo
         return diagonal;
     cf_value turned = CF_NO_VALUE;
     for (size_t i = 0; i < n; i++) {
-        cf_value sign = cf_constant(b, CF_SHARED, 1, (double)signs->integers[i]);
+        cf_value sign = cf_constant(b, CF_UNBATCHED, 1, (double)signs->integers[i]);
         turned = cf_concat(b, (cf_value[]){turned, sign}, 2);
     }
     return cf_multiply(b, diagonal, turned);
@@ -81,11 +81,11 @@ static cf_value inverse(const cf_layer *layer, cf_builder *b, cf_value x, cf_val
     cf_value matrix = emit_matrix(layer, b, log_det);
     (void)context;
     if (!cf_is_none(*log_det))
-        *log_det = cf_scale(b, *log_det, -1.0, 0.0);
+        *log_det = cf_scale_shift(b, *log_det, -1.0, 0.0);
     if (state->has_bias)
         x = cf_subtract(b, x,
-                        cf_spread_channels(b, cf_parameter(b, state->bias, layer->shape.channels),
-                                           layer->shape));
+                        cf_broadcast_channels(
+                            b, cf_parameter(b, state->bias, layer->shape.channels), layer->shape));
     return cf_solve_triangular(b, matrix, x, state->upper, false);
 }
 
@@ -114,9 +114,9 @@ static const cf_option options[] = {
     {.name = "scale",
      .kinds = CF_OPTION_STRING | CF_OPTION_SPEC,
      .default_value = CF_DEFAULT_STRING("exp"),
-     .choices = cf_scale_forms,
+     .choices = cf_positive_scale_forms,
      .spec_role = "scale",
-     .doc = "How the raw diagonal becomes positive: a form of `Scale`, or a `Scale`."},
+     .doc = "How the unconstrained diagonal becomes positive: a form of `Scale`, or a `Scale`."},
     {.name = "signs",
      .kinds = CF_OPTION_INTS | CF_OPTIONAL,
      .default_value = CF_DEFAULT_NONE,

@@ -51,14 +51,15 @@ static cf_status bind_encoder(cf_layer *layer, cf_binding *binding) {
 
 static cf_status bind_decoder(cf_layer *layer, cf_binding *binding) {
     variational_state *state = layer->state;
-    size_t raw = cf_likelihood_methods_of(state->likelihood)->raw_count(state->likelihood);
-    if (layer->features > INT32_MAX / raw)
-        return cf_fail(CF_INVALID, "Variational: %zu raw numbers of %zu features are too many", raw,
-                       layer->features);
+    size_t params = cf_likelihood_methods_of(state->likelihood)->param_count(state->likelihood);
+    if (layer->features > INT32_MAX / params)
+        return cf_fail(CF_INVALID,
+                       "Variational: %zu unconstrained parameters of %zu features are too many",
+                       params, layer->features);
     cf_conditioner_sizes sizes = {.shape = cf_vector(state->latents),
                                   .context = layer->context,
                                   .image = layer->shape,
-                                  .outputs = raw * layer->features,
+                                  .outputs = params * layer->features,
                                   .groups = 1};
     return cf_conditioner_bind(&state->decoder, cf_spec_spec(layer->spec, "decoder"), binding,
                                "decoder", sizes, false);
@@ -78,7 +79,7 @@ static cf_status bind_posterior(cf_layer *layer, cf_binding *binding) {
 
 static cf_status bind(cf_layer *layer, cf_binding *binding) {
     variational_state *state;
-    CF_TRY(cf_pile_take(binding->pile, &state, 1, sizeof *state));
+    CF_TRY(cf_arena_alloc(binding->arena, &state, 1, sizeof *state));
     layer->state = state;
     state->latents = (size_t)cf_spec_int(layer->spec, "latents");
     CF_TRY(cf_likelihood_spec(layer->spec, &state->likelihood));
@@ -93,16 +94,16 @@ static cf_value encode(const cf_layer *layer, cf_builder *b, cf_value x, cf_valu
                        cf_value *minus_log_q) {
     const variational_state *state = layer->state;
     size_t n = state->latents;
-    cf_value raw = cf_conditioner_emit(&state->encoder, b, x, context);
-    cf_value mean = cf_slice(b, raw, 0, n), seen = CF_NO_VALUE;
-    cf_value log_scale = cf_softclip(b, cf_slice(b, raw, n, n), LOG_1000);
+    cf_value params = cf_conditioner_emit(&state->encoder, b, x, context);
+    cf_value mean = cf_slice(b, params, 0, n), seen = CF_NO_VALUE;
+    cf_value log_scale = cf_softclip(b, cf_slice(b, params, n, n), LOG_1000);
     cf_value noise = cf_normal_noise(b, n);
     cf_value z = cf_add(b, mean, cf_multiply(b, noise, cf_exp(b, log_scale)));
     *minus_log_q = cf_subtract(b, cf_sum_features(b, log_scale), cf_normal_log_density(b, noise));
     if (layer->children == 0)
         return z;
     cf_value log_det = CF_NO_VALUE;
-    seen = cf_concat(b, (cf_value[]){cf_slice(b, raw, 2 * n, n), context}, 2);
+    seen = cf_concat(b, (cf_value[]){cf_slice(b, params, 2 * n, n), context}, 2);
     z = cf_chain_forward(layer, layer->children, b, z, seen, &log_det);
     *minus_log_q = cf_add_optional(b, *minus_log_q, log_det);
     return z;
@@ -116,8 +117,8 @@ static cf_value inverse(const cf_layer *layer, cf_builder *b, cf_value x, cf_val
     const cf_likelihood_methods *likelihood = cf_likelihood_methods_of(state->likelihood);
     cf_value minus_log_q;
     cf_value z = encode(layer, b, x, context, &minus_log_q);
-    cf_value raw = cf_conditioner_emit(&state->decoder, b, z, context);
-    *log_det = likelihood->log_prob(state->likelihood, b, raw, x);
+    cf_value params = cf_conditioner_emit(&state->decoder, b, z, context);
+    *log_det = likelihood->log_prob(state->likelihood, b, params, x);
     cf_value weight = cf_builder_provided(b, "kl_weight");
     if (!cf_is_none(weight)) {
         z = cf_scale_gradient(b, z, weight);
@@ -131,11 +132,11 @@ static cf_value forward(const cf_layer *layer, cf_builder *b, cf_value u, cf_val
                         cf_value *log_det) {
     const variational_state *state = layer->state;
     const cf_likelihood_methods *likelihood = cf_likelihood_methods_of(state->likelihood);
-    cf_value raw = cf_conditioner_emit(&state->decoder, b, u, context);
-    *log_det = cf_constant(b, CF_ROW, 1, CF_NO_LOG_DET);
+    cf_value params = cf_conditioner_emit(&state->decoder, b, u, context);
+    *log_det = cf_constant(b, CF_BATCHED, 1, CF_NO_LOG_DET);
     if (cf_builder_is_deterministic(b))
-        return likelihood->mean(state->likelihood, b, raw, layer->features);
-    return likelihood->draw(state->likelihood, b, raw, layer->features, cf_next_stream(b));
+        return likelihood->mean(state->likelihood, b, params, layer->features);
+    return likelihood->draw(state->likelihood, b, params, layer->features, cf_next_stream(b));
 }
 
 static cf_status check(const cf_spec *spec) {
@@ -150,7 +151,7 @@ static const cf_layer_methods methods = {.bind = bind,
                                          .forward = forward,
                                          .inverse = inverse,
                                          .stochastic = true,
-                                         .limited = true,
+                                         .restricted_domain = true,
                                          .reshape = reshape};
 
 static const cf_option options[] = {
@@ -162,13 +163,15 @@ static const cf_option options[] = {
      .kinds = CF_OPTION_SPEC,
      .required = true,
      .spec_role = "conditioner",
-     .doc = "The network from x to the posterior: all means, then all raw scales, then what its "
+     .doc = "The network from x to the posterior: all means, then all unconstrained scales, then "
+            "what its "
             "layers see, if it has any. An `MLP` or, of images, a `ConvEncoder`."},
     {.name = "decoder",
      .kinds = CF_OPTION_SPEC,
      .required = true,
      .spec_role = "conditioner",
-     .doc = "The network from z to the likelihood's raw numbers: an `MLP` or, of images, a "
+     .doc = "The network from z to the likelihood's unconstrained parameters: an `MLP` or, of "
+            "images, a "
             "`ConvDecoder`."},
     {.name = "likelihood",
      .kinds = CF_OPTION_STRING | CF_OPTION_SPEC,
@@ -194,7 +197,8 @@ const cf_spec_type cf_variational_type = {
         "where the\n"
         "encoder gives ``mean``, ``scale = exp(s / (1 + |s| / log(1000)))`` and what the layers "
         "see; on the way\n"
-        "to the data ``x ~ p(x|z)``, the likelihood with the decoder's raw numbers. A stochastic "
+        "to the data ``x ~ p(x|z)``, the likelihood with the decoder's unconstrained parameters. A "
+        "stochastic "
         "layer: with\n"
         "``log_det = log p(x|z) - log q(z|x)`` a flow's `log_prob` is the evidence lower bound,\n"
         "``log p(z) + log p(x|z) - log q(z|x)``, with the layers and the base on its side of u "

@@ -35,7 +35,7 @@ cf_status cf_binding_keep(cf_binding *binding, cf_spec *spec) {
 static cf_status full_name(cf_binding *binding, const char *name, const char **out) {
     size_t length = strlen(binding->path) + strlen(name) + 1;
     char *text;
-    CF_TRY(cf_pile_take(binding->pile, &text, length, 1));
+    CF_TRY(cf_arena_alloc(binding->arena, &text, length, 1));
     snprintf(text, length, "%s%s", binding->path, name);
     *out = text;
     return CF_OK;
@@ -52,15 +52,15 @@ static cf_status add_tensor(cf_binding *binding, cf_slab_table *table, const cha
     CF_TRY(full_name(binding, name, &tensor.name));
     if (tensor.values != NULL) {
         double *values;
-        CF_TRY(cf_pile_take(binding->pile, &values, tensor.size, sizeof *values));
+        CF_TRY(cf_arena_alloc(binding->arena, &values, tensor.size, sizeof *values));
         memcpy(values, tensor.values, tensor.size * sizeof *values);
         tensor.values = values;
     }
     tensor.offset = table->elements;
     size_t end = table->elements + (tensor.size + 15) / 16 * 16;
-    if (end > table->most)
+    if (end > table->max)
         return cf_fail(CF_INVALID, "%s%s: more than %zu parameters", binding->path, name,
-                       table->most);
+                       table->max);
     CF_TRY(cf_grow(&table->tensors, &table->capacity, table->count, table->count + 1,
                    sizeof *table->tensors));
     table->tensors[table->count++] = tensor;

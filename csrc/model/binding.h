@@ -5,7 +5,7 @@
 #ifndef CF_NN_BINDING_H
 #define CF_NN_BINDING_H
 
-#include "base/pile.h"
+#include "base/arena.h"
 #include "base/spec.h"
 
 enum { CF_MAX_DIMS = 4 };
@@ -42,11 +42,11 @@ typedef struct {
     cf_tensor *tensors;
     size_t count, capacity;
     size_t elements; /* of the slab */
-    size_t most;     /* that it may have */
+    size_t max;      /* that it may have */
 } cf_slab_table;
 
 typedef struct {
-    cf_pile *pile; /* of the flow: what layers keep lives there */
+    cf_arena *arena; /* of the flow: what layers keep lives there */
     uint64_t seed;
     uint32_t layers; /* bound so far: tells random permutations apart */
     cf_slab_table parameters, buffers;
@@ -66,8 +66,8 @@ cf_status cf_binding_keep(cf_binding *binding, cf_spec *spec);
 cf_status cf_binding_enter(cf_binding *binding, const char *name, long number, size_t *mark);
 void cf_binding_leave(cf_binding *binding, size_t mark);
 
-/* Declares a parameter; *offset is its place in the slab. It starts uniform on +-bound, or with
- * bound 0 at zero. */
+/* Declares a parameter; *offset is where it begins in the slab. It starts uniform on +-bound, or
+ * with bound 0 at zero. */
 cf_status cf_bind_parameter(cf_binding *binding, const char *name, size_t dims, const size_t *shape,
                             double bound, size_t *offset);
 
@@ -103,7 +103,7 @@ cf_status cf_bind_statistic(cf_binding *binding, const char *name, size_t size,
 cf_status cf_bind_buffer(cf_binding *binding, const char *name, size_t size, const double *values,
                          size_t *offset);
 
-/* Frees the tables and releases the specs; what lies in the pile stays. */
+/* Frees the tables and releases the specs; what lies in the arena stays. */
 void cf_binding_free(cf_binding *binding);
 
 #endif

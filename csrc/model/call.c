@@ -22,18 +22,18 @@ const cf_function *cf_model_function(const cf_model *model, const char *name) {
     return entry == NULL ? NULL : &entry->function;
 }
 
-cf_status cf_model_add_function(cf_model *model, const cf_function *function, cf_pile *pile) {
+cf_status cf_model_add_function(cf_model *model, const cf_function *function, cf_arena *arena) {
     cf_function_entry *entry;
-    cf_pile none = {0};
+    cf_arena none = {0};
     cf_status status = cf_alloc(&entry, 1, sizeof *entry);
-    if (pile == NULL)
-        pile = &none;
+    if (arena == NULL)
+        arena = &none;
     if (status != CF_OK) {
-        cf_pile_free(pile);
+        cf_arena_free(arena);
         return status;
     }
     entry->function = *function;
-    entry->pile = *pile;
+    entry->arena = *arena;
     cf_lock();
     bool known = find(model, function->name) != NULL;
     if (!known) {
@@ -45,7 +45,7 @@ cf_status cf_model_add_function(cf_model *model, const cf_function *function, cf
     if (!known)
         return CF_OK;
     status = cf_fail(CF_INVALID, "there is a function called %s already", function->name);
-    cf_pile_free(pile);
+    cf_arena_free(arena);
     cf_free(entry);
     return status;
 }
@@ -93,11 +93,11 @@ static cf_status check_inputs(const cf_function_call *call) {
 cf_status cf_model_call_locked(cf_model *model, const cf_function_call *call) {
     cf_program_key key = key_of(call);
     cf_cached *entry;
-    cf_run_args args = {.rows = call->samples,
+    cf_run_args args = {.samples = call->samples,
                         .dtype = model->dtype,
                         .threads = call->threads,
                         .seed = call->seed,
-                        .first_row = call->first_sample,
+                        .first_sample = call->first_sample,
                         .parameters = model->parameters,
                         .gradients = call->parameter_gradients ? call->parameter_gradients
                                                                : model->gradients,

@@ -1,6 +1,6 @@
 /* Who computes with a model: any number of callers, or one who has locked it. */
 #include "base/lock.h"
-#include "engine/lease.h"
+#include "engine/workspace.h"
 #include "model/state.h"
 
 cf_status cf_model_fail_busy(void) {

@@ -93,22 +93,22 @@ static void emit_inputs(program_builder *p) {
         if (i == 0 && jitter >= 0)
             p->input[i] = cf_jittered_input(
                 p->b, i, jitter,
-                cf_random_uniform_rows(p->b, cf_shape_features(port->shape), CF_STREAM_JITTER));
+                cf_random_uniform_samples(p->b, cf_shape_features(port->shape), CF_STREAM_JITTER));
         else
             p->input[i] = cf_input(p->b, i, cf_shape_features(port->shape), CF_PAD_REPEAT);
     }
 }
 
-/* `value` as a row value: where there is none, `features` zeros. */
-static cf_value as_row(cf_builder *b, cf_value value, size_t features) {
+/* `value` as a batched value: where there is none, `features` zeros. */
+static cf_value as_batched(cf_builder *b, cf_value value, size_t features) {
     if (cf_builder_status(b) != CF_OK)
         return CF_NO_VALUE;
     if (cf_is_none(value))
-        return cf_constant(b, CF_ROW, features, 0.0);
+        return cf_constant(b, CF_BATCHED, features, 0.0);
     return cf_broadcast(b, value);
 }
 
-/* The caller's cotangents; of a shared output their sum over rows. */
+/* The caller's cotangents; of an unbatched output their sum over samples. */
 static void emit_cotangents(program_builder *p, cf_value *cotangent) {
     for (size_t i = 0; i < CF_MAX_PORTS; i++) {
         const cf_port *port = &p->function->output[i];
@@ -116,8 +116,8 @@ static void emit_cotangents(program_builder *p, cf_value *cotangent) {
             continue;
         cotangent[i] = cf_input(p->b, CF_COTANGENT_SLOTS + (int)i, cf_shape_features(port->shape),
                                 CF_PAD_ZERO);
-        if (!cf_is_none(p->output[i]) && cf_value_kind(p->b, p->output[i]) == CF_SHARED)
-            cotangent[i] = cf_sum_rows(p->b, cotangent[i]);
+        if (!cf_is_none(p->output[i]) && cf_value_kind(p->b, p->output[i]) == CF_UNBATCHED)
+            cotangent[i] = cf_sum_samples(p->b, cotangent[i]);
     }
 }
 
@@ -135,7 +135,7 @@ static size_t tensor_of(const program_builder *p, size_t n) {
 }
 
 /* With respect to what the gradient is taken: the inputs that the key names, then one node for each
- * place where a parameter was emitted, with the tensor's number. */
+ * time that a parameter was emitted, with the tensor's number. */
 typedef struct {
     cf_value *wrt, *gradient;
     size_t *tensor;
@@ -165,9 +165,9 @@ static void output_gradients(program_builder *p, const gradient_list *list) {
     size_t at = 0;
     for (size_t i = 0; i < CF_MAX_PORTS; i++)
         if (has(p->key->gradients, i))
-            cf_output(
-                p->b, CF_GRADIENT_SLOTS + (int)i,
-                as_row(p->b, list->gradient[at++], cf_shape_features(p->function->input[i].shape)));
+            cf_output(p->b, CF_GRADIENT_SLOTS + (int)i,
+                      as_batched(p->b, list->gradient[at++],
+                                 cf_shape_features(p->function->input[i].shape)));
     for (size_t t = 0; t < p->parameters->count; t++) {
         cf_value sum = CF_NO_VALUE;
         for (size_t k = list->inputs; k < list->count; k++)
@@ -202,8 +202,9 @@ static cf_status emit_program(program_builder *p, cf_program **out) {
         CF_TRY(emit_gradients(p));
     for (size_t i = 0; i < CF_MAX_PORTS; i++)
         if (has(key->outputs, i))
-            cf_output(p->b, (int)i,
-                      as_row(p->b, p->output[i], cf_shape_features(p->function->output[i].shape)));
+            cf_output(
+                p->b, (int)i,
+                as_batched(p->b, p->output[i], cf_shape_features(p->function->output[i].shape)));
     CF_TRY(cf_builder_status(p->b));
     return cf_program_new(out, p->b, key->parameter_gradients ? p->parameters->elements : 0);
 }

@@ -5,7 +5,7 @@
 #include "base/lock.h"
 #include "base/memory.h"
 #include "base/philox.h"
-#include "engine/lease.h"
+#include "engine/workspace.h"
 #include "model/state.h"
 
 /* ---- life ---- */
@@ -14,10 +14,10 @@ cf_status cf_model_new(cf_model **out, cf_dtype dtype, uint64_t seed, size_t max
     CF_TRY(cf_alloc(out, 1, sizeof **out));
     cf_model *model = *out;
     model->dtype = dtype;
-    model->binding.pile = &model->pile;
+    model->binding.arena = &model->arena;
     model->binding.seed = seed;
-    model->binding.parameters.most = max_parameters > 0 ? max_parameters : INT32_MAX;
-    model->binding.buffers.most = INT32_MAX;
+    model->binding.parameters.max = max_parameters > 0 ? max_parameters : INT32_MAX;
+    model->binding.buffers.max = INT32_MAX;
     return CF_OK;
 }
 
@@ -27,17 +27,17 @@ void cf_model_free(cf_model *model) {
     cf_cache_free(&model->cache);
     for (cf_function_entry *entry = model->functions, *next; entry != NULL; entry = next) {
         next = entry->next;
-        cf_pile_free(&entry->pile);
+        cf_arena_free(&entry->arena);
         cf_free(entry);
     }
     cf_binding_free(&model->binding);
-    cf_pile_free(&model->pile);
+    cf_arena_free(&model->arena);
     cf_free(model->parameters);
     cf_free(model->gradients);
     cf_free(model->statistics);
     cf_free(model->buffers);
     cf_free(model);
-    cf_lease_trim(); /* its programs' working memory may be of use to nobody else */
+    cf_workspace_trim(); /* its programs' working memory may be of use to nobody else */
 }
 
 /* Number i of tensor `number` as it starts. */

@@ -23,9 +23,9 @@ void cf_model_free(cf_model *model); /* NULL is accepted */
 cf_binding *cf_model_binding(cf_model *model);
 cf_status cf_model_allocate(cf_model *model);
 
-/* Copies a function. What it refers to lives as long as the model, or in `pile`, which passes to
+/* Copies a function. What it refers to lives as long as the model, or in `arena`, which passes to
  * the model, in failure too; NULL: there is none. A name may be taken once (CF_INVALID). */
-cf_status cf_model_add_function(cf_model *model, const cf_function *function, cf_pile *pile);
+cf_status cf_model_add_function(cf_model *model, const cf_function *function, cf_arena *arena);
 
 /* The function of that name, NULL if there is none; it stays where it is. */
 const cf_function *cf_model_function(const cf_model *model, const char *name);
@@ -83,9 +83,9 @@ void cf_model_unlock(cf_model *model);
 void cf_model_set_changing(cf_model *model, bool changing);
 
 /* Data-dependent initialisation: whether there are parameters for it, and none of them has been
- * changed yet; and their values, from the statistics that a CF_STARTING program left. */
-bool cf_model_awaits_start(const cf_model *model);
-void cf_model_start(cf_model *model);
+ * changed yet; and their values, from the statistics that a CF_DATA_INITIALISATION program left. */
+bool cf_model_awaits_initialisation(const cf_model *model);
+void cf_model_initialise(cf_model *model);
 
 /* Whether training programs give statistics of the batch, and mixes these, which the last one left,
  * into the running ones. */

@@ -10,11 +10,11 @@ typedef struct cf_function_entry {
     struct cf_function_entry *next;
     uint32_t number;
     cf_function function;
-    cf_pile pile;
+    cf_arena arena;
 } cf_function_entry;
 
 struct cf_model {
-    cf_pile pile;
+    cf_arena arena;
     cf_binding binding;
     cf_dtype dtype;
     void *parameters, *gradients, *statistics;

@@ -7,7 +7,7 @@ static double parameter_at(const cf_model *model, size_t index) {
     return cf_number_at(model->parameters, index, model->dtype);
 }
 
-bool cf_model_awaits_start(const cf_model *model) {
+bool cf_model_awaits_initialisation(const cf_model *model) {
     const cf_binding *binding = &model->binding;
     for (size_t k = 0; k < binding->statistic_count; k++) {
         const cf_statistic *s = &binding->statistics[k];
@@ -37,7 +37,7 @@ static void move_parameters(cf_model *model, const cf_statistic *s, double weigh
     }
 }
 
-void cf_model_start(cf_model *model) {
+void cf_model_initialise(cf_model *model) {
     for (size_t k = 0; k < model->binding.statistic_count; k++)
         move_parameters(model, &model->binding.statistics[k], 1.0);
 }

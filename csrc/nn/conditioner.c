@@ -10,7 +10,7 @@ typedef struct {
 
 static cf_status bind_constant(cf_conditioner *conditioner, cf_binding *binding) {
     constant_state *state;
-    CF_TRY(cf_pile_take(binding->pile, &state, 1, sizeof *state));
+    CF_TRY(cf_arena_alloc(binding->arena, &state, 1, sizeof *state));
     conditioner->state = state;
     return cf_bind_parameter(binding, "constant", 1, &conditioner->outputs, 0, &state->offset);
 }
@@ -37,7 +37,7 @@ static size_t width(const cf_conditioner *c, size_t feature) {
 static cf_status bind_inputs(cf_groups *out, const cf_conditioner *c, cf_binding *binding,
                              size_t groups, size_t first) {
     uint32_t *end;
-    CF_TRY(cf_pile_take(binding->pile, &end, groups, sizeof *end));
+    CF_TRY(cf_arena_alloc(binding->arena, &end, groups, sizeof *end));
     end[0] = (uint32_t)(groups == 1 ? first + c->inputs : first);
     for (size_t g = 1; g < groups; g++)
         end[g] = end[g - 1] + (uint32_t)width(c, g - 1);
@@ -49,7 +49,7 @@ static cf_status bind_groups(cf_conditioner *c, cf_binding *binding, size_t grou
     size_t each = c->outputs / groups;
     CF_TRY(bind_inputs(&c->input_groups, c, binding, groups, c->context));
     CF_TRY(bind_inputs(&c->feature_groups, c, binding, groups, 0));
-    return cf_groups_each(&c->output_groups, binding->pile, groups, each, each);
+    return cf_groups_each(&c->output_groups, binding->arena, groups, each, each);
 }
 
 cf_status cf_conditioner_hidden(const cf_conditioner *conditioner, cf_binding *binding,
@@ -57,7 +57,7 @@ cf_status cf_conditioner_hidden(const cf_conditioner *conditioner, cf_binding *b
     size_t groups = conditioner->output_groups.count;
     /* Without context there is nothing that units of group 0 could read. */
     size_t first = groups > 1 && conditioner->context == 0 ? 1 : 0;
-    return cf_groups_spread(out, binding->pile, groups, first, units);
+    return cf_groups_spread(out, binding->arena, groups, first, units);
 }
 
 /* Joins an image that is the context to the image that the network reads. */
@@ -69,7 +69,7 @@ static cf_status join_images(cf_conditioner *c, cf_binding *binding, cf_shape im
         return cf_fail(
             CF_INVALID, "%s: a context of %zu x %zu pixels cannot be squeezed to %zu x %zu",
             cf_spec_type_of(c->spec)->name, image.height, image.width, shape->height, shape->width);
-    CF_TRY(cf_pile_take(binding->pile, &c->squeezed, cf_shape_features(image), sizeof(int64_t)));
+    CF_TRY(cf_arena_alloc(binding->arena, &c->squeezed, cf_shape_features(image), sizeof(int64_t)));
     cf_squeeze_order(image, factor, c->squeezed);
     shape->channels += image.channels * factor * factor;
     c->context = 0;

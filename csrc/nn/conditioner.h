@@ -1,7 +1,6 @@
-/* Conditioners: networks from the features that are kept, and the context, to the parameters of a
+/* Conditioners: networks from the identity features and the context, to the parameters of a
  * transform. Plain ones, or masked (nn/dense.h): then group g of the outputs depends on the first g
- * features alone, and on the context.
- */
+ * features alone, and on the context. */
 #ifndef CF_NN_CONDITIONER_H
 #define CF_NN_CONDITIONER_H
 
@@ -34,7 +33,7 @@ struct cf_conditioner {
     const double *periods;                                 /* by feature, 0: none; or NULL */
     size_t inputs, context, outputs;                       /* numbers; inputs: of the features */
     cf_groups input_groups, feature_groups, output_groups; /* inputs: context and features */
-    void *state;                                           /* of its type, in the flow's pile */
+    void *state;                                           /* of its type, in the flow's arena */
     size_t dense_layers;                                   /* the network's */
 };
 

@@ -25,8 +25,8 @@ static cf_status bind_level(level *out, cf_binding *binding, size_t number, cf_s
     *shape = (cf_shape){channels, 2 * shape->height, 2 * shape->width, true};
     out->out = *shape;
     n = cf_shape_features(*shape);
-    CF_TRY(cf_pile_take(binding->pile, &out->order, n, sizeof(int64_t)));
-    CF_TRY(cf_pile_take(binding->pile, &squeezed, n, sizeof(int64_t)));
+    CF_TRY(cf_arena_alloc(binding->arena, &out->order, n, sizeof(int64_t)));
+    CF_TRY(cf_arena_alloc(binding->arena, &squeezed, n, sizeof(int64_t)));
     cf_squeeze_order(*shape, 2, squeezed);
     for (size_t f = 0; f < n; f++)
         out->order[squeezed[f]] = (int64_t)f;
@@ -55,13 +55,13 @@ static cf_status bind(cf_conditioner *conditioner, cf_binding *binding, bool zer
     cf_groups inputs, outputs;
     conv_decoder_state *state;
     CF_TRY(start_shape(conditioner, &shape));
-    CF_TRY(cf_pile_take(binding->pile, &state, 1, sizeof *state));
-    CF_TRY(cf_pile_take(binding->pile, &state->level, channels->count, sizeof *state->level));
+    CF_TRY(cf_arena_alloc(binding->arena, &state, 1, sizeof *state));
+    CF_TRY(cf_arena_alloc(binding->arena, &state->level, channels->count, sizeof *state->level));
     conditioner->state = state;
     state->levels = channels->count;
     CF_TRY(
-        cf_groups_each(&inputs, binding->pile, 1, conditioner->inputs + conditioner->context, 0));
-    CF_TRY(cf_groups_each(&outputs, binding->pile, 1, cf_shape_features(shape), 0));
+        cf_groups_each(&inputs, binding->arena, 1, conditioner->inputs + conditioner->context, 0));
+    CF_TRY(cf_groups_each(&outputs, binding->arena, 1, cf_shape_features(shape), 0));
     CF_TRY(cf_dense_bind(&state->dense, binding, "linear", -1, inputs, outputs, false,
                          &conditioner->dense_layers));
     (void)zero_last; /* it would let nothing of the input through */

@@ -24,7 +24,7 @@ static cf_status bind_level(level *out, cf_binding *binding, size_t number, cf_s
                        "level %zu",
                        shape->height, shape->width, number);
     out->in = *shape;
-    CF_TRY(cf_pile_take(binding->pile, &out->order, cf_shape_features(*shape), sizeof(int64_t)));
+    CF_TRY(cf_arena_alloc(binding->arena, &out->order, cf_shape_features(*shape), sizeof(int64_t)));
     cf_squeeze_order(*shape, 2, out->order);
     *shape = (cf_shape){4 * shape->channels, shape->height / 2, shape->width / 2, true};
     CF_TRY(cf_conv_bind(&out->conv, binding, "conv", (long)number, *shape, options));
@@ -41,8 +41,8 @@ static cf_status bind(cf_conditioner *conditioner, cf_binding *binding, bool zer
         return cf_fail(CF_INVALID,
                        "ConvEncoder reads images, and there are none here: a flow of images has a "
                        "shape (channels, height, width)");
-    CF_TRY(cf_pile_take(binding->pile, &state, 1, sizeof *state));
-    CF_TRY(cf_pile_take(binding->pile, &state->level, channels->count, sizeof *state->level));
+    CF_TRY(cf_arena_alloc(binding->arena, &state, 1, sizeof *state));
+    CF_TRY(cf_arena_alloc(binding->arena, &state->level, channels->count, sizeof *state->level));
     conditioner->state = state;
     state->levels = channels->count;
     for (size_t i = 0; i < state->levels; i++) {
@@ -50,9 +50,9 @@ static cf_status bind(cf_conditioner *conditioner, cf_binding *binding, bool zer
                                    .kernel = (size_t)cf_spec_int(conditioner->spec, "kernel")};
         CF_TRY(bind_level(&state->level[i], binding, i, &shape, options));
     }
-    CF_TRY(cf_groups_each(&inputs, binding->pile, 1,
+    CF_TRY(cf_groups_each(&inputs, binding->arena, 1,
                           cf_shape_features(shape) + conditioner->context, 0));
-    CF_TRY(cf_groups_each(&outputs, binding->pile, 1, conditioner->outputs, 0));
+    CF_TRY(cf_groups_each(&outputs, binding->arena, 1, conditioner->outputs, 0));
     return cf_dense_bind(&state->dense, binding, "linear", -1, inputs, outputs, zero_last,
                          &conditioner->dense_layers);
 }

@@ -35,7 +35,7 @@ cf_status cf_conv_bind(cf_conv_layer *out, cf_binding *binding, const char *name
 /* gain v / |v|, row by row. */
 static cf_value normalized(const cf_conv_layer *layer, cf_builder *b, cf_value v, size_t row) {
     cf_value square = cf_sum_groups(b, cf_multiply(b, v, v), layer->outputs);
-    cf_value length = cf_exp(b, cf_scale(b, cf_log(b, square), 0.5, 0.0));
+    cf_value length = cf_exp(b, cf_scale_shift(b, cf_log(b, square), 0.5, 0.0));
     cf_value factor = cf_divide(b, cf_parameter(b, layer->gain, layer->outputs), length);
     return cf_multiply(b, v, cf_repeat_each(b, factor, row));
 }
@@ -51,7 +51,7 @@ cf_value cf_conv_emit(const cf_conv_layer *layer, cf_builder *b, cf_value x) {
 
 cf_value cf_context_emit(const cf_dense *dense, cf_builder *b, cf_emission *emission,
                          cf_value context, cf_shape shape) {
-    return cf_spread_channels(b, cf_dense_emit(dense, b, emission, context), shape);
+    return cf_broadcast_channels(b, cf_dense_emit(dense, b, emission, context), shape);
 }
 
 cf_status cf_kernel_check(const cf_spec *network, const char *name, int64_t kernel) {

@@ -18,8 +18,8 @@ static size_t kernel_of(const cf_spec *spec, size_t layer) {
 static cf_status bind_context(cf_conditioner *conditioner, cf_binding *binding, bool zero) {
     conv_net_state *state = conditioner->state;
     cf_groups inputs, outputs;
-    CF_TRY(cf_groups_each(&inputs, binding->pile, 1, conditioner->context, 0));
-    CF_TRY(cf_groups_each(&outputs, binding->pile, 1, state->conv[0].outputs, 0));
+    CF_TRY(cf_groups_each(&inputs, binding->arena, 1, conditioner->context, 0));
+    CF_TRY(cf_groups_each(&outputs, binding->arena, 1, state->conv[0].outputs, 0));
     return cf_dense_bind(&state->context, binding, "context", -1, inputs, outputs, zero,
                          &conditioner->dense_layers);
 }
@@ -29,8 +29,8 @@ static cf_status bind(cf_conditioner *conditioner, cf_binding *binding, bool zer
     size_t count = channels->count + 1;
     cf_shape in = conditioner->shape;
     conv_net_state *state;
-    CF_TRY(cf_pile_take(binding->pile, &state, 1, sizeof *state));
-    CF_TRY(cf_pile_take(binding->pile, &state->conv, count, sizeof *state->conv));
+    CF_TRY(cf_arena_alloc(binding->arena, &state, 1, sizeof *state));
+    CF_TRY(cf_arena_alloc(binding->arena, &state->conv, count, sizeof *state->conv));
     conditioner->state = state;
     state->layers = count;
     for (size_t i = 0; i < count; i++) {

@@ -31,8 +31,8 @@ static cf_status bind_parts(block *out, cf_conditioner *conditioner, cf_binding 
     CF_TRY(cf_conv_bind(&out->second, binding, "conv", 1, state->hidden, options));
     if (conditioner->context == 0)
         return CF_OK;
-    CF_TRY(cf_groups_each(&inputs, binding->pile, 1, conditioner->context, 0));
-    CF_TRY(cf_groups_each(&outputs, binding->pile, 1, channels, 0));
+    CF_TRY(cf_groups_each(&inputs, binding->arena, 1, conditioner->context, 0));
+    CF_TRY(cf_groups_each(&outputs, binding->arena, 1, channels, 0));
     return cf_dense_bind(&out->context, binding, "context", -1, inputs, outputs, false,
                          &conditioner->dense_layers);
 }
@@ -58,14 +58,14 @@ static cf_status bind(cf_conditioner *conditioner, cf_binding *binding, bool zer
                                .kernel = (size_t)cf_spec_int(spec, "outer_kernel"),
                                .normalized =
                                    strcmp(cf_spec_string(spec, "normalization"), "weight") == 0};
-    CF_TRY(cf_pile_take(binding->pile, &state, 1, sizeof *state));
+    CF_TRY(cf_arena_alloc(binding->arena, &state, 1, sizeof *state));
     conditioner->state = state;
     state->hidden = conditioner->shape;
     state->hidden.channels = options.outputs;
     state->gated = cf_spec_int(spec, "gated") != 0;
     state->dropout = cf_spec_real(spec, "dropout");
     state->blocks = (size_t)cf_spec_int(spec, "blocks");
-    CF_TRY(cf_pile_take(binding->pile, &state->block, state->blocks, sizeof *state->block));
+    CF_TRY(cf_arena_alloc(binding->arena, &state->block, state->blocks, sizeof *state->block));
     CF_TRY(cf_conv_bind(&state->initial, binding, "initial", -1, conditioner->shape, options));
     options.kernel = (size_t)cf_spec_int(spec, "kernel");
     CF_TRY(bind_blocks(conditioner, binding, options));

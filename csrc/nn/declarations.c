@@ -55,13 +55,13 @@ static bool read_declaration(cf_declarations *d, const char **text) {
     return true;
 }
 
-static cf_status read_declarations(cf_declarations *out, cf_pile *pile, const char *text) {
-    size_t most = cf_count_instructions(text);
+static cf_status read_declarations(cf_declarations *out, cf_arena *arena, const char *text) {
+    size_t max = cf_count_instructions(text);
     *out = (cf_declarations){0};
-    if (most > MAX_DECLARATIONS)
-        return cf_fail(CF_INVALID, "Expression: %zu declarations are too many", most);
-    CF_TRY(cf_pile_take(pile, &out->parameter, most, sizeof *out->parameter));
-    CF_TRY(cf_pile_take(pile, &out->network, most, sizeof *out->network));
+    if (max > MAX_DECLARATIONS)
+        return cf_fail(CF_INVALID, "Expression: %zu declarations are too many", max);
+    CF_TRY(cf_arena_alloc(arena, &out->parameter, max, sizeof *out->parameter));
+    CF_TRY(cf_arena_alloc(arena, &out->network, max, sizeof *out->network));
     for (size_t i = 0; *text != '\0'; i++)
         if (!read_declaration(out, &text) || !cf_end_of_instruction(&text))
             return cf_fail_at("declaration", i);
@@ -122,7 +122,7 @@ static cf_status bind_networks(cf_declarations *d, const cf_spec *spec, cf_bindi
 }
 
 cf_status cf_declarations_bind(cf_declarations *out, const cf_spec *spec, cf_binding *binding) {
-    CF_TRY(read_declarations(out, binding->pile, cf_spec_string(spec, "declarations")));
+    CF_TRY(read_declarations(out, binding->arena, cf_spec_string(spec, "declarations")));
     CF_TRY(bind_parameters(out, spec, binding));
     return bind_networks(out, spec, binding);
 }

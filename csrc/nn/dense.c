@@ -5,16 +5,16 @@
 
 #include "ops/ops.h"
 
-static cf_status new_groups(cf_groups *out, cf_pile *pile, size_t groups, uint32_t **end) {
-    CF_TRY(cf_pile_take(pile, end, groups, sizeof **end));
+static cf_status new_groups(cf_groups *out, cf_arena *arena, size_t groups, uint32_t **end) {
+    CF_TRY(cf_arena_alloc(arena, end, groups, sizeof **end));
     *out = (cf_groups){groups, *end};
     return CF_OK;
 }
 
-cf_status cf_groups_spread(cf_groups *out, cf_pile *pile, size_t groups, size_t first,
+cf_status cf_groups_spread(cf_groups *out, cf_arena *arena, size_t groups, size_t first,
                            size_t units) {
     uint32_t *end;
-    CF_TRY(new_groups(out, pile, groups, &end));
+    CF_TRY(new_groups(out, arena, groups, &end));
     size_t last = groups - first - 1;
     /* Fewer units than groups: the first one goes to the first group, the last to the last. */
     bool few = units > 1 && units <= last;
@@ -24,32 +24,33 @@ cf_status cf_groups_spread(cf_groups *out, cf_pile *pile, size_t groups, size_t 
     return CF_OK;
 }
 
-cf_status cf_groups_each(cf_groups *out, cf_pile *pile, size_t groups, size_t first, size_t each) {
+cf_status cf_groups_each(cf_groups *out, cf_arena *arena, size_t groups, size_t first,
+                         size_t each) {
     uint32_t *end;
-    CF_TRY(new_groups(out, pile, groups, &end));
+    CF_TRY(new_groups(out, arena, groups, &end));
     for (size_t g = 0; g < groups; g++)
         end[g] = (uint32_t)(first + g * each);
     return CF_OK;
 }
 
 /* What the outputs see of the inputs. */
-static cf_status new_staircase(const cf_staircase **out, cf_pile *pile, cf_groups inputs,
-                               cf_groups outputs) {
-    cf_staircase *stairs;
+static cf_status new_block_mask(const cf_block_mask **out, cf_arena *arena, cf_groups inputs,
+                                cf_groups outputs) {
+    cf_block_mask *mask;
     uint32_t *end, *first, o = 0, k = 0;
-    CF_TRY(cf_pile_take(pile, &stairs, 1, sizeof *stairs));
-    *stairs = (cf_staircase){cf_groups_units(outputs), cf_groups_units(inputs), NULL, NULL};
-    CF_TRY(cf_pile_take(pile, &end, stairs->outputs, sizeof *end));
-    CF_TRY(cf_pile_take(pile, &first, stairs->inputs, sizeof *first));
+    CF_TRY(cf_arena_alloc(arena, &mask, 1, sizeof *mask));
+    *mask = (cf_block_mask){cf_groups_units(outputs), cf_groups_units(inputs), NULL, NULL};
+    CF_TRY(cf_arena_alloc(arena, &end, mask->outputs, sizeof *end));
+    CF_TRY(cf_arena_alloc(arena, &first, mask->inputs, sizeof *first));
     for (size_t g = 0; g < inputs.count; g++) {
         for (; k < inputs.end[g]; k++)
             first[k] = o;
         for (; o < outputs.end[g]; o++)
             end[o] = k;
     }
-    stairs->end = end;
-    stairs->first = first;
-    *out = stairs;
+    mask->end = end;
+    mask->first = first;
+    *out = mask;
     return CF_OK;
 }
 
@@ -59,11 +60,10 @@ cf_status cf_dense_bind(cf_dense *out, cf_binding *binding, const char *name, lo
     double unit = zero || columns == 0 ? 0.0 : 1.0 / sqrt((double)columns);
     *out = (cf_dense){.number = (*dense_layers)++, .inputs = inputs, .outputs = outputs};
     if (inputs.end[0] < columns)
-        CF_TRY(new_staircase(&out->staircase, binding->pile, inputs, outputs));
+        CF_TRY(new_block_mask(&out->mask, binding->arena, inputs, outputs));
     CF_TRY(cf_binding_enter(binding, name, number, &mark));
-    cf_status status =
-        cf_bind_matrix(binding, "weight", rows, columns, CF_WEIGHT_GAIN * unit,
-                       out->staircase != NULL ? out->staircase->end : NULL, &out->weight);
+    cf_status status = cf_bind_matrix(binding, "weight", rows, columns, CF_WEIGHT_GAIN * unit,
+                                      out->mask != NULL ? out->mask->end : NULL, &out->weight);
     if (status == CF_OK)
         status = cf_bind_parameter(binding, "bias", 1, &rows, unit, &out->bias);
     cf_binding_leave(binding, mark);
@@ -83,7 +83,7 @@ cf_value cf_dense_emit(const cf_dense *dense, cf_builder *b, cf_emission *emissi
     if (cf_is_none(seen))
         return cf_broadcast(b, bias);
     if (emission->end - emission->first == dense->outputs.count)
-        return cf_stairs_matmul(b, weight, bias, seen, outputs, dense->staircase);
+        return cf_masked_matmul(b, weight, bias, seen, outputs, dense->mask);
     cf_value block = cf_block(b, weight, inputs, first, count, cf_value_size(b, seen));
     return cf_matmul(b, block, bias, seen, count);
 }

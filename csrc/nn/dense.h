@@ -24,11 +24,11 @@ typedef struct {
 
 /* Units spread evenly over the groups from `first` on, that one and the last among them if there
  * are two units; a single unit is of the last. */
-cf_status cf_groups_spread(cf_groups *out, cf_pile *pile, size_t groups, size_t first,
+cf_status cf_groups_spread(cf_groups *out, cf_arena *arena, size_t groups, size_t first,
                            size_t units);
 
 /* `first` units of group 0 and `each` of every other. */
-cf_status cf_groups_each(cf_groups *out, cf_pile *pile, size_t groups, size_t first, size_t each);
+cf_status cf_groups_each(cf_groups *out, cf_arena *arena, size_t groups, size_t first, size_t each);
 
 static inline size_t cf_groups_units(cf_groups groups) {
     return groups.end[groups.count - 1];
@@ -38,7 +38,7 @@ typedef struct {
     size_t number; /* of the dense layers of a network */
     size_t weight, bias;
     cf_groups inputs, outputs;
-    const cf_staircase *staircase; /* NULL if group 0 reads all */
+    const cf_block_mask *mask; /* NULL if group 0 reads all */
 } cf_dense;
 
 /* What is emitted of a network: groups [first, end), one or all. */
@@ -49,7 +49,7 @@ typedef struct {
 
 /* Declares `name`.weight [outputs, inputs] and `name`.bias [outputs]; number < 0: none in the name.
  * The weights start uniform on +-1.5/sqrt(inputs), the bias on +-1/sqrt(inputs), or both at zero;
- * weights outside the staircase start at 0 and have gradient 0. *dense_layers counts. */
+ * weights outside the mask start at 0 and have gradient 0. *dense_layers counts. */
 cf_status cf_dense_bind(cf_dense *out, cf_binding *binding, const char *name, long number,
                         cf_groups inputs, cf_groups outputs, bool zero, size_t *dense_layers);
 

@@ -47,7 +47,7 @@ static bool read_call(cf_instruction *list, size_t i, const char **text,
 static bool read_instruction(cf_instruction *list, size_t i, cf_word name, const char **text,
                              const cf_instruction_scope *scope) {
     cf_instruction *in = &list[i];
-    size_t sizes[CF_MAX_INSTRUCTION_OPERANDS] = {0}, place;
+    size_t sizes[CF_MAX_INSTRUCTION_OPERANDS] = {0}, index;
     *in = (cf_instruction){0};
     if (!cf_find_operation(name.start, name.length, &in->op))
         return false;
@@ -63,9 +63,9 @@ static bool read_instruction(cf_instruction *list, size_t i, cf_word name, const
         if (!cf_read_size(text, CF_MAX_EXPRESSION_SIZE, &in->integer[k]))
             return false;
     for (unsigned k = 0; k < form.numbers; k++) {
-        if (!cf_read_size(text, scope->numbers, &place))
+        if (!cf_read_size(text, scope->numbers, &index))
             return false;
-        in->number[k] = scope->number[place];
+        in->number[k] = scope->number[index];
     }
     if ((in->op == CF_DO_matmul && !is_matrix(list, in->operand[0])) ||
         (in->op == CF_DO_gradient && !is_whole(list, in->operand[2])))
@@ -98,15 +98,15 @@ static bool read_return(cf_instructions *out, const char **text, size_t count) {
     return cf_end_of_instruction(text) && **text == '\0' && out->returns > 0;
 }
 
-cf_status cf_instructions_read(cf_instructions *out, cf_pile *pile, const char *text,
+cf_status cf_instructions_read(cf_instructions *out, cf_arena *arena, const char *text,
                                const cf_instruction_scope *scope) {
-    size_t most = cf_count_instructions(text);
+    size_t max = cf_count_instructions(text);
     cf_instruction *list;
-    if (most > MAX_INSTRUCTIONS)
-        return cf_fail(CF_INVALID, "Expression: %zu instructions are too many", most);
-    CF_TRY(cf_pile_take(pile, &list, most, sizeof *list));
+    if (max > MAX_INSTRUCTIONS)
+        return cf_fail(CF_INVALID, "Expression: %zu instructions are too many", max);
+    CF_TRY(cf_arena_alloc(arena, &list, max, sizeof *list));
     *out = (cf_instructions){.list = list};
-    for (size_t i = 0; i < most; i++) {
+    for (size_t i = 0; i < max; i++) {
         cf_word name = cf_next_word(&text);
         if (cf_is_word(name, "return"))
             return read_return(out, &text, i) ? CF_OK : cf_fail_at("instruction", i);

@@ -3,7 +3,7 @@
 #ifndef CF_NN_INSTRUCTIONS_H
 #define CF_NN_INSTRUCTIONS_H
 
-#include "base/pile.h"
+#include "base/arena.h"
 #include "model/model.h"
 #include "nn/declarations.h"
 
@@ -41,7 +41,7 @@ typedef struct {
 
 /* Reads "OP ARGUMENTS; …; return VALUE …" and checks all sizes, so that what has been read can be
  * emitted. */
-cf_status cf_instructions_read(cf_instructions *out, cf_pile *pile, const char *text,
+cf_status cf_instructions_read(cf_instructions *out, cf_arena *arena, const char *text,
                                const cf_instruction_scope *scope);
 
 /* Emits them for the inputs; output[i] is the i-th value that they return. */

@@ -13,8 +13,8 @@ static cf_status bind(cf_conditioner *conditioner, cf_binding *binding, bool zer
     const cf_setting *hidden = cf_spec_get(conditioner->spec, "hidden");
     cf_groups inputs = conditioner->input_groups;
     mlp_state *state;
-    CF_TRY(cf_pile_take(binding->pile, &state, 1, sizeof *state));
-    CF_TRY(cf_pile_take(binding->pile, &state->dense, hidden->count + 1, sizeof *state->dense));
+    CF_TRY(cf_arena_alloc(binding->arena, &state, 1, sizeof *state));
+    CF_TRY(cf_arena_alloc(binding->arena, &state->dense, hidden->count + 1, sizeof *state->dense));
     conditioner->state = state;
     state->layers = hidden->count + 1;
     for (size_t i = 0; i < state->layers; i++) {
@@ -43,7 +43,7 @@ static cf_value emit(const cf_conditioner *conditioner, cf_builder *b, cf_emissi
     }
     h = cf_activation(b, cf_spec_string(conditioner->spec, "output_activation"), h);
     double multiplier = cf_spec_real(conditioner->spec, "output_multiplier");
-    return multiplier == 1.0 ? h : cf_scale(b, h, multiplier, 0.0);
+    return multiplier == 1.0 ? h : cf_scale_shift(b, h, multiplier, 0.0);
 }
 
 static cf_status check(const cf_spec *spec) {

@@ -24,7 +24,7 @@ CF_OPERATION(parameter, 0, 1, 0, parameter_size(declared, i),
              cf_parameter(b, declared->parameter[i].offset, size), NULL, NULL)
 CF_OPERATION(network, 1, 1, 0, network_size(declared, i, nx),
              emit_network(b, &declared->network[i], x), NULL, NULL)
-CF_OPERATION(constant, 0, 1, 1, i, cf_constant(b, CF_ROW, i, s), NULL, NULL)
+CF_OPERATION(constant, 0, 1, 1, i, cf_constant(b, CF_BATCHED, i, s), NULL, NULL)
 
 /* derivatives */
 CF_OPERATION(copy, 1, 0, 0, nx, cf_copy(b, cf_broadcast(b, x)), NULL, NULL)
@@ -35,7 +35,7 @@ CF_OPERATION(add, 2, 0, 0, broadcast_size(nx, ny), cf_add(b, x, y), NULL, NULL)
 CF_OPERATION(subtract, 2, 0, 0, broadcast_size(nx, ny), cf_subtract(b, x, y), NULL, NULL)
 CF_OPERATION(multiply, 2, 0, 0, broadcast_size(nx, ny), cf_multiply(b, x, y), NULL, NULL)
 CF_OPERATION(divide, 2, 0, 0, broadcast_size(nx, ny), cf_divide(b, x, y), NULL, NULL)
-CF_OPERATION(scale, 1, 0, 2, nx, cf_scale(b, x, s, t), NULL, NULL)
+CF_OPERATION(scale_shift, 1, 0, 2, nx, cf_scale_shift(b, x, s, t), NULL, NULL)
 
 /* features */
 CF_OPERATION(slice, 1, 2, 0, i <= nx && j <= nx - i ? j : 0, cf_slice(b, x, i, j), NULL, NULL)
@@ -55,7 +55,7 @@ CF_OPERATION(cosine, 1, 0, 2, nx, cf_cosine(b, x, s, t), "x, turns=1.0, phase=0.
              "``cos(2 pi (turns * x + phase))``; a phase of -1/4 makes it the sine.")
 CF_OPERATION(clamp, 1, 0, 2, nx, cf_clamp(b, x, s, t), "x, low, high",
              "``min(max(x, low), high)``; the gradient is 0 outside.")
-CF_OPERATION(at_least, 1, 0, 1, nx, cf_at_least(b, x, s), "x, threshold",
+CF_OPERATION(greater_equal, 1, 0, 1, nx, cf_greater_equal(b, x, s), "x, threshold",
              "1 where ``x >= threshold``, else 0; without a gradient.")
 
 /* of all features */

@@ -1,5 +1,7 @@
 #include "nn/operations.h"
 
+#include <string.h>
+
 #include "nn/words.h"
 #include "ops/ops.h"
 
@@ -17,8 +19,19 @@ const cf_operation_form cf_operation_forms[] = {
 #include "nn/operation_list.h"
 #undef CF_OPERATION
 
+/* Names of version 0.1.0, which model files may hold. */
+static const struct {
+    const char *former, *present;
+} former_names[] = {
+    {"at_least", "greater_equal"},
+    {"scale", "scale_shift"},
+};
+
 bool cf_find_operation(const char *name, size_t length, unsigned *op) {
     cf_word word = {name, length};
+    for (size_t i = 0; i < sizeof former_names / sizeof *former_names; i++)
+        if (cf_is_word(word, former_names[i].former))
+            word = (cf_word){former_names[i].present, strlen(former_names[i].present)};
     for (unsigned i = 0; i < CF_OPERATIONS; i++)
         if (cf_is_word(word, cf_operation_forms[i].name)) {
             *op = i;
@@ -77,7 +90,7 @@ static cf_value emit_call(const cf_instruction *in, cf_builder *b, const cf_valu
     if (cf_builder_status(b) == CF_OK)
         in->function->emit(in->function->self, b, &key, input, output);
     cf_value found = output[in->integer[0]];
-    return cf_is_none(found) ? cf_constant(b, CF_ROW, in->size, 0.0) : cf_broadcast(b, found);
+    return cf_is_none(found) ? cf_constant(b, CF_BATCHED, in->size, 0.0) : cf_broadcast(b, found);
 }
 
 /* Zeros where y does not depend on x. */
@@ -88,7 +101,7 @@ static cf_value emit_gradient(cf_builder *b, cf_value y, cf_value cotangent, cf_
     cf_gradient(b, 1, &y, &cotangent, 1, &x, &gradient);
     if (cf_builder_status(b) != CF_OK || !cf_is_none(gradient))
         return gradient;
-    return cf_constant(b, CF_ROW, cf_value_size(b, x), 0.0);
+    return cf_constant(b, CF_BATCHED, cf_value_size(b, x), 0.0);
 }
 
 static cf_value emit_network(cf_builder *b, const cf_declared *network, cf_value x) {

@@ -14,7 +14,7 @@ typedef enum {
     CF_OPERATIONS
 } cf_operation;
 
-/* What follows the name: operands, whole numbers, and places in the list of numbers. What Python
+/* What follows the name: operands, whole numbers, and indices into the list of numbers. What Python
  * calls them and says of the operation; NULL: it has no function of that name. */
 typedef struct {
     const char *name;

@@ -18,10 +18,10 @@ static void emit(const void *self, cf_builder *b, const cf_program_key *key, con
 
 /* ---- one function ---- */
 
-static bool read_copied_name(const char **text, cf_pile *pile, const char **out) {
+static bool read_copied_name(const char **text, cf_arena *arena, const char **out) {
     char name[CF_MAX_NAME], *copy;
     if (!cf_read_name(text, name, sizeof name) ||
-        cf_pile_take(pile, &copy, strlen(name) + 1, 1) != CF_OK)
+        cf_arena_alloc(arena, &copy, strlen(name) + 1, 1) != CF_OK)
         return false;
     strcpy(copy, name);
     *out = copy;
@@ -36,7 +36,7 @@ static bool is_known(const cf_port *ports, size_t count, const char *name) {
 }
 
 /* Ports, each of a name of its own, up to the word `end`; NULL: up to the instruction's end. */
-static bool read_ports(const char **text, cf_pile *pile, const char *end, cf_port *ports) {
+static bool read_ports(const char **text, cf_arena *arena, const char *end, cf_port *ports) {
     for (size_t i = 0;; i++) {
         const char *rest = *text;
         cf_word w = cf_next_word(&rest);
@@ -44,16 +44,17 @@ static bool read_ports(const char **text, cf_pile *pile, const char *end, cf_por
             *text = rest;
             return true;
         }
-        if (i == CF_MAX_PORTS || !read_copied_name(text, pile, &ports[i].name) ||
+        if (i == CF_MAX_PORTS || !read_copied_name(text, arena, &ports[i].name) ||
             is_known(ports, i, ports[i].name) || !cf_read_shape(text, &ports[i].shape))
             return false;
     }
 }
 
-static bool read_head(const char **text, cf_pile *pile, cf_function *out) {
-    return cf_is_word(cf_next_word(text), "function") && read_copied_name(text, pile, &out->name) &&
-           read_ports(text, pile, "gives", out->input) &&
-           read_ports(text, pile, NULL, out->output) && cf_end_of_instruction(text);
+static bool read_head(const char **text, cf_arena *arena, cf_function *out) {
+    return cf_is_word(cf_next_word(text), "function") &&
+           read_copied_name(text, arena, &out->name) &&
+           read_ports(text, arena, "gives", out->input) &&
+           read_ports(text, arena, NULL, out->output) && cf_end_of_instruction(text);
 }
 
 static cf_status check_returns(const cf_function *function, const cf_instructions *instructions) {
@@ -72,7 +73,7 @@ static cf_status check_returns(const cf_function *function, const cf_instruction
 }
 
 static cf_status read_function(cf_model *model, const cf_declarations *declared, const char *text,
-                               const double *numbers, size_t count, cf_pile *pile,
+                               const double *numbers, size_t count, cf_arena *arena,
                                cf_function *out) {
     static const cf_declarations nothing;
     cf_instruction_scope scope = {.declared = declared != NULL ? declared : &nothing,
@@ -80,12 +81,12 @@ static cf_status read_function(cf_model *model, const cf_declarations *declared,
                                   .number = numbers,
                                   .model = model};
     traced_function *f;
-    CF_TRY(cf_pile_take(pile, &f, 1, sizeof *f));
-    if (!read_head(&text, pile, out))
+    CF_TRY(cf_arena_alloc(arena, &f, 1, sizeof *f));
+    if (!read_head(&text, arena, out))
         return cf_fail(CF_INVALID, "a function's inputs and outputs cannot be read");
     for (size_t i = 0; i < CF_MAX_PORTS; i++)
         scope.input[i] = cf_shape_features(out->input[i].shape);
-    CF_TRY(cf_instructions_read(&f->instructions, pile, text, &scope));
+    CF_TRY(cf_instructions_read(&f->instructions, arena, text, &scope));
     f->declared = scope.declared;
     out->emit = emit;
     out->self = f;
@@ -95,11 +96,11 @@ static cf_status read_function(cf_model *model, const cf_declarations *declared,
 cf_status cf_traced_add(cf_model *model, const cf_declarations *declared, const char *text,
                         const double *numbers, size_t count) {
     cf_function function = {.name = NULL};
-    cf_pile pile = {0};
-    cf_status status = read_function(model, declared, text, numbers, count, &pile, &function);
+    cf_arena arena = {0};
+    cf_status status = read_function(model, declared, text, numbers, count, &arena, &function);
     if (status == CF_OK)
-        return cf_model_add_function(model, &function, &pile);
-    cf_pile_free(&pile);
+        return cf_model_add_function(model, &function, &arena);
+    cf_arena_free(&arena);
     return status;
 }
 
@@ -112,7 +113,7 @@ static cf_status add_functions(cf_traced *traced) {
     while (*text != '\0') {
         size_t length = strcspn(text, "\n");
         char *line;
-        CF_TRY(cf_pile_take(cf_model_binding(traced->model)->pile, &line, length + 1, 1));
+        CF_TRY(cf_arena_alloc(cf_model_binding(traced->model)->arena, &line, length + 1, 1));
         memcpy(line, text, length);
         CF_TRY(
             cf_traced_add(traced->model, &traced->declared, line, numbers->reals, numbers->count));
@@ -124,7 +125,7 @@ static cf_status add_functions(cf_traced *traced) {
 static cf_status build(cf_model *model, cf_spec *module, cf_traced **out) {
     cf_binding *binding = cf_model_binding(model);
     cf_traced *traced;
-    CF_TRY(cf_pile_take(binding->pile, &traced, 1, sizeof *traced));
+    CF_TRY(cf_arena_alloc(binding->arena, &traced, 1, sizeof *traced));
     traced->model = model;
     traced->spec = module;
     CF_TRY(cf_binding_keep(binding, cf_spec_retain(module)));

@@ -4,7 +4,7 @@
 
 #include "nn/instructions.h"
 
-/* A model of declared parameters and networks; it lives in the model's pile. */
+/* A model of declared parameters and networks; it lives in the model's arena. */
 typedef struct {
     cf_model *model;
     cf_spec *spec; /* a Module, kept by the model */

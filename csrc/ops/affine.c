@@ -2,7 +2,7 @@
  * x, the log_det. */
 #ifndef CF_FN
 
-#include "ops/rows.h"
+#include "ops/feature_rows.h"
 
 typedef struct {
     bool inverse;
@@ -18,12 +18,12 @@ static void affine_rule(cf_builder *b, const cf_node *node, cf_value out, cf_val
     cf_value s = node->operand[1];
     cf_value y = cf_slice(b, out, 0, features), dy = cf_slice(b, dout, 0, features);
     cf_value dlog_det = cf_slice(b, dout, features, 1);
-    dx[0] = cf_multiply(b, dy, cf_exp(b, p->inverse ? cf_scale(b, s, -1.0, 0.0) : s));
+    dx[0] = cf_multiply(b, dy, cf_exp(b, p->inverse ? cf_scale_shift(b, s, -1.0, 0.0) : s));
     if (p->inverse) { /* y = (x - t) exp(-s), log_det = -sum s */
         if (needed[1])
-            dx[1] = cf_scale(b, cf_add(b, cf_multiply(b, dy, y), dlog_det), -1.0, 0.0);
+            dx[1] = cf_scale_shift(b, cf_add(b, cf_multiply(b, dy, y), dlog_det), -1.0, 0.0);
         if (needed[2])
-            dx[2] = cf_scale(b, dx[0], -1.0, 0.0);
+            dx[2] = cf_scale_shift(b, dx[0], -1.0, 0.0);
     } else { /* y = x exp(s) + t, log_det = sum s */
         if (needed[1])
             dx[1] = cf_add(b, cf_multiply(b, dx[0], node->operand[0]), dlog_det);
@@ -49,14 +49,15 @@ cf_value cf_affine(cf_builder *b, cf_value x, cf_value s, cf_value t, bool inver
         return cf_builder_fail(b, CF_INVALID, "affine: %zu features with %zu scales and %zu shifts",
                                features, cf_value_size(b, s), cf_value_size(b, t));
     affine_params params = {inverse};
-    cf_value out = cf_emit(b, &affine_op, CF_ROW, features + 1, 3, operands, CF_PARAMS(&params));
+    cf_value out =
+        cf_emit(b, &affine_op, CF_BATCHED, features + 1, 3, operands, CF_PARAMS(&params));
     *log_det = cf_slice(b, out, features, 1);
     return cf_slice(b, out, 0, features);
 }
 
 #else
 
-#include "ops/rows.h"
+#include "ops/feature_rows.h"
 #include "simd/math.h"
 
 static void CF_FN(affine)(const cf_call *call) {
@@ -67,9 +68,9 @@ static void CF_FN(affine)(const cf_call *call) {
     for (size_t lane = 0; lane < lanes; lane += VL) {
         vreal sum = v_set1(0);
         for (size_t f = 0; f < features; f++) {
-            vreal x = v_load(cf_row(call, 0, f) + lane);
-            vreal s = v_load(cf_row(call, 1, f) + lane);
-            vreal t = v_load(cf_row(call, 2, f) + lane);
+            vreal x = v_load(cf_feature_row(call, 0, f) + lane);
+            vreal s = v_load(cf_feature_row(call, 1, f) + lane);
+            vreal t = v_load(cf_feature_row(call, 2, f) + lane);
             vreal y = inverse ? (x - t) * v_exp(-s) : v_fma(x, v_exp(s), t);
             v_store(out + f * lanes + lane, y);
             sum = sum + s;

@@ -1,7 +1,7 @@
-/* A shared value in every row: the same in every tile. */
+/* An unbatched value for every sample: the same in every tile. */
 #ifndef CF_FN
 
-#include "ops/rows.h"
+#include "ops/feature_rows.h"
 
 #define CF_BODY "ops/broadcast.c"
 #include "simd/instantiate.h"
@@ -11,7 +11,7 @@ static void broadcast_rule(cf_builder *b, const cf_node *node, cf_value out, cf_
     (void)node;
     (void)out;
     (void)needed;
-    dx[0] = cf_sum_rows(b, dout);
+    dx[0] = cf_sum_samples(b, dout);
 }
 
 static const cf_op broadcast_op = {
@@ -21,11 +21,12 @@ static const cf_op broadcast_op = {
     .gradient = broadcast_rule,
 };
 
-cf_value cf_broadcast(cf_builder *b, cf_value shared) {
-    if (cf_builder_status(b) != CF_OK || cf_value_kind(b, shared) == CF_ROW)
-        return shared;
-    shared = cf_contiguous(b, shared);
-    return cf_emit(b, &broadcast_op, CF_ROW, cf_value_size(b, shared), 1, &shared, CF_NO_PARAMS);
+cf_value cf_broadcast(cf_builder *b, cf_value unbatched) {
+    if (cf_builder_status(b) != CF_OK || cf_value_kind(b, unbatched) == CF_BATCHED)
+        return unbatched;
+    unbatched = cf_contiguous(b, unbatched);
+    return cf_emit(b, &broadcast_op, CF_BATCHED, cf_value_size(b, unbatched), 1, &unbatched,
+                   CF_NO_PARAMS);
 }
 
 #else

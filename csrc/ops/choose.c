@@ -1,9 +1,9 @@
 /* A choice by chance: operands u, one feature uniform on [0, 1), and probabilities that sum to 1.
- * One feature for each of them, 1 where u falls into its stretch of their running sum and else 0.
+ * One feature for each of them, 1 where u falls into its interval of their running sum and else 0.
  * It does not move with the probabilities: its gradient is 0. */
 #ifndef CF_FN
 
-#include "ops/rows.h"
+#include "ops/feature_rows.h"
 
 #define CF_BODY "ops/choose.c"
 #include "simd/instantiate.h"
@@ -18,24 +18,24 @@ cf_value cf_choose(cf_builder *b, cf_value u, cf_value probabilities) {
     if (cf_builder_status(b) != CF_OK)
         return CF_NO_VALUE;
     cf_value operands[2] = {u, cf_broadcast(b, probabilities)};
-    return cf_emit(b, &choose_op, CF_ROW, cf_value_size(b, probabilities), 2, operands,
+    return cf_emit(b, &choose_op, CF_BATCHED, cf_value_size(b, probabilities), 2, operands,
                    CF_NO_PARAMS);
 }
 
 #else
 
-#include "ops/rows.h"
+#include "ops/feature_rows.h"
 
 /* The last takes what rounding leaves. */
 static void CF_FN(choose)(const cf_call *call) {
     size_t count = call->step->out_size, lanes = call->lanes;
-    const real *u = cf_row(call, 0, 0);
+    const real *u = cf_feature_row(call, 0, 0);
     real *out = call->out;
     for (size_t lane = 0; lane < lanes; lane++) {
         real sum = 0;
         bool open = true;
         for (size_t k = 0; k < count; k++) {
-            sum += cf_row(call, 1, k)[lane];
+            sum += cf_feature_row(call, 1, k)[lane];
             bool chosen = open && (u[lane] < sum || k + 1 == count);
             out[k * lanes + lane] = chosen;
             open = open && !chosen;

@@ -14,7 +14,7 @@ static void inside_rule(cf_builder *b, const cf_node *node, cf_value out, cf_val
                         const bool *needed, cf_value *dx) {
     (void)out;
     if (needed[0])
-        dx[0] = cf_scale(b, dout, 0.0, 0.0);
+        dx[0] = cf_scale_shift(b, dout, 0.0, 0.0);
     if (needed[1])
         dx[1] = cf_elementwise_op(b, node->op, 2, (cf_value[]){node->operand[0], dout},
                                   cf_params_of(node));

@@ -1,7 +1,7 @@
-/* One number in every feature. In rows it is one feature repeated. */
+/* One number in every feature. Batched, it is one feature repeated. */
 #ifndef CF_FN
 
-#include "ops/rows.h"
+#include "ops/feature_rows.h"
 
 typedef struct {
     double number;
@@ -25,7 +25,7 @@ cf_value cf_constant(cf_builder *b, cf_kind kind, size_t size, double number) {
 
 #else
 
-#include "ops/rows.h"
+#include "ops/feature_rows.h"
 
 static void CF_FN(constant)(const cf_call *call) {
     const constant_params *p = call->step->node->params;

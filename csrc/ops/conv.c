@@ -33,7 +33,7 @@ void cf_conv_rule(cf_builder *b, const cf_node *node, cf_value out, cf_value dou
     if (needed[w])
         dx[w] = cf_conv_outer_sum(b, dout, x, shape, outputs, kernel);
     if (read > 2 && needed[2])
-        dx[2] = cf_sum_rows(b, cf_sum_groups(b, dout, outputs));
+        dx[2] = cf_sum_samples(b, cf_sum_groups(b, dout, outputs));
 }
 
 static size_t conv_scratch(const cf_node *node, size_t lanes, cf_dtype dtype) {
@@ -74,7 +74,7 @@ static void conv_whole(const cf_call *call, cf_linear_args *args) {
     const cf_node *node = call->step->node;
     uint32_t *rows = call->scratch;
     for (size_t c = 0; c < args->inputs; c++)
-        rows[c] = call->step->operand[0].rows[c * pixels(node)];
+        rows[c] = call->step->operand[0].feature_rows[c * pixels(node)];
     args->x = call->base[CF_SPACE_TILE];
     args->x_rows = rows;
     run_piece(call, args, 0, pixels(node));
@@ -87,7 +87,7 @@ static void conv_lines(const cf_call *call, cf_linear_args *args) {
     cf_lines_start(&lines, call, 0, call->base[CF_SPACE_TILE], shape, p->kernel, call->scratch);
     args->x = lines.ring;
     for (size_t y = 0; y < shape.height; y++) {
-        args->x_rows = cf_lines_take(&lines, y);
+        args->x_rows = cf_lines_load(&lines, y);
         run_piece(call, args, y * shape.width, shape.width);
     }
 }
@@ -145,6 +145,6 @@ cf_value cf_conv(cf_builder *b, cf_value weight, cf_value bias, cf_value x, cf_s
     cf_conv_params params = {shape, kernel};
     if (cf_winograd_pays(shape, outputs, kernel))
         return cf_winograd(b, operands[1], operands[2], x, outputs, &params);
-    return cf_emit(b, &conv_op, CF_ROW, outputs * plane, cf_is_none(bias) ? 2 : 3, operands,
+    return cf_emit(b, &conv_op, CF_BATCHED, outputs * plane, cf_is_none(bias) ? 2 : 3, operands,
                    CF_PARAMS(&params));
 }

@@ -1,6 +1,6 @@
-/* The gradient of a convolution's weights: dw[o, c, i, j] = the sum over rows and pixels of dy[o,
- * y, x] image[c, y + i - k / 2, x + j - k / 2]; operands dy and the image. One of the two is a
- * cotangent, 0 in lanes beyond the last row. */
+/* The gradient of a convolution's weights: dw[o, c, i, j] = the sum over samples and pixels of
+ * dy[o, y, x] image[c, y + i - k / 2, x + j - k / 2]; operands dy and the image. One of the two is
+ * a cotangent, 0 in lanes beyond the last sample. */
 #include <string.h>
 
 #include "base/memory.h"
@@ -56,7 +56,7 @@ static void pack_cotangent(const cf_call *call, const char *base, size_t y, char
     size_t outputs = outputs_of(call->step->node), plane = shape.height * shape.width;
     size_t row_bytes = call->lanes * cf_dtype_size(call->dtype);
     for (size_t o = 0; o < outputs; o++) {
-        const uint32_t *row = call->step->operand[0].rows + o * plane + y * shape.width;
+        const uint32_t *row = call->step->operand[0].feature_rows + o * plane + y * shape.width;
         for (size_t x = 0; x < shape.width; x++, out += row_bytes)
             memcpy(out, base + row[x] * row_bytes, row_bytes);
     }
@@ -66,7 +66,7 @@ static void pack_cotangent(const cf_call *call, const char *base, size_t y, char
 static void add_line(const cf_call *call, cf_outer_sum_args *args, const char *dy, const char *x) {
     const cf_conv_params *p = call->step->node->params;
     size_t width = p->shape.width;
-    size_t most = panel_lanes(call->lanes) / call->lanes, pieces = (width + most - 1) / most;
+    size_t max = panel_lanes(call->lanes) / call->lanes, pieces = (width + max - 1) / max;
     size_t row_bytes = call->lanes * cf_dtype_size(call->dtype);
     for (size_t i = 0; i < pieces; i++) {
         size_t first = width * i / pieces, end = width * (i + 1) / pieces;
@@ -88,13 +88,13 @@ static void add_slice(const cf_call *call, cf_outer_sum_args *args, const char *
     bool direct = call->step->contiguous;
     cf_lines lines;
     for (size_t o = 0; o < outputs; o++)
-        dy_rows[o] =
-            direct ? call->step->operand[0].rows[o * width * shape.height] : (uint32_t)(o * width);
+        dy_rows[o] = direct ? call->step->operand[0].feature_rows[o * width * shape.height]
+                            : (uint32_t)(o * width);
     args->dy_rows = dy_rows;
     args->scratch = (char *)dy_rows + padded(outputs * sizeof *dy_rows);
     cf_lines_start(&lines, call, 1, base, shape, kernel, call->scratch);
     for (size_t y = 0; y < shape.height; y++) {
-        args->x_rows = cf_lines_take(&lines, y);
+        args->x_rows = cf_lines_load(&lines, y);
         if (!direct)
             pack_cotangent(call, base, y, dy);
         add_line(call, args, direct ? base + y * width * row_bytes : dy, lines.ring);
@@ -110,7 +110,8 @@ static void conv_outer_sum(const cf_call *call) {
                               .dw = call->out,
                               .accumulate = call->accumulate};
     const char *base = call->base[CF_SPACE_TILE];
-    for (size_t row = 0; row < call->rows; row += call->lanes, base += call->slice_bytes)
+    for (size_t sample = 0; sample < call->samples;
+         sample += call->lanes, base += call->slice_bytes)
         add_slice(call, &args, base);
 }
 
@@ -126,6 +127,6 @@ static const cf_op conv_outer_sum_op = {
 cf_value cf_conv_outer_sum(cf_builder *b, cf_value dy, cf_value x, cf_shape shape, size_t outputs,
                            size_t kernel) {
     cf_conv_params params = {shape, kernel};
-    return cf_emit(b, &conv_outer_sum_op, CF_SHARED, outputs * shape.channels * kernel * kernel, 2,
-                   (cf_value[]){dy, x}, CF_PARAMS(&params));
+    return cf_emit(b, &conv_outer_sum_op, CF_UNBATCHED, outputs * shape.channels * kernel * kernel,
+                   2, (cf_value[]){dy, x}, CF_PARAMS(&params));
 }

@@ -19,7 +19,7 @@ static void cosine_rule(cf_builder *b, const cf_node *node, cf_value out, cf_val
     (void)out;
     (void)needed;
     cf_value slope = cf_cosine(b, node->operand[0], p->turns, p->phase + 0.25);
-    dx[0] = cf_multiply(b, cf_scale(b, slope, TWO_PI * p->turns, 0.0), dout);
+    dx[0] = cf_multiply(b, cf_scale_shift(b, slope, TWO_PI * p->turns, 0.0), dout);
 }
 
 static const cf_op cosine_op = {

@@ -1,18 +1,19 @@
 /* Monotone cubic splines with their log-determinant (Durkan et al. 2019, Cubic-spline flows,
- * arXiv:1906.02145): Hermite's cubics between knots whose places and values are set by K raw widths
- * and K raw heights. With s_k the mean slope and w_k the width of bin k, the slope at knot k is
+ * arXiv:1906.02145): Hermite's cubics between knots whose positions and values are set by K
+ * unconstrained widths and K unconstrained heights. With s_k the mean slope and w_k the width of
+ * bin k, the slope at knot k is
  *
  *     min(2 s_{k-1}, 2 s_k, (s_{k-1} w_k + s_k w_{k-1}) / (w_{k-1} + w_k))        (Steffen 1990)
  *
- * and at the ends (m + 3 (1 - m) sigmoid(raw)) times the mean slope of the bin. No slope is above
- * 3 times the mean slope of its bin, so that the curve rises (Fritsch and Carlson 1980); with the
- * least slope m above 0 it does so strictly: in a bin with slopes d0 and d1 at its knots,
+ * and at the ends (m + 3 (1 - m) sigmoid(params)) times the mean slope of the bin. No slope is
+ * above 3 times the mean slope of its bin, so that the curve rises (Fritsch and Carlson 1980); with
+ * the minimum slope m above 0 it does so strictly: in a bin with slopes d0 and d1 at its knots,
  * dy/dx >= min(m s, s / 2, d0, d1), by which rounding is held off. (Where d0 = d1 = 2 s, as between
  * steep neighbours, it is s / 2 halfway.)
  *
- * Inverted, a cubic is solved by Newton's method from its point of inflection, rather than by
- * roots of cubic formulas, which cancel in float32: from there the steps never cross the root
- * twice, and get shorter until only rounding is left. */
+ * Inverted, a cubic is solved by Newton's method from its point of inflection, rather than by roots
+ * of cubic formulas, which cancel in float32: from there the steps never cross the root twice, and
+ * get shorter until only rounding is left. */
 #ifndef CF_FN
 
 #include "ops/spline_axis.h"
@@ -120,10 +121,10 @@ CF_INLINE cubic_slope CF_FN(cubic_steffen)(vreal before, vreal after, vreal widt
                                            vreal width_after) {
     vreal zero = v_set1(0), two = v_set1(2), scale = v_set1(1) / (width_before + width_after);
     vreal mean = v_fma(before, width_after, after * width_before) * scale;
-    vreal least = two * v_min(before, after);
-    vmask clipped = v_lt(least, mean), by_before = v_and(clipped, v_lt(before, after));
+    vreal min = two * v_min(before, after);
+    vmask clipped = v_lt(min, mean), by_before = v_and(clipped, v_lt(before, after));
     vmask by_after = v_and(clipped, v_le(after, before));
-    cubic_slope d = {.value = v_select(clipped, least, mean)};
+    cubic_slope d = {.value = v_select(clipped, min, mean)};
     d.mean_before = v_select(by_before, two, v_select(clipped, zero, width_after * scale));
     d.mean_after = v_select(by_after, two, v_select(clipped, zero, width_before * scale));
     d.width_before = v_select(clipped, zero, (after - mean) * scale);
@@ -132,8 +133,8 @@ CF_INLINE cubic_slope CF_FN(cubic_steffen)(vreal before, vreal after, vreal widt
 }
 
 /* The slope at an end, over the mean slope of its bin. */
-CF_INLINE vreal CF_FN(cubic_end)(const spline_call *s, vreal raw) {
-    return v_fma(v_set1(3 - 3 * s->least_slope), v_sigmoid(raw), v_set1(s->least_slope));
+CF_INLINE vreal CF_FN(cubic_end)(const spline_call *s, vreal params) {
+    return v_fma(v_set1(3 - 3 * s->min_slope), v_sigmoid(params), v_set1(s->min_slope));
 }
 
 CF_INLINE void CF_FN(cubic_slopes)(const spline_call *s, const cubic_bin *bin, size_t f,
@@ -144,8 +145,8 @@ CF_INLINE void CF_FN(cubic_slopes)(const spline_call *s, const cubic_bin *bin, s
     p->last = v_le(v_set1((real)(s->bins - 1)), bin->index);
     p->inner0 = CF_FN(cubic_steffen)(before, p->mean, bin->width_before, p->width);
     p->inner1 = CF_FN(cubic_steffen)(p->mean, after, p->width, bin->width_after);
-    p->factor0 = CF_FN(cubic_end)(s, CF_FN(spline_raw)(s, f, 2 * s->bins, lane));
-    p->factor1 = CF_FN(cubic_end)(s, CF_FN(spline_raw)(s, f, 2 * s->bins + 1, lane));
+    p->factor0 = CF_FN(cubic_end)(s, CF_FN(spline_param)(s, f, 2 * s->bins, lane));
+    p->factor1 = CF_FN(cubic_end)(s, CF_FN(spline_param)(s, f, 2 * s->bins + 1, lane));
     p->slope0 = v_select(p->first, p->factor0 * p->mean, p->inner0.value);
     p->slope1 = v_select(p->last, p->factor1 * p->mean, p->inner1.value);
 }
@@ -158,15 +159,14 @@ CF_INLINE vreal CF_FN(cubic_rise)(vreal a, vreal b, vreal z, vreal rest) {
 }
 
 /* Its slope, in any units: `mean` is 1 in those. */
-CF_INLINE vreal CF_FN(cubic_tangent)(vreal a, vreal b, vreal mean, vreal least, vreal z,
-                                     vreal rest) {
+CF_INLINE vreal CF_FN(cubic_tangent)(vreal a, vreal b, vreal mean, vreal min, vreal z, vreal rest) {
     vreal middle = v_fma(v_set1(3), mean, -(a + b));
     vreal outer = v_fma(a, rest * rest, b * (z * z));
-    return v_max(v_min(least, v_min(a, b)), v_fma(middle + middle, z * rest, outer));
+    return v_max(v_min(min, v_min(a, b)), v_fma(middle + middle, z * rest, outer));
 }
 
 /* z of a given rise, from 0 to 1. */
-CF_INLINE vreal CF_FN(cubic_solve)(vreal a, vreal b, vreal least, vreal rise) {
+CF_INLINE vreal CF_FN(cubic_solve)(vreal a, vreal b, vreal min, vreal rise) {
     vreal zero = v_set1(0), one = v_set1(1), two = v_set1(2), three = v_set1(3);
     vreal turn = three * (a + b - two);
     vreal z = (v_fma(two, a, b) - three) / v_select(v_eq(turn, zero), one, turn);
@@ -174,7 +174,7 @@ CF_INLINE vreal CF_FN(cubic_solve)(vreal a, vreal b, vreal least, vreal rise) {
     z = CF_FN(spline_unit)(z);
     for (int i = 0; i < CUBIC_STEPS; i++) {
         vreal rest = one - z;
-        vreal slope = CF_FN(cubic_tangent)(a, b, one, least, z, rest);
+        vreal slope = CF_FN(cubic_tangent)(a, b, one, min, z, rest);
         vreal error = CF_FN(cubic_rise)(a, b, z, rest) - rise;
         vreal next = CF_FN(spline_unit)(z - error / slope), step = v_abs(next - z);
         /* Each lane stops for itself: what its neighbours hold changes no bit. */
@@ -188,17 +188,17 @@ CF_INLINE vreal CF_FN(cubic_solve)(vreal a, vreal b, vreal least, vreal rise) {
     return v_select(v_eq(rise, rise), z, rise);
 }
 
-CF_INLINE cubic_point CF_FN(cubic_place)(const spline_call *s, const cubic_bin *bin, size_t f,
-                                         size_t lane, vreal value) {
+CF_INLINE cubic_point CF_FN(cubic_locate)(const spline_call *s, const cubic_bin *bin, size_t f,
+                                          size_t lane, vreal value) {
     cubic_point p = {.width = bin->width, .mean = bin->height / bin->width};
-    vreal one = v_set1(1), least = v_min(v_set1(s->least_slope), v_set1((real)0.5));
+    vreal one = v_set1(1), min = v_min(v_set1(s->min_slope), v_set1((real)0.5));
     CF_FN(cubic_slopes)(s, bin, f, lane, &p);
     spline_step step = s->inverse ? CF_FN(spline_step_of)(bin->y0, bin->y1, value)
                                   : CF_FN(spline_step_of)(bin->x0, bin->x1, value);
     vreal near = v_select(step.far, p.slope1, p.slope0) / p.mean;
     vreal far = v_select(step.far, p.slope0, p.slope1) / p.mean;
     if (s->inverse) {
-        step.size = CF_FN(cubic_solve)(near, far, least, step.size);
+        step.size = CF_FN(cubic_solve)(near, far, min, step.size);
         p.value = CF_FN(spline_from_nearer)(step.far, bin->x0, bin->x1, step.size);
     } else {
         vreal rise = CF_FN(cubic_rise)(near, far, step.size, one - step.size);
@@ -207,7 +207,7 @@ CF_INLINE cubic_point CF_FN(cubic_place)(const spline_call *s, const cubic_bin *
     vreal other = one - step.size;
     p.z = v_select(step.far, other, step.size);
     p.rest = v_select(step.far, step.size, other);
-    p.slope = CF_FN(cubic_tangent)(p.slope0, p.slope1, p.mean, least * p.mean, p.z, p.rest);
+    p.slope = CF_FN(cubic_tangent)(p.slope0, p.slope1, p.mean, min * p.mean, p.z, p.rest);
     return p;
 }
 
@@ -217,13 +217,13 @@ static void CF_FN(cubic_spline)(const cf_call *call) {
     for (size_t lane = 0; lane < call->lanes; lane += VL) {
         vreal sum = v_set1(0);
         for (size_t f = 0; f < s.features; f++) {
-            vreal value = v_load(cf_row(call, 0, f) + lane), derivative;
+            vreal value = v_load(cf_feature_row(call, 0, f) + lane), derivative;
             vreal within = CF_FN(spline_clamp)(&s, value);
             spline_axis widths, heights;
             CF_FN(spline_shares)(&s, f, 0, lane, &widths);
             CF_FN(spline_shares)(&s, f, s.bins, lane, &heights);
             cubic_bin bin = CF_FN(cubic_find)(&s, &widths, &heights, within);
-            cubic_point point = CF_FN(cubic_place)(&s, &bin, f, lane, within);
+            cubic_point point = CF_FN(cubic_locate)(&s, &bin, f, lane, within);
             vreal y = CF_FN(spline_value)(&s, value, point.value, point.slope, point.slope0,
                                           point.slope1, &derivative);
             v_store(out + f * call->lanes + lane, y);
@@ -279,21 +279,21 @@ CF_INLINE vreal CF_FN(cubic_size_cotangent)(int k, vreal index, vreal before, vr
     return d + v_select(v_eq(at, index + one), next, zero);
 }
 
-/* To the raw slope at an end. */
+/* To the unconstrained slope at an end. */
 CF_INLINE void CF_FN(cubic_pull_end)(const spline_call *s, const cubic_point *p, size_t f,
                                      int number, size_t lane, vmask here, vreal slope) {
-    vreal sigmoid = v_sigmoid(CF_FN(spline_raw)(s, f, number, lane));
-    vreal curve = v_set1(3 - 3 * s->least_slope) * sigmoid * (v_set1(1) - sigmoid);
+    vreal sigmoid = v_sigmoid(CF_FN(spline_param)(s, f, number, lane));
+    vreal curve = v_set1(3 - 3 * s->min_slope) * sigmoid * (v_set1(1) - sigmoid);
     v_store(CF_FN(spline_draw)(s, f, number, lane),
             v_select(here, slope * p->mean * curve, v_set1(0)));
 }
 
-/* Through the slopes at the knots to the sizes of the bin and its neighbours, and to raw numbers.
- */
-CF_INLINE void CF_FN(cubic_pull_raw)(const spline_call *s, const spline_axis *widths,
-                                     const spline_axis *heights, const cubic_bin *bin,
-                                     const cubic_point *p, const cubic_cotangent *c, size_t f,
-                                     size_t lane) {
+/* Through the slopes at the knots to the sizes of the bin and its neighbours, and to unconstrained
+ * parameters. */
+CF_INLINE void CF_FN(cubic_pull_param)(const spline_call *s, const spline_axis *widths,
+                                       const spline_axis *heights, const cubic_bin *bin,
+                                       const cubic_point *p, const cubic_cotangent *c, size_t f,
+                                       size_t lane) {
     vreal zero = v_set1(0), before = bin->height_before / bin->width_before;
     vreal after = bin->height_after / bin->width_after;
     vreal inner0 = v_select(p->first, zero, c->slope0);
@@ -307,7 +307,7 @@ CF_INLINE void CF_FN(cubic_pull_raw)(const spline_call *s, const spline_axis *wi
     vreal width_last = v_fma(inner0, p->inner0.width_before, -height_last * before);
     vreal height_next = inner1 * p->inner1.mean_after / bin->width_after;
     vreal width_next = v_fma(inner1, p->inner1.width_after, -height_next * after);
-    vreal of_width[CF_MOST_BINS], of_height[CF_MOST_BINS];
+    vreal of_width[CF_MAX_BINS], of_height[CF_MAX_BINS];
     for (int k = 0; k < s->bins; k++) {
         of_width[k] =
             CF_FN(cubic_size_cotangent)(k, bin->index, -c->x, width_last, width, width_next);
@@ -324,17 +324,17 @@ static void CF_FN(cubic_spline_gradient)(const cf_call *call) {
     spline_call s = CF_FN(spline_open)(call);
     vreal zero = v_set1(0);
     for (size_t lane = 0; lane < call->lanes; lane += VL) {
-        vreal dlog = v_load(cf_row(call, 2, s.features) + lane);
+        vreal dlog = v_load(cf_feature_row(call, 2, s.features) + lane);
         for (size_t f = 0; f < s.features; f++) {
-            vreal value = v_load(cf_row(call, 0, f) + lane);
-            vreal dout = v_load(cf_row(call, 2, f) + lane), dx, slope0, slope1;
+            vreal value = v_load(cf_feature_row(call, 0, f) + lane);
+            vreal dout = v_load(cf_feature_row(call, 2, f) + lane), dx, slope0, slope1;
             vreal within = CF_FN(spline_clamp)(&s, value);
             vmask out = CF_FN(spline_is_outside)(&s, value);
             spline_axis widths, heights;
             CF_FN(spline_shares)(&s, f, 0, lane, &widths);
             CF_FN(spline_shares)(&s, f, s.bins, lane, &heights);
             cubic_bin bin = CF_FN(cubic_find)(&s, &widths, &heights, within);
-            cubic_point point = CF_FN(cubic_place)(&s, &bin, f, lane, within);
+            cubic_point point = CF_FN(cubic_locate)(&s, &bin, f, lane, within);
             cubic_cotangent c = CF_FN(cubic_pull_inside)(&s, &point, dout, dlog, &dx);
             vreal dx_outside = CF_FN(spline_pull_tail)(&s, point.slope0, point.slope1, value, dout,
                                                        dlog, &slope0, &slope1);
@@ -345,7 +345,7 @@ static void CF_FN(cubic_spline_gradient)(const cf_call *call) {
             c.slope0 = v_select(out, slope0, c.slope0);
             c.slope1 = v_select(out, slope1, c.slope1);
             v_store((real *)call->out + f * call->lanes + lane, v_select(out, dx_outside, dx));
-            CF_FN(cubic_pull_raw)(&s, &widths, &heights, &bin, &point, &c, f, lane);
+            CF_FN(cubic_pull_param)(&s, &widths, &heights, &bin, &point, &c, f, lane);
         }
     }
 }

@@ -11,7 +11,7 @@ static void divide_rule(cf_builder *b, const cf_node *node, cf_value out, cf_val
     cf_value share = cf_divide(b, dout, node->operand[1]);
     dx[0] = share;
     if (needed[1])
-        dx[1] = cf_scale(b, cf_multiply(b, share, out), -1.0, 0.0);
+        dx[1] = cf_scale_shift(b, cf_multiply(b, share, out), -1.0, 0.0);
 }
 
 static const cf_op divide_op = {

@@ -34,7 +34,7 @@ static void dropout_rule(cf_builder *b, const cf_node *node, cf_value out, cf_va
 cf_value cf_dropout(cf_builder *b, cf_value x, double probability) {
     if (cf_builder_mode(b) != CF_TRAINING || probability == 0.0 || cf_is_none(x))
         return x;
-    cf_value u = cf_random_uniform_rows(b, cf_value_size(b, x), cf_next_stream(b));
+    cf_value u = cf_random_uniform_samples(b, cf_value_size(b, x), cf_next_stream(b));
     dropout_params params = {probability};
     return cf_elementwise_op(b, &dropout_op, 2, (cf_value[]){cf_broadcast(b, x), u},
                              CF_PARAMS(&params));

@@ -1,8 +1,8 @@
 #include "ops/elementwise.h"
 
-/* x with `size` features, in rows if `rows`. */
-static cf_value bring_to(cf_builder *b, cf_value x, size_t size, bool rows) {
-    if (rows && cf_value_kind(b, x) == CF_SHARED)
+/* x with `size` features, batched if `batched`. */
+static cf_value bring_to(cf_builder *b, cf_value x, size_t size, bool batched) {
+    if (batched && cf_value_kind(b, x) == CF_UNBATCHED)
         x = cf_broadcast(b, x);
     if (cf_builder_status(b) == CF_OK && cf_value_size(b, x) == 1 && size != 1)
         x = cf_repeat(b, x, size);
@@ -13,21 +13,21 @@ cf_value cf_elementwise_op(cf_builder *b, const cf_op *op, size_t operands, cons
                            cf_params params) {
     cf_value brought[CF_MAX_OPERANDS];
     size_t size = 1;
-    bool rows = false;
+    bool batched = false;
     if (cf_builder_status(b) != CF_OK)
         return CF_NO_VALUE;
     for (size_t i = 0; i < operands; i++) {
         if (cf_is_none(operand[i]))
             return cf_builder_fail(b, CF_INVALID, "%s: operand %zu is missing", op->name, i);
-        rows |= cf_value_kind(b, operand[i]) == CF_ROW;
+        batched |= cf_value_kind(b, operand[i]) == CF_BATCHED;
         if (cf_value_size(b, operand[i]) != 1)
             size = cf_value_size(b, operand[i]);
     }
     for (size_t i = 0; i < operands; i++) {
-        brought[i] = bring_to(b, operand[i], size, rows);
+        brought[i] = bring_to(b, operand[i], size, batched);
         if (cf_builder_status(b) == CF_OK && cf_value_size(b, brought[i]) != size)
             return cf_builder_fail(b, CF_INVALID, "%s: %zu features beside %zu", op->name,
                                    cf_value_size(b, brought[i]), size);
     }
-    return cf_emit(b, op, rows ? CF_ROW : CF_SHARED, size, operands, brought, params);
+    return cf_emit(b, op, batched ? CF_BATCHED : CF_UNBATCHED, size, operands, brought, params);
 }

@@ -2,7 +2,7 @@
 #ifndef CF_FN
 
 #include "ops/input.h"
-#include "ops/rows.h"
+#include "ops/feature_rows.h"
 
 typedef struct {
     size_t offset; /* of the shifts; the scales are behind them */
@@ -41,7 +41,7 @@ static cf_value emit(cf_builder *b, cf_value x, size_t offset, bool inverse, boo
     if (cf_builder_status(b) != CF_OK)
         return CF_NO_VALUE;
     fixed_affine_params params = {offset, inverse, no_shift};
-    return cf_emit(b, &fixed_affine_op, CF_ROW, cf_value_size(b, x), 1, &x, CF_PARAMS(&params));
+    return cf_emit(b, &fixed_affine_op, CF_BATCHED, cf_value_size(b, x), 1, &x, CF_PARAMS(&params));
 }
 
 cf_value cf_fixed_affine(cf_builder *b, cf_value x, size_t offset, bool inverse) {
@@ -73,12 +73,12 @@ bool cf_is_fixed_affine(const cf_builder *b, cf_value value, cf_value *operand, 
 
 cf_value cf_fixed_affine_log_det(cf_builder *b, size_t offset, size_t features) {
     log_det_params params = {offset, features};
-    return cf_emit(b, &log_det_op, CF_SHARED, 1, 0, NULL, CF_PARAMS(&params));
+    return cf_emit(b, &log_det_op, CF_UNBATCHED, 1, 0, NULL, CF_PARAMS(&params));
 }
 
 #else
 
-#include "ops/rows.h"
+#include "ops/feature_rows.h"
 
 static void CF_FN(fixed_affine)(const cf_call *call) {
     const cf_node *node = call->step->node;
@@ -86,7 +86,7 @@ static void CF_FN(fixed_affine)(const cf_call *call) {
     const double *shift = call->run->buffers + p->offset, *scale = shift + node->size;
     real *out = call->out;
     for (size_t f = 0; f < node->size; f++, out += call->lanes) {
-        const real *x = cf_row(call, 0, f);
+        const real *x = cf_feature_row(call, 0, f);
         double moved = p->no_shift ? 0.0 : shift[f];
         if (p->inverse)
             for (size_t lane = 0; lane < call->lanes; lane++)

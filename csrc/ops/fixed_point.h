@@ -12,7 +12,7 @@ typedef struct {
     cf_contraction function; /* the map z -> g(z) */
     const void *context;     /* context_size bytes, copied into the builder */
     size_t context_size;
-    cf_value start;   /* row values */
+    cf_value start;   /* batched values */
     double tolerance; /* a sample has finished where no feature of g(z) - z is greater than this
                          times the greatest of z, or `floor`; 0: eight units in the last place.
                          With a contraction by r, z is then wrong by r / (1 - r) as much */

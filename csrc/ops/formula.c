@@ -24,18 +24,18 @@ void cf_formula_rule(cf_builder *b, const cf_node *node, cf_formula formula, cf_
 static cf_value or_zeros(cf_builder *b, cf_value gradient, cf_value of) {
     if (cf_builder_status(b) != CF_OK || !cf_is_none(gradient))
         return gradient;
-    return cf_constant(b, CF_ROW, cf_value_size(b, of), 0.0);
+    return cf_constant(b, CF_BATCHED, cf_value_size(b, of), 0.0);
 }
 
 /* x of y changes by -(what y changes by at x) / (dy/dx), with which the log_det, that of the map at
  * x with the other sign, changes too. */
 cf_value cf_map_gradient_formula(cf_builder *b, const cf_node *node, cf_map_formula formula,
-                                 cf_value x, cf_value raw, cf_value dout, bool inverse) {
+                                 cf_value x, cf_value params, cf_value dout, bool inverse) {
     if (cf_builder_status(b) != CF_OK)
         return CF_NO_VALUE;
     size_t features = cf_value_size(b, x);
-    cf_value outputs[2], cotangents[2], wrt[2] = {x, raw}, gradient[2], of_log;
-    outputs[0] = formula(b, node, x, raw, &outputs[1]);
+    cf_value outputs[2], cotangents[2], wrt[2] = {x, params}, gradient[2], of_log;
+    outputs[0] = formula(b, node, x, params, &outputs[1]);
     cotangents[0] = cf_slice(b, dout, 0, features);
     cotangents[1] = cf_repeat(b, cf_slice(b, dout, features, 1), features);
     if (!inverse) {
@@ -45,10 +45,10 @@ cf_value cf_map_gradient_formula(cf_builder *b, const cf_node *node, cf_map_form
         cf_gradient(b, 1, &outputs[1], &cotangents[1], 1, &x, &of_log);
         cf_value rest = cf_subtract(b, cotangents[0], or_zeros(b, of_log, x));
         gradient[0] = cf_divide(b, rest, cf_exp(b, outputs[1]));
-        cotangents[0] = cf_scale(b, gradient[0], -1.0, 0.0);
-        cotangents[1] = cf_scale(b, cotangents[1], -1.0, 0.0);
-        cf_gradient(b, 2, outputs, cotangents, 1, &raw, &gradient[1]);
+        cotangents[0] = cf_scale_shift(b, gradient[0], -1.0, 0.0);
+        cotangents[1] = cf_scale_shift(b, cotangents[1], -1.0, 0.0);
+        cf_gradient(b, 2, outputs, cotangents, 1, &params, &gradient[1]);
     }
-    gradient[1] = or_zeros(b, gradient[1], raw);
+    gradient[1] = or_zeros(b, gradient[1], params);
     return cf_concat(b, gradient, 2);
 }

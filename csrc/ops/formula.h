@@ -14,15 +14,16 @@ typedef cf_value (*cf_formula)(cf_builder *b, const cf_node *node, const cf_valu
 void cf_formula_rule(cf_builder *b, const cf_node *node, cf_formula formula, cf_value dout,
                      const bool *needed, cf_value *dx);
 
-/* A map of each feature of x, with raw numbers, as splines are: y, and the logarithms of dy/dx. */
-typedef cf_value (*cf_map_formula)(cf_builder *b, const cf_node *node, cf_value x, cf_value raw,
+/* A map of each feature of x, with unconstrained parameters, as splines are: y, and the logarithms
+ * of dy/dx. */
+typedef cf_value (*cf_map_formula)(cf_builder *b, const cf_node *node, cf_value x, cf_value params,
                                    cf_value *log_slope);
 
 /* The formula of the gradient of a map whose op gives y and log_det, or of its inverse: the
- * cotangents of x, or of y, and of raw, joined. x, where the map or its inverse has its gradient,
- * and raw are whole nodes that nothing here depends on otherwise; dout is the cotangent of the
- * op's output. */
+ * cotangents of x, or of y, and of params, joined. x, where the map or its inverse has its
+ * gradient, and params are whole nodes that nothing here depends on otherwise; dout is the
+ * cotangent of the op's output. */
 cf_value cf_map_gradient_formula(cf_builder *b, const cf_node *node, cf_map_formula formula,
-                                 cf_value x, cf_value raw, cf_value dout, bool inverse);
+                                 cf_value x, cf_value params, cf_value dout, bool inverse);
 
 #endif

@@ -25,52 +25,53 @@ static cf_value one(cf_builder *b, cf_value y) {
 
 /* -1 / x^2 */
 static cf_value log_bend(cf_builder *b, cf_value x) {
-    return cf_divide(b, cf_constant(b, CF_SHARED, 1, -1.0), cf_multiply(b, x, x));
+    return cf_divide(b, cf_constant(b, CF_UNBATCHED, 1, -1.0), cf_multiply(b, x, x));
 }
 
 static cf_value log1p_bend(cf_builder *b, cf_value x) {
-    return log_bend(b, cf_scale(b, x, 1.0, 1.0));
+    return log_bend(b, cf_scale_shift(b, x, 1.0, 1.0));
 }
 
 static cf_value tanh_bend(cf_builder *b, cf_value y) {
-    return cf_scale(b, y, -2.0, 0.0);
+    return cf_scale_shift(b, y, -2.0, 0.0);
 }
 
 static cf_value sigmoid_bend(cf_builder *b, cf_value y) {
-    return cf_scale(b, y, -2.0, 1.0);
+    return cf_scale_shift(b, y, -2.0, 1.0);
 }
 
 /* The slope is 1 - exp(-y). */
 static cf_value softplus_bend(cf_builder *b, cf_value y) {
-    return cf_exp(b, cf_scale(b, y, -1.0, 0.0));
+    return cf_exp(b, cf_scale_shift(b, y, -1.0, 0.0));
 }
 
 /* The slope is 1, or y + 1 where y is not positive. */
 static cf_value elu_bend(cf_builder *b, cf_value y) {
-    return cf_at_least(b, cf_scale(b, y, -1.0, 0.0), 0.0);
+    return cf_greater_equal(b, cf_scale_shift(b, y, -1.0, 0.0), 0.0);
 }
 
 /* s (1 - s) (2 + x (1 - 2 s)) with s = sigmoid(x) */
 static cf_value silu_bend(cf_builder *b, cf_value x) {
     cf_value s = cf_sigmoid(b, x);
-    cf_value bell = cf_multiply(b, s, cf_scale(b, s, -1.0, 1.0));
-    cf_value bend = cf_scale(b, cf_multiply(b, x, cf_scale(b, s, -2.0, 1.0)), 1.0, 2.0);
+    cf_value bell = cf_multiply(b, s, cf_scale_shift(b, s, -1.0, 1.0));
+    cf_value bend = cf_scale_shift(b, cf_multiply(b, x, cf_scale_shift(b, s, -2.0, 1.0)), 1.0, 2.0);
     return cf_multiply(b, bell, bend);
 }
 
 /* phi(x) (2 - x^2) */
 static cf_value gelu_bend(cf_builder *b, cf_value x) {
     cf_value square = cf_multiply(b, x, x);
-    cf_value phi = cf_scale(b, cf_exp(b, cf_scale(b, square, -0.5, 0.0)), 0.3989422804014327, 0.0);
-    return cf_multiply(b, phi, cf_scale(b, square, -1.0, 2.0));
+    cf_value phi =
+        cf_scale_shift(b, cf_exp(b, cf_scale_shift(b, square, -0.5, 0.0)), 0.3989422804014327, 0.0);
+    return cf_multiply(b, phi, cf_scale_shift(b, square, -1.0, 2.0));
 }
 
 /* The slope is 1 / cosh(y): with e = exp(-2 |y|), -sinh(y) / cosh(y)^2 = -tanh(y) 2 exp(-|y|) /
  * (1 + e). */
 static cf_value asinh_bend(cf_builder *b, cf_value y) {
-    cf_value falls = cf_exp(b, cf_scale(b, cf_abs(b, y), -1.0, 0.0));
-    cf_value twice_cosh = cf_scale(b, cf_multiply(b, falls, falls), 1.0, 1.0);
-    cf_value slope = cf_divide(b, cf_scale(b, falls, -2.0, 0.0), twice_cosh);
+    cf_value falls = cf_exp(b, cf_scale_shift(b, cf_abs(b, y), -1.0, 0.0));
+    cf_value twice_cosh = cf_scale_shift(b, cf_multiply(b, falls, falls), 1.0, 1.0);
+    cf_value slope = cf_divide(b, cf_scale_shift(b, falls, -2.0, 0.0), twice_cosh);
     return cf_multiply(b, cf_tanh(b, y), slope);
 }
 
@@ -113,20 +114,20 @@ static const function functions[] = {
 };
 
 enum {
-#define CF_FUNCTION(name, value, of, slope, bend, doc) name##_place,
+#define CF_FUNCTION(name, value, of, slope, bend, doc) name##_index,
 #include "ops/function_list.h"
 #undef CF_FUNCTION
 };
 
 #define CF_FUNCTION(name, value, of, slope, bend, doc)                                             \
     cf_value cf_##name(cf_builder *b, cf_value x) {                                                \
-        return cf_unary_op(b, &functions[name##_place].op, x);                                     \
+        return cf_unary_op(b, &functions[name##_index].op, x);                                     \
     }
 #include "ops/function_list.h"
 #undef CF_FUNCTION
 
 bool cf_relu_follows(const cf_step *step) {
-    return step->epilogue != NULL && step->epilogue->node->op == &functions[relu_place].op;
+    return step->epilogue != NULL && step->epilogue->node->op == &functions[relu_index].op;
 }
 
 #else

@@ -8,7 +8,7 @@
 
 #include "engine/array.h"
 #include "ops/input.h"
-#include "ops/rows.h"
+#include "ops/feature_rows.h"
 
 typedef struct {
     int slot, jitter; /* jitter: the slot of the widths, or -1 */
@@ -26,7 +26,7 @@ static const cf_op input_op = {
     .kernel = CF_VERSIONS(load),
 };
 
-/* Zeros beyond the last row. */
+/* Zeros beyond the last sample. */
 static const cf_op cotangent_op = {
     .name = "cotangent",
     .flags = CF_OP_INPUT | CF_OP_LANES_DIFFER,
@@ -54,15 +54,16 @@ static const cf_op affine_input_op = {
 
 cf_value cf_input(cf_builder *b, int slot, size_t features, cf_padding padding) {
     input_params params = {slot, -1, padding, -1};
-    return cf_emit(b, padding == CF_PAD_ZERO ? &cotangent_op : &input_op, CF_ROW, features, 0, NULL,
-                   CF_PARAMS(&params));
+    return cf_emit(b, padding == CF_PAD_ZERO ? &cotangent_op : &input_op, CF_BATCHED, features, 0,
+                   NULL, CF_PARAMS(&params));
 }
 
 cf_value cf_jittered_input(cf_builder *b, int slot, int jitter, cf_value noise) {
     if (cf_builder_status(b) != CF_OK)
         return CF_NO_VALUE;
     input_params params = {slot, jitter, CF_PAD_REPEAT, -1};
-    return cf_emit(b, &input_op, CF_ROW, cf_value_size(b, noise), 1, &noise, CF_PARAMS(&params));
+    return cf_emit(b, &input_op, CF_BATCHED, cf_value_size(b, noise), 1, &noise,
+                   CF_PARAMS(&params));
 }
 
 cf_value cf_affine_input(cf_builder *b, cf_value input, size_t offset) {
@@ -73,21 +74,21 @@ cf_value cf_affine_input(cf_builder *b, cf_value input, size_t offset) {
     params.map = (int64_t)offset;
     cf_value operands[2] = {node->operand[0], input};
     bool noise = node->operands > 0;
-    return cf_emit(b, &affine_input_op, CF_ROW, node->size, noise ? 2 : 1,
+    return cf_emit(b, &affine_input_op, CF_BATCHED, node->size, noise ? 2 : 1,
                    noise ? operands : operands + 1, CF_PARAMS(&params));
 }
 
 #else
 
-#include "ops/rows.h"
+#include "ops/feature_rows.h"
 #include "simd/transpose.h"
 
 /* Where sample `lane` of the tile begins. */
 static const char *CF_FN(sample)(const cf_call *call, const cf_array *array, size_t lane) {
-    size_t row = call->row + (lane < call->rows ? lane : call->rows - 1);
+    size_t sample = call->sample + (lane < call->samples ? lane : call->samples - 1);
     if (array->repeat > 1)
-        row /= array->repeat;
-    int64_t index = array->index != NULL ? array->index[row] : (int64_t)row;
+        sample /= array->repeat;
+    int64_t index = array->index != NULL ? array->index[sample] : (int64_t)sample;
     return (const char *)array->data + index * array->row_stride;
 }
 
@@ -125,7 +126,7 @@ static void CF_FN(finish_feature)(const cf_call *call, size_t f, double *stage) 
         const cf_array *jitter = &call->run->input[p->jitter];
         double width =
             cf_read_element((const char *)jitter->data + cf_feature_offset(jitter, f), jitter);
-        const real *noise = cf_row(call, 0, f);
+        const real *noise = cf_feature_row(call, 0, f);
         for (size_t lane = 0; lane < call->lanes; lane++)
             stage[lane] += width * noise[lane];
     }
@@ -156,11 +157,11 @@ static void CF_FN(load_plain)(const cf_call *call, const char *const *samples, s
         CF_FN(transpose_rows)(row + lane, CF_LINE_FEATURES, out + lane, call->lanes);
 }
 
-/* Zeros in the lanes beyond the last row. */
+/* Zeros in the lanes beyond the last sample. */
 static void CF_FN(clear_rest)(const cf_call *call) {
-    real *out = (real *)call->out + call->rows;
+    real *out = (real *)call->out + call->samples;
     for (size_t f = 0; f < call->step->node->size; f++)
-        memset(out + f * call->lanes, 0, (call->lanes - call->rows) * sizeof(real));
+        memset(out + f * call->lanes, 0, (call->lanes - call->samples) * sizeof(real));
 }
 
 static void CF_FN(load)(const cf_call *call) {
@@ -182,7 +183,7 @@ static void CF_FN(load)(const cf_call *call) {
         for (size_t i = 0; i < count; i++)
             CF_FN(finish_feature)(call, first + i, stage + i * CF_MAX_LANES);
     }
-    if (p->padding == CF_PAD_ZERO && call->rows < call->lanes)
+    if (p->padding == CF_PAD_ZERO && call->samples < call->lanes)
         CF_FN(clear_rest)(call);
 }
 

@@ -1,4 +1,5 @@
-/* What inputs and outputs share: fixed affine maps beside them, and how they go through rows. */
+/* What inputs and outputs share: fixed affine maps beside them, and how they go through feature
+ * rows. */
 #ifndef CF_OPS_INPUT_H
 #define CF_OPS_INPUT_H
 

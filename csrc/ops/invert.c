@@ -1,9 +1,9 @@
-/* The inverse of a shared square matrix, and log|det| behind it: operand matrix, n^2 numbers; n^2
- * numbers of the inverse, the logarithm, and n that the elimination needs. The gradient is that of
- * the logarithm alone: who multiplies by the inverse does so through cf_solve. */
+/* The inverse of an unbatched square matrix, and log|det| behind it: operand matrix, n^2 numbers;
+ * n^2 numbers of the inverse, the logarithm, and n that the elimination needs. The gradient is that
+ * of the logarithm alone: who multiplies by the inverse does so through cf_solve. */
 #ifndef CF_FN
 
-#include "ops/rows.h"
+#include "ops/feature_rows.h"
 
 #define CF_BODY "ops/invert.c"
 #include "simd/instantiate.h"
@@ -14,7 +14,7 @@ static void slope_rule(cf_builder *b, const cf_node *node, cf_value out, cf_valu
     size_t n = cf_order_of_square(node->size);
     (void)needed; /* the inverse is a function of W, and has its share there */
     cf_value product = cf_matrix_product(b, out, cf_transpose(b, dout, n), n);
-    dx[1] = cf_scale(b, cf_matrix_product(b, product, out, n), -1.0, 0.0);
+    dx[1] = cf_scale_shift(b, cf_matrix_product(b, product, out, n), -1.0, 0.0);
 }
 
 static const cf_op slope_op = {
@@ -25,7 +25,7 @@ static const cf_op slope_op = {
 };
 
 static cf_value slope(cf_builder *b, cf_value inverse, cf_value matrix) {
-    return cf_emit(b, &slope_op, CF_SHARED, cf_value_size(b, matrix), 2,
+    return cf_emit(b, &slope_op, CF_UNBATCHED, cf_value_size(b, matrix), 2,
                    (cf_value[]){inverse, matrix}, CF_NO_PARAMS);
 }
 
@@ -52,14 +52,14 @@ cf_value cf_invert(cf_builder *b, cf_value matrix, cf_value *log_abs_det) {
     if (n * n != size)
         return cf_builder_fail(b, CF_INVALID, "a square matrix of %zu numbers", size);
     matrix = cf_contiguous(b, matrix);
-    cf_value both = cf_emit(b, &invert_op, CF_SHARED, size + 1 + n, 1, &matrix, CF_NO_PARAMS);
+    cf_value both = cf_emit(b, &invert_op, CF_UNBATCHED, size + 1 + n, 1, &matrix, CF_NO_PARAMS);
     *log_abs_det = cf_slice(b, both, size, 1);
     return cf_slice(b, both, 0, size);
 }
 
 #else
 
-#include "ops/rows.h"
+#include "ops/feature_rows.h"
 
 static size_t CF_FN(largest_in_column)(const real *a, size_t n, size_t column) {
     size_t best = column;

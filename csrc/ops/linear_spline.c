@@ -1,6 +1,6 @@
 /* Monotone piecewise-linear splines with their log-determinant (Müller et al. 2019, Neural
- * importance sampling, arXiv:1808.03856, section 4.1): K bins of one width, of which the K raw
- * numbers set the heights.
+ * importance sampling, arXiv:1808.03856, section 4.1): K bins of one width, of which the K
+ * unconstrained parameters set the heights.
  *
  * In a bin of the share m of the height the derivative is K m, by m itself rather than by the
  * difference of two knots, which would lose digits. */
@@ -73,8 +73,8 @@ CF_INLINE linear_bin CF_FN(linear_find)(const spline_call *s, const spline_axis 
     return bin;
 }
 
-CF_INLINE linear_point CF_FN(linear_place)(const spline_call *s, const linear_bin *bin,
-                                           vreal value) {
+CF_INLINE linear_point CF_FN(linear_locate)(const spline_call *s, const linear_bin *bin,
+                                            vreal value) {
     spline_step step = s->inverse ? CF_FN(spline_step_of)(bin->y0, bin->y1, value)
                                   : CF_FN(spline_step_of)(bin->x0, bin->x1, value);
     vreal start = s->inverse ? bin->x0 : bin->y0, end = s->inverse ? bin->x1 : bin->y1;
@@ -91,12 +91,12 @@ static void CF_FN(linear_spline)(const cf_call *call) {
     for (size_t lane = 0; lane < call->lanes; lane += VL) {
         vreal sum = v_set1(0);
         for (size_t f = 0; f < s.features; f++) {
-            vreal value = v_load(cf_row(call, 0, f) + lane), derivative;
+            vreal value = v_load(cf_feature_row(call, 0, f) + lane), derivative;
             vreal within = CF_FN(spline_clamp)(&s, value);
             spline_axis heights;
             CF_FN(spline_shares)(&s, f, 0, lane, &heights);
             linear_bin bin = CF_FN(linear_find)(&s, &heights, within);
-            linear_point point = CF_FN(linear_place)(&s, &bin, within);
+            linear_point point = CF_FN(linear_locate)(&s, &bin, within);
             vreal y = CF_FN(spline_value)(&s, value, point.value, point.slope, point.slope,
                                           point.slope, &derivative);
             v_store(out + f * call->lanes + lane, y);
@@ -112,16 +112,16 @@ static void CF_FN(linear_spline_gradient)(const cf_call *call) {
     spline_call s = CF_FN(spline_open)(call);
     vreal zero = v_set1(0);
     for (size_t lane = 0; lane < call->lanes; lane += VL) {
-        vreal dlog = v_load(cf_row(call, 2, s.features) + lane);
+        vreal dlog = v_load(cf_feature_row(call, 2, s.features) + lane);
         for (size_t f = 0; f < s.features; f++) {
-            vreal value = v_load(cf_row(call, 0, f) + lane);
-            vreal dout = v_load(cf_row(call, 2, f) + lane);
+            vreal value = v_load(cf_feature_row(call, 0, f) + lane);
+            vreal dout = v_load(cf_feature_row(call, 2, f) + lane);
             vreal within = CF_FN(spline_clamp)(&s, value);
             vmask out = CF_FN(spline_is_outside)(&s, value);
             spline_axis heights;
             CF_FN(spline_shares)(&s, f, 0, lane, &heights);
             linear_bin bin = CF_FN(linear_find)(&s, &heights, within);
-            linear_point p = CF_FN(linear_place)(&s, &bin, within);
+            linear_point p = CF_FN(linear_locate)(&s, &bin, within);
             vreal dx = s.inverse ? dout / p.slope : dout * p.slope;
             vreal dy = s.inverse ? -dx : dout, of_log = dlog / (bin.share * v_set1(s.span));
             vreal d1 = v_fma(dy, p.z, s.inverse ? -of_log : of_log);

@@ -45,7 +45,7 @@ void cf_lines_start(cf_lines *lines, const cf_call *call, size_t i, const char *
                         .lanes = call->lanes,
                         .element = element,
                         .base = base,
-                        .rows = call->step->operand[i].rows,
+                        .feature_rows = call->step->operand[i].feature_rows,
                         .contiguous = call->step->contiguous,
                         .ring = scratch};
     bytes = ring_bytes(shape, kernel, call->lanes, element);
@@ -66,7 +66,7 @@ static void pack(cf_lines *l, size_t y) {
             memset(out, 0, width * row_bytes);
             continue;
         }
-        const uint32_t *row = l->rows + c * plane + (y - margin) * width;
+        const uint32_t *row = l->feature_rows + c * plane + (y - margin) * width;
         if (l->contiguous)
             memcpy(out, l->base + *row * row_bytes, width * row_bytes);
         else
@@ -75,7 +75,7 @@ static void pack(cf_lines *l, size_t y) {
     }
 }
 
-const uint32_t *cf_lines_take(cf_lines *lines, size_t y) {
+const uint32_t *cf_lines_load(cf_lines *lines, size_t y) {
     for (; lines->packed < y + lines->kernel; lines->packed++)
         pack(lines, lines->packed);
     return lines->windows + y % lines->kernel * window_size(lines->shape, lines->kernel);

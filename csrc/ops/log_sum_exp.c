@@ -2,7 +2,7 @@
  * has features. */
 #ifndef CF_FN
 
-#include "ops/rows.h"
+#include "ops/feature_rows.h"
 
 #define CF_BODY "ops/log_sum_exp.c"
 #include "simd/instantiate.h"
@@ -37,20 +37,20 @@ cf_value cf_log_sum_exp(cf_builder *b, cf_value x) {
 
 #else
 
-#include "ops/rows.h"
+#include "ops/feature_rows.h"
 #include "simd/math.h"
 
 /* Of features [first, first + count), at `lane`. */
 CF_INLINE vreal CF_FN(log_sum_exp_of)(const cf_call *call, size_t first, size_t count,
                                       size_t lane) {
-    vreal most = v_set1((real)-INFINITY), sum = v_set1(0);
+    vreal max = v_set1((real)-INFINITY), sum = v_set1(0);
     for (size_t f = first; f < first + count; f++)
-        most = v_max(most, cf_load_lanes(cf_row(call, 0, f), lane, call->lanes));
+        max = v_max(max, cf_load_lanes(cf_feature_row(call, 0, f), lane, call->lanes));
     /* All -inf: their sum is 0, not NaN. */
-    most = v_max(most, v_set1(sizeof(real) == 4 ? (real)-3e38f : (real)-1e308));
+    max = v_max(max, v_set1(sizeof(real) == 4 ? (real)-3e38f : (real)-1e308));
     for (size_t f = first; f < first + count; f++)
-        sum = sum + v_exp(cf_load_lanes(cf_row(call, 0, f), lane, call->lanes) - most);
-    return most + v_log(sum);
+        sum = sum + v_exp(cf_load_lanes(cf_feature_row(call, 0, f), lane, call->lanes) - max);
+    return max + v_log(sum);
 }
 
 static void CF_FN(log_sum_exp)(const cf_call *call) {

@@ -1,12 +1,12 @@
 /* y = logit(F(x)), F the distribution function of a mixture of K logistic distributions, with its
- * log-determinant (Ho et al. 2019, Flow++, arXiv:1902.00275, equation 17): operands x [F] and raw
- * [3 K F], the output is y [F] and the log_det. */
+ * log-determinant (Ho et al. 2019, Flow++, arXiv:1902.00275, equation 17): operands x [F] and
+ * params [3 K F], the output is y [F] and the log_det. */
 #ifndef CF_FN
 
 #include <math.h>
 
 #include "ops/logistic_mixture.h"
-#include "ops/rows.h"
+#include "ops/feature_rows.h"
 
 #define CF_BODY "ops/logistic_mixture.c"
 #include "simd/instantiate.h"
@@ -22,12 +22,12 @@ static const cf_op logistic_mixture_gradient_op = {
  * theorem, dx = -(what y changes by) / (dy/dx), together with that of the log_det. */
 static void emit_gradient(cf_builder *b, const cf_node *node, cf_value x, cf_value dout,
                           cf_value *dx, cf_value *draw) {
-    size_t features = node->operand_size[0], raw = node->operand_size[1];
+    size_t features = node->operand_size[0], params = node->operand_size[1];
     cf_value operands[3] = {x, node->operand[1], dout};
-    cf_value both = cf_emit(b, &logistic_mixture_gradient_op, CF_ROW, features + raw, 3, operands,
-                            cf_params_of(node));
+    cf_value both = cf_emit(b, &logistic_mixture_gradient_op, CF_BATCHED, features + params, 3,
+                            operands, cf_params_of(node));
     *dx = cf_slice(b, both, 0, features);
-    *draw = cf_slice(b, both, features, raw);
+    *draw = cf_slice(b, both, features, params);
 }
 
 static void logistic_mixture_rule(cf_builder *b, const cf_node *node, cf_value out, cf_value dout,
@@ -44,7 +44,7 @@ static const cf_op logistic_mixture_op = {
     .gradient = logistic_mixture_rule,
 };
 
-/* Operands x, raw and y. */
+/* Operands x, params and y. */
 static void inverse_rule(cf_builder *b, const cf_node *node, cf_value out, cf_value dout,
                          const bool *needed, cf_value *dx) {
     (void)needed;
@@ -62,22 +62,23 @@ static const cf_op inverse_op = {
 };
 
 cf_value cf_logistic_mixture_map(cf_builder *b, const cf_logistic_mixture *mixture, cf_value x,
-                                 cf_value raw, bool inverse, cf_value *log_det) {
+                                 cf_value params, bool inverse, cf_value *log_det) {
     *log_det = CF_NO_VALUE;
     if (cf_builder_status(b) != CF_OK)
         return CF_NO_VALUE;
     size_t features = cf_value_size(b, x), numbers = 3 * (size_t)mixture->components;
-    if (cf_value_size(b, raw) != features * numbers)
-        return cf_builder_fail(b, CF_INVALID,
-                               "logistic mixture: %zu features with %zu raw numbers, not %zu",
-                               features, cf_value_size(b, raw), features * numbers);
-    cf_mixture_params params = {inverse, mixture->components, mixture->spread,
-                                -1.0 / log(mixture->least_scale)};
-    cf_value operands[3] = {x, cf_broadcast(b, raw), x};
+    if (cf_value_size(b, params) != features * numbers)
+        return cf_builder_fail(
+            b, CF_INVALID,
+            "logistic mixture: %zu features with %zu unconstrained parameters, not %zu", features,
+            cf_value_size(b, params), features * numbers);
+    cf_mixture_params op_params = {inverse, mixture->components, mixture->spread,
+                                   -1.0 / log(mixture->min_scale)};
+    cf_value operands[3] = {x, cf_broadcast(b, params), x};
     if (inverse)
-        operands[0] = cf_logistic_mixture_root(b, x, operands[1], &params);
-    cf_value out = cf_emit(b, inverse ? &inverse_op : &logistic_mixture_op, CF_ROW, features + 1,
-                           inverse ? 3 : 2, operands, CF_PARAMS(&params));
+        operands[0] = cf_logistic_mixture_root(b, x, operands[1], &op_params);
+    cf_value out = cf_emit(b, inverse ? &inverse_op : &logistic_mixture_op, CF_BATCHED,
+                           features + 1, inverse ? 3 : 2, operands, CF_PARAMS(&op_params));
     *log_det = cf_slice(b, out, features, 1);
     return cf_slice(b, out, 0, features);
 }
@@ -98,7 +99,7 @@ static void CF_FN(logistic_mixture)(const cf_call *call) {
     for (size_t lane = 0; lane < call->lanes; lane += VL) {
         vreal sum = v_set1(0);
         for (size_t f = 0; f < s.features; f++) {
-            vreal x = v_load(cf_row(call, 0, f) + lane);
+            vreal x = v_load(cf_feature_row(call, 0, f) + lane);
             mixture_parts m;
             CF_FN(mixture_load)(&s, f, lane, &m);
             mixture_point p = CF_FN(mixture_at)(&m, x, NULL);
@@ -120,7 +121,7 @@ static void CF_FN(logistic_mixture)(const cf_call *call) {
 CF_INLINE vreal CF_FN(mixture_pull)(const mixture_call *s, const mixture_parts *m, size_t f,
                                     size_t lane, vreal x, vreal dout, vreal dlog) {
     vreal one = v_set1(1), zero = v_set1(0), mass_below, mass_above;
-    mixture_share each[CF_MOST_COMPONENTS];
+    mixture_share each[CF_MAX_COMPONENTS];
     mixture_point p = CF_FN(mixture_at)(m, x, each);
     vreal over_below = one / p.below, over_above = one / p.above, over_density = one / p.density;
     vreal over_total = one / CF_FN(mixture_total)(&p, &mass_below, &mass_above);
@@ -147,8 +148,8 @@ CF_INLINE vreal CF_FN(mixture_pull)(const mixture_call *s, const mixture_parts *
         vreal dmean = -density * v_fma(dlog, v_fma(each[k].turn, m->rate[k], ends), c);
         vreal dlog_scale = v_fma(x - m->mean[k], dmean, -dlog * density);
         vreal shared = v_fma(below, mass_above, above * mass_below);
-        vreal raw = CF_FN(mixture_raw)(s, f, 2 * m->components + k, lane);
-        vreal clip = v_fma(v_abs(raw), v_set1(s->clip), one);
+        vreal params = CF_FN(mixture_param)(s, f, 2 * m->components + k, lane);
+        vreal clip = v_fma(v_abs(params), v_set1(s->clip), one);
         CF_FN(mixture_draw)(s, f, k, lane, v_fma(dy, below - above, dlog * (density - shared)));
         CF_FN(mixture_draw)(s, f, m->components + k, lane, dmean);
         CF_FN(mixture_draw)(s, f, 2 * m->components + k, lane, dlog_scale / (clip * clip));
@@ -159,10 +160,10 @@ CF_INLINE vreal CF_FN(mixture_pull)(const mixture_call *s, const mixture_parts *
 static void CF_FN(logistic_mixture_gradient)(const cf_call *call) {
     mixture_call s = CF_FN(mixture_open)(call);
     for (size_t lane = 0; lane < call->lanes; lane += VL) {
-        vreal dlog = v_load(cf_row(call, 2, s.features) + lane);
+        vreal dlog = v_load(cf_feature_row(call, 2, s.features) + lane);
         for (size_t f = 0; f < s.features; f++) {
-            vreal x = v_load(cf_row(call, 0, f) + lane);
-            vreal dout = v_load(cf_row(call, 2, f) + lane);
+            vreal x = v_load(cf_feature_row(call, 0, f) + lane);
+            vreal dout = v_load(cf_feature_row(call, 2, f) + lane);
             mixture_parts m;
             CF_FN(mixture_load)(&s, f, lane, &m);
             v_store((real *)call->out + f * call->lanes + lane,

@@ -5,19 +5,20 @@
 
 #include "ops/ops.h"
 
-enum { CF_MOST_COMPONENTS = 64 };
+enum { CF_MAX_COMPONENTS = 64 };
 
 typedef struct {
-    int components;     /* K, 1 to CF_MOST_COMPONENTS */
-    double spread;      /* where raw means are 0, means go in equal steps from -spread to spread */
-    double least_scale; /* b = -log(least_scale): log(scale_k) is raw / (1 + |raw| / b) */
+    int components;   /* K, 1 to CF_MAX_COMPONENTS */
+    double spread;    /* where unconstrained means are 0, means go in equal steps from -spread to
+                         spread */
+    double min_scale; /* b = -log(min_scale): log(scale_k) is params / (1 + |params| / b) */
 } cf_logistic_mixture;
 
 /* y = logit(F(x)) with log_det = sum of log(dy/dx), F being the distribution function of the
- * mixture of each feature; or x of y. raw: K logits of the weights, K means, K log-scales, number
- * p of feature f at p features(x) + f. */
+ * mixture of each feature; or x of y. params: K logits of the weights, K means, K log-scales,
+ * number p of feature f at p features(x) + f. */
 cf_value cf_logistic_mixture_map(cf_builder *b, const cf_logistic_mixture *mixture, cf_value x,
-                                 cf_value raw, bool inverse, cf_value *log_det);
+                                 cf_value params, bool inverse, cf_value *log_det);
 
 /* The parameters of all ops of mixtures. */
 typedef struct {
@@ -31,8 +32,8 @@ typedef struct {
 void cf_logistic_mixture_gradient_rule(cf_builder *b, const cf_node *node, cf_value out,
                                        cf_value dout, const bool *needed, cf_value *dx);
 
-/* The root alone, without a gradient: x of y, raw in rows, and the parameters of the op. */
-cf_value cf_logistic_mixture_root(cf_builder *b, cf_value y, cf_value raw,
-                                  const cf_mixture_params *params);
+/* The root alone, without a gradient: x of y, params batched, and the op's parameters. */
+cf_value cf_logistic_mixture_root(cf_builder *b, cf_value y, cf_value params,
+                                  const cf_mixture_params *op_params);
 
 #endif

@@ -11,7 +11,7 @@
  * cancels, overflows or vanishes in either tail, nor in the gap between narrow components:
  *
  *     y = log(below / above),   dy/dx = density / below + density / above. */
-#include "ops/rows.h"
+#include "ops/feature_rows.h"
 #include "simd/math.h"
 
 #undef mixture_call
@@ -19,22 +19,22 @@
 #undef mixture_share
 #undef mixture_point
 #undef MIXTURE_SHORT_STEP
-#undef MIXTURE_LEAST_EXPONENT
+#undef MIXTURE_MIN_EXPONENT
 #undef MIXTURE_FLATTEST
 #define mixture_call CF_FN(cf_mixture_call)
 #define mixture_parts CF_FN(cf_mixture_parts)
 #define mixture_share CF_FN(cf_mixture_share)
 #define mixture_point CF_FN(cf_mixture_point)
 
-/* In units of the least scale: half the square root of rounding. The flattest slope by which a
+/* In units of the minimum scale: half the square root of rounding. The flattest slope by which a
  * gradient is divided, as an exponent: where F is flat to rounding, 1 / (dy/dx) could overflow. */
 #ifdef CF_REAL_F32
 #define MIXTURE_SHORT_STEP 1.2e-4f
-#define MIXTURE_LEAST_EXPONENT -3e38f
+#define MIXTURE_MIN_EXPONENT -3e38f
 #define MIXTURE_FLATTEST -60
 #else
 #define MIXTURE_SHORT_STEP 5e-9
-#define MIXTURE_LEAST_EXPONENT -1e308
+#define MIXTURE_MIN_EXPONENT -1e308
 #define MIXTURE_FLATTEST -600
 #endif
 
@@ -44,15 +44,15 @@ typedef struct {
     bool inverse;
     int components;
     size_t features;
-    real first, step; /* means where the raw ones are 0 */
+    real first, step; /* means where the unconstrained ones are 0 */
     real clip;
 } mixture_call;
 
 /* The mixture of one feature. */
 typedef struct {
     int components;
-    vreal logit[CF_MOST_COMPONENTS]; /* of the weight, less that of the greatest */
-    vreal mean[CF_MOST_COMPONENTS], rate[CF_MOST_COMPONENTS]; /* rate = 1 / scale */
+    vreal logit[CF_MAX_COMPONENTS]; /* of the weight, less that of the greatest */
+    vreal mean[CF_MAX_COMPONENTS], rate[CF_MAX_COMPONENTS]; /* rate = 1 / scale */
 } mixture_parts;
 
 /* What a component adds to each sum, and sigmoid(-z) - sigmoid(z). */
@@ -81,30 +81,30 @@ static inline mixture_call CF_FN(mixture_open)(const cf_call *call) {
                           .clip = (real)p->inverse_bound};
 }
 
-/* Raw number p of feature f. */
-CF_INLINE vreal CF_FN(mixture_raw)(const mixture_call *s, size_t f, int p, size_t lane) {
-    return v_load(cf_row(s->call, 1, (size_t)p * s->features + f) + lane);
+/* Unconstrained parameter p of feature f. */
+CF_INLINE vreal CF_FN(mixture_param)(const mixture_call *s, size_t f, int p, size_t lane) {
+    return v_load(cf_feature_row(s->call, 1, (size_t)p * s->features + f) + lane);
 }
 
 CF_INLINE void CF_FN(mixture_load)(const mixture_call *s, size_t f, size_t lane, mixture_parts *m) {
-    vreal one = v_set1(1), most = CF_FN(mixture_raw)(s, f, 0, lane);
+    vreal one = v_set1(1), max = CF_FN(mixture_param)(s, f, 0, lane);
     m->components = s->components;
     for (int k = 1; k < s->components; k++)
-        most = v_max(CF_FN(mixture_raw)(s, f, k, lane), most);
+        max = v_max(CF_FN(mixture_param)(s, f, k, lane), max);
     for (int k = 0; k < s->components; k++) {
-        vreal raw = CF_FN(mixture_raw)(s, f, 2 * s->components + k, lane);
+        vreal params = CF_FN(mixture_param)(s, f, 2 * s->components + k, lane);
         vreal start = v_set1(s->first + (real)k * s->step);
-        m->logit[k] = CF_FN(mixture_raw)(s, f, k, lane) - most;
-        m->mean[k] = CF_FN(mixture_raw)(s, f, s->components + k, lane) + start;
-        m->rate[k] = v_exp(-raw / v_fma(v_abs(raw), v_set1(s->clip), one));
+        m->logit[k] = CF_FN(mixture_param)(s, f, k, lane) - max;
+        m->mean[k] = CF_FN(mixture_param)(s, f, s->components + k, lane) + start;
+        m->rate[k] = v_exp(-params / v_fma(v_abs(params), v_set1(s->clip), one));
     }
 }
 
 /* The sums at x; each[k], unless NULL, is what component k adds. */
 CF_INLINE mixture_point CF_FN(mixture_at)(const mixture_parts *m, vreal x, mixture_share *each) {
-    vreal zero = v_set1(0), one = v_set1(1), least = v_set1(MIXTURE_LEAST_EXPONENT);
+    vreal zero = v_set1(0), one = v_set1(1), min = v_set1(MIXTURE_MIN_EXPONENT);
     mixture_point p = {.below = zero, .above = zero, .density = zero};
-    p.below_exponent = p.above_exponent = p.density_exponent = least;
+    p.below_exponent = p.above_exponent = p.density_exponent = min;
     for (int k = 0; k < m->components; k++) {
         vreal z = (x - m->mean[k]) * m->rate[k], logit = m->logit[k];
         p.below_exponent = v_max(p.below_exponent, logit + v_min(zero, z));

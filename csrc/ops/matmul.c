@@ -1,37 +1,37 @@
 /* y = W x + bias, or y = W^T x: operands x, W and, if there is one, the bias. */
 #include "base/memory.h"
 #include "ops/elementwise.h"
-#include "ops/rows.h"
+#include "ops/feature_rows.h"
 #include "simd/matmul.h"
 
 typedef struct {
     bool transposed;
-    size_t row_step;            /* from one row of W to the next */
-    const cf_staircase *stairs; /* W's; outlives the program; or NULL */
+    size_t row_step;           /* from one row of W to the next */
+    const cf_block_mask *mask; /* W's; outlives the program; or NULL */
 } matmul_params;
 
 static void matmul_rule(cf_builder *b, const cf_node *node, cf_value out, cf_value dout,
                         const bool *needed, cf_value *dx) {
     cf_value x = node->operand[0], weight = node->operand[1];
     const matmul_params *p = node->params;
-    const cf_staircase *stairs = p->stairs;
+    const cf_block_mask *mask = p->mask;
     bool transposed = p->transposed;
     (void)out;
     if (needed[0] && transposed)
-        dx[0] = cf_stairs_matmul(b, weight, CF_NO_VALUE, dout, node->operand_size[0], stairs);
+        dx[0] = cf_masked_matmul(b, weight, CF_NO_VALUE, dout, node->operand_size[0], mask);
     else if (needed[0])
-        dx[0] = cf_stairs_matmul_transposed(b, weight, dout, node->operand_size[0], stairs);
+        dx[0] = cf_masked_matmul_transposed(b, weight, dout, node->operand_size[0], mask);
     if (needed[1])
-        dx[1] = cf_stairs_outer_sum_rows(b, transposed ? x : dout, transposed ? dout : x, stairs);
+        dx[1] = cf_masked_outer_sum_samples(b, transposed ? x : dout, transposed ? dout : x, mask);
     if (node->operands > 2 && needed[2])
-        dx[2] = cf_sum_rows(b, dout);
+        dx[2] = cf_sum_samples(b, dout);
 }
 
 static void matmul(const cf_call *call) {
     const cf_step *step = call->step;
     const cf_node *node = step->node;
     const matmul_params *p = node->params;
-    const cf_staircase *stairs = p->stairs;
+    const cf_block_mask *mask = p->mask;
     bool relu = cf_relu_follows(step);
     cf_linear_args args = {.outputs = node->size,
                            .inputs = step->operand[0].size,
@@ -39,16 +39,16 @@ static void matmul(const cf_call *call) {
                            .weight = cf_operand_base(call, 1),
                            .output_stride = p->transposed ? 1 : p->row_step,
                            .input_stride = p->transposed ? p->row_step : 1,
-                           .begin = stairs != NULL && p->transposed ? stairs->first : NULL,
-                           .end = stairs != NULL && !p->transposed ? stairs->end : NULL,
+                           .begin = mask != NULL && p->transposed ? mask->first : NULL,
+                           .end = mask != NULL && !p->transposed ? mask->end : NULL,
                            .bias = node->operands > 2 ? cf_operand_base(call, 2) : NULL,
                            .x = call->base[CF_SPACE_TILE],
-                           .x_rows = step->operand[0].rows,
+                           .x_rows = step->operand[0].feature_rows,
                            .y = call->out,
                            .relu = relu, /* the kernel's own, before it stores */
                            .epilogue = step->epilogue != NULL && !relu ? cf_run_epilogue : NULL,
                            .epilogue_context = call,
-                           .one_row = call->one_row};
+                           .one_sample = call->one_sample};
     cf_linear[call->level][call->dtype](&args);
 }
 
@@ -79,7 +79,7 @@ static size_t row_step(const cf_builder *b, cf_value matrix, size_t rows) {
 }
 
 static cf_value emit(cf_builder *b, cf_value weight, cf_value bias, cf_value x, size_t outputs,
-                     bool transposed, const cf_staircase *stairs) {
+                     bool transposed, const cf_block_mask *mask) {
     if (cf_builder_status(b) != CF_OK)
         return CF_NO_VALUE;
     size_t inputs = cf_value_size(b, x), weights = cf_value_size(b, weight);
@@ -88,9 +88,9 @@ static cf_value emit(cf_builder *b, cf_value weight, cf_value bias, cf_value x, 
         return cf_builder_fail(b, CF_INVALID,
                                "a matrix of %zu numbers cannot take %zu features to %zu", weights,
                                inputs, outputs);
-    if (stairs != NULL && (stairs->outputs != rows || stairs->inputs != columns))
-        return cf_builder_fail(b, CF_INVALID, "a staircase of %zu by %zu in a matrix of %zu by %zu",
-                               stairs->outputs, stairs->inputs, rows, columns);
+    if (mask != NULL && (mask->outputs != rows || mask->inputs != columns))
+        return cf_builder_fail(b, CF_INVALID, "a mask of %zu by %zu for a matrix of %zu by %zu",
+                               mask->outputs, mask->inputs, rows, columns);
     if (!cf_is_none(bias) && cf_value_size(b, bias) != outputs)
         return cf_builder_fail(b, CF_INVALID, "a bias of %zu numbers beside %zu outputs",
                                cf_value_size(b, bias), outputs);
@@ -98,8 +98,8 @@ static cf_value emit(cf_builder *b, cf_value weight, cf_value bias, cf_value x, 
     cf_value operands[3] = {x, step > 0 ? weight : cf_contiguous(b, weight), CF_NO_VALUE};
     if (!cf_is_none(bias))
         operands[2] = cf_contiguous(b, bias);
-    matmul_params params = {transposed, step > 0 ? step : columns, stairs};
-    return cf_emit(b, &matmul_op, CF_ROW, outputs, cf_is_none(bias) ? 2 : 3, operands,
+    matmul_params params = {transposed, step > 0 ? step : columns, mask};
+    return cf_emit(b, &matmul_op, CF_BATCHED, outputs, cf_is_none(bias) ? 2 : 3, operands,
                    CF_PARAMS(&params));
 }
 
@@ -111,14 +111,14 @@ cf_value cf_matmul_transposed(cf_builder *b, cf_value weight, cf_value x, size_t
     return emit(b, weight, CF_NO_VALUE, x, outputs, true, NULL);
 }
 
-cf_value cf_stairs_matmul(cf_builder *b, cf_value weight, cf_value bias, cf_value x, size_t outputs,
-                          const cf_staircase *staircase) {
-    return emit(b, weight, bias, x, outputs, false, staircase);
+cf_value cf_masked_matmul(cf_builder *b, cf_value weight, cf_value bias, cf_value x, size_t outputs,
+                          const cf_block_mask *mask) {
+    return emit(b, weight, bias, x, outputs, false, mask);
 }
 
-cf_value cf_stairs_matmul_transposed(cf_builder *b, cf_value weight, cf_value x, size_t outputs,
-                                     const cf_staircase *staircase) {
-    return emit(b, weight, CF_NO_VALUE, x, outputs, true, staircase);
+cf_value cf_masked_matmul_transposed(cf_builder *b, cf_value weight, cf_value x, size_t outputs,
+                                     const cf_block_mask *mask) {
+    return emit(b, weight, CF_NO_VALUE, x, outputs, true, mask);
 }
 
 cf_value cf_block(cf_builder *b, cf_value matrix, size_t row_size, size_t row, size_t rows,

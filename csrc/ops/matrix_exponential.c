@@ -1,18 +1,18 @@
-/* exp(A) of a shared square matrix, by scaling and squaring: with A / 2^s of norm at most 1/2 the
- * Taylor series of 16 terms is exact to rounding in float64 (Moler and Van Loan 2003, method 3).
- * Squarings amplify rounding, so that all is done in float64, in room behind the result.
+/* exp(A) of an unbatched square matrix, by scaling and squaring: with A / 2^s of norm at most 1/2
+ * the Taylor series of 16 terms is exact to rounding in float64 (Moler and Van Loan 2003, method
+ * 3). Squarings amplify rounding, so that all is done in float64, in room behind the result.
  *
  * The gradient, with operands A and the cotangent G, is the derivative of exp at A^T in the
- * direction G, the block above the diagonal of exp([[A^T, G], [0, A^T]]) (Higham 2008,
- * equation 3.16). */
+ * direction G, the block above the diagonal of exp([[A^T, G], [0, A^T]]) (Higham 2008, equation
+ * 3.16). */
 #ifndef CF_FN
 
 #include "base/memory.h"
 #include "ops/formula.h"
-#include "ops/rows.h"
+#include "ops/feature_rows.h"
 
 /* Numbers of a result of `size` of the flow's type with room for `matrices` of as many float64
- * numbers: both begin at even places, and a float64 number takes two of float32. */
+ * numbers: both begin at even offsets, and a float64 number takes two of float32. */
 static size_t with_room(size_t size, size_t matrices) {
     return size + size % 2 + 2 * matrices * size;
 }
@@ -27,7 +27,7 @@ static cf_value join_blocks(cf_builder *b, cf_value x, cf_value y, size_t n) {
         return CF_NO_VALUE;
     if (cf_alloc(&parts, 4 * n, sizeof *parts) != CF_OK)
         return cf_builder_fail(b, CF_NO_MEMORY, "no memory for a view of a matrix");
-    cf_value zeros = cf_constant(b, CF_SHARED, n, 0.0);
+    cf_value zeros = cf_constant(b, CF_UNBATCHED, n, 0.0);
     for (size_t i = 0; i < n; i++) {
         parts[2 * i] = parts[2 * (n + i) + 1] = cf_slice(b, x, i * n, n);
         parts[2 * i + 1] = zeros;
@@ -44,7 +44,7 @@ static cf_value join_blocks(cf_builder *b, cf_value x, cf_value y, size_t n) {
 static cf_value gradient_formula(cf_builder *b, const cf_node *node, const cf_value *operand) {
     size_t n = cf_order_of_square(node->operand_size[0]);
     cf_value norm = cf_sum_features(b, cf_abs(b, node->operand[1]));
-    norm = cf_scale(b, norm, 1.0, 1e-30);
+    norm = cf_scale_shift(b, norm, 1.0, 1e-30);
     cf_value both =
         join_blocks(b, cf_transpose(b, operand[0], n), cf_divide(b, operand[1], norm), n);
     both = cf_block(b, cf_matrix_exponential(b, both), 2 * n, n, n, n);
@@ -71,8 +71,8 @@ static void exponential_rule(cf_builder *b, const cf_node *node, cf_value out, c
     (void)out;
     (void)needed;
     dx[0] = cf_slice(
-        b, cf_emit(b, &gradient_op, CF_SHARED, with_room(size, 12), 2, operands, CF_NO_PARAMS), 0,
-        size);
+        b, cf_emit(b, &gradient_op, CF_UNBATCHED, with_room(size, 12), 2, operands, CF_NO_PARAMS),
+        0, size);
 }
 
 static const cf_op exponential_op = {
@@ -89,13 +89,13 @@ cf_value cf_matrix_exponential(cf_builder *b, cf_value matrix) {
         return cf_builder_fail(b, CF_INVALID, "a square matrix of %zu numbers", size);
     matrix = cf_contiguous(b, matrix);
     cf_value all =
-        cf_emit(b, &exponential_op, CF_SHARED, with_room(size, 3), 1, &matrix, CF_NO_PARAMS);
+        cf_emit(b, &exponential_op, CF_UNBATCHED, with_room(size, 3), 1, &matrix, CF_NO_PARAMS);
     return cf_slice(b, all, 0, size);
 }
 
 #else
 
-#include "ops/rows.h"
+#include "ops/feature_rows.h"
 
 /* out = x y / divisor, all [n][n]; x may be y. */
 static void CF_FN(product)(const double *x, const double *y, size_t n, double divisor,

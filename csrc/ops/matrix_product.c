@@ -1,7 +1,7 @@
-/* x y of two shared square matrices. */
+/* x y of two unbatched square matrices. */
 #ifndef CF_FN
 
-#include "ops/rows.h"
+#include "ops/feature_rows.h"
 
 typedef struct {
     size_t n; /* rows of each */
@@ -36,12 +36,12 @@ cf_value cf_matrix_product(cf_builder *b, cf_value x, cf_value y, size_t n) {
                                cf_value_size(b, x), cf_value_size(b, y));
     cf_value operands[2] = {cf_contiguous(b, x), cf_contiguous(b, y)};
     matrix_product_params params = {n};
-    return cf_emit(b, &matrix_product_op, CF_SHARED, n * n, 2, operands, CF_PARAMS(&params));
+    return cf_emit(b, &matrix_product_op, CF_UNBATCHED, n * n, 2, operands, CF_PARAMS(&params));
 }
 
 #else
 
-#include "ops/rows.h"
+#include "ops/feature_rows.h"
 
 static void CF_FN(matrix_product)(const cf_call *call) {
     const matrix_product_params *p = call->step->node->params;

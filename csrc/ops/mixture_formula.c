@@ -9,29 +9,29 @@ static cf_value sum(cf_builder *b, cf_value terms, size_t components, size_t fea
     return cf_log_sum_exp_groups(b, cf_transpose(b, terms, components), features);
 }
 
-/* Where means are if the raw ones are 0, of every component and feature. */
+/* Where means are if the unconstrained ones are 0, of every component and feature. */
 static cf_value starts(cf_builder *b, double spread, size_t components, size_t features) {
     cf_value all = CF_NO_VALUE;
     for (size_t k = 0; k < components; k++) {
         double start = components > 1 ? (2.0 * (double)k / (double)(components - 1) - 1.0) : 0.0;
-        cf_value each = cf_constant(b, CF_ROW, features, spread * start);
+        cf_value each = cf_constant(b, CF_BATCHED, features, spread * start);
         all = cf_concat(b, (cf_value[]){all, each}, 2);
     }
     return all;
 }
 
-static cf_value map(cf_builder *b, const cf_node *node, cf_value x, cf_value raw,
+static cf_value map(cf_builder *b, const cf_node *node, cf_value x, cf_value params,
                     cf_value *log_slope) {
     const cf_mixture_params *p = node->params;
     size_t components = (size_t)p->components, features = cf_value_size(b, x);
     size_t all = components * features;
-    cf_value logit = cf_slice(b, raw, 0, all);
+    cf_value logit = cf_slice(b, params, 0, all);
     cf_value mean =
-        cf_add(b, cf_slice(b, raw, all, all), starts(b, p->spread, components, features));
-    cf_value log_scale = cf_softclip(b, cf_slice(b, raw, 2 * all, all), 1.0 / p->inverse_bound);
+        cf_add(b, cf_slice(b, params, all, all), starts(b, p->spread, components, features));
+    cf_value log_scale = cf_softclip(b, cf_slice(b, params, 2 * all, all), 1.0 / p->inverse_bound);
     cf_value distance = cf_subtract(b, cf_repeat_whole(b, x, components), mean);
-    cf_value z = cf_multiply(b, distance, cf_exp(b, cf_scale(b, log_scale, -1.0, 0.0)));
-    cf_value left = cf_softplus(b, cf_scale(b, z, -1.0, 0.0)), right = cf_softplus(b, z);
+    cf_value z = cf_multiply(b, distance, cf_exp(b, cf_scale_shift(b, log_scale, -1.0, 0.0)));
+    cf_value left = cf_softplus(b, cf_scale_shift(b, z, -1.0, 0.0)), right = cf_softplus(b, z);
     cf_value below = cf_subtract(b, logit, left), above = cf_subtract(b, logit, right);
     cf_value density = cf_subtract(b, cf_subtract(b, below, right), log_scale);
     below = sum(b, below, components, features);

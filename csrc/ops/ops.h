@@ -1,7 +1,7 @@
 /* The ops, as layers, conditioners and objectives emit them.
  *
- * Elementwise ops take row or shared values alike: where both meet, the shared one is repeated in
- * every row; one feature beside several is repeated for each.
+ * Elementwise ops take batched or unbatched values alike: where both meet, the unbatched one is
+ * repeated for every sample; one feature beside several is repeated for each.
  */
 #ifndef CF_OPS_OPS_H
 #define CF_OPS_OPS_H
@@ -13,7 +13,7 @@
 
 /* ---- inputs and outputs ---- */
 
-/* What lanes beyond the last row hold: the last row again, or zeros (cotangents). */
+/* What lanes beyond the last sample hold: the last sample again, or zeros (cotangents). */
 typedef enum { CF_PAD_REPEAT, CF_PAD_ZERO } cf_padding;
 
 /* The caller's array in `slot`, converted to the dtype of the run. */
@@ -23,7 +23,7 @@ cf_value cf_input(cf_builder *b, int slot, size_t features, cf_padding padding);
  * before any rounding to the dtype; noise has as many features. */
 cf_value cf_jittered_input(cf_builder *b, int slot, int jitter, cf_value noise);
 
-/* Stores a row value in the caller's array in `slot`. */
+/* Stores a batched value in the caller's array in `slot`. */
 void cf_output(cf_builder *b, int slot, cf_value value);
 
 /* A tensor of the parameter slab. */
@@ -34,42 +34,42 @@ cf_value cf_parameter(cf_builder *b, size_t offset, size_t size);
  * that large offsets lose nothing. */
 cf_value cf_fixed_affine(cf_builder *b, cf_value x, size_t offset, bool inverse);
 
-/* Sum of log|scale| of those buffers: a shared number. */
+/* Sum of log|scale| of those buffers: an unbatched number. */
 cf_value cf_fixed_affine_log_det(cf_builder *b, size_t offset, size_t features);
 
-/* ---- shared and row values ---- */
+/* ---- unbatched and batched values ---- */
 
-/* x itself, or a copy if it is a shared view that is not contiguous. */
+/* x itself, or a copy if it is an unbatched view that is not contiguous. */
 cf_value cf_contiguous(cf_builder *b, cf_value x);
 
-/* A shared value in every row. */
-cf_value cf_broadcast(cf_builder *b, cf_value shared);
+/* An unbatched value for every sample. */
+cf_value cf_broadcast(cf_builder *b, cf_value unbatched);
 
-/* The sum over all rows: a shared value. */
-cf_value cf_sum_rows(cf_builder *b, cf_value x);
+/* The sum over all samples: an unbatched value. */
+cf_value cf_sum_samples(cf_builder *b, cf_value x);
 
-/* A shared value in every row, but 0 in lanes beyond the last row: a cotangent. */
-cf_value cf_spread_rows(cf_builder *b, cf_value shared);
+/* An unbatched value for every sample, but 0 in lanes beyond the last sample: a cotangent. */
+cf_value cf_broadcast_padded(cf_builder *b, cf_value unbatched);
 
-/* The number of rows: a shared number. */
-cf_value cf_row_count(cf_builder *b);
+/* The number of samples: an unbatched number. */
+cf_value cf_sample_count(cf_builder *b);
 
-/* The sum over rows of the outer products x y^T: a shared value of size(x) rows and size(y)
- * columns. One of x and y is a cotangent, 0 in lanes beyond the last row. */
-cf_value cf_outer_sum_rows(cf_builder *b, cf_value x, cf_value y);
+/* The sum over samples of the outer products x y^T: an unbatched value of size(x) rows and size(y)
+ * columns. One of x and y is a cotangent, 0 in lanes beyond the last sample. */
+cf_value cf_outer_sum_samples(cf_builder *b, cf_value x, cf_value y);
 
-/* The same with zeros outside a staircase. */
-cf_value cf_stairs_outer_sum_rows(cf_builder *b, cf_value x, cf_value y,
-                                  const cf_staircase *staircase);
+/* The same with zeros outside a block-triangular mask. */
+cf_value cf_masked_outer_sum_samples(cf_builder *b, cf_value x, cf_value y,
+                                     const cf_block_mask *mask);
 
-/* Rows [row, row + rows) and columns [0, columns) of a shared matrix of rows of `row_size`: a view
- * that the matrix products take as it is. */
+/* Rows [row, row + rows) and columns [0, columns) of an unbatched matrix of rows of `row_size`: a
+ * view that the matrix products take as it is. */
 cf_value cf_block(cf_builder *b, cf_value matrix, size_t row_size, size_t row, size_t rows,
                   size_t columns);
 
-/* Random numbers of the run's seed and rows; `stream` tells one op's numbers from another's. */
-cf_value cf_random_normal_rows(cf_builder *b, size_t features, uint32_t stream);
-cf_value cf_random_uniform_rows(cf_builder *b, size_t features, uint32_t stream);
+/* Random numbers of the run's seed and samples; `stream` tells one op's numbers from another's. */
+cf_value cf_random_normal_samples(cf_builder *b, size_t features, uint32_t stream);
+cf_value cf_random_uniform_samples(cf_builder *b, size_t features, uint32_t stream);
 
 /* The noise of a stochastic layer, from a stream of its own: normal, or uniform on [0, 1); in a
  * program of means 0 and 1/2. */
@@ -82,27 +82,28 @@ cf_value cf_dropout(cf_builder *b, cf_value x, double probability);
 
 /* ---- matrices ---- */
 
-/* W x + bias, W shared with `outputs` rows and size(x) columns; bias shared or CF_NO_VALUE. */
+/* W x + bias, W unbatched with `outputs` rows and size(x) columns; bias unbatched or
+ * CF_NO_VALUE. */
 cf_value cf_matmul(cf_builder *b, cf_value weight, cf_value bias, cf_value x, size_t outputs);
 
 /* W^T x. */
 cf_value cf_matmul_transposed(cf_builder *b, cf_value weight, cf_value x, size_t outputs);
 
-/* The same with a W that is 0 outside a staircase, which outlives the program; with NULL, as above.
- * What W holds there is not read. */
-cf_value cf_stairs_matmul(cf_builder *b, cf_value weight, cf_value bias, cf_value x, size_t outputs,
-                          const cf_staircase *staircase);
-cf_value cf_stairs_matmul_transposed(cf_builder *b, cf_value weight, cf_value x, size_t outputs,
-                                     const cf_staircase *staircase);
+/* The same with a W that is 0 outside a block-triangular mask, which outlives the program; with
+ * NULL, as above. What W holds there is not read. */
+cf_value cf_masked_matmul(cf_builder *b, cf_value weight, cf_value bias, cf_value x, size_t outputs,
+                          const cf_block_mask *mask);
+cf_value cf_masked_matmul_transposed(cf_builder *b, cf_value weight, cf_value x, size_t outputs,
+                                     const cf_block_mask *mask);
 
-/* One triangle of a shared square matrix, zeros in the other, and on the diagonal the numbers
+/* One triangle of an unbatched square matrix, zeros in the other, and on the diagonal the numbers
  * given, or `number`. */
 cf_value cf_triangle(cf_builder *b, cf_value matrix, cf_value diagonal, double number, bool upper);
 
-/* The exponential of a shared square matrix. */
+/* The exponential of an unbatched square matrix. */
 cf_value cf_matrix_exponential(cf_builder *b, cf_value matrix);
 
-/* x y of two shared square matrices of n rows. */
+/* x y of two unbatched square matrices of n rows. */
 cf_value cf_matrix_product(cf_builder *b, cf_value x, cf_value y, size_t n);
 
 /* The transpose of a matrix of so many rows, one row after another: a view. */
@@ -111,29 +112,29 @@ cf_value cf_transpose(cf_builder *b, cf_value matrix, size_t rows);
 /* x, `count` times one after another, as the equal rows of a matrix: a view. */
 cf_value cf_repeat_whole(cf_builder *b, cf_value x, size_t count);
 
-/* The diagonal of a shared matrix of n rows: a view. */
+/* The diagonal of an unbatched matrix of n rows: a view. */
 cf_value cf_diagonal(cf_builder *b, cf_value matrix, size_t n);
 
-/* The inverse of a shared square matrix, for cf_solve alone, and log|det|. */
+/* The inverse of an unbatched square matrix, for cf_solve alone, and log|det|. */
 cf_value cf_invert(cf_builder *b, cf_value matrix, cf_value *log_abs_det);
 
-/* y of W y = x, or of W^T y = x, for a shared matrix and its inverse; where x has a multiple of as
- * many features as W has rows, it is an image, and y that of the channels of every pixel. */
+/* y of W y = x, or of W^T y = x, for an unbatched matrix and its inverse; where x has a multiple of
+ * as many features as W has rows, it is an image, and y that of the channels of every pixel. */
 cf_value cf_solve(cf_builder *b, cf_value matrix, cf_value inverse, cf_value x, bool transposed);
 
-/* The same for a shared triangular T, whose other triangle is not read. */
+/* The same for an unbatched triangular T, whose other triangle is not read. */
 cf_value cf_solve_triangular(cf_builder *b, cf_value matrix, cf_value x, bool upper,
                              bool transposed);
 
 /* ---- images ---- */
 
-/* The convolution of an image with weights [outputs, channels, kernel, kernel], a shared value;
+/* The convolution of an image with weights [outputs, channels, kernel, kernel], an unbatched value;
  * kernel is odd, around the image are zeros, and the result is as high and wide. bias: `outputs`
- * shared numbers or CF_NO_VALUE. */
+ * unbatched numbers or CF_NO_VALUE. */
 cf_value cf_conv(cf_builder *b, cf_value weight, cf_value bias, cf_value x, cf_shape shape,
                  size_t outputs, size_t kernel);
 
-/* Its gradient with respect to the weights, summed over rows; `shape` is that of x. */
+/* Its gradient with respect to the weights, summed over samples; `shape` is that of x. */
 cf_value cf_conv_outer_sum(cf_builder *b, cf_value dy, cf_value x, cf_shape shape, size_t outputs,
                            size_t kernel);
 
@@ -148,14 +149,14 @@ cf_value cf_turn_kernel(cf_builder *b, cf_value weight, size_t outputs, size_t c
 cf_value cf_channels_matmul(cf_builder *b, cf_value weight, cf_value bias, cf_value x,
                             cf_shape shape, size_t outputs);
 
-/* The sum over rows and pixels of the outer products x y^T, both of the same shape. */
+/* The sum over samples and pixels of the outer products x y^T, both of the same shape. */
 cf_value cf_channels_outer_sum(cf_builder *b, cf_value x, cf_value y, cf_shape shape);
 
 /* One number a channel, at every pixel: a view. */
-cf_value cf_spread_channels(cf_builder *b, cf_value value, cf_shape shape);
+cf_value cf_broadcast_channels(cf_builder *b, cf_value value, cf_shape shape);
 
 /* One number a pixel, in each of shape.channels channels: a view. */
-cf_value cf_spread_pixels(cf_builder *b, cf_value value, cf_shape shape);
+cf_value cf_broadcast_pixels(cf_builder *b, cf_value value, cf_shape shape);
 
 /* Where each feature of the image squeezed by `factor`, which divides its height and width, comes
  * from: order[(f f c + f i + j, y, x)] = (c, f y + i, f x + j). */
@@ -166,14 +167,14 @@ cf_value cf_every_pixel(cf_builder *b, cf_value log_det, cf_shape shape);
 
 /* ---- discrete numbers ---- */
 
-/* Of features x from 0 to levels - 1 and as many raw numbers of each, all of level 0 first, whose
- * softmax are the probabilities of the levels: log p_x, feature by feature, -inf where x is none.
- */
-cf_value cf_categorical_log_prob(cf_builder *b, cf_value raw, cf_value x, size_t levels);
+/* Of features x from 0 to levels - 1 and as many unconstrained parameters of each, all of level 0
+ * first, whose softmax are the probabilities of the levels: log p_x, feature by feature, -inf where
+ * x is none. */
+cf_value cf_categorical_log_prob(cf_builder *b, cf_value params, cf_value x, size_t levels);
 
 /* Levels by chance, of u uniform on [0, 1), and their mean; without a gradient. */
-cf_value cf_categorical_draw(cf_builder *b, cf_value raw, cf_value u, size_t levels);
-cf_value cf_categorical_mean(cf_builder *b, cf_value raw, size_t levels);
+cf_value cf_categorical_draw(cf_builder *b, cf_value params, cf_value u, size_t levels);
+cf_value cf_categorical_mean(cf_builder *b, cf_value params, size_t levels);
 
 /* ---- arithmetic ---- */
 
@@ -181,13 +182,13 @@ cf_value cf_subtract(cf_builder *b, cf_value x, cf_value y);
 cf_value cf_multiply(cf_builder *b, cf_value x, cf_value y);
 cf_value cf_divide(cf_builder *b, cf_value x, cf_value y);
 /* factor x + term. */
-cf_value cf_scale(cf_builder *b, cf_value x, double factor, double term);
+cf_value cf_scale_shift(cf_builder *b, cf_value x, double factor, double term);
 /* min(max(x, low), high); the gradient is 0 outside. */
 cf_value cf_clamp(cf_builder *b, cf_value x, double low, double high);
 /* The greatest integer not above x; the gradient is 0. */
 cf_value cf_floor(cf_builder *b, cf_value x);
 /* 1 where x >= threshold, else 0; the gradient is 0. */
-cf_value cf_at_least(cf_builder *b, cf_value x, double threshold);
+cf_value cf_greater_equal(cf_builder *b, cf_value x, double threshold);
 /* x + noise of integers x and noise on [0, 1], strictly between x and x + 1 for any rounding. */
 cf_value cf_add_noise(cf_builder *b, cf_value x, cf_value noise);
 /* x itself, whose cotangent is multiplied by `weight`, of one feature; that has no gradient. */
@@ -212,7 +213,7 @@ cf_value cf_leaky_relu(cf_builder *b, cf_value x, double slope);
 cf_value cf_softclip(cf_builder *b, cf_value x, double bound);
 
 /* log(variance) / 2, or 0 where there is no spread around `mean`; without a gradient. */
-cf_value cf_log_deviation(cf_builder *b, cf_value variance, cf_value mean);
+cf_value cf_log_standard_deviation(cf_builder *b, cf_value variance, cf_value mean);
 
 /* log(sum of exp(x)) over features: one feature. */
 cf_value cf_log_sum_exp(cf_builder *b, cf_value x);
@@ -220,18 +221,19 @@ cf_value cf_log_sum_exp(cf_builder *b, cf_value x);
 /* The same of groups of neighbouring features, `groups` of one size. */
 cf_value cf_log_sum_exp_groups(cf_builder *b, cf_value x, size_t groups);
 
-/* One feature a probability: 1 for that in whose stretch of [0, 1) the feature u lies, 0 for the
+/* One feature a probability: 1 for that in whose interval of [0, 1) the feature u lies, 0 for the
  * others. It has no gradient. */
 cf_value cf_choose(cf_builder *b, cf_value u, cf_value probabilities);
 
-/* 0 where x lies between its feature's ends, which are at `low` and at `high` of the buffers, and
- * -inf outside; the gradient is 0. */
-cf_value cf_log_inside(cf_builder *b, cf_value x, size_t low, size_t high);
+/* The log indicator of an interval: 0 where x lies between its feature's ends, which are at `low`
+ * and at `high` of the buffers, and -inf outside; the gradient is 0. */
+cf_value cf_log_indicator(cf_builder *b, cf_value x, size_t low, size_t high);
 
 /* ---- densities and maps with their log-determinant ---- */
 
-/* 0 where x is an integer from low to high, and -inf elsewhere; the gradient is 0. */
-cf_value cf_log_integer(cf_builder *b, cf_value x, double low, double high);
+/* The log indicator of integers: 0 where x is one from low to high, and -inf elsewhere; the
+ * gradient is 0. */
+cf_value cf_log_indicator_integers(cf_builder *b, cf_value x, double low, double high);
 
 /* -(sum of u^2) / 2 - features log(2 pi) / 2: one feature. */
 cf_value cf_normal_log_density(cf_builder *b, cf_value u);

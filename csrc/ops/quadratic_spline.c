@@ -1,15 +1,16 @@
 /* Monotone piecewise-quadratic splines with their log-determinant (Müller et al. 2019, Neural
  * importance sampling, arXiv:1808.03856, section 4.2): dy/dx, the density, is linear between knots.
- * Raw numbers: K widths, then the logarithms of the densities at the knots, up to the factor that
- * makes their integral one.
+ * Unconstrained parameters: K widths, then the logarithms of the densities at the knots, up to the
+ * factor that makes their integral one.
  *
- * With free tails all K + 1 densities are raw. With linear tails the two at the ends are 1, and the
- * K - 1 others are divided by their own mean
+ * With free tails all K + 1 densities are unconstrained. With linear tails the two at the ends are
+ * 1, and the K - 1 others are divided by their own mean
  *
  *     c = sum_k e_k a_k / sum_k a_k,    a_k = half the widths of the two bins about knot k,
  *
- * which makes the integral one again; sum a_k is 1 if all knots are raw, so that both cases are one
- * formula. A least density m is added last: m + (1 - m) e_k / c has the same integral. */
+ * which makes the integral one again; sum a_k is 1 if all densities are unconstrained, so that both
+ * cases are one formula. A minimum density m is added last: m + (1 - m) e_k / c has the same
+ * integral. */
 #ifndef CF_FN
 
 #include "ops/spline_axis.h"
@@ -44,9 +45,10 @@ const cf_op cf_quadratic_spline_gradient_op = {
 #define quadratic_point CF_FN(cf_quadratic_point)
 #define quadratic_cotangent CF_FN(cf_quadratic_cotangent)
 
-/* At the knots, before the least density is added; and the sum of the a_k of raw knots. */
+/* At the knots, before the minimum density is added; and the sum of the a_k of knots with
+ * unconstrained ones. */
 typedef struct {
-    vreal at[CF_MOST_BINS + 1], weight;
+    vreal at[CF_MAX_BINS + 1], weight;
 } quadratic_densities;
 
 /* The bin in which each lane's point lies: its knots and the densities there. Its width is not
@@ -60,7 +62,7 @@ typedef struct {
     vreal z, rest, value, slope;
 } quadratic_point;
 
-/* The first knot with a raw density, and the last. */
+/* The first knot with an unconstrained density, and the last. */
 CF_INLINE int CF_FN(quadratic_first)(const spline_call *s) {
     return s->tails == CF_TAILS_FREE ? 0 : 1;
 }
@@ -69,8 +71,8 @@ CF_INLINE int CF_FN(quadratic_last)(const spline_call *s) {
     return s->tails == CF_TAILS_FREE ? s->bins : s->bins - 1;
 }
 
-/* Where the raw density of a knot lies. */
-CF_INLINE int CF_FN(quadratic_raw)(const spline_call *s, int knot) {
+/* Where the unconstrained density of a knot lies. */
+CF_INLINE int CF_FN(quadratic_param)(const spline_call *s, int knot) {
     return s->bins + knot - CF_FN(quadratic_first)(s);
 }
 
@@ -90,14 +92,15 @@ CF_INLINE void CF_FN(quadratic_open)(const spline_call *s, const spline_axis *wi
     e->at[0] = e->at[s->bins] = e->weight = v_set1(1);
     if (first > last)
         return;
-    vreal most = v_set1(-V_INFINITY), sum = v_set1(0), weights = sum;
+    vreal max = v_set1(-V_INFINITY), sum = v_set1(0), weights = sum;
     for (int k = first; k <= last; k++) {
-        e->at[k] = v_set1(s->factor) * CF_FN(spline_raw)(s, f, CF_FN(quadratic_raw)(s, k), lane);
-        most = v_max(e->at[k], most);
+        e->at[k] =
+            v_set1(s->factor) * CF_FN(spline_param)(s, f, CF_FN(quadratic_param)(s, k), lane);
+        max = v_max(e->at[k], max);
     }
     for (int k = first; k <= last; k++) {
         vreal weight = CF_FN(quadratic_weight)(s, widths, k);
-        e->at[k] = v_exp(e->at[k] - most);
+        e->at[k] = v_exp(e->at[k] - max);
         sum = v_fma(e->at[k], weight, sum);
         weights = weights + weight;
     }
@@ -109,7 +112,7 @@ CF_INLINE void CF_FN(quadratic_open)(const spline_call *s, const spline_axis *wi
 
 CF_INLINE vreal CF_FN(quadratic_density)(const spline_call *s, const quadratic_densities *e,
                                          int knot) {
-    return v_fma(e->at[knot], v_set1(1 - s->least_slope), v_set1(s->least_slope));
+    return v_fma(e->at[knot], v_set1(1 - s->min_slope), v_set1(s->min_slope));
 }
 
 /* The bin of `value`, which lies between the ends: on the y axis if the map is inverted. */
@@ -157,8 +160,8 @@ CF_INLINE vreal CF_FN(quadratic_solve)(vreal near, vreal far, vreal area) {
     return CF_FN(spline_unit)(two * area / (near + v_sqrt(v_max(v_set1(0), square))));
 }
 
-CF_INLINE quadratic_point CF_FN(quadratic_place)(const spline_call *s, const quadratic_bin *bin,
-                                                 vreal value) {
+CF_INLINE quadratic_point CF_FN(quadratic_locate)(const spline_call *s, const quadratic_bin *bin,
+                                                  vreal value) {
     quadratic_point p;
     vreal one = v_set1(1), mean = (bin->density0 + bin->density1) * v_set1((real)0.5);
     spline_step step = s->inverse ? CF_FN(spline_step_of)(bin->y0, bin->y1, value)
@@ -184,14 +187,14 @@ static void CF_FN(quadratic_spline)(const cf_call *call) {
     for (size_t lane = 0; lane < call->lanes; lane += VL) {
         vreal sum = v_set1(0);
         for (size_t f = 0; f < s.features; f++) {
-            vreal value = v_load(cf_row(call, 0, f) + lane), derivative;
+            vreal value = v_load(cf_feature_row(call, 0, f) + lane), derivative;
             vreal within = CF_FN(spline_clamp)(&s, value);
             spline_axis widths;
             quadratic_densities densities;
             CF_FN(spline_shares)(&s, f, 0, lane, &widths);
             CF_FN(quadratic_open)(&s, &widths, f, lane, &densities);
             quadratic_bin bin = CF_FN(quadratic_find)(&s, &widths, &densities, within);
-            quadratic_point point = CF_FN(quadratic_place)(&s, &bin, within);
+            quadratic_point point = CF_FN(quadratic_locate)(&s, &bin, within);
             vreal y = CF_FN(spline_value)(&s, value, point.value, point.slope, bin.density0,
                                           bin.density1, &derivative);
             v_store(out + f * call->lanes + lane, y);
@@ -263,15 +266,15 @@ CF_INLINE void CF_FN(quadratic_pull_densities)(const spline_call *s, const splin
     *mean = *mean / e->weight;
 }
 
-CF_INLINE void CF_FN(quadratic_pull_raw)(const spline_call *s, const spline_axis *widths,
-                                         const quadratic_densities *e, const quadratic_bin *bin,
-                                         const quadratic_cotangent *c, size_t f, size_t lane) {
-    vreal one = v_set1(1), half = v_set1((real)0.5), rest = v_set1(1 - s->least_slope);
-    vreal density[CF_MOST_BINS + 1], width[CF_MOST_BINS], mean;
+CF_INLINE void CF_FN(quadratic_pull_param)(const spline_call *s, const spline_axis *widths,
+                                           const quadratic_densities *e, const quadratic_bin *bin,
+                                           const quadratic_cotangent *c, size_t f, size_t lane) {
+    vreal one = v_set1(1), half = v_set1((real)0.5), rest = v_set1(1 - s->min_slope);
+    vreal density[CF_MAX_BINS + 1], width[CF_MAX_BINS], mean;
     CF_FN(quadratic_pull_densities)(s, widths, e, bin, c, density, &mean);
     for (int k = CF_FN(quadratic_first)(s); k <= CF_FN(quadratic_last)(s); k++) {
         vreal d = v_fma(-mean, CF_FN(quadratic_weight)(s, widths, k), density[k]);
-        v_store(CF_FN(spline_draw)(s, f, CF_FN(quadratic_raw)(s, k), lane),
+        v_store(CF_FN(spline_draw)(s, f, CF_FN(quadratic_param)(s, k), lane),
                 e->at[k] * d * rest * v_set1(s->factor));
     }
     /* Widths are the weights of the densities' mean, too; those at ends of linear tails are 1. */
@@ -289,10 +292,10 @@ static void CF_FN(quadratic_spline_gradient)(const cf_call *call) {
     spline_call s = CF_FN(spline_open)(call);
     vreal zero = v_set1(0);
     for (size_t lane = 0; lane < call->lanes; lane += VL) {
-        vreal dlog = v_load(cf_row(call, 2, s.features) + lane);
+        vreal dlog = v_load(cf_feature_row(call, 2, s.features) + lane);
         for (size_t f = 0; f < s.features; f++) {
-            vreal value = v_load(cf_row(call, 0, f) + lane);
-            vreal dout = v_load(cf_row(call, 2, f) + lane), dx, density0, density1;
+            vreal value = v_load(cf_feature_row(call, 0, f) + lane);
+            vreal dout = v_load(cf_feature_row(call, 2, f) + lane), dx, density0, density1;
             vreal within = CF_FN(spline_clamp)(&s, value);
             vmask out = CF_FN(spline_is_outside)(&s, value);
             spline_axis widths;
@@ -300,7 +303,7 @@ static void CF_FN(quadratic_spline_gradient)(const cf_call *call) {
             CF_FN(spline_shares)(&s, f, 0, lane, &widths);
             CF_FN(quadratic_open)(&s, &widths, f, lane, &densities);
             quadratic_bin bin = CF_FN(quadratic_find)(&s, &widths, &densities, within);
-            quadratic_point point = CF_FN(quadratic_place)(&s, &bin, within);
+            quadratic_point point = CF_FN(quadratic_locate)(&s, &bin, within);
             quadratic_cotangent c = CF_FN(quadratic_pull_inside)(&s, &bin, &point, dout, dlog, &dx);
             vreal dx_outside = CF_FN(spline_pull_tail)(&s, bin.density0, bin.density1, value, dout,
                                                        dlog, &density0, &density1);
@@ -310,7 +313,7 @@ static void CF_FN(quadratic_spline_gradient)(const cf_call *call) {
             c.density0 = v_select(out, density0, c.density0);
             c.density1 = v_select(out, density1, c.density1);
             v_store((real *)call->out + f * call->lanes + lane, v_select(out, dx_outside, dx));
-            CF_FN(quadratic_pull_raw)(&s, &widths, &densities, &bin, &c, f, lane);
+            CF_FN(quadratic_pull_param)(&s, &widths, &densities, &bin, &c, f, lane);
         }
     }
 }

@@ -1,6 +1,6 @@
-/* Random normal and uniform rows: a function of the run's seed, the row, the stream and the
+/* Random normal and uniform numbers: a function of the run's seed, the sample, the stream and the
  * feature alone. */
-#include "ops/rows.h"
+#include "ops/feature_rows.h"
 #include "simd/random.h"
 
 typedef struct {
@@ -9,16 +9,16 @@ typedef struct {
 
 static void random_normal(const cf_call *call) {
     const random_params *p = call->step->node->params;
-    cf_random_normal[call->level][call->dtype](call->run->seed, call->run->first_row + call->row,
-                                               p->stream, call->step->out_size, call->lanes,
-                                               call->out);
+    cf_random_normal[call->level][call->dtype](call->run->seed,
+                                               call->run->first_sample + call->sample, p->stream,
+                                               call->step->out_size, call->lanes, call->out);
 }
 
 static void random_uniform(const cf_call *call) {
     const random_params *p = call->step->node->params;
-    cf_random_uniform[call->level][call->dtype](call->run->seed, call->run->first_row + call->row,
-                                                p->stream, call->step->out_size, call->lanes,
-                                                call->out);
+    cf_random_uniform[call->level][call->dtype](call->run->seed,
+                                                call->run->first_sample + call->sample, p->stream,
+                                                call->step->out_size, call->lanes, call->out);
 }
 
 static const cf_op random_normal_op = {
@@ -35,24 +35,24 @@ static const cf_op random_uniform_op = {
     .kernel = CF_ONE_VERSION(random_uniform),
 };
 
-cf_value cf_random_normal_rows(cf_builder *b, size_t features, uint32_t stream) {
+cf_value cf_random_normal_samples(cf_builder *b, size_t features, uint32_t stream) {
     random_params params = {stream};
-    return cf_emit(b, &random_normal_op, CF_ROW, features, 0, NULL, CF_PARAMS(&params));
+    return cf_emit(b, &random_normal_op, CF_BATCHED, features, 0, NULL, CF_PARAMS(&params));
 }
 
-cf_value cf_random_uniform_rows(cf_builder *b, size_t features, uint32_t stream) {
+cf_value cf_random_uniform_samples(cf_builder *b, size_t features, uint32_t stream) {
     random_params params = {stream};
-    return cf_emit(b, &random_uniform_op, CF_ROW, features, 0, NULL, CF_PARAMS(&params));
+    return cf_emit(b, &random_uniform_op, CF_BATCHED, features, 0, NULL, CF_PARAMS(&params));
 }
 
 cf_value cf_normal_noise(cf_builder *b, size_t features) {
     if (cf_builder_is_deterministic(b))
-        return cf_constant(b, CF_ROW, features, 0.0);
-    return cf_random_normal_rows(b, features, cf_next_stream(b));
+        return cf_constant(b, CF_BATCHED, features, 0.0);
+    return cf_random_normal_samples(b, features, cf_next_stream(b));
 }
 
 cf_value cf_uniform_noise(cf_builder *b, size_t features) {
     if (cf_builder_is_deterministic(b))
-        return cf_constant(b, CF_ROW, features, 0.5);
-    return cf_random_uniform_rows(b, features, cf_next_stream(b));
+        return cf_constant(b, CF_BATCHED, features, 0.5);
+    return cf_random_uniform_samples(b, features, cf_next_stream(b));
 }

@@ -1,10 +1,11 @@
 /* Monotone rational-quadratic splines with their log-determinant (Durkan et al. 2019,
- * arXiv:1906.04032, equations 4 to 8): operands x [F] and raw [P F], number p of feature f at
- * p F + f: K widths, K heights, then the slopes. The output is y [F] and the log_det.
+ * arXiv:1906.04032, equations 4 to 8): operands x [F] and params [P F], number p of feature f at p
+ * F + f: K widths, K heights, then the slopes. The output is y [F] and the log_det.
  *
  * Everything is done in one sweep over a tile: the knots of a feature live in registers and on the
- * stack only. Bins are wider than nothing and slopes above zero whatever the raw numbers are, and
- * what lies outside the knots is clamped before the formula is applied: no branch, no NaN. */
+ * stack only. Bins are wider than nothing and slopes above zero whatever the unconstrained
+ * parameters are, and what lies outside the knots is clamped before the formula is applied: no
+ * branch, no NaN. */
 #ifndef CF_FN
 
 #include "ops/spline_axis.h"
@@ -37,31 +38,31 @@ const cf_op cf_rational_quadratic_spline_gradient_op = {
 #define spline_point CF_FN(cf_spline_point)
 #define spline_cotangent CF_FN(cf_spline_cotangent)
 
-/* The bin in which each lane's point lies: its knots and the raw slopes at them. */
+/* The bin in which each lane's point lies: its knots and the unconstrained slopes at them. */
 typedef struct {
-    vreal index, x0, x1, y0, y1, raw0, raw1;
+    vreal index, x0, x1, y0, y1, param0, param1;
 } spline_bin;
 
 /* A point within its bin. */
 typedef struct {
     vreal slope0, slope1;      /* at the knots */
     vreal width, height, mean; /* of the bin; mean = height / width */
-    vreal z, rest;             /* the place between the knots, from 0 to 1, and 1 - z */
+    vreal z, rest;             /* the position between the knots, from 0 to 1, and 1 - z */
     vreal u, q;                /* z (1 - z), and the denominator */
     vreal a;                   /* the numerator of y, over the height */
     vreal d;                   /* the numerator of the derivative, over the square of the mean */
 } spline_point;
 
-/* Where the raw slope of a knot lies among the slopes, or -1 if it is not raw. */
-CF_INLINE int CF_FN(spline_slope_place)(const spline_call *s, int knot) {
+/* Where the unconstrained slope of a knot lies among the slopes, or -1 if it is not one of them. */
+CF_INLINE int CF_FN(spline_slope_index)(const spline_call *s, int knot) {
     if (s->tails == CF_TAILS_LINEAR)
         return knot == s->bins ? -1 : knot - 1;
     return s->tails == CF_TAILS_CIRCULAR && knot == s->bins ? 0 : knot;
 }
 
-CF_INLINE vreal CF_FN(spline_raw_slope)(const spline_call *s, size_t f, int knot, size_t lane) {
-    int place = CF_FN(spline_slope_place)(s, knot);
-    return place < 0 ? v_set1(0) : CF_FN(spline_raw)(s, f, 2 * s->bins + place, lane);
+CF_INLINE vreal CF_FN(spline_param_slope)(const spline_call *s, size_t f, int knot, size_t lane) {
+    int index = CF_FN(spline_slope_index)(s, knot);
+    return index < 0 ? v_set1(0) : CF_FN(spline_param)(s, f, 2 * s->bins + index, lane);
 }
 
 /* The bin of `value`, which lies between the ends: on the y axis if the map is inverted. */
@@ -69,12 +70,12 @@ CF_INLINE spline_bin CF_FN(spline_find)(const spline_call *s, const spline_axis 
                                         const spline_axis *heights, size_t f, size_t lane,
                                         vreal value) {
     vreal x = v_set1(s->low), y = x;
-    vreal slope = CF_FN(spline_raw_slope)(s, f, 0, lane);
+    vreal slope = CF_FN(spline_param_slope)(s, f, 0, lane);
     spline_bin bin = {.index = v_set1(0)};
     for (int k = 0; k < s->bins; k++) {
         vreal x1 = CF_FN(spline_next)(s, widths, k, x);
         vreal y1 = CF_FN(spline_next)(s, heights, k, y);
-        vreal slope1 = CF_FN(spline_raw_slope)(s, f, k + 1, lane);
+        vreal slope1 = CF_FN(spline_param_slope)(s, f, k + 1, lane);
         if (k == 0) {
             bin = (spline_bin){v_set1(0), x, x1, y, y1, slope, slope1};
         } else {
@@ -84,8 +85,8 @@ CF_INLINE spline_bin CF_FN(spline_find)(const spline_call *s, const spline_axis 
             bin.x1 = v_select(here, x1, bin.x1);
             bin.y0 = v_select(here, y, bin.y0);
             bin.y1 = v_select(here, y1, bin.y1);
-            bin.raw0 = v_select(here, slope, bin.raw0);
-            bin.raw1 = v_select(here, slope1, bin.raw1);
+            bin.param0 = v_select(here, slope, bin.param0);
+            bin.param1 = v_select(here, slope1, bin.param1);
         }
         x = x1;
         y = y1;
@@ -94,24 +95,24 @@ CF_INLINE spline_bin CF_FN(spline_find)(const spline_call *s, const spline_axis 
     return bin;
 }
 
-/* The slope at a knot, and its derivative in the raw number. */
-CF_INLINE vreal CF_FN(spline_slope)(const spline_call *s, vreal raw) {
+/* The slope at a knot, and its derivative in the unconstrained parameter. */
+CF_INLINE vreal CF_FN(spline_slope)(const spline_call *s, vreal params) {
     if (s->form == CF_SPLINE_SOFTMAX)
-        return v_softplus(raw) + v_set1(s->least_slope);
-    return v_exp(CF_FN(spline_clip)(raw, s->clip));
+        return v_softplus(params) + v_set1(s->min_slope);
+    return v_exp(CF_FN(spline_clip)(params, s->clip));
 }
 
-CF_INLINE vreal CF_FN(spline_slope_slope)(const spline_call *s, vreal raw, vreal slope) {
+CF_INLINE vreal CF_FN(spline_slope_slope)(const spline_call *s, vreal params, vreal slope) {
     if (s->form == CF_SPLINE_SOFTMAX)
-        return v_sigmoid(raw);
-    vreal d = v_fma(v_abs(raw), v_set1(s->clip), v_set1(1));
+        return v_sigmoid(params);
+    vreal d = v_fma(v_abs(params), v_set1(s->clip), v_set1(1));
     return slope / (d * d);
 }
 
 /* Slopes at the ends are 1 if the tails are linear. */
 CF_INLINE void CF_FN(spline_slopes)(const spline_call *s, const spline_bin *bin, spline_point *p) {
-    p->slope0 = CF_FN(spline_slope)(s, bin->raw0);
-    p->slope1 = CF_FN(spline_slope)(s, bin->raw1);
+    p->slope0 = CF_FN(spline_slope)(s, bin->param0);
+    p->slope1 = CF_FN(spline_slope)(s, bin->param1);
     if (s->tails != CF_TAILS_LINEAR)
         return;
     vreal one = v_set1(1), last = v_set1((real)(s->bins - 1));
@@ -132,26 +133,26 @@ CF_INLINE vreal CF_FN(spline_solve)(const spline_point *p, vreal rise) {
     return v_select(negative, root - b, two * c) / v_select(negative, two * a, b + root);
 }
 
-/* Half the least size of a bin, but for rounding. */
-CF_INLINE real CF_FN(spline_half_least)(const spline_call *s) {
-    real share = s->form == CF_SPLINE_SOFTMAX ? s->least : s->least_slope / (real)s->bins;
+/* Half the minimum size of a bin, but for rounding. */
+CF_INLINE real CF_FN(spline_half_min)(const spline_call *s) {
+    real share = s->form == CF_SPLINE_SOFTMAX ? s->min : s->min_slope / (real)s->bins;
     return s->span * share / 2;
 }
 
-CF_INLINE spline_point CF_FN(spline_place)(const spline_call *s, const spline_bin *bin,
-                                           vreal value) {
+CF_INLINE spline_point CF_FN(spline_locate)(const spline_call *s, const spline_bin *bin,
+                                            vreal value) {
     spline_point p;
     vreal zero = v_set1(0), one = v_set1(1), two = v_set1(2);
     CF_FN(spline_slopes)(s, bin, &p);
-    vreal least = v_set1(CF_FN(spline_half_least)(s));
+    vreal min = v_set1(CF_FN(spline_half_min)(s));
     /* Far from 0 rounding may leave nothing between two knots. */
-    p.width = v_max(least, bin->x1 - bin->x0);
-    p.height = v_max(least, bin->y1 - bin->y0);
+    p.width = v_max(min, bin->x1 - bin->x0);
+    p.height = v_max(min, bin->y1 - bin->y0);
     p.mean = p.height / p.width;
     p.z = s->inverse ? CF_FN(spline_solve)(&p, value - bin->y0) : (value - bin->x0) / p.width;
     p.z = v_min(one, v_max(zero, p.z));
     p.rest = v_max(zero, (bin->x1 - value) / p.width);
-    p.rest = s->inverse ? one - p.z : v_select(v_lt(bin->x1 - bin->x0, least), one - p.z, p.rest);
+    p.rest = s->inverse ? one - p.z : v_select(v_lt(bin->x1 - bin->x0, min), one - p.z, p.rest);
     vreal rest = p.rest, square = p.z * p.z;
     p.u = p.z * rest;
     p.q = v_fma(p.slope0 + p.slope1 - two * p.mean, p.u, p.mean);
@@ -178,13 +179,13 @@ static void CF_FN(spline)(const cf_call *call) {
     for (size_t lane = 0; lane < call->lanes; lane += VL) {
         vreal sum = v_set1(0);
         for (size_t f = 0; f < s.features; f++) {
-            vreal value = v_load(cf_row(call, 0, f) + lane), derivative;
+            vreal value = v_load(cf_feature_row(call, 0, f) + lane), derivative;
             vreal within = CF_FN(spline_clamp)(&s, value);
             spline_axis widths, heights;
             CF_FN(spline_shares)(&s, f, 0, lane, &widths);
             CF_FN(spline_shares)(&s, f, s.bins, lane, &heights);
             spline_bin bin = CF_FN(spline_find)(&s, &widths, &heights, f, lane, within);
-            spline_point point = CF_FN(spline_place)(&s, &bin, within);
+            spline_point point = CF_FN(spline_locate)(&s, &bin, within);
             vreal inside = CF_FN(spline_inside)(&s, &bin, &point);
             vreal slope = CF_FN(spline_derivative)(&point);
             vreal y = CF_FN(spline_value)(&s, value, inside, slope, point.slope0, point.slope1,
@@ -196,7 +197,7 @@ static void CF_FN(spline)(const cf_call *call) {
     }
 }
 
-/* Cotangents of what sets a bin's piece of the curve, and of the place in it. */
+/* Cotangents of what sets a bin's piece of the curve, and of the position in it. */
 typedef struct {
     vreal z, x0, x1, y0, y1, slope0, slope1;
 } spline_cotangent;
@@ -258,13 +259,14 @@ CF_INLINE spline_cotangent CF_FN(spline_choose)(vmask out, const spline_cotangen
     return c;
 }
 
-/* To the raw slopes: each belongs to the bin that it begins and to the one that it ends. */
+/* To the unconstrained slopes: each belongs to the bin that it begins and to the one that it
+ * ends. */
 CF_INLINE void CF_FN(spline_pull_slopes)(const spline_call *s, const spline_bin *bin,
                                          const spline_point *p, const spline_cotangent *c, size_t f,
                                          size_t lane) {
     vreal zero = v_set1(0);
-    vreal d0 = c->slope0 * CF_FN(spline_slope_slope)(s, bin->raw0, p->slope0);
-    vreal d1 = c->slope1 * CF_FN(spline_slope_slope)(s, bin->raw1, p->slope1);
+    vreal d0 = c->slope0 * CF_FN(spline_slope_slope)(s, bin->param0, p->slope0);
+    vreal d1 = c->slope1 * CF_FN(spline_slope_slope)(s, bin->param1, p->slope1);
     int first = s->tails == CF_TAILS_LINEAR;
     int last = s->tails == CF_TAILS_FREE ? s->bins : s->bins - 1;
     for (int knot = first; knot <= last; knot++) {
@@ -278,17 +280,17 @@ CF_INLINE void CF_FN(spline_pull_slopes)(const spline_call *s, const spline_bin 
 static void CF_FN(spline_gradient)(const cf_call *call) {
     spline_call s = CF_FN(spline_open)(call);
     for (size_t lane = 0; lane < call->lanes; lane += VL) {
-        vreal dlog = v_load(cf_row(call, 2, s.features) + lane);
+        vreal dlog = v_load(cf_feature_row(call, 2, s.features) + lane);
         for (size_t f = 0; f < s.features; f++) {
-            vreal value = v_load(cf_row(call, 0, f) + lane);
-            vreal dout = v_load(cf_row(call, 2, f) + lane), dx_inside, dx_outside;
+            vreal value = v_load(cf_feature_row(call, 0, f) + lane);
+            vreal dout = v_load(cf_feature_row(call, 2, f) + lane), dx_inside, dx_outside;
             vreal within = CF_FN(spline_clamp)(&s, value);
             vmask out = CF_FN(spline_is_outside)(&s, value);
             spline_axis widths, heights;
             CF_FN(spline_shares)(&s, f, 0, lane, &widths);
             CF_FN(spline_shares)(&s, f, s.bins, lane, &heights);
             spline_bin bin = CF_FN(spline_find)(&s, &widths, &heights, f, lane, within);
-            spline_point point = CF_FN(spline_place)(&s, &bin, within);
+            spline_point point = CF_FN(spline_locate)(&s, &bin, within);
             spline_cotangent inside = CF_FN(spline_pull_inside)(&s, &point, dout, dlog, &dx_inside);
             spline_cotangent outside =
                 CF_FN(spline_pull_outside)(&s, &point, value, dout, dlog, &dx_outside);

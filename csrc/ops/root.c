@@ -25,10 +25,10 @@ static void evaluate(cf_builder *b, const root_context *r, cf_value x, cf_value 
     }
     *value = cf_broadcast(b, *value);
     if (cf_is_none(*slope)) {
-        cf_value one = cf_constant(b, CF_ROW, r->features, 1.0);
+        cf_value one = cf_constant(b, CF_BATCHED, r->features, 1.0);
         cf_gradient(b, 1, value, &one, 1, &x, slope);
         if (cf_is_none(*slope)) /* a constant */
-            *slope = cf_constant(b, CF_ROW, r->features, 0.0);
+            *slope = cf_constant(b, CF_BATCHED, r->features, 0.0);
     }
     *slope = cf_broadcast(b, *slope);
 }
@@ -56,15 +56,15 @@ static void rule(cf_walk *walk, cf_builder *b, const cf_loop *loop, const cf_val
     size_t first = cf_builder_nodes(b);
     evaluate(b, r, x, CF_NO_VALUE, &value, &slope);
     size_t end = cf_builder_nodes(b);
-    cf_value share = cf_divide(b, dfinal[X], slope), minus = cf_scale(b, share, -1.0, 0.0);
+    cf_value share = cf_divide(b, dfinal[X], slope), minus = cf_scale_shift(b, share, -1.0, 0.0);
     cf_walk_through(walk, first, end, 1, &value, &minus);
-    cf_walk_give(walk, r->spec.target, share);
+    cf_walk_accumulate(walk, r->spec.target, share);
 }
 
-/* A value of the spec, or a constant, in rows of as many features as the target. */
-static cf_value in_rows(cf_builder *b, cf_value value, double otherwise, size_t features) {
+/* A value of the spec, or a constant, batched, of as many features as the target. */
+static cf_value as_batched(cf_builder *b, cf_value value, double otherwise, size_t features) {
     if (cf_is_none(value))
-        return cf_constant(b, CF_ROW, features, otherwise);
+        return cf_constant(b, CF_BATCHED, features, otherwise);
     value = cf_broadcast(b, value);
     if (cf_builder_status(b) == CF_OK && cf_value_size(b, value) == 1)
         value = cf_repeat(b, value, features);
@@ -79,7 +79,8 @@ static cf_value choose_start(cf_builder *b, const cf_root_spec *spec) {
         return spec->start;
     if (cf_is_none(spec->low) || cf_is_none(spec->high))
         return cf_builder_fail(b, CF_INVALID, "a root between one end and infinity has no start");
-    return cf_add(b, cf_scale(b, spec->low, 0.5, 0.0), cf_scale(b, spec->high, 0.5, 0.0));
+    return cf_add(b, cf_scale_shift(b, spec->low, 0.5, 0.0),
+                  cf_scale_shift(b, spec->high, 0.5, 0.0));
 }
 
 cf_value cf_root(cf_builder *b, const cf_root_spec *spec, cf_value *failed) {
@@ -92,12 +93,12 @@ cf_value cf_root(cf_builder *b, const cf_root_spec *spec, cf_value *failed) {
     r.spec.context = cf_builder_keep(b, spec->context, spec->context_size);
     r.spec.target = cf_broadcast(b, spec->target);
     if (!cf_is_none(spec->short_step))
-        r.spec.short_step = in_rows(b, spec->short_step, 0.0, r.features);
+        r.spec.short_step = as_batched(b, spec->short_step, 0.0, r.features);
     cf_value initial[STATES] = {
-        in_rows(b, spec->low, -INFINITY, r.features),
-        in_rows(b, spec->high, INFINITY, r.features),
-        in_rows(b, start, 0.0, r.features),
-        in_rows(b, CF_NO_VALUE, INFINITY, r.features),
+        as_batched(b, spec->low, -INFINITY, r.features),
+        as_batched(b, spec->high, INFINITY, r.features),
+        as_batched(b, start, 0.0, r.features),
+        as_batched(b, CF_NO_VALUE, INFINITY, r.features),
     };
     cf_value final[STATES];
     cf_while_report report;

@@ -18,7 +18,7 @@
 #ifndef CF_FN
 
 #include "ops/root.h"
-#include "ops/rows.h"
+#include "ops/feature_rows.h"
 
 typedef struct {
     bool decreasing; /* the function is */
@@ -39,28 +39,28 @@ cf_value cf_root_step(cf_builder *b, cf_value state, cf_value value, cf_value sl
         return CF_NO_VALUE;
     cf_value operands[4] = {state, value, slope, target};
     root_step_params params = {decreasing};
-    return cf_emit(b, &root_step_op, CF_ROW, 4 * cf_value_size(b, target) + 1, 4, operands,
+    return cf_emit(b, &root_step_op, CF_BATCHED, 4 * cf_value_size(b, target) + 1, 4, operands,
                    CF_PARAMS(&params));
 }
 
 #else
 
-#include "ops/rows.h"
+#include "ops/feature_rows.h"
 
 #undef root_feature
 #undef ROOT_EPSILON
 #undef ROOT_SIGN_SHIFT
-#undef ROOT_MOST_BITS
+#undef ROOT_MAX_BITS
 #define root_feature CF_FN(cf_root_feature)
 
 #ifdef CF_REAL_F32
 #define ROOT_EPSILON 0x1p-23f
 #define ROOT_SIGN_SHIFT 31
-#define ROOT_MOST_BITS INT32_MAX
+#define ROOT_MAX_BITS INT32_MAX
 #else
 #define ROOT_EPSILON 0x1p-52
 #define ROOT_SIGN_SHIFT 63
-#define ROOT_MOST_BITS INT64_MAX
+#define ROOT_MAX_BITS INT64_MAX
 #endif
 
 /* What is known of a feature, and where it goes. */
@@ -69,9 +69,9 @@ typedef struct {
     vreal value, slope, target; /* of the increasing function */
 } root_feature;
 
-/* The numbers of a dtype, counted from the least to the greatest; its own inverse. */
+/* The numbers of a dtype, counted from the smallest to the greatest; its own inverse. */
 CF_INLINE vint CF_FN(root_count)(vint bits) {
-    return bits ^ ((bits >> ROOT_SIGN_SHIFT) & ROOT_MOST_BITS);
+    return bits ^ ((bits >> ROOT_SIGN_SHIFT) & ROOT_MAX_BITS);
 }
 
 /* The number in the middle of those from low to high. */
@@ -86,18 +86,18 @@ CF_INLINE vmask CF_FN(root_inside)(const root_feature *r, vreal x) {
 
 /* The middle of the bracket, of one kind or the other. */
 CF_INLINE vreal CF_FN(root_middle)(const root_feature *r, size_t iteration) {
-    vreal half = v_set1((real)0.5), most = v_set1((real)INFINITY);
+    vreal half = v_set1((real)0.5), max = v_set1((real)INFINITY);
     vreal distance = v_fma(half, r->low, half * r->high);
     vreal number = CF_FN(root_middle_number)(r->low, r->high);
     if (iteration >= 8 && iteration % 4 == 0)
         return number;
-    vmask finite = v_and(v_lt(-most, r->low), v_lt(r->high, most));
+    vmask finite = v_and(v_lt(-max, r->low), v_lt(r->high, max));
     return v_select(finite, distance, number);
 }
 
 /* Where to go from x, at which f says which end of the bracket it becomes. */
 CF_INLINE vreal CF_FN(root_next)(root_feature *r, size_t iteration, vmask *ends) {
-    vreal zero = v_set1(0), most = v_set1((real)INFINITY), half = v_set1((real)0.5);
+    vreal zero = v_set1(0), max = v_set1((real)INFINITY), half = v_set1((real)0.5);
     vreal error = r->value - r->target, before = v_abs(r->step);
     vmask known = v_eq(r->value, r->value); /* else it has gone too far */
     vmask above = v_or(v_lt(zero, error), v_and(v_not(known), v_lt(zero, r->step)));
@@ -108,7 +108,7 @@ CF_INLINE vreal CF_FN(root_next)(root_feature *r, size_t iteration, vmask *ends)
     r->high = v_select(above, r->x, r->high);
 
     vreal step = -error / r->slope, length = v_abs(step), newton = r->x + step;
-    vmask valid = v_and(v_and(v_lt(zero, r->slope), v_lt(r->slope, most)), v_lt(length, most));
+    vmask valid = v_and(v_and(v_lt(zero, r->slope), v_lt(r->slope, max)), v_lt(length, max));
     vmask last = v_and(valid, v_le(length, r->shortest));
     vreal ratio = length / before, grain = v_set1(2 * ROOT_EPSILON) * v_abs(r->x);
     vreal beyond = v_min(half * length, v_set1(4) * length * ratio * ratio) + grain;
@@ -137,7 +137,7 @@ CF_INLINE vreal CF_FN(root_next)(root_feature *r, size_t iteration, vmask *ends)
 
 /* Moves a feature; returns the condition: 1, 0 or NaN. */
 CF_INLINE vreal CF_FN(root_move)(root_feature *r, size_t iteration) {
-    vreal zero = v_set1(0), one = v_set1(1), most = v_set1((real)INFINITY);
+    vreal zero = v_set1(0), one = v_set1(1), max = v_set1((real)INFINITY);
     vreal nan = v_set1((real)NAN);
     root_feature was = *r;
     vmask ends, finished = v_eq(r->step, zero);
@@ -146,7 +146,7 @@ CF_INLINE vreal CF_FN(root_move)(root_feature *r, size_t iteration) {
     vreal end = v_select(v_lt(zero, was.target), was.high, was.low);
     end = v_select(v_eq(was.target, was.target), end, nan);
     vmask bracketed = v_le(was.low, was.high);
-    vmask sought = v_and(v_lt(v_abs(was.target), most), bracketed);
+    vmask sought = v_and(v_lt(v_abs(was.target), max), bracketed);
     next = v_select(sought, next, v_select(bracketed, end, nan));
     r->step = v_select(sought, r->step, zero);
     vreal goes_on = v_select(v_eq(r->step, zero), zero, one);
@@ -162,12 +162,13 @@ CF_INLINE vreal CF_FN(root_move)(root_feature *r, size_t iteration) {
 /* Copies the state of vectors that have finished; false if a lane has not. */
 static inline bool CF_FN(root_rests)(const cf_call *call, size_t f, size_t lane) {
     size_t n = call->step->operand[3].size;
-    vmask finished = v_eq(v_load(cf_row(call, 0, 3 * n + f) + lane), v_set1(0));
+    vmask finished = v_eq(v_load(cf_feature_row(call, 0, 3 * n + f) + lane), v_set1(0));
     if (v_any(v_not(finished)))
         return false;
     for (size_t i = 0; i < 4; i++) {
         size_t row = i * n + f;
-        v_store((real *)call->out + row * call->lanes + lane, v_load(cf_row(call, 0, row) + lane));
+        v_store((real *)call->out + row * call->lanes + lane,
+                v_load(cf_feature_row(call, 0, row) + lane));
     }
     return true;
 }
@@ -184,16 +185,16 @@ static void CF_FN(root_step)(const cf_call *call) {
         for (size_t f = 0; f < n; f++) {
             if (CF_FN(root_rests)(call, f, lane))
                 continue;
-            root_feature r = {.low = v_load(cf_row(call, 0, f) + lane),
-                              .high = v_load(cf_row(call, 0, n + f) + lane),
-                              .x = v_load(cf_row(call, 0, 2 * n + f) + lane),
-                              .step = v_load(cf_row(call, 0, 3 * n + f) + lane),
+            root_feature r = {.low = v_load(cf_feature_row(call, 0, f) + lane),
+                              .high = v_load(cf_feature_row(call, 0, n + f) + lane),
+                              .x = v_load(cf_feature_row(call, 0, 2 * n + f) + lane),
+                              .step = v_load(cf_feature_row(call, 0, 3 * n + f) + lane),
                               .shortest = v_set1(-1),
-                              .value = sign * v_load(cf_row(call, 1, f) + lane),
-                              .slope = sign * v_load(cf_row(call, 2, f) + lane),
-                              .target = sign * v_load(cf_row(call, 3, f) + lane)};
+                              .value = sign * v_load(cf_feature_row(call, 1, f) + lane),
+                              .slope = sign * v_load(cf_feature_row(call, 2, f) + lane),
+                              .target = sign * v_load(cf_feature_row(call, 3, f) + lane)};
             if (has_shortest)
-                r.shortest = v_load(cf_row(call, 0, 4 * n + f) + lane);
+                r.shortest = v_load(cf_feature_row(call, 0, 4 * n + f) + lane);
             any = any + CF_FN(root_move)(&r, call->iteration);
             v_store(out + f * lanes + lane, r.low);
             v_store(out + (n + f) * lanes + lane, r.high);

@@ -2,7 +2,7 @@
  * gradient alone and has none. */
 #ifndef CF_FN
 
-#include "ops/rows.h"
+#include "ops/feature_rows.h"
 
 #define CF_BODY "ops/scale_gradient.c"
 #include "simd/instantiate.h"
@@ -25,18 +25,19 @@ cf_value cf_scale_gradient(cf_builder *b, cf_value x, cf_value weight) {
     if (cf_builder_status(b) != CF_OK)
         return CF_NO_VALUE;
     cf_value operands[2] = {cf_broadcast(b, x), weight};
-    return cf_emit(b, &scale_gradient_op, CF_ROW, cf_value_size(b, x), 2, operands, CF_NO_PARAMS);
+    return cf_emit(b, &scale_gradient_op, CF_BATCHED, cf_value_size(b, x), 2, operands,
+                   CF_NO_PARAMS);
 }
 
 #else
 
-#include "ops/rows.h"
+#include "ops/feature_rows.h"
 
 static void CF_FN(copy_features)(const cf_call *call) {
     real *out = call->out;
     for (size_t f = 0; f < call->step->out_size; f++, out += call->lanes)
         for (size_t lane = 0; lane < call->lanes; lane += VL)
-            v_store(out + lane, v_load(cf_row(call, 0, f) + lane));
+            v_store(out + lane, v_load(cf_feature_row(call, 0, f) + lane));
 }
 
 #endif

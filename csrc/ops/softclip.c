@@ -13,7 +13,7 @@ typedef struct {
 
 static cf_value slope_formula(cf_builder *b, const cf_node *node, const cf_value *operand) {
     const softclip_params *p = node->params;
-    cf_value t = cf_scale(b, cf_abs(b, operand[0]), p->inverse_bound, 1.0);
+    cf_value t = cf_scale_shift(b, cf_abs(b, operand[0]), p->inverse_bound, 1.0);
     return cf_divide(b, operand[1], cf_multiply(b, t, t));
 }
 

@@ -1,5 +1,5 @@
 /* y of W y = x, or W^T y = x, by multiplication with W's inverse: operands x, W and the inverse. */
-#include "ops/rows.h"
+#include "ops/feature_rows.h"
 #include "simd/matmul.h"
 
 typedef struct {
@@ -17,7 +17,7 @@ static void solve_rule(cf_builder *b, const cf_node *node, cf_value out, cf_valu
     dx[0] = cf_solve(b, node->operand[1], node->operand[2], dout, !p->transposed);
     if (!needed[1])
         return;
-    cf_value w = cf_scale(b, dx[0], -1.0, 0.0);
+    cf_value w = cf_scale_shift(b, dx[0], -1.0, 0.0);
     dx[1] = p->transposed ? cf_channels_outer_sum(b, out, w, shape)
                           : cf_channels_outer_sum(b, w, out, shape);
 }
@@ -43,10 +43,10 @@ static void solve(const cf_call *call) {
                            .x = call->base[CF_SPACE_TILE],
                            .x_rows = rows,
                            .y_step = pixels * call->lanes,
-                           .one_row = call->one_row && pixels == 1};
+                           .one_sample = call->one_sample && pixels == 1};
     for (size_t pixel = 0; pixel < pixels; pixel++) {
         for (size_t c = 0; c < n; c++)
-            rows[c] = step->operand[0].rows[c * pixels + pixel];
+            rows[c] = step->operand[0].feature_rows[c * pixels + pixel];
         args.y = (char *)call->out + pixel * call->lanes * cf_dtype_size(call->dtype);
         cf_linear[call->level][call->dtype](&args);
     }
@@ -70,5 +70,5 @@ cf_value cf_solve(cf_builder *b, cf_value matrix, cf_value inverse, cf_value x, 
                                features);
     cf_value operands[3] = {x, cf_contiguous(b, matrix), cf_contiguous(b, inverse)};
     solve_params params = {transposed, n, features / n};
-    return cf_emit(b, &solve_op, CF_ROW, features, 3, operands, CF_PARAMS(&params));
+    return cf_emit(b, &solve_op, CF_BATCHED, features, 3, operands, CF_PARAMS(&params));
 }

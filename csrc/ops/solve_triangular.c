@@ -1,8 +1,8 @@
-/* y of T y = x, T a shared triangular matrix: operands x and T. What lies in the other
- * triangle is not read. */
+/* y of T y = x, T an unbatched triangular matrix: operands x and T. What lies in the other triangle
+ * is not read. */
 #ifndef CF_FN
 
-#include "ops/rows.h"
+#include "ops/feature_rows.h"
 
 typedef struct {
     bool upper, transposed; /* T is upper triangular; it is taken transposed */
@@ -21,7 +21,7 @@ static void solve_rule(cf_builder *b, const cf_node *node, cf_value out, cf_valu
     dx[0] = cf_solve_triangular(b, node->operand[1], dout, p->upper, !p->transposed);
     if (!needed[1])
         return;
-    cf_value w = cf_scale(b, dx[0], -1.0, 0.0);
+    cf_value w = cf_scale_shift(b, dx[0], -1.0, 0.0);
     cf_value full = p->transposed ? cf_channels_outer_sum(b, out, w, shape)
                                   : cf_channels_outer_sum(b, w, out, shape);
     dx[1] = cf_triangle(b, full, cf_diagonal(b, full, p->n), 0.0, p->upper);
@@ -45,12 +45,12 @@ cf_value cf_solve_triangular(cf_builder *b, cf_value matrix, cf_value x, bool up
                                features);
     solve_params params = {upper, transposed, n, features / n};
     cf_value operands[2] = {x, cf_contiguous(b, matrix)};
-    return cf_emit(b, &solve_op, CF_ROW, features, 2, operands, CF_PARAMS(&params));
+    return cf_emit(b, &solve_op, CF_BATCHED, features, 2, operands, CF_PARAMS(&params));
 }
 
 #else
 
-#include "ops/rows.h"
+#include "ops/feature_rows.h"
 
 /* At one pixel: one channel after the other, each less its products with those before;
  * `forwards`: from the first. */
@@ -63,7 +63,7 @@ static void CF_FN(solve_pixel)(const cf_call *call, const real *matrix, size_t p
     for (size_t lane = 0; lane < lanes; lane += VL)
         for (size_t i = 0; i < n; i++) {
             size_t f = forwards ? i : n - 1 - i;
-            vreal sum = v_load(cf_row(call, 0, f * pixels + pixel) + lane);
+            vreal sum = v_load(cf_feature_row(call, 0, f * pixels + pixel) + lane);
             for (size_t k = 0; k < i; k++) {
                 size_t g = forwards ? k : n - 1 - k;
                 real t = matrix[f * row_step + g * column_step];

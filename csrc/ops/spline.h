@@ -5,21 +5,21 @@
 
 #include "ops/ops.h"
 
-enum { CF_MOST_BINS = 128 };
+enum { CF_MAX_BINS = 128 };
 
 /* What is known of the slopes at the two ends, and how the map goes on beyond them. */
 typedef enum {
-    CF_TAILS_LINEAR,   /* slope 1, then the identity: bins - 1 raw slopes */
-    CF_TAILS_CIRCULAR, /* one slope for both ends, which are one point: bins raw slopes */
-    CF_TAILS_FREE,     /* each its own, with which the map goes on: bins + 1 raw slopes */
+    CF_TAILS_LINEAR,   /* slope 1, then the identity: bins - 1 unconstrained slopes */
+    CF_TAILS_CIRCULAR, /* one slope for both ends, which are one point: bins unconstrained slopes */
+    CF_TAILS_FREE,     /* each its own, with which the map goes on: bins + 1 unconstrained slopes */
 } cf_tails;
 
-/* How raw numbers become bins and slopes. */
+/* How unconstrained parameters become bins and slopes. */
 typedef enum {
-    CF_SPLINE_SOFTMAX,  /* bins: least_bin + (1 - bins least_bin) softmax(factor raw), times the
-                           span; slopes: least_slope + softplus(raw) (Durkan et al.) */
-    CF_SPLINE_SOFTCLIP, /* bins: softmax(clip(factor raw, b / 2)), slopes: exp(clip(raw, b)), with
-                           clip(a, b) = a / (1 + |a| / b), b = -log(least_slope) (zuko) */
+    CF_SPLINE_SOFTMAX,  /* bins: min_bin + (1 - bins min_bin) softmax(factor params), times the
+                           span; slopes: min_slope + softplus(params) (Durkan et al.) */
+    CF_SPLINE_SOFTCLIP, /* bins: softmax(clip(factor params, b / 2)), slopes: exp(clip(params, b)),
+                           with clip(a, b) = a / (1 + |a| / b), b = -log(min_slope) (zuko) */
 } cf_spline_form;
 
 /* Linear, quadratic and cubic ones are of form CF_SPLINE_SOFTMAX and with tails that are linear or,
@@ -34,21 +34,21 @@ typedef enum {
 
 typedef struct {
     cf_spline_kind kind;
-    int bins; /* 1 to CF_MOST_BINS */
+    int bins; /* 1 to CF_MAX_BINS */
     cf_tails tails;
     cf_spline_form form;
     double low, high; /* of both axes */
-    double least_bin, least_slope, factor;
+    double min_bin, min_slope, factor;
 } cf_spline;
 
-/* Raw numbers a feature: widths, heights, slopes; of a linear spline, heights; of a quadratic one,
- * widths and densities at the knots (with linear tails, at the inner knots alone); of a cubic one,
- * widths, heights and two slopes, at the ends. */
-size_t cf_spline_raw_count(const cf_spline *spline);
+/* Unconstrained parameters a feature: widths, heights, slopes; of a linear spline, heights; of a
+ * quadratic one, widths and densities at the knots (with linear tails, at the inner knots alone);
+ * of a cubic one, widths, heights and two slopes, at the ends. */
+size_t cf_spline_param_count(const cf_spline *spline);
 
 /* y of x with log_det = sum of log(dy/dx), or x of y; number p of feature f is at p features(x) + f
- * of raw. */
-cf_value cf_spline_map(cf_builder *b, const cf_spline *spline, cf_value x, cf_value raw,
+ * of params. */
+cf_value cf_spline_map(cf_builder *b, const cf_spline *spline, cf_value x, cf_value params,
                        bool inverse, cf_value *log_det);
 
 #endif

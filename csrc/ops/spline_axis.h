@@ -1,6 +1,6 @@
-/* What the kernels of splines share: bins by the softmax of raw numbers, the way back through it,
- * and how a map goes on beyond the ends of its bins. The knots of a feature live in registers and
- * on the stack only. */
+/* What the kernels of splines share: bins by the softmax of unconstrained parameters, the way back
+ * through it, and how a map goes on beyond the ends of its bins. The knots of a feature live in
+ * registers and on the stack only. */
 #ifndef CF_FN
 
 #ifndef CF_OPS_SPLINE_AXIS_H
@@ -8,14 +8,14 @@
 
 #include <math.h>
 
-#include "ops/rows.h"
+#include "ops/feature_rows.h"
 #include "ops/splines.h"
 
 #endif
 
 #else
 
-#include "ops/rows.h"
+#include "ops/feature_rows.h"
 #include "simd/math.h"
 
 #undef spline_call
@@ -31,13 +31,13 @@ typedef struct {
     bool inverse;
     int bins, tails, form;
     size_t features;
-    real low, high, least_slope, factor, clip; /* clip: 1 / bound of a soft clip */
-    real span, least, rest; /* a bin is span (least + rest * its share of the softmax) wide */
+    real low, high, min_slope, factor, clip; /* clip: 1 / bound of a soft clip */
+    real span, min, rest; /* a bin is span (min + rest * its share of the softmax) wide */
 } spline_call;
 
 /* The shares of the bins along one axis: numerators and 1 / their sum. */
 typedef struct {
-    vreal share[CF_MOST_BINS], scale;
+    vreal share[CF_MAX_BINS], scale;
 } spline_axis;
 
 /* The way from the nearer knot of a bin to a point in it, as a share of the bin's size. */
@@ -57,22 +57,22 @@ static inline spline_call CF_FN(spline_open)(const cf_call *call) {
                      .features = call->step->operand[0].size,
                      .low = (real)spline->low,
                      .high = (real)spline->high,
-                     .least_slope = (real)spline->least_slope,
+                     .min_slope = (real)spline->min_slope,
                      .factor = (real)spline->factor,
                      .span = (real)(spline->high - spline->low),
                      .rest = 1};
     if (s.form == CF_SPLINE_SOFTMAX) {
-        s.least = (real)spline->least_bin;
-        s.rest = (real)(1.0 - (double)s.bins * spline->least_bin);
+        s.min = (real)spline->min_bin;
+        s.rest = (real)(1.0 - (double)s.bins * spline->min_bin);
     } else {
-        s.clip = (real)(-1.0 / log(spline->least_slope));
+        s.clip = (real)(-1.0 / log(spline->min_slope));
     }
     return s;
 }
 
-/* Raw number p of feature f. */
-CF_INLINE vreal CF_FN(spline_raw)(const spline_call *s, size_t f, int p, size_t lane) {
-    return v_load(cf_row(s->call, 1, (size_t)p * s->features + f) + lane);
+/* Unconstrained parameter p of feature f. */
+CF_INLINE vreal CF_FN(spline_param)(const spline_call *s, size_t f, int p, size_t lane) {
+    return v_load(cf_feature_row(s->call, 1, (size_t)p * s->features + f) + lane);
 }
 
 /* Where its cotangent goes. */
@@ -81,36 +81,36 @@ CF_INLINE real *CF_FN(spline_draw)(const spline_call *s, size_t f, int p, size_t
     return (real *)s->call->out + row * s->call->lanes + lane;
 }
 
-CF_INLINE vreal CF_FN(spline_clip)(vreal raw, real inverse_bound) {
-    return raw / v_fma(v_abs(raw), v_set1(inverse_bound), v_set1(1));
+CF_INLINE vreal CF_FN(spline_clip)(vreal params, real inverse_bound) {
+    return params / v_fma(v_abs(params), v_set1(inverse_bound), v_set1(1));
 }
 
 /* The exponent of a bin's share. */
-CF_INLINE vreal CF_FN(spline_exponent)(const spline_call *s, vreal raw) {
-    raw = raw * v_set1(s->factor);
-    return s->form == CF_SPLINE_SOFTMAX ? raw : CF_FN(spline_clip)(raw, 2 * s->clip);
+CF_INLINE vreal CF_FN(spline_exponent)(const spline_call *s, vreal params) {
+    params = params * v_set1(s->factor);
+    return s->form == CF_SPLINE_SOFTMAX ? params : CF_FN(spline_clip)(params, 2 * s->clip);
 }
 
-CF_INLINE vreal CF_FN(spline_exponent_slope)(const spline_call *s, vreal raw) {
+CF_INLINE vreal CF_FN(spline_exponent_slope)(const spline_call *s, vreal params) {
     vreal factor = v_set1(s->factor);
     if (s->form == CF_SPLINE_SOFTMAX)
         return factor;
-    vreal d = v_fma(v_abs(raw * factor), v_set1(2 * s->clip), v_set1(1));
+    vreal d = v_fma(v_abs(params * factor), v_set1(2 * s->clip), v_set1(1));
     return factor / (d * d);
 }
 
-/* The shares along the axis whose raw numbers begin at `first`. */
+/* The shares along the axis whose unconstrained parameters begin at `first`. */
 CF_INLINE void CF_FN(spline_shares)(const spline_call *s, size_t f, int first, size_t lane,
                                     spline_axis *axis) {
-    vreal most = CF_FN(spline_exponent)(s, CF_FN(spline_raw)(s, f, first, lane));
-    axis->share[0] = most;
+    vreal max = CF_FN(spline_exponent)(s, CF_FN(spline_param)(s, f, first, lane));
+    axis->share[0] = max;
     for (int k = 1; k < s->bins; k++) {
-        axis->share[k] = CF_FN(spline_exponent)(s, CF_FN(spline_raw)(s, f, first + k, lane));
-        most = v_max(axis->share[k], most);
+        axis->share[k] = CF_FN(spline_exponent)(s, CF_FN(spline_param)(s, f, first + k, lane));
+        max = v_max(axis->share[k], max);
     }
     vreal sum = v_set1(0);
     for (int k = 0; k < s->bins; k++) {
-        axis->share[k] = v_exp(axis->share[k] - most);
+        axis->share[k] = v_exp(axis->share[k] - max);
         sum = sum + axis->share[k];
     }
     axis->scale = v_set1(1) / sum;
@@ -118,7 +118,7 @@ CF_INLINE void CF_FN(spline_shares)(const spline_call *s, size_t f, int first, s
 
 /* The size of bin k, as a share of the span. */
 CF_INLINE vreal CF_FN(spline_size)(const spline_call *s, const spline_axis *axis, int k) {
-    return v_fma(axis->share[k] * axis->scale, v_set1(s->rest), v_set1(s->least));
+    return v_fma(axis->share[k] * axis->scale, v_set1(s->rest), v_set1(s->min));
 }
 
 /* The knot that ends bin k, which begins at `knot`. */
@@ -135,12 +135,12 @@ CF_INLINE vreal CF_FN(spline_bin_cotangent)(int k, vreal index, vreal both, vrea
     return v_select(v_lt(at, index), both, v_select(v_eq(at, index), d1, v_set1(0)));
 }
 
-/* Stores the cotangent of the raw number of bin k, given that of its size less the mean of all by
- * their shares. */
+/* Stores the cotangent of the unconstrained parameter of bin k, given that of its size less the
+ * mean of all by their shares. */
 CF_INLINE void CF_FN(spline_pull_share)(const spline_call *s, const spline_axis *axis, size_t f,
                                         int first, int k, size_t lane, vreal d) {
     vreal share = axis->share[k] * axis->scale;
-    vreal slope = CF_FN(spline_exponent_slope)(s, CF_FN(spline_raw)(s, f, first + k, lane));
+    vreal slope = CF_FN(spline_exponent_slope)(s, CF_FN(spline_param)(s, f, first + k, lane));
     v_store(CF_FN(spline_draw)(s, f, first + k, lane),
             share * d * v_set1(s->span * s->rest) * slope);
 }
@@ -181,7 +181,7 @@ CF_INLINE spline_step CF_FN(spline_step_of)(vreal start, vreal end, vreal value)
     return (spline_step){far, CF_FN(spline_unit)(v_select(far, down, up) / size)};
 }
 
-/* The place of a step in another unit. Reckoned from the nearer knot, a curve goes through its
+/* The position of a step in another unit. Reckoned from the nearer knot, a curve goes through its
  * knots and rises, whatever the rounding. */
 CF_INLINE vreal CF_FN(spline_from_nearer)(vmask far, vreal start, vreal end, vreal share) {
     vreal way = share * (end - start);

@@ -1,7 +1,8 @@
 /* What the files of splines define, each an op and its gradient, and what they take from splines.c.
  *
- * Operands are x [F] and raw [P F], number p of feature f at p F + f, and of gradients the
- * cotangent; the output is y [F] and the log_det, of gradients the cotangents of x and of raw. */
+ * Operands are x [F] and params [P F], number p of feature f at p F + f, and of gradients the
+ * cotangent; the output is y [F] and the log_det, of gradients the cotangents of x and of
+ * params. */
 #ifndef CF_OPS_SPLINES_H
 #define CF_OPS_SPLINES_H
 
@@ -25,14 +26,14 @@ void cf_spline_gradient_rule(cf_builder *b, const cf_node *node, cf_value out, c
 
 /* The curves as formulas (spline_formulas.c): y of numbers x between the ends, and dy/dx. */
 typedef cf_value (*cf_spline_formula)(cf_builder *b, const cf_spline *spline, cf_value x,
-                                      cf_value raw, cf_value *slope);
+                                      cf_value params, cf_value *slope);
 cf_value cf_rational_quadratic_formula(cf_builder *b, const cf_spline *spline, cf_value x,
-                                       cf_value raw, cf_value *slope);
-cf_value cf_linear_formula(cf_builder *b, const cf_spline *spline, cf_value x, cf_value raw,
+                                       cf_value params, cf_value *slope);
+cf_value cf_linear_formula(cf_builder *b, const cf_spline *spline, cf_value x, cf_value params,
                            cf_value *slope);
-cf_value cf_quadratic_formula(cf_builder *b, const cf_spline *spline, cf_value x, cf_value raw,
+cf_value cf_quadratic_formula(cf_builder *b, const cf_spline *spline, cf_value x, cf_value params,
                               cf_value *slope);
-cf_value cf_cubic_formula(cf_builder *b, const cf_spline *spline, cf_value x, cf_value raw,
+cf_value cf_cubic_formula(cf_builder *b, const cf_spline *spline, cf_value x, cf_value params,
                           cf_value *slope);
 
 #endif

@@ -12,7 +12,7 @@ static void subtract_rule(cf_builder *b, const cf_node *node, cf_value out, cf_v
     (void)out;
     dx[0] = dout;
     if (needed[1])
-        dx[1] = cf_scale(b, dout, -1.0, 0.0);
+        dx[1] = cf_scale_shift(b, dout, -1.0, 0.0);
 }
 
 static const cf_op subtract_op = {

@@ -2,7 +2,7 @@
  * features. */
 #ifndef CF_FN
 
-#include "ops/rows.h"
+#include "ops/feature_rows.h"
 
 #define CF_BODY "ops/sum_groups.c"
 #include "simd/instantiate.h"
@@ -36,7 +36,7 @@ cf_value cf_sum_features(cf_builder *b, cf_value x) {
 
 #else
 
-#include "ops/rows.h"
+#include "ops/feature_rows.h"
 
 static void CF_FN(sum_groups)(const cf_call *call) {
     size_t groups = call->step->out_size, each = call->step->operand[0].size / groups;
@@ -45,7 +45,7 @@ static void CF_FN(sum_groups)(const cf_call *call) {
         for (size_t lane = 0; lane < call->lanes; lane += VL) {
             vreal sum = v_set1(0);
             for (size_t f = first; f < first + each; f++)
-                sum = sum + cf_load_lanes(cf_row(call, 0, f), lane, call->lanes);
+                sum = sum + cf_load_lanes(cf_feature_row(call, 0, f), lane, call->lanes);
             cf_store_lanes(out, sum, lane, call->lanes);
         }
 }

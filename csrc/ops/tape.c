@@ -2,7 +2,7 @@
 #ifndef CF_FN
 
 #include "ops/elementwise.h"
-#include "ops/rows.h"
+#include "ops/feature_rows.h"
 
 typedef struct {
     size_t features, first; /* of all states, and the first of those asked for */
@@ -36,7 +36,7 @@ cf_value cf_nan_where_failed(cf_builder *b, cf_value failed, cf_value x) {
 cf_value cf_read_tape(cf_builder *b, cf_value tape, cf_value remaining, size_t features,
                       size_t first, size_t count) {
     read_tape_params params = {features, first};
-    return cf_emit(b, &read_tape_op, CF_ROW, count, 2, (cf_value[]){tape, remaining},
+    return cf_emit(b, &read_tape_op, CF_BATCHED, count, 2, (cf_value[]){tape, remaining},
                    CF_PARAMS(&params));
 }
 
@@ -47,12 +47,12 @@ cf_value cf_where_remaining(cf_builder *b, cf_value remaining, cf_value x) {
 #else
 
 #include "ops/elementwise.h"
-#include "ops/rows.h"
+#include "ops/feature_rows.h"
 
 /* Where the states of a sample are on the tape. */
 static inline size_t CF_FN(tape_row)(const cf_call *call, size_t lane) {
     const read_tape_params *p = call->step->node->params;
-    real remaining = cf_row(call, 1, 0)[lane];
+    real remaining = cf_feature_row(call, 1, 0)[lane];
     size_t iteration = remaining > 1 ? (size_t)remaining - 1 : 0;
     return iteration * p->features + p->first;
 }
@@ -65,13 +65,13 @@ static void CF_FN(read_tape)(const cf_call *call) {
         same++;
     if (same == lanes) {
         for (size_t f = 0; f < size; f++)
-            memcpy(out + f * lanes, cf_row(call, 0, first + f), lanes * sizeof(real));
+            memcpy(out + f * lanes, cf_feature_row(call, 0, first + f), lanes * sizeof(real));
         return;
     }
     for (size_t lane = 0; lane < lanes; lane++) {
         first = CF_FN(tape_row)(call, lane);
         for (size_t f = 0; f < size; f++)
-            out[f * lanes + lane] = cf_row(call, 0, first + f)[lane];
+            out[f * lanes + lane] = cf_feature_row(call, 0, first + f)[lane];
     }
 }
 

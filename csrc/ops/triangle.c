@@ -1,8 +1,8 @@
-/* One triangle of a shared square matrix, with another diagonal: operands matrix and, unless the
- * diagonal is a number, diagonal. */
+/* One triangle of an unbatched square matrix, with another diagonal: operands matrix and, unless
+ * the diagonal is a number, diagonal. */
 #ifndef CF_FN
 
-#include "ops/rows.h"
+#include "ops/feature_rows.h"
 
 typedef struct {
     bool upper;
@@ -41,12 +41,13 @@ cf_value cf_triangle(cf_builder *b, cf_value matrix, cf_value diagonal, double n
     if (given)
         operands[1] = cf_contiguous(b, diagonal);
     triangle_params params = {upper, number};
-    return cf_emit(b, &triangle_op, CF_SHARED, size, given ? 2 : 1, operands, CF_PARAMS(&params));
+    return cf_emit(b, &triangle_op, CF_UNBATCHED, size, given ? 2 : 1, operands,
+                   CF_PARAMS(&params));
 }
 
 #else
 
-#include "ops/rows.h"
+#include "ops/feature_rows.h"
 
 static void CF_FN(triangle)(const cf_call *call) {
     const cf_step *step = call->step;

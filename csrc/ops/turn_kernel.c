@@ -2,7 +2,7 @@
  * - i, k - 1 - j]. */
 #ifndef CF_FN
 
-#include "ops/rows.h"
+#include "ops/feature_rows.h"
 
 typedef struct {
     size_t outputs, channels, taps; /* of w; taps: k^2 */
@@ -25,7 +25,7 @@ static cf_value emit(cf_builder *b, cf_value weight, turn_params params) {
     if (cf_builder_status(b) != CF_OK)
         return CF_NO_VALUE;
     weight = cf_contiguous(b, weight);
-    return cf_emit(b, &turn_op, CF_SHARED, cf_value_size(b, weight), 1, &weight,
+    return cf_emit(b, &turn_op, CF_UNBATCHED, cf_value_size(b, weight), 1, &weight,
                    CF_PARAMS(&params));
 }
 

@@ -2,7 +2,7 @@
 #ifndef CF_FN
 
 #include "ops/fixed_point.h"
-#include "ops/rows.h"
+#include "ops/feature_rows.h"
 
 typedef struct {
     double tolerance; /* relative to the greatest feature of z; 0: that of the dtype */
@@ -26,12 +26,12 @@ cf_value cf_unsettled(cf_builder *b, cf_value next, cf_value z, double tolerance
         return cf_builder_fail(b, CF_INVALID,
                                "a fixed point is sought of a map that changes sizes");
     unsettled_params params = {tolerance, floor};
-    return cf_emit(b, &unsettled_op, CF_ROW, 1, 2, (cf_value[]){next, z}, CF_PARAMS(&params));
+    return cf_emit(b, &unsettled_op, CF_BATCHED, 1, 2, (cf_value[]){next, z}, CF_PARAMS(&params));
 }
 
 #else
 
-#include "ops/rows.h"
+#include "ops/feature_rows.h"
 
 static void CF_FN(unsettled)(const cf_call *call) {
     const unsettled_params *p = call->step->node->params;
@@ -40,8 +40,8 @@ static void CF_FN(unsettled)(const cf_call *call) {
     for (size_t lane = 0; lane < call->lanes; lane += VL) {
         vreal size = v_set1((real)p->floor), moved = v_set1(0), nan = v_set1(0);
         for (size_t f = 0; f < call->step->operand[0].size; f++) {
-            vreal z = v_load(cf_row(call, 1, f) + lane);
-            vreal difference = v_load(cf_row(call, 0, f) + lane) - z;
+            vreal z = v_load(cf_feature_row(call, 1, f) + lane);
+            vreal difference = v_load(cf_feature_row(call, 0, f) + lane) - z;
             size = v_max(v_abs(z), size);
             moved = v_max(v_abs(difference), moved);
             nan = nan + (difference - difference); /* 0, or NaN where one is not finite */

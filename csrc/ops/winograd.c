@@ -16,7 +16,7 @@
 #include "base/memory.h"
 #include "ops/conv.h"
 #include "ops/elementwise.h"
-#include "ops/rows.h"
+#include "ops/feature_rows.h"
 #include "simd/matmul.h"
 
 enum {
@@ -27,7 +27,7 @@ enum {
 
 /* So many lanes of a tile or of neighbouring tiles go through the matrix kernel at a time: their
  * plane stays in the first-level cache. */
-enum { LANES = 64, MOST_TILES = 4 }; /* a pixel has 16 lanes or more */
+enum { LANES = 64, MAX_TILES = 4 }; /* a pixel has 16 lanes or more */
 
 static size_t tiles_at_once(size_t lanes) {
     return lanes < LANES ? LANES / lanes : 1;
@@ -75,17 +75,17 @@ cf_value cf_winograd(cf_builder *b, cf_value weight, cf_value bias, cf_value x, 
     size_t matrix = outputs * params->shape.channels, count = 0;
     cf_value operands[4] = {x};
     operands[++count] =
-        cf_emit(b, &kernel_op, CF_SHARED, PLANES * matrix, 1, &weight, CF_NO_PARAMS);
+        cf_emit(b, &kernel_op, CF_UNBATCHED, PLANES * matrix, 1, &weight, CF_NO_PARAMS);
     if (!cf_is_none(bias))
         operands[++count] = bias;
     operands[++count] = weight;
-    return cf_emit(b, &winograd_op, CF_ROW, outputs * cf_pixels(params->shape), count + 1, operands,
-                   CF_PARAMS(params));
+    return cf_emit(b, &winograd_op, CF_BATCHED, outputs * cf_pixels(params->shape), count + 1,
+                   operands, CF_PARAMS(params));
 }
 
 #else
 
-#include "ops/rows.h"
+#include "ops/feature_rows.h"
 
 /* G w G' of VL outputs or channels: 9 vectors to 16. */
 CF_INLINE void CF_FN(transform_taps)(const vreal *w, vreal *out) {
@@ -203,10 +203,10 @@ static void CF_FN(find_pixels)(const CF_FN(planes) * p, size_t t, int64_t *pixel
 }
 
 /* One channel of a tile, to `out` and its likes in the other planes. */
-CF_INLINE void CF_FN(take_channel)(const CF_FN(planes) * p, size_t c, const int64_t *pixel,
+CF_INLINE void CF_FN(load_channel)(const CF_FN(planes) * p, size_t c, const int64_t *pixel,
                                    real *out) {
     const size_t lanes = p->call->lanes, step = p->in_plane;
-    const uint32_t *rows = p->call->step->operand[0].rows + c * cf_pixels(p->shape);
+    const uint32_t *rows = p->call->step->operand[0].feature_rows + c * cf_pixels(p->shape);
     const real *image = cf_operand_base(p->call, 0), *zeros = p->zeros, *row[PLANES];
 #pragma GCC unroll 16
     for (size_t k = 0; k < PLANES; k++)
@@ -229,32 +229,33 @@ CF_INLINE void CF_FN(prefetch_channel)(const CF_FN(planes) * p, size_t c, const 
     for (size_t i = 0; i < 4; i++) {
         int64_t at = pixel[new_pixels[i]];
         if (at >= 0)
-            __builtin_prefetch(cf_row(p->call, 0, c * cf_pixels(p->shape) + (size_t)at), 0, 2);
+            __builtin_prefetch(cf_feature_row(p->call, 0, c * cf_pixels(p->shape) + (size_t)at), 0,
+                               2);
     }
 }
 
 /* Tiles [t, t + count) into the planes. */
-static void CF_FN(take_tiles)(const CF_FN(planes) * p, size_t t, size_t count) {
+static void CF_FN(load_tiles)(const CF_FN(planes) * p, size_t t, size_t count) {
     size_t lanes = p->call->lanes, left = p->tiles - t - count;
     size_t ahead = left < count ? left : count;
-    int64_t pixel[2 * MOST_TILES][PLANES];
+    int64_t pixel[2 * MAX_TILES][PLANES];
     for (size_t i = 0; i < count + ahead; i++)
         CF_FN(find_pixels)(p, t + i, pixel[i]);
     for (size_t c = 0; c < p->shape.channels; c++) {
         for (size_t i = 0; i < count; i++)
-            CF_FN(take_channel)(p, c, pixel[i], p->in + c * p->step + i * lanes);
+            CF_FN(load_channel)(p, c, pixel[i], p->in + c * p->step + i * lanes);
         for (size_t i = 0; i < ahead; i++)
             CF_FN(prefetch_channel)(p, c, pixel[count + i]);
     }
 }
 
 /* The outputs of tile t. */
-static void CF_FN(give_tile)(const CF_FN(planes) * p, size_t t, size_t place) {
+static void CF_FN(store_tile)(const CF_FN(planes) * p, size_t t, size_t column) {
     size_t lanes = p->call->lanes, height = p->shape.height, width = p->shape.width;
     size_t top = t / p->across * 2, left = t % p->across * 2;
     size_t tall = height - top < 2 ? 1 : 2, wide = width - left < 2 ? 1 : 2;
     for (size_t o = 0; o < p->outputs; o++) {
-        const real *sums = p->out + o * p->step + place * lanes;
+        const real *sums = p->out + o * p->step + column * lanes;
         real *out = (real *)p->call->out + ((o * height + top) * width + left) * lanes;
         vreal shift = v_set1(p->bias == NULL ? 0 : p->bias[o]);
         for (size_t lane = 0; lane < lanes; lane += VL) {
@@ -303,10 +304,10 @@ static void CF_FN(winograd)(const cf_call *call) {
     size_t block = tiles_at_once(call->lanes), finished = 0;
     for (size_t t = 0, count; t < p.tiles; t += count) {
         count = p.tiles - t < block ? p.tiles - t : block;
-        CF_FN(take_tiles)(&p, t, count);
+        CF_FN(load_tiles)(&p, t, count);
         CF_FN(multiply_planes)(&p, count);
         for (size_t i = 0; i < count; i++)
-            CF_FN(give_tile)(&p, t + i, i);
+            CF_FN(store_tile)(&p, t + i, i);
         size_t lines = (t + count) / p.across * 2;
         lines = lines < p.shape.height ? lines : p.shape.height;
         if (call->step->epilogue != NULL && !p.relu)

@@ -5,7 +5,7 @@
  * simd/vector.h is at hand. A file with kernels reads
  *
  *     #ifndef CF_FN
- *     #define CF_BODY "ops/scale.c"
+ *     #define CF_BODY "ops/scale_shift.c"
  *     #include "simd/instantiate.h"
  *     ... the op's table, built with CF_VERSIONS(kernel), and its gradient rule
  *     #else

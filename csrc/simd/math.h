@@ -11,7 +11,7 @@
  *   v_sincos_2pi(x, &s, &c)        sin and cos of 2 pi x, for |x| <= 2^20
  *
  * The error is at most 2 ulp everywhere, subnormal arguments and results included (of a subnormal
- * result: 2 times the least number). Limits are right: signed zeros, infinities, overflow to
+ * result: 2 times the smallest number). Limits are right: signed zeros, infinities, overflow to
  * infinity, gradual underflow; NaN where the argument is NaN or out of the domain. No function
  * branches or reads tables.
  *

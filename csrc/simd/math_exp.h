@@ -14,17 +14,17 @@
 #endif
 
 /* Limits beyond which e^x is 0 or infinity, and e^x - 1 is -1, after rounding. */
-#undef V_EXP_LEAST
-#undef V_EXP_GREATEST
-#undef V_EXPM1_LEAST
+#undef V_EXP_MIN
+#undef V_EXP_MAX
+#undef V_EXPM1_MIN
 #ifdef CF_REAL_F32
-#define V_EXP_LEAST -104
-#define V_EXP_GREATEST 89
-#define V_EXPM1_LEAST -18
+#define V_EXP_MIN -104
+#define V_EXP_MAX 89
+#define V_EXPM1_MIN -18
 #else
-#define V_EXP_LEAST -746
-#define V_EXP_GREATEST 710
-#define V_EXPM1_LEAST -38
+#define V_EXP_MIN -746
+#define V_EXP_MAX 710
+#define V_EXPM1_MIN -38
 #endif
 
 /* k: the integer nearest to x / ln 2. */
@@ -60,7 +60,7 @@ CF_INLINE vreal v_expm1_curve(vreal r) {
 }
 
 CF_INLINE vreal v_exp(vreal x) {
-    x = v_min(v_set1(V_EXP_GREATEST), v_max(v_set1(V_EXP_LEAST), x));
+    x = v_min(v_set1(V_EXP_MAX), v_max(v_set1(V_EXP_MIN), x));
     vreal k = v_exp_exponent(x), r = v_exp_remainder(x, k);
     return v_ldexp(v_set1(1) + (r + v_expm1_curve(r)), k);
 }
@@ -75,7 +75,7 @@ CF_INLINE vreal v_expm1_parts(vreal r, vreal scale, vreal *low) {
 }
 
 CF_INLINE vreal v_expm1(vreal x) {
-    vreal low, bounded = v_min(v_set1(V_EXP_GREATEST), v_max(v_set1(V_EXPM1_LEAST), x));
+    vreal low, bounded = v_min(v_set1(V_EXP_MAX), v_max(v_set1(V_EXPM1_MIN), x));
     vreal k = v_exp_exponent(bounded);
     /* 2^(greatest + 1) is no number, so its last doubling, by 1 + 1, comes at the end. */
     vreal exponent = v_min(v_set1(V_EXPONENT_GREATEST), k);

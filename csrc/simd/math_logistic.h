@@ -19,7 +19,7 @@
 
 /* e^-|x|, which does not overflow. */
 CF_INLINE vreal v_exp_minus_abs(vreal x) {
-    vreal y = v_max(v_set1(V_EXP_LEAST), -v_abs(x));
+    vreal y = v_max(v_set1(V_EXP_MIN), -v_abs(x));
     vreal k = v_exp_exponent(y), r = v_exp_remainder(y, k);
     return v_ldexp(v_set1(1) + (r + v_expm1_curve(r)), k);
 }

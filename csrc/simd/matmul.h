@@ -21,13 +21,13 @@
 typedef void (*cf_epilogue)(const void *context, size_t first, size_t count, size_t lane,
                             size_t width);
 
-/* A staircase: output o takes the inputs before end[o] only, which ascends with o; input k goes to
- * the outputs from first[k] on. The numbers of a matrix outside are not read. */
+/* A block-triangular mask: output o takes the inputs before end[o] only, which ascends with o;
+ * input k goes to the outputs from first[k] on. The numbers of a matrix outside it are not read. */
 typedef struct {
     size_t outputs, inputs;
     const uint32_t *end;   /* by output, at most `inputs` */
     const uint32_t *first; /* by input: the first o with end[o] > k, or `outputs` */
-} cf_staircase;
+} cf_block_mask;
 
 typedef struct {
     size_t outputs, inputs, lanes;
@@ -44,7 +44,7 @@ typedef struct {
     bool relu;                   /* y = max(y, 0) */
     cf_epilogue epilogue;        /* or NULL */
     const void *epilogue_context;
-    bool one_row; /* every lane holds the same sample: the kernel may compute one and repeat it */
+    bool one_sample; /* all lanes hold the same sample: a kernel may compute one and repeat it */
 } cf_linear_args;
 
 /* y[o][r] = sum_k w(o, k) x[k][r] + bias[o]. */
@@ -59,7 +59,7 @@ typedef struct {
     void *dw;                         /* outputs x inputs, row-major */
     void *scratch;                    /* cf_outer_sum_scratch() bytes, aligned to CF_ALIGNMENT */
     bool accumulate;                  /* dw += rather than dw = */
-    const cf_staircase *staircase;    /* outside of which dw is 0; or NULL */
+    const cf_block_mask *mask;        /* outside of which dw is 0; or NULL */
 } cf_outer_sum_args;
 
 /* dw[o][k] (+)= sum_r dy[o][r] x[k][r] over the lanes r of all slices, in ascending order. */

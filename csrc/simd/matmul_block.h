@@ -57,8 +57,8 @@ typedef struct {
     size_t height, taller;
 } block_heights;
 
-static inline block_heights cut_rows(size_t count, size_t most) {
-    size_t blocks = (count + most - 1) / most, height = count / blocks;
+static inline block_heights cut_rows(size_t count, size_t max) {
+    size_t blocks = (count + max - 1) / max, height = count / blocks;
     return (block_heights){height, count % blocks * (height + 1)};
 }
 

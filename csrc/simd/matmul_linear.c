@@ -3,8 +3,8 @@
 #include "simd/matmul.h"
 
 enum {
-    ONE_ROW_VECTORS = 4,
-    ONE_ROW_INPUTS = 4096, /* they are copied to the stack */
+    ONE_SAMPLE_VECTORS = 4,
+    ONE_SAMPLE_INPUTS = 4096, /* they are copied to the stack */
 };
 
 #define CF_BODY "simd/matmul_linear.c"
@@ -17,12 +17,12 @@ const cf_linear_kernel cf_linear[CF_SIMD_LEVELS][CF_DTYPES] = CF_VERSIONS(linear
 #include "simd/matmul_panel.h"
 #include "simd/transpose.h"
 
-#include "simd/matmul_one_row.h"
+#include "simd/matmul_one_sample.h"
 
 PANEL_KERNELS(full, BLOCK_VECTORS)
 
 static void CF_FN(linear)(const cf_linear_args *a) {
-    if (a->one_row && CF_FN(one_row)(a))
+    if (a->one_sample && CF_FN(one_sample)(a))
         return;
     panel_kernel full = a->input_stride == 1 ? CF_FN(full_by_input) : CF_FN(full_by_output);
     size_t lane = 0, width = BLOCK_VECTORS * VL;

@@ -47,7 +47,7 @@ CF_INLINE const real *CF_FN(row_at)(const cf_outer_sum_args *a, const void *base
 
 /* The first output that any column from k on goes to. */
 CF_INLINE size_t CF_FN(first_output)(const cf_outer_sum_args *a, size_t k) {
-    return a->staircase != NULL ? a->staircase->first[k] : 0;
+    return a->mask != NULL ? a->mask->first[k] : 0;
 }
 
 #include "simd/matmul_dots.h"
@@ -169,11 +169,11 @@ static bool CF_FN(dots_pay)(const cf_outer_sum_args *a, size_t columns) {
     return dots < lanes * (a->outputs * vectors + columns * 5 / (2 * PART));
 }
 
-/* Zeros outside the staircase: blocks reach over its edge by less than a panel's width, and leave
- * out what lies further. */
+/* Zeros outside the mask: blocks reach over its edge by less than a panel's width, and leave out
+ * what lies further. */
 static void CF_FN(clear_outside)(const cf_outer_sum_args *a) {
     for (size_t o = 0; o < a->outputs; o++) {
-        size_t end = a->staircase->end[o], stop = a->inputs;
+        size_t end = a->mask->end[o], stop = a->inputs;
         if (a->accumulate && stop - end > BLOCK_VECTORS * VL)
             stop = end + BLOCK_VECTORS * VL;
         memset((real *)a->dw + o * a->inputs + end, 0, (stop - end) * sizeof(real));
@@ -190,7 +190,7 @@ static void CF_FN(outer_sum)(const cf_outer_sum_args *a) {
         by_panels = a->inputs - rest;
     CF_FN(panels)(a, by_panels);
     CF_FN(dots)(a, by_panels);
-    if (a->staircase != NULL)
+    if (a->mask != NULL)
         CF_FN(clear_outside)(a);
 }
 

@@ -142,26 +142,26 @@ CF_INLINE vreal CF_FN(above_zero)(vuint draw) {
     return CF_FN(upper_half)(draw) * v_set1(unit) + lower * v_set1(unit * unit);
 }
 
-static void CF_FN(uniform)(uint64_t seed, uint64_t first_row, uint32_t stream, size_t features,
+static void CF_FN(uniform)(uint64_t seed, uint64_t first_sample, uint32_t stream, size_t features,
                            size_t lanes, void *out) {
     for (size_t lane = 0; lane < lanes; lane += ROWS)
         for (size_t first = 0; first < features; first += DRAWS) {
             real *to = (real *)out + first * lanes + lane;
             vuint draw[DRAWS][VECTORS];
-            CF_FN(draw_block)(seed, first_row + lane, stream, (uint32_t)(first / DRAWS), draw);
+            CF_FN(draw_block)(seed, first_sample + lane, stream, (uint32_t)(first / DRAWS), draw);
             for (size_t k = 0; k < DRAWS && first + k < features; k++)
                 for (size_t v = 0; v < VECTORS; v++)
                     v_store(to + k * lanes + v * VL, CF_FN(half_open)(draw[k][v]));
         }
 }
 
-static void CF_FN(normal)(uint64_t seed, uint64_t first_row, uint32_t stream, size_t features,
+static void CF_FN(normal)(uint64_t seed, uint64_t first_sample, uint32_t stream, size_t features,
                           size_t lanes, void *out) {
     for (size_t lane = 0; lane < lanes; lane += ROWS)
         for (size_t first = 0; first < features; first += DRAWS) {
             real *to = (real *)out + first * lanes + lane;
             vuint draw[DRAWS][VECTORS];
-            CF_FN(draw_block)(seed, first_row + lane, stream, (uint32_t)(first / DRAWS), draw);
+            CF_FN(draw_block)(seed, first_sample + lane, stream, (uint32_t)(first / DRAWS), draw);
             for (size_t k = 0; k < DRAWS && first + k < features; k += 2)
                 for (size_t v = 0; v < VECTORS; v++) {
                     vreal sine, cosine;

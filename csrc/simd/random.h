@@ -35,9 +35,9 @@
 
 #include "simd/simd.h"
 
-/* Writes `features` rows of `lanes` reals, a multiple of 16: feature j of global row first_row + r
+/* Writes `features` rows of `lanes` reals, a multiple of 16: feature j of sample first_sample + r
  * goes to out[j * lanes + r]. Rows count modulo 2^64. Does not allocate. */
-typedef void (*cf_random_kernel)(uint64_t seed, uint64_t first_row, uint32_t stream,
+typedef void (*cf_random_kernel)(uint64_t seed, uint64_t first_sample, uint32_t stream,
                                  size_t features, size_t lanes, void *out);
 
 extern const cf_random_kernel cf_random_uniform[CF_SIMD_LEVELS][CF_DTYPES];

@@ -4,7 +4,7 @@
 
 #include "base/memory.h"
 #include "train/losses/losses.h"
-#include "train/start.h"
+#include "train/initialise.h"
 
 struct cf_batches {
     cf_model *model;
@@ -113,7 +113,7 @@ static cf_function_call new_call(const cf_batches *b, const cf_function *functio
 }
 
 /* From the batch of the first step; one that is not finite makes no step. */
-static cf_status start(void *self, uint64_t epoch, bool first) {
+static cf_status initialise(void *self, uint64_t epoch, bool first) {
     cf_batches *b = self;
     size_t features = b->flow == NULL ? 0 : cf_flow_features(b->flow);
     size_t context = cf_function_input_features(b->loss, "context");
@@ -121,10 +121,10 @@ static cf_status start(void *self, uint64_t epoch, bool first) {
     if (!first || b->flow == NULL || cf_data_check(&b->data, features, context, "") != CF_OK)
         return CF_OK;
     CF_TRY(cf_standardize(b->flow, &b->data, NULL));
-    cf_function_call call = new_call(b, cf_model_function(b->model, "start"), 0);
-    if (call.samples > CF_STARTED_FROM)
-        call.samples = CF_STARTED_FROM;
-    return cf_start_parameters(b->flow, &call);
+    cf_function_call call = new_call(b, cf_model_function(b->model, "initialise"), 0);
+    if (call.samples > CF_INITIALISATION_SAMPLES)
+        call.samples = CF_INITIALISATION_SAMPLES;
+    return cf_initialise_from_data(b->flow, &call);
 }
 
 static cf_status gradient(void *self, uint64_t step, uint64_t drawn, cf_batch_result *result) {
@@ -145,7 +145,7 @@ static cf_status gradient(void *self, uint64_t step, uint64_t drawn, cf_batch_re
 cf_objective cf_batches_objective(cf_batches *b) {
     return (cf_objective){.model = b->model,
                           .self = b,
-                          .begin_epoch = start,
+                          .begin_epoch = initialise,
                           .gradient = gradient,
                           .steps_per_epoch = b->steps,
                           .advice = "a smaller learning_rate or clip_norm may help"};

@@ -20,7 +20,7 @@ cf_objective cf_batches_objective(cf_batches *batches);
 
 /* Sets the rows of the next step, which must stay as they are until it is done. CF_INVALID if there
  * is none, or a weight is negative or not finite, or all are 0. The first batch of a flow that no
- * data have set yet standardises and starts it. */
+ * data have set yet standardises and initialises it. */
 cf_status cf_batches_set(cf_batches *batches, const cf_data *data);
 
 #endif

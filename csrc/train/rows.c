@@ -6,7 +6,7 @@
 #include "base/memory.h"
 #include "base/philox.h"
 #include "train/losses/losses.h"
-#include "train/start.h"
+#include "train/initialise.h"
 
 enum { SCORED_AT_ONCE = 16384 }; /* rows of the validation data */
 
@@ -159,8 +159,8 @@ static cf_function_call new_call(const cf_rows *r, const cf_function *function, 
 
 /* The first row, in the epoch's order, of step `step` of the epoch. */
 static size_t first_of(const cf_rows *r, uint64_t step) {
-    uint64_t least = r->rows / r->steps, more = r->rows % r->steps;
-    return (size_t)(step * least + (step < more ? step : more));
+    uint64_t min = r->rows / r->steps, more = r->rows % r->steps;
+    return (size_t)(step * min + (step < more ? step : more));
 }
 
 /* The order of an epoch depends on the seed and the epoch's number alone. Rows of weight 0, which
@@ -243,7 +243,7 @@ static cf_status validate(void *self, cf_interrupt *interrupt, double *loss) {
     return CF_OK;
 }
 
-/* ---- the start ---- */
+/* ---- initialisation ---- */
 
 /* Fails if a row with a weight lies where the loss has no value. */
 static cf_status check_domain(cf_rows *r, const cf_data *data, const char *what) {
@@ -268,7 +268,7 @@ static cf_status check_domain(cf_rows *r, const cf_data *data, const char *what)
 
 /* Fails, with all buffers as they were, if there are data that the loss cannot have. */
 static cf_status check_domains(cf_rows *r) {
-    if (r->flow != NULL && !cf_flow_is_limited(r->flow))
+    if (r->flow != NULL && !cf_flow_has_restricted_domain(r->flow))
         return CF_OK;
     CF_TRY(check_domain(r, &r->train, "training data"));
     return check_domain(r, &r->validation, "validation data");
@@ -289,8 +289,8 @@ static cf_status standardize(cf_rows *r) {
 }
 
 /* From the first rows of the epoch. */
-static cf_status start_parameters(cf_rows *r) {
-    size_t rows = r->rows < CF_STARTED_FROM ? r->rows : CF_STARTED_FROM;
+static cf_status initialise_from_data(cf_rows *r) {
+    size_t rows = r->rows < CF_INITIALISATION_SAMPLES ? r->rows : CF_INITIALISATION_SAMPLES;
     const int64_t *index = r->train.x.index;
     int64_t *first;
     if (r->flow == NULL)
@@ -298,9 +298,10 @@ static cf_status start_parameters(cf_rows *r) {
     CF_TRY(cf_alloc(&first, rows, sizeof *first));
     for (size_t i = 0; i < rows; i++)
         first[i] = index != NULL ? index[r->order[i]] : r->order[i];
-    cf_function_call call = new_call(r, cf_model_function(r->model, "start"), &r->train, first);
+    cf_function_call call =
+        new_call(r, cf_model_function(r->model, "initialise"), &r->train, first);
     call.samples = rows;
-    cf_status status = cf_start_parameters(r->flow, &call);
+    cf_status status = cf_initialise_from_data(r->flow, &call);
     cf_free(first);
     return status;
 }
@@ -311,7 +312,7 @@ static cf_status begin_epoch(void *self, uint64_t epoch, bool first) {
     if (!first)
         return CF_OK;
     CF_TRY(standardize(r));
-    return start_parameters(r);
+    return initialise_from_data(r);
 }
 
 cf_objective cf_rows_objective(cf_rows *r) {

@@ -13,7 +13,7 @@
 #include "train/loop.h"
 
 typedef struct {
-    cf_flow *flow; /* whose layers the data start and standardise; NULL: another model's loss */
+    cf_flow *flow; /* whose layers are set from the data; NULL: another model's loss */
     const cf_function *loss;
     const cf_data *train, *validation; /* validation may be NULL; rows stay the caller's */
     uint64_t batch_size, seed;

@@ -16,7 +16,15 @@ from typing import TYPE_CHECKING, Any
 
 from . import _core
 from ._core import *  # noqa: F403  every class of a layer, a part or an optimiser
-from ._core import Cotangents, NumericalError, get_num_threads, set_num_threads, simd_level
+from ._core import (
+    Cotangents,
+    NumericalError,
+    OnFeatures,
+    ShiftedTransform,
+    get_num_threads,
+    set_num_threads,
+    simd_level,
+)
 from .check import Audit, audit, jacobian
 from .columns import Column, circular, count, interval, ordinal, positive, real
 from .ctarget import CTarget
@@ -33,6 +41,10 @@ if TYPE_CHECKING:
     from . import nn as nn
     from . import plot as plot
     from .persist import load as load
+
+# Names of version 0.1.0, for this version.
+Partial = OnFeatures
+TurnedTransform = ShiftedTransform
 
 __version__ = "0.1.0"
 
@@ -82,7 +94,7 @@ __all__ = [
     "nn",
     "plot",
 ]
-__all__ += _core.__all__
+__all__ += [*_core.__all__, "Partial", "TurnedTransform"]
 
 
 def __getattr__(name: str) -> Any:

@@ -30,7 +30,7 @@ __all__ = [
     "Affine",
     "Inverse",
     "Chain",
-    "Partial",
+    "OnFeatures",
     "Linear",
     "Triangular",
     "Householder",
@@ -54,7 +54,7 @@ __all__ = [
     "CubicSpline",
     "MixtureLogistic",
     "MixedTransform",
-    "TurnedTransform",
+    "ShiftedTransform",
     "Scale",
     "Conditioner",
     "MLP",
@@ -332,7 +332,7 @@ class Chain(Layer):
     def layers(self) -> tuple[Layer, ...]: ...
 
 @final
-class Partial(Layer):
+class OnFeatures(Layer):
     def __new__(cls, features: _Bools | _Ints, layer: Layer) -> Self: ...
     @property
     def features(self) -> tuple[bool, ...] | tuple[int, ...]: ...
@@ -610,7 +610,7 @@ class MixedTransform(Transform):
     def which(self) -> tuple[int, ...]: ...
 
 @final
-class TurnedTransform(Transform):
+class ShiftedTransform(Transform):
     def __new__(
         cls,
         transform: Transform,

@@ -8,11 +8,11 @@
 #include "ops/spline.h"
 
 #define ROWS(size, low, high)                                                                      \
-    { size, low, high, CF_ROW, false }
+    { size, low, high, CF_BATCHED, false }
 #define SHARED(size, low, high)                                                                    \
-    { size, low, high, CF_SHARED, false }
+    { size, low, high, CF_UNBATCHED, false }
 #define WHOLE(size, low, high)                                                                     \
-    { size, low, high, CF_ROW, true }
+    { size, low, high, CF_BATCHED, true }
 
 /* ---- numbers ---- */
 
@@ -26,7 +26,7 @@ static cf_value emit_unary(cf_builder *b, const cf_value *x, const void *data) {
 
 #define UNARY(name, low, high)                                                                     \
     {#name, emit_unary, &(const unary){name}, {ROWS(3, low, high)}, NULL, false}, {                \
-#name " of shared", emit_unary,                                                            \
+#name " of unbatched", emit_unary,                                                         \
             &(const unary){name }, {SHARED(3, low, high) }, NULL, false                            \
     }
 
@@ -47,7 +47,7 @@ static cf_value emit_binary(cf_builder *b, const cf_value *x, const void *data) 
          NULL,                                                                                     \
          false},                                                                                   \
     {                                                                                              \
-#name " of shared", emit_binary,                                                           \
+#name " of unbatched", emit_binary,                                                        \
             &(const binary){name }, {ROWS(3, -2, 2), SHARED(3, 0.5, 2) }, NULL, false              \
     }
 
@@ -64,11 +64,11 @@ static cf_value emit_numbered(cf_builder *b, const cf_value *x, const void *data
     case 'w':
         return cf_wrap(b, *x, -1, 1.2);
     case 'a':
-        return cf_scale(b, *x, -1.7, 0.3);
+        return cf_scale_shift(b, *x, -1.7, 0.3);
     case '>':
-        return cf_at_least(b, *x, 0.2);
+        return cf_greater_equal(b, *x, 0.2);
     case 'i':
-        return cf_log_integer(b, *x, -2, 2);
+        return cf_log_indicator_integers(b, *x, -2, 2);
     case 'd':
         return cf_dropout(b, *x, 0.4);
     case 'n':
@@ -82,7 +82,7 @@ static cf_value emit_numbered(cf_builder *b, const cf_value *x, const void *data
     case 'G':
         return cf_fixed_affine(b, cf_tanh(b, *x), 0, true);
     default:
-        return cf_log_inside(b, *x, 6, 9);
+        return cf_log_indicator(b, *x, 6, 9);
     }
 }
 
@@ -112,8 +112,8 @@ static cf_value emit_features(cf_builder *b, const cf_value *x, const void *data
 
 /* ---- matrices ---- */
 
-static const cf_staircase stairs = {3, 4, (const uint32_t[]){1, 2, 4},
-                                    (const uint32_t[]){0, 1, 2, 2}};
+static const cf_block_mask mask = {3, 4, (const uint32_t[]){1, 2, 4},
+                                   (const uint32_t[]){0, 1, 2, 2}};
 
 static cf_value emit_matrix(cf_builder *b, const cf_value *x, const void *data) {
     cf_value log_det, inverse, y;
@@ -126,13 +126,13 @@ static cf_value emit_matrix(cf_builder *b, const cf_value *x, const void *data) 
     case 't':
         return cf_matmul_transposed(b, x[0], x[1], 3);
     case 's':
-        return cf_stairs_matmul(b, x[0], CF_NO_VALUE, x[1], 3, &stairs);
+        return cf_masked_matmul(b, x[0], CF_NO_VALUE, x[1], 3, &mask);
     case 'S':
-        return cf_stairs_matmul_transposed(b, x[0], x[1], 4, &stairs);
+        return cf_masked_matmul_transposed(b, x[0], x[1], 4, &mask);
     case 'r':
-        return cf_multiply(b, cf_sum_rows(b, x[1]), cf_sum_rows(b, cf_exp(b, x[1])));
+        return cf_multiply(b, cf_sum_samples(b, x[1]), cf_sum_samples(b, cf_exp(b, x[1])));
     case 'R':
-        return cf_multiply(b, cf_spread_rows(b, x[0]), cf_exp(b, cf_broadcast(b, x[0])));
+        return cf_multiply(b, cf_broadcast_padded(b, x[0]), cf_exp(b, cf_broadcast(b, x[0])));
     case 'T':
         return cf_triangle(b, x[0], CF_NO_VALUE, 1.0, true);
     case 'D':
@@ -172,9 +172,10 @@ static void add_identity(const void *data, size_t row, double *const *operand) {
 
 /* The gradient of a matrix, as the op itself: of x^2 as a cotangent, 0 beyond the last row. */
 static cf_value emit_outer_sum(cf_builder *b, const cf_value *x, const void *data) {
-    cf_value rows = cf_spread_rows(b, cf_constant(b, CF_SHARED, 2, 1.0));
+    cf_value rows = cf_broadcast_padded(b, cf_constant(b, CF_UNBATCHED, 2, 1.0));
     (void)data;
-    return cf_outer_sum_rows(b, cf_multiply(b, rows, cf_multiply(b, x[0], x[0])), cf_tanh(b, x[1]));
+    return cf_outer_sum_samples(b, cf_multiply(b, rows, cf_multiply(b, x[0], x[0])),
+                                cf_tanh(b, x[1]));
 }
 
 /* ---- images ---- */
@@ -262,7 +263,7 @@ static void fill_spline(const void *data, size_t row, double *const *operand) {
         return;
     operand[0][0] = s->low + (double)(row / 4) * size + 5e-3;
     operand[0][1] = s->high - (double)(row / 4) * size - 5e-3;
-    for (size_t k = 0; k < 2 * cf_spline_raw_count(s); k++)
+    for (size_t k = 0; k < 2 * cf_spline_param_count(s); k++)
         operand[1][k] = 0.3; /* all alike; softclip has a kink at 0 */
 }
 
@@ -270,21 +271,21 @@ static void fill_spline(const void *data, size_t row, double *const *operand) {
     &(const spline_map) {                                                                          \
         {kind, bins, tails, form, -2, 3, 0.01, 0.05, 0.8}, inverse                                 \
     }
-#define SPLINE(name, kind, bins, tails, form, raw)                                                 \
+#define SPLINE(name, kind, bins, tails, form, params)                                              \
     {name,                                                                                         \
      emit_spline,                                                                                  \
      CURVE(kind, bins, tails, form, false),                                                        \
-     {ROWS(2, -3, 4), ROWS(2 * (raw), -1.5, 1.5)},                                                 \
+     {ROWS(2, -3, 4), ROWS(2 * (params), -1.5, 1.5)},                                              \
      fill_spline,                                                                                  \
      false},                                                                                       \
     {                                                                                              \
         name ", inverse", emit_spline, CURVE(kind, bins, tails, form, true),                       \
-            {ROWS(2, -3, 4), ROWS(2 * (raw), -1.5, 1.5)}, fill_spline, false                       \
+            {ROWS(2, -3, 4), ROWS(2 * (params), -1.5, 1.5)}, fill_spline, false                    \
     }
-#define FORMS(name, bins, tails, raw)                                                              \
-    SPLINE(name, CF_RATIONAL_QUADRATIC_SPLINE, bins, tails, CF_SPLINE_SOFTMAX, raw),               \
+#define FORMS(name, bins, tails, params)                                                           \
+    SPLINE(name, CF_RATIONAL_QUADRATIC_SPLINE, bins, tails, CF_SPLINE_SOFTMAX, params),            \
         SPLINE(name " by softclip", CF_RATIONAL_QUADRATIC_SPLINE, bins, tails, CF_SPLINE_SOFTCLIP, \
-               raw)
+               params)
 
 static const op_case cases[] = {
     UNARY(cf_exp, -2, 2),
@@ -318,14 +319,14 @@ static const op_case cases[] = {
     NUMBERED("fixed affine", "f", false),
     NUMBERED("fixed affine input", "F", false),
     NUMBERED("fixed affine, inverse", "G", false),
-    NUMBERED("at_least", ">", true),
-    NUMBERED("log_integer", "i", true),
-    NUMBERED("log_inside", "I", true),
+    NUMBERED("greater_equal", ">", true),
+    NUMBERED("log_indicator_integers", "i", true),
+    NUMBERED("log_indicator", "I", true),
     {"sum_features", emit_features, "s", {ROWS(6, -2, 2)}, NULL, false},
     {"sum_groups", emit_features, "g", {ROWS(6, -2, 2)}, NULL, false},
     {"log_sum_exp", emit_features, "l", {ROWS(6, -2, 2)}, NULL, false},
     {"log_sum_exp of groups", emit_features, "L", {ROWS(6, -2, 2)}, NULL, false},
-    {"log_sum_exp of shared", emit_features, "l", {SHARED(6, -2, 2)}, NULL, false},
+    {"log_sum_exp of unbatched", emit_features, "l", {SHARED(6, -2, 2)}, NULL, false},
     {"normal_log_density", emit_features, "n", {ROWS(3, -2, 2)}, NULL, false},
     {"affine", emit_features, "a", {ROWS(2, -2, 2), ROWS(2, -1, 1), ROWS(2, -2, 2)}, NULL, false},
     {"affine, inverse",
@@ -337,10 +338,10 @@ static const op_case cases[] = {
     MATRIX("matmul", "m", 4, 3),
     MATRIX("matmul with bias", "b", 4, 3),
     MATRIX("matmul, transposed", "t", 4, 3),
-    MATRIX("matmul with a staircase", "s", 4, 3),
-    MATRIX("matmul with a staircase, transposed", "S", 3, 4),
-    MATRIX("sum_rows", "r", 3, 3),
-    MATRIX("broadcast and spread_rows", "R", 3, 3),
+    MATRIX("matmul with a block-triangular mask", "s", 4, 3),
+    MATRIX("matmul with a block-triangular mask, transposed", "S", 3, 4),
+    MATRIX("sum_samples", "r", 3, 3),
+    MATRIX("broadcast and broadcast_padded", "R", 3, 3),
     MATRIX("triangle", "T", 3, 3),
     MATRIX("triangle with a diagonal", "D", 3, 3),
     MATRIX("matrix exponential", "e", 3, 3),
@@ -351,7 +352,7 @@ static const op_case cases[] = {
     SOLVE("solve_triangular, upper", "1"),
     SOLVE("solve_triangular, lower transposed", "2"),
     SOLVE("solve_triangular, upper transposed", "3"),
-    {"outer_sum_rows", emit_outer_sum, NULL, {ROWS(2, -1, 1), ROWS(3, -1, 1)}, NULL, false},
+    {"outer_sum_samples", emit_outer_sum, NULL, {ROWS(2, -1, 1), ROWS(3, -1, 1)}, NULL, false},
     {"conv",
      emit_squares_of_conv,
      &small,

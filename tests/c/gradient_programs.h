@@ -15,7 +15,7 @@
 enum { MAX_ROWS = 24, MAX_SIZE = 3000, OPERANDS = 4, VARIABLES = OPERANDS + 1 };
 
 /* An operand, or the cotangent of the op, which is the last variable: numbers of every row, or
- * shared ones. */
+ * unbatched ones. */
 typedef struct {
     size_t size; /* 0: there is no such operand */
     double low, high;
@@ -49,7 +49,7 @@ typedef struct {
     size_t rows;
     variable variable[VARIABLES];
     double *number[VARIABLES]; /* [rows][size], or [size] in the slab */
-    size_t offset[VARIABLES];  /* of shared ones in the slab */
+    size_t offset[VARIABLES];  /* of unbatched ones in the slab */
     bool has_gradient[OPERANDS];
     double *weight[OPERANDS]; /* of the first gradients, [rows][size] or [size] in the slab */
     size_t weight_offset[OPERANDS];
@@ -80,7 +80,7 @@ static cf_builder *emit_operands(const setting *s, cf_value *value) {
     CHECK_OK(cf_builder_new(&b, CF_TRAINING));
     for (size_t i = 0; i < OPERANDS; i++) {
         const variable *v = &s->variable[i];
-        if (v->size > 0 && v->kind == CF_ROW)
+        if (v->size > 0 && v->kind == CF_BATCHED)
             value[i] = cf_input(b, (int)i, v->size, CF_PAD_REPEAT);
         else if (v->size > 0)
             value[i] = cf_parameter(b, s->offset[i], v->size);
@@ -100,8 +100,8 @@ static cf_builder *emit_first(setting *s, cf_value *value, cf_value *gradient) {
     CHECK_OK(cf_builder_status(b));
     variable *d = &s->variable[OPERANDS];
     *d = (variable){cf_value_size(b, out), -1, 1, cf_value_kind(b, out), false};
-    value[OPERANDS] = d->kind == CF_ROW ? cf_input(b, OPERANDS, d->size, CF_PAD_ZERO)
-                                        : cf_parameter(b, s->offset[OPERANDS], d->size);
+    value[OPERANDS] = d->kind == CF_BATCHED ? cf_input(b, OPERANDS, d->size, CF_PAD_ZERO)
+                                            : cf_parameter(b, s->offset[OPERANDS], d->size);
     cf_gradient(b, 1, &out, &value[OPERANDS], count, wrt, found);
     CHECK_OK(cf_builder_status(b));
     count = 0;
@@ -159,7 +159,7 @@ static void emit_weights(setting *s, cf_builder *b, cf_value *weight) {
         weight[i] = CF_NO_VALUE;
         if (!s->has_gradient[i])
             continue;
-        if (s->variable[i].kind == CF_SHARED) {
+        if (s->variable[i].kind == CF_UNBATCHED) {
             weight[i] = cf_parameter(b, s->weight_offset[i], size);
         } else {
             weight[i] = cf_slice(b, rows, first, size);
@@ -187,7 +187,7 @@ static void build_second(setting *s) {
         cf_value found = second[count++];
         if (cf_is_none(found))
             found = cf_constant(b, v->kind, v->size, 0.0);
-        if (v->kind == CF_ROW)
+        if (v->kind == CF_BATCHED)
             cf_output(b, (int)i, found);
         else
             cf_output_gradient(b, s->offset[i], found);

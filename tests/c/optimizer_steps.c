@@ -10,10 +10,10 @@
 /* What Python alone calls has no header. */
 #pragma GCC diagnostic ignored "-Wmissing-prototypes"
 
-enum { MOST_TENSORS = 16, LINE = 16 };
+enum { MAX_TENSORS = 16, LINE = 16 };
 
 typedef struct {
-    cf_tensor tensors[MOST_TENSORS];
+    cf_tensor tensors[MAX_TENSORS];
     cf_slab_table table;
     cf_optimizer *optimizer;
 } harness;

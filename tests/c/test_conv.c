@@ -158,11 +158,11 @@ static cf_program *build(const conv_case *c, bool relu) {
 }
 
 static void check_near(const double *found, const double *truth, size_t count) {
-    double most = 0;
+    double max = 0;
     for (size_t i = 0; i < count; i++)
-        most = fmax(most, fabs(truth[i]));
+        max = fmax(max, fabs(truth[i]));
     for (size_t i = 0; i < count; i++)
-        CHECK(fabs(found[i] - truth[i]) <= 1e-13 * (1 + most));
+        CHECK(fabs(found[i] - truth[i]) <= 1e-13 * (1 + max));
 }
 
 static void test_conv(const conv_case *c, bool relu) {
@@ -172,7 +172,7 @@ static void test_conv(const conv_case *c, bool relu) {
     results truth = new_results(c), found = new_results(c), again = new_results(c);
     define(c, relu, x, w, dy, &truth);
     cf_program *program = build(c, relu);
-    cf_run_args args = {.rows = c->rows,
+    cf_run_args args = {.samples = c->rows,
                         .dtype = CF_FLOAT64,
                         .threads = 1,
                         .parameters = w,
@@ -205,17 +205,17 @@ static void test_conv(const conv_case *c, bool relu) {
 /* sum of dy . d/dw of the sum of (w * x)^3 along v, whose own gradient is asked for: of the rules
  * of the ops that convolution's rule emits. */
 static void test_gradients_of_gradients(cf_shape shape) {
-    enum { ROWS = 3, MOST_NUMBERS = ROWS * 20 * 4 * 4, MOST_WEIGHTS = 20 * 20 * 9 };
+    enum { ROWS = 3, MAX_NUMBERS = ROWS * 20 * 4 * 4, MAX_WEIGHTS = 20 * 20 * 9 };
     const size_t image = cf_shape_features(shape), count = ROWS * image;
     const size_t weights = shape.channels * shape.channels * 9;
     double *x = numbers(count, 4), *w = numbers(weights, 5), *v = numbers(count, 6);
-    double first[MOST_NUMBERS], second[MOST_NUMBERS], up[MOST_NUMBERS], down[MOST_NUMBERS];
-    double gradient[MOST_WEIGHTS], above[MOST_WEIGHTS], below[MOST_WEIGHTS], unused[MOST_NUMBERS];
+    double first[MAX_NUMBERS], second[MAX_NUMBERS], up[MAX_NUMBERS], down[MAX_NUMBERS];
+    double gradient[MAX_WEIGHTS], above[MAX_WEIGHTS], below[MAX_WEIGHTS], unused[MAX_NUMBERS];
     cf_builder *b;
     CHECK_OK(cf_builder_new(&b, CF_EVALUATION));
     cf_value input = cf_input(b, 0, image, CF_PAD_REPEAT);
     cf_value direction = cf_input(b, 1, image, CF_PAD_ZERO);
-    cf_value weight = cf_parameter(b, 0, weights), one = cf_constant(b, CF_ROW, 1, 1.0);
+    cf_value weight = cf_parameter(b, 0, weights), one = cf_constant(b, CF_BATCHED, 1, 1.0);
     cf_value y = cf_conv(b, weight, CF_NO_VALUE, input, shape, shape.channels, 3), d1, d2[2];
     cf_value cube = cf_sum_features(b, cf_multiply(b, y, cf_multiply(b, y, y)));
     cf_gradient(b, 1, &cube, &one, 1, &input, &d1);
@@ -227,7 +227,7 @@ static void test_gradients_of_gradients(cf_shape shape) {
     cf_program *program;
     CHECK_OK(cf_program_new(&program, b, weights));
     cf_builder_free(b);
-    cf_run_args args = {.rows = ROWS, .dtype = CF_FLOAT64, .threads = 1, .parameters = w};
+    cf_run_args args = {.samples = ROWS, .dtype = CF_FLOAT64, .threads = 1, .parameters = w};
     args.input[0] = cf_double_rows(x, image);
     args.input[1] = cf_double_rows(v, image);
     args.gradients = gradient;
@@ -248,9 +248,9 @@ static void test_gradients_of_gradients(cf_shape shape) {
     }
     for (size_t i = 0; i < count; i++)
         CHECK_CLOSE(second[i], (up[i] - down[i]) / (2 * h), 1e-7);
-    double most = 0;
+    double max = 0;
     for (size_t k = 0; k < weights; k++)
-        most = fmax(most, fabs(gradient[k]));
+        max = fmax(max, fabs(gradient[k]));
     /* d/dw of v . d1 by differences, for some of the weights. */
     for (size_t k = 0; k < weights; k += 1 + weights / 64) {
         double change = 0, start = w[k];
@@ -263,7 +263,7 @@ static void test_gradients_of_gradients(cf_shape shape) {
                 change += sign * v[i] * up[i] / (2 * h);
         }
         w[k] = start;
-        CHECK(fabs(gradient[k] - change) <= 1e-7 * (1 + most)); /* of sums of all, rounded */
+        CHECK(fabs(gradient[k] - change) <= 1e-7 * (1 + max)); /* of sums of all, rounded */
     }
     cf_program_free(program);
     free(x);
@@ -288,7 +288,7 @@ static void test_groups(void) {
     cf_program *program;
     CHECK_OK(cf_program_new(&program, b, 0));
     cf_builder_free(b);
-    cf_run_args args = {.rows = 2, .dtype = CF_FLOAT64, .threads = 1};
+    cf_run_args args = {.samples = 2, .dtype = CF_FLOAT64, .threads = 1};
     args.input[0] = cf_double_rows(*x, 6);
     args.input[1] = cf_double_rows(*dy, 6);
     args.output[0] = (cf_result){y, 3};

@@ -29,11 +29,11 @@ static cf_builder *new_builder(void) {
 /* Batch normalisation: a reduction that later ops read, so two phases, and in the gradient three.
  */
 static cf_value emit_batch_norm(cf_builder *b, cf_value x) {
-    cf_value mean = cf_scale(b, cf_sum_rows(b, x), 1.0 / ROWS, 0.0);
+    cf_value mean = cf_scale_shift(b, cf_sum_samples(b, x), 1.0 / ROWS, 0.0);
     cf_value centred = cf_subtract(b, x, mean);
     cf_value variance =
-        cf_scale(b, cf_sum_rows(b, cf_multiply(b, centred, centred)), 1.0 / ROWS, 0.1);
-    return cf_multiply(b, centred, cf_exp(b, cf_scale(b, cf_log(b, variance), -0.5, 0.0)));
+        cf_scale_shift(b, cf_sum_samples(b, cf_multiply(b, centred, centred)), 1.0 / ROWS, 0.1);
+    return cf_multiply(b, centred, cf_exp(b, cf_scale_shift(b, cf_log(b, variance), -0.5, 0.0)));
 }
 
 static void plain_batch_norm(const double *x, double *y) {
@@ -75,7 +75,7 @@ static void test_phases(void) {
     cf_output(b, 1, gradient);
     cf_program *program = finish(b, 0);
     CHECK(program->phase_count >= 3);
-    cf_run_args args = {.rows = ROWS, .dtype = CF_FLOAT64, .threads = 1};
+    cf_run_args args = {.samples = ROWS, .dtype = CF_FLOAT64, .threads = 1};
     args.input[0] = cf_double_rows(x, FEATURES);
     args.input[1] = cf_double_rows(dy, FEATURES);
     args.output[0] = (cf_result){y, FEATURES};
@@ -110,13 +110,13 @@ static void test_gradient_of_gradient(void) {
         double x[5] = {-0.8, -0.3, 0.1, 0.9, 2.0}, d1[5], d2[5];
         cf_builder *b = new_builder();
         cf_value input = cf_input(b, 0, 1, CF_PAD_REPEAT), first, second;
-        cf_value one = cf_constant(b, CF_ROW, 1, 1.0), y = functions[k](b, input);
+        cf_value one = cf_constant(b, CF_BATCHED, 1, 1.0), y = functions[k](b, input);
         cf_gradient(b, 1, &y, &one, 1, &input, &first);
         cf_gradient(b, 1, &first, &one, 1, &input, &second);
         cf_output(b, 0, first);
         cf_output(b, 1, second);
         cf_program *program = finish(b, 0);
-        cf_run_args args = {.rows = 5, .dtype = CF_FLOAT64, .threads = 1};
+        cf_run_args args = {.samples = 5, .dtype = CF_FLOAT64, .threads = 1};
         args.input[0] = cf_double_rows(x, 1);
         args.output[0] = (cf_result){d1, 1};
         args.output[1] = (cf_result){d2, 1};
@@ -144,7 +144,7 @@ static void once_rule(cf_builder *b, const cf_node *node, cf_value out, cf_value
                       const bool *needed, cf_value *dx) {
     (void)out;
     (void)needed;
-    dx[0] = cf_emit(b, &slope_without_rule, CF_ROW, 1, 2, (cf_value[]){node->operand[0], dout},
+    dx[0] = cf_emit(b, &slope_without_rule, CF_BATCHED, 1, 2, (cf_value[]){node->operand[0], dout},
                     CF_NO_PARAMS);
 }
 
@@ -152,8 +152,8 @@ static const cf_op once = {.name = "once", .gradient = once_rule};
 
 static void test_once_differentiable_is_told(void) {
     cf_builder *b = new_builder();
-    cf_value x = cf_input(b, 0, 1, CF_PAD_REPEAT), one = cf_constant(b, CF_ROW, 1, 1.0);
-    cf_value y = cf_emit(b, &once, CF_ROW, 1, 1, &x, CF_NO_PARAMS), first, second;
+    cf_value x = cf_input(b, 0, 1, CF_PAD_REPEAT), one = cf_constant(b, CF_BATCHED, 1, 1.0);
+    cf_value y = cf_emit(b, &once, CF_BATCHED, 1, 1, &x, CF_NO_PARAMS), first, second;
     cf_gradient(b, 1, &y, &one, 1, &x, &first);
     CHECK_OK(cf_builder_status(b));
     cf_gradient(b, 1, &first, &one, 1, &x, &second);
@@ -162,7 +162,7 @@ static void test_once_differentiable_is_told(void) {
     cf_builder_free(b);
 }
 
-/* Steps and arena rows of a program for y = tanh of x in another order, or of x itself. */
+/* Steps and feature rows of a program for y = tanh of x in another order, or of x itself. */
 static void count_costs(bool permuted, size_t *steps, uint32_t *rows) {
     cf_builder *b = new_builder();
     cf_value x = cf_input(b, 0, 4, CF_PAD_REPEAT);
@@ -171,14 +171,14 @@ static void count_costs(bool permuted, size_t *steps, uint32_t *rows) {
     cf_output(b, 0, cf_tanh(b, x));
     cf_program *program = finish(b, 0);
     *steps = program->phases[0].tile.count;
-    *rows = program->arena_rows;
+    *rows = program->feature_rows;
     cf_program_free(program);
 }
 
 static size_t flow_nodes(size_t permutations) {
     cf_spec *specs[3], *chain;
-    cf_pile pile = {0};
-    cf_binding binding = {.pile = &pile, .parameters.most = INT32_MAX};
+    cf_arena arena = {0};
+    cf_binding binding = {.arena = &arena, .parameters.max = INT32_MAX};
     cf_layer layer;
     CHECK_OK(cf_spec_new(&chain, &cf_chain_type));
     for (size_t i = 0; i < 3; i++) {
@@ -196,7 +196,7 @@ static size_t flow_nodes(size_t permutations) {
     size_t nodes = cf_builder_nodes(b);
     cf_builder_free(b);
     cf_binding_free(&binding);
-    cf_pile_free(&pile);
+    cf_arena_free(&arena);
     cf_spec_free(chain);
     for (size_t i = 0; i < 3; i++)
         cf_spec_free(specs[i]);
@@ -227,12 +227,12 @@ static void test_views(void) {
     cf_value merged = cf_merge(b, odd, (int64_t[]){1, 3}, 2, cf_select(b, v, (int64_t[]){0, 2}, 2),
                                (int64_t[]){0, 2}, 2);
     CHECK(cf_builder_nodes(b) == before && cf_whole_node(b, merged) == cf_whole_node(b, v));
-    cf_value squares = cf_multiply(b, joined, joined), ones = cf_constant(b, CF_ROW, 6, 1.0);
+    cf_value squares = cf_multiply(b, joined, joined), ones = cf_constant(b, CF_BATCHED, 6, 1.0);
     cf_gradient(b, 1, &squares, &ones, 1, &v, &gradient);
     cf_output(b, 0, squares);
     cf_output(b, 1, gradient);
     cf_program *program = finish(b, 0);
-    cf_run_args args = {.rows = 1, .dtype = CF_FLOAT64, .threads = 1};
+    cf_run_args args = {.samples = 1, .dtype = CF_FLOAT64, .threads = 1};
     double dx[4];
     args.input[0] = cf_double_rows(x, 4);
     args.output[0] = (cf_result){y, 6};
@@ -270,16 +270,16 @@ static void test_parameters_of_another_size_are_told(void) {
     double own = 0.5;
     float other = 0.5F;
     cf_builder *b = new_builder();
-    cf_value value = cf_emit(b, &op, CF_ROW, 1, 0, NULL, CF_PARAMS(&own));
+    cf_value value = cf_emit(b, &op, CF_BATCHED, 1, 0, NULL, CF_PARAMS(&own));
     CHECK_OK(cf_builder_status(b));
     const cf_node *node = cf_whole_node(b, value);
     CHECK(node->params != &own && *(const double *)node->params == 0.5);
-    cf_emit(b, &op, CF_ROW, 1, 0, NULL, CF_PARAMS(&other));
+    cf_emit(b, &op, CF_BATCHED, 1, 0, NULL, CF_PARAMS(&other));
     CHECK(cf_builder_status(b) == CF_INVALID);
     CHECK(strstr(cf_message(), "takes a double: 4 bytes of parameters, expected 8") != NULL);
     cf_builder_free(b);
     b = new_builder();
-    cf_emit(b, &op, CF_ROW, 1, 0, NULL, CF_NO_PARAMS);
+    cf_emit(b, &op, CF_BATCHED, 1, 0, NULL, CF_NO_PARAMS);
     CHECK(cf_builder_status(b) == CF_INVALID);
     cf_builder_free(b);
 }
@@ -287,18 +287,18 @@ static void test_parameters_of_another_size_are_told(void) {
 static void test_layout(void) {
     cf_layout layout = {0};
     uint32_t a, b, c, d;
-    CHECK_OK(cf_layout_take(&layout, 3, &a));
-    CHECK_OK(cf_layout_take(&layout, 4, &b));
-    CHECK_OK(cf_layout_take(&layout, 5, &c));
+    CHECK_OK(cf_layout_acquire(&layout, 3, &a));
+    CHECK_OK(cf_layout_acquire(&layout, 4, &b));
+    CHECK_OK(cf_layout_acquire(&layout, 5, &c));
     CHECK(a == 0 && b == 3 && c == 7 && layout.end == 12);
-    CHECK_OK(cf_layout_give(&layout, b, 4));
-    CHECK_OK(cf_layout_give(&layout, a, 3));
-    CHECK_OK(cf_layout_take(&layout, 7, &d)); /* the two joined */
+    CHECK_OK(cf_layout_release(&layout, b, 4));
+    CHECK_OK(cf_layout_release(&layout, a, 3));
+    CHECK_OK(cf_layout_acquire(&layout, 7, &d)); /* the two joined */
     CHECK(d == 0 && layout.end == 12);
-    CHECK_OK(cf_layout_give(&layout, c, 5));
-    CHECK_OK(cf_layout_take(&layout, 8, &c)); /* the gap at the end grows */
+    CHECK_OK(cf_layout_release(&layout, c, 5));
+    CHECK_OK(cf_layout_acquire(&layout, 8, &c)); /* the gap at the end grows */
     CHECK(c == 7 && layout.end == 15);
-    CHECK(cf_layout_take(&layout, INT32_MAX, &d) == CF_NO_MEMORY);
+    CHECK(cf_layout_acquire(&layout, INT32_MAX, &d) == CF_NO_MEMORY);
     cf_layout_free(&layout);
 }
 

@@ -15,10 +15,10 @@ typedef struct {
 static cf_value half_tanh(cf_builder *b, const void *context, cf_value z) {
     const contraction *c = context;
     cf_value y = cf_add(b, cf_matmul(b, c->weight, c->bias, z, FEATURES), c->x);
-    return cf_scale(b, cf_tanh(b, y), 0.5, 0.0);
+    return cf_scale_shift(b, cf_tanh(b, y), 0.5, 0.0);
 }
 
-static cf_value emit(cf_builder *b, cf_value x, cf_value *weight, cf_value *bias, uint32_t most,
+static cf_value emit(cf_builder *b, cf_value x, cf_value *weight, cf_value *bias, uint32_t max,
                      cf_value *failed) {
     *weight = cf_parameter(b, 0, FEATURES * FEATURES);
     *bias = cf_parameter(b, FEATURES * FEATURES, FEATURES);
@@ -26,14 +26,14 @@ static cf_value emit(cf_builder *b, cf_value x, cf_value *weight, cf_value *bias
     cf_fixed_point_spec spec = {.function = half_tanh,
                                 .context = &c,
                                 .context_size = sizeof c,
-                                .start = cf_constant(b, CF_ROW, FEATURES, 0.0),
+                                .start = cf_constant(b, CF_BATCHED, FEATURES, 0.0),
                                 .floor = 1e-3,
-                                .max_iterations = most};
+                                .max_iterations = max};
     return cf_fixed_point(b, &spec, failed);
 }
 
 static cf_run_args args_of(cf_dtype dtype, size_t columns) {
-    cf_run_args args = {.rows = ROWS, .dtype = dtype, .threads = 1, .parameters = params};
+    cf_run_args args = {.samples = ROWS, .dtype = dtype, .threads = 1, .parameters = params};
     args.input[0] = cf_double_rows(points, FEATURES);
     args.output[0] = (cf_result){found, columns};
     return args;
@@ -67,7 +67,7 @@ static void test_values(void) {
             CHECK(i == 4 ? isnan(at[f]) : fabs(at[f] - tanh(y) / 2) <= 1e-14);
         }
     }
-    check_rows_are_independent(program, args, 0, FEATURES + 1);
+    check_samples_are_independent(program, args, 0, FEATURES + 1);
     draw(1.0); /* no contraction: rows that are not far out swing for ever */
     for (int f = 0; f < FEATURES; f++)
         params[f * FEATURES + f] = -2.2;
@@ -79,7 +79,7 @@ static void test_values(void) {
         CHECK(isnan(found[i * (FEATURES + 1)]) == fails);
     }
     CHECK(count > 0 && count < ROWS);
-    check_rows_are_independent(program, args, 0, FEATURES + 1);
+    check_samples_are_independent(program, args, 0, FEATURES + 1);
     cf_program_free(program);
 }
 
@@ -89,9 +89,9 @@ static cf_program *gradient_program(void) {
     cf_value wrt[3], gradient[3], second, ones[FEATURES];
     wrt[0] = cf_input(b, 0, FEATURES, CF_PAD_REPEAT);
     cf_value z = emit(b, wrt[0], &wrt[1], &wrt[2], 400, NULL);
-    cf_value one = cf_spread_rows(b, cf_constant(b, CF_SHARED, 1, 1.0));
+    cf_value one = cf_broadcast_padded(b, cf_constant(b, CF_UNBATCHED, 1, 1.0));
     for (int i = 0; i < FEATURES; i++)
-        ones[i] = cf_scale(b, one, i == 1 ? -2.0 : 1.0 + i, 0.0);
+        ones[i] = cf_scale_shift(b, one, i == 1 ? -2.0 : 1.0 + i, 0.0);
     cf_value cotangent = cf_concat(b, ones, FEATURES), all = cf_repeat(b, one, FEATURES);
     cf_gradient(b, 1, &z, &cotangent, 3, wrt, gradient);
     cf_output_gradient(b, 0, gradient[1]);
@@ -129,7 +129,7 @@ static void test_gradients(void) {
     draw(1.0);
     cf_program *program = gradient_program();
     cf_run_args args = args_of(CF_FLOAT64, 9);
-    args.rows = FEW;
+    args.samples = FEW;
     args.gradients = slab;
     CHECK_OK(cf_run(program, &args));
     memcpy(ours, slab, sizeof ours);

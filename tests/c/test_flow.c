@@ -135,9 +135,9 @@ static cf_value sinh_forward(const cf_layer *layer, cf_builder *b, cf_value u, c
                              cf_value *log_det) {
     (void)layer;
     (void)context;
-    cf_value up = cf_exp(b, u), down = cf_exp(b, cf_scale(b, u, -1.0, 0.0));
-    *log_det = cf_sum_features(b, cf_log(b, cf_scale(b, cf_add(b, up, down), 0.5, 0.0)));
-    return cf_scale(b, cf_subtract(b, up, down), 0.5, 0.0);
+    cf_value up = cf_exp(b, u), down = cf_exp(b, cf_scale_shift(b, u, -1.0, 0.0));
+    *log_det = cf_sum_features(b, cf_log(b, cf_scale_shift(b, cf_add(b, up, down), 0.5, 0.0)));
+    return cf_scale_shift(b, cf_subtract(b, up, down), 0.5, 0.0);
 }
 
 /* u = log(x + sqrt(x^2 + 1)); log_det = -sum of log sqrt(x^2 + 1), the root being exp(log(x^2 + 1)
@@ -146,8 +146,8 @@ static cf_value sinh_inverse(const cf_layer *layer, cf_builder *b, cf_value x, c
                              cf_value *log_det) {
     (void)layer;
     (void)context;
-    cf_value half = cf_scale(b, cf_log1p(b, cf_multiply(b, x, x)), 0.5, 0.0);
-    *log_det = cf_scale(b, cf_sum_features(b, half), -1.0, 0.0);
+    cf_value half = cf_scale_shift(b, cf_log1p(b, cf_multiply(b, x, x)), 0.5, 0.0);
+    *log_det = cf_scale_shift(b, cf_sum_features(b, half), -1.0, 0.0);
     return cf_log(b, cf_add(b, x, cf_exp(b, half)));
 }
 

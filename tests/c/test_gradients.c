@@ -24,7 +24,7 @@ static const exception exceptions[] = {
     /* The weight stands there for the gradient alone, and has none. */
     {"scale_gradient", emit_weighted, false},
     /* -inf beside every integer has no differences. */
-    {"log_integer", NULL, false},
+    {"log_indicator_integers", NULL, false},
     /* Samples need no gradient: the mean has none. */
     {"categorical_mean", NULL, false},
     /* Numbers of float32 are drawn from other bits. */
@@ -39,7 +39,7 @@ static double *numbers(size_t count) {
     return all;
 }
 
-static size_t take_slab(setting *s, size_t size) {
+static size_t acquire_slab(setting *s, size_t size) {
     size_t offset = s->slab_size;
     s->slab_size += size;
     CHECK(s->slab_size <= sizeof s->slab / sizeof *s->slab);
@@ -49,8 +49,8 @@ static size_t take_slab(setting *s, size_t size) {
 static void fill(setting *s, unsigned *state) {
     for (size_t i = 0; i < VARIABLES; i++) {
         const variable *v = &s->variable[i];
-        size_t rows = v->kind == CF_ROW ? s->rows : 1;
-        if (v->kind == CF_ROW)
+        size_t rows = v->kind == CF_BATCHED ? s->rows : 1;
+        if (v->kind == CF_BATCHED)
             s->number[i] = numbers(rows * v->size);
         else
             s->number[i] = s->slab + s->offset[i];
@@ -63,7 +63,8 @@ static void fill(setting *s, unsigned *state) {
     for (size_t r = 0; s->test->fill != NULL && r < s->rows; r++) {
         double *row[OPERANDS];
         for (size_t i = 0; i < OPERANDS; i++)
-            row[i] = s->number[i] + (s->variable[i].kind == CF_ROW ? r * s->variable[i].size : 0);
+            row[i] =
+                s->number[i] + (s->variable[i].kind == CF_BATCHED ? r * s->variable[i].size : 0);
         s->test->fill(s->test->data, r, row);
     }
 }
@@ -75,23 +76,24 @@ static void fill_weights(setting *s, unsigned *state) {
         const variable *v = &s->variable[i];
         if (!s->has_gradient[i])
             continue;
-        size_t rows = v->kind == CF_ROW ? s->rows : 1;
-        s->weight[i] = v->kind == CF_ROW ? numbers(rows * v->size) : s->slab + s->weight_offset[i];
+        size_t rows = v->kind == CF_BATCHED ? s->rows : 1;
+        s->weight[i] =
+            v->kind == CF_BATCHED ? numbers(rows * v->size) : s->slab + s->weight_offset[i];
         for (size_t k = 0; k < rows * v->size; k++)
             s->weight[i][k] = check_random(state);
-        for (size_t k = 0; k < rows * v->size && v->kind == CF_ROW; k++)
+        for (size_t k = 0; k < rows * v->size && v->kind == CF_BATCHED; k++)
             s->row_weight[k / v->size * s->row_weights + first + k % v->size] = s->weight[i][k];
-        first += v->kind == CF_ROW ? v->size : 0;
+        first += v->kind == CF_BATCHED ? v->size : 0;
     }
 }
 
 static cf_run_args arguments(setting *s) {
-    cf_run_args args = {.rows = s->rows, .dtype = CF_FLOAT64, .threads = 1, .seed = 3};
+    cf_run_args args = {.samples = s->rows, .dtype = CF_FLOAT64, .threads = 1, .seed = 3};
     args.parameters = s->slab;
     args.gradients = s->gradients;
     args.buffers = buffers;
     for (size_t i = 0; i < VARIABLES; i++)
-        if (s->variable[i].kind == CF_ROW)
+        if (s->variable[i].kind == CF_BATCHED)
             args.input[i] = cf_double_rows(s->number[i], s->variable[i].size);
     args.input[VARIABLES] = cf_double_rows(s->row_weight, s->row_weights);
     return args;
@@ -107,7 +109,7 @@ typedef struct {
     double *const *weight; /* NULL: there is no such output */
 } weighted_sum;
 
-/* The part of each row, and that of shared outputs in `sum[rows]`. */
+/* The part of each row, and that of unbatched outputs in `sum[rows]`. */
 static void add_up(setting *s, const weighted_sum *of, double *sum) {
     static double out[OPERANDS][MAX_ROWS * MAX_SIZE];
     cf_run_args args = arguments(s);
@@ -116,10 +118,10 @@ static void add_up(setting *s, const weighted_sum *of, double *sum) {
     CHECK_OK(cf_run(of->program, &args));
     memset(sum, 0, (s->rows + 1) * sizeof *sum);
     for (size_t i = 0; i < of->count; i++) {
-        bool shared = of->output[i].kind == CF_SHARED;
-        size_t size = of->output[i].size, rows = shared ? 1 : s->rows;
+        bool unbatched = of->output[i].kind == CF_UNBATCHED;
+        size_t size = of->output[i].size, rows = unbatched ? 1 : s->rows;
         for (size_t k = 0; of->weight[i] != NULL && k < rows * size; k++)
-            sum[shared ? s->rows : k / size] += of->weight[i][k] * out[i][k];
+            sum[unbatched ? s->rows : k / size] += of->weight[i][k] * out[i][k];
     }
 }
 
@@ -172,22 +174,22 @@ static void check_number(const setting *s, const compared *c, size_t i, size_t k
     worst = fmax(worst, error / c->tolerance);
 }
 
-/* The gradient in feature f of variable i; where nothing is shared, of all rows at once. */
+/* The gradient in feature f of variable i; where nothing is unbatched, of all rows at once. */
 static void compare_feature(setting *s, const compared *c, size_t i, size_t f, const double *found,
                             double typical) {
     const variable *v = &s->variable[i];
     double slope[MAX_ROWS + 1], *moved[MAX_ROWS];
-    bool shared = false;
+    bool unbatched = false;
     for (size_t k = 0; k < VARIABLES; k++)
-        shared |= s->variable[k].kind == CF_SHARED && s->variable[k].size > 0;
-    size_t rows = v->kind == CF_ROW ? s->rows : 1, each = shared ? 1 : rows;
+        unbatched |= s->variable[k].kind == CF_UNBATCHED && s->variable[k].size > 0;
+    size_t rows = v->kind == CF_BATCHED ? s->rows : 1, each = unbatched ? 1 : rows;
     for (size_t r = 0; r < rows; r += each) {
         for (size_t k = 0; k < each; k++)
             moved[k] = &s->number[i][(r + k) * v->size + f];
         differences(s, &c->of, moved, each, slope);
         for (size_t k = 0; k < each; k++) {
             size_t number = (r + k) * v->size + f;
-            double truth = shared ? total(s, slope) : slope[k];
+            double truth = unbatched ? total(s, slope) : slope[k];
             check_number(s, c, i, number, found[number], truth, typical);
         }
     }
@@ -195,7 +197,7 @@ static void compare_feature(setting *s, const compared *c, size_t i, size_t f, c
 
 static void compare(setting *s, const compared *c, size_t i, const double *found) {
     const variable *v = &s->variable[i];
-    size_t count = v->size * (v->kind == CF_ROW ? s->rows : 1), step = v->size > 100 ? 67 : 1;
+    size_t count = v->size * (v->kind == CF_BATCHED ? s->rows : 1), step = v->size > 100 ? 67 : 1;
     double squares = 0.01;
     for (size_t k = 0; k < count; k++)
         squares += found[k] * found[k];
@@ -237,8 +239,8 @@ static void compare_second(setting *s) {
         args.output[i] = (cf_result){results[i], s->variable[i].size, false};
     CHECK_OK(cf_run(s->second, &args));
     for (size_t i = 0; i < VARIABLES; i++) {
-        bool shared = s->variable[i].kind == CF_SHARED;
-        compare(s, &c, i, shared ? s->gradients + s->offset[i] : results[i]);
+        bool unbatched = s->variable[i].kind == CF_UNBATCHED;
+        compare(s, &c, i, unbatched ? s->gradients + s->offset[i] : results[i]);
     }
 }
 
@@ -253,10 +255,10 @@ static void compare_at_a_point(setting *s, unsigned *state) {
     if (s->second != NULL)
         compare_second(s);
     for (size_t i = 0; i < VARIABLES; i++)
-        if (s->variable[i].kind == CF_ROW)
+        if (s->variable[i].kind == CF_BATCHED)
             free(s->number[i]);
     for (size_t i = 0; i < OPERANDS; i++)
-        if (s->has_gradient[i] && s->variable[i].kind == CF_ROW)
+        if (s->has_gradient[i] && s->variable[i].kind == CF_BATCHED)
             free(s->weight[i]);
     free(s->row_weight);
 }
@@ -270,23 +272,23 @@ static const exception *find_exception(const char *name) {
 
 static void build(setting *s) {
     cf_value value[VARIABLES], gradient[OPERANDS];
-    bool shared = false;
+    bool unbatched = false;
     for (size_t i = 0; i < OPERANDS; i++) {
         s->variable[i] = s->test->operand[i];
-        shared |= s->variable[i].kind == CF_SHARED && s->variable[i].size > 0;
-        if (s->variable[i].kind == CF_SHARED)
-            s->offset[i] = take_slab(s, s->variable[i].size);
+        unbatched |= s->variable[i].kind == CF_UNBATCHED && s->variable[i].size > 0;
+        if (s->variable[i].kind == CF_UNBATCHED)
+            s->offset[i] = acquire_slab(s, s->variable[i].size);
     }
-    s->rows = shared ? 3 : MAX_ROWS;
+    s->rows = unbatched ? 3 : MAX_ROWS;
     s->offset[OPERANDS] = s->slab_size;
     cf_builder_free(emit_first(s, value, gradient)); /* tells the op's size */
-    if (s->variable[OPERANDS].kind == CF_SHARED)
-        take_slab(s, s->variable[OPERANDS].size);
+    if (s->variable[OPERANDS].kind == CF_UNBATCHED)
+        acquire_slab(s, s->variable[OPERANDS].size);
     build_value(s);
     build_first(s);
     for (size_t i = 0; i < OPERANDS; i++) {
-        if (s->has_gradient[i] && s->variable[i].kind == CF_SHARED)
-            s->weight_offset[i] = take_slab(s, s->variable[i].size);
+        if (s->has_gradient[i] && s->variable[i].kind == CF_UNBATCHED)
+            s->weight_offset[i] = acquire_slab(s, s->variable[i].size);
         else if (s->has_gradient[i])
             s->row_weights += s->variable[i].size;
     }

@@ -13,7 +13,7 @@ static void fill_numbers(double low, double high) {
 }
 
 static cf_run_args args_of(cf_dtype dtype, size_t columns) {
-    cf_run_args args = {.rows = ROWS, .dtype = dtype, .threads = 1};
+    cf_run_args args = {.samples = ROWS, .dtype = dtype, .threads = 1};
     args.input[0] = cf_double_rows(numbers, 1);
     args.output[0] = (cf_result){results, columns};
     return args;
@@ -23,16 +23,16 @@ static cf_run_args args_of(cf_dtype dtype, size_t columns) {
 static void halve(cf_builder *b, const void *context, const cf_value *state, cf_value *next,
                   cf_value *goes_on) {
     (void)context;
-    next[0] = cf_scale(b, state[0], 0.5, 0.0);
-    *goes_on = cf_at_least(b, next[0], 1.0);
+    next[0] = cf_scale_shift(b, state[0], 0.5, 0.0);
+    *goes_on = cf_greater_equal(b, next[0], 1.0);
 }
 
 /* Outputs: x, whether it failed, iterations. */
-static cf_program *halving(uint32_t most) {
+static cf_program *halving(uint32_t max) {
     cf_builder *b = new_builder();
     cf_value x = cf_input(b, 0, 1, CF_PAD_REPEAT), end;
     cf_while_report report;
-    cf_while_spec spec = {.states = 1, .initial = &x, .body = halve, .max_iterations = most};
+    cf_while_spec spec = {.states = 1, .initial = &x, .body = halve, .max_iterations = max};
     cf_while(b, &spec, &end, &report);
     cf_output(b, 0, cf_concat(b, (cf_value[]){end, report.failed, report.iterations}, 3));
     return finish(b, 0);
@@ -63,7 +63,7 @@ static void test_each_sample_by_its_own_count(void) {
     }
     CHECK(failed == counted && failed > 100 && failed < ROWS - 100);
     for (cf_dtype dtype = CF_FLOAT32; dtype <= CF_FLOAT64; dtype++)
-        check_rows_are_independent(program, args_of(dtype, 3), 0, 3);
+        check_samples_are_independent(program, args_of(dtype, 3), 0, 3);
     cf_program_free(program);
 }
 
@@ -83,7 +83,7 @@ static void mix(cf_builder *b, const void *context, const cf_value *state, cf_va
     cf_value y = cf_tanh(b, cf_matmul(b, o->weight, o->bias, state[0], 3));
     next[0] = cf_concat(b, (cf_value[]){cf_slice(b, y, 2, 1), cf_slice(b, state[1], 0, 2)}, 2);
     next[1] = cf_add(b, cf_multiply(b, state[0], rate), o->shift);
-    *goes_on = cf_subtract(b, cf_constant(b, CF_SHARED, 1, 3.0), cf_sum_features(b, next[1]));
+    *goes_on = cf_subtract(b, cf_constant(b, CF_UNBATCHED, 1, 3.0), cf_sum_features(b, next[1]));
 }
 
 static void plain_mix(const double *weight, double x, double *end) {
@@ -108,11 +108,13 @@ static cf_value emit_mix(cf_builder *b, cf_value x, cf_while_report *report) {
     outer o = {.weight = cf_parameter(b, 0, 9),
                .bias = cf_parameter(b, 9, 3),
                .shift = x,
-               .log_rate = cf_scale(b, x, 0.1, 0.0)};
-    cf_value one = cf_constant(b, CF_ROW, 1, 1.0), end[2];
-    cf_value initial[2] = {
-        cf_concat(b, (cf_value[]){x, one, cf_scale(b, x, -1.0, 0.0)}, 3),
-        cf_concat(b, (cf_value[]){cf_scale(b, one, 0.5, 0.0), cf_scale(b, x, 2.0, 0.0), one}, 3)};
+               .log_rate = cf_scale_shift(b, x, 0.1, 0.0)};
+    cf_value one = cf_constant(b, CF_BATCHED, 1, 1.0), end[2];
+    cf_value initial[2] = {cf_concat(b, (cf_value[]){x, one, cf_scale_shift(b, x, -1.0, 0.0)}, 3),
+                           cf_concat(b,
+                                     (cf_value[]){cf_scale_shift(b, one, 0.5, 0.0),
+                                                  cf_scale_shift(b, x, 2.0, 0.0), one},
+                                     3)};
     cf_while_spec spec = {.states = 2,
                           .initial = initial,
                           .body = mix,
@@ -155,7 +157,7 @@ static void test_what_a_body_reads(void) {
             CHECK_CLOSE(results[8 * i + k], truth[k], 1e-12);
     }
     CHECK(failed > 0 && failed < ROWS);
-    check_rows_are_independent(program, args, 0, 8);
+    check_samples_are_independent(program, args, 0, 8);
     cf_program_free(program);
 }
 
@@ -173,7 +175,7 @@ static void climb(cf_builder *b, const void *context, const cf_value *state, cf_
 static void double_it(cf_builder *b, const void *context, const cf_value *state, cf_value *next,
                       cf_value *goes_on) {
     const cf_value *x = context;
-    cf_value read[2] = {*x, state[0]}, zero = cf_constant(b, CF_ROW, 1, 0.0), climbed;
+    cf_value read[2] = {*x, state[0]}, zero = cf_constant(b, CF_BATCHED, 1, 0.0), climbed;
     cf_while_spec spec = {.states = 1,
                           .initial = &zero,
                           .body = climb,
@@ -182,13 +184,13 @@ static void double_it(cf_builder *b, const void *context, const cf_value *state,
                           .max_iterations = 100};
     cf_while(b, &spec, &climbed, NULL);
     next[0] = cf_add(b, climbed, climbed);
-    *goes_on = cf_subtract(b, cf_constant(b, CF_SHARED, 1, 20.0), next[0]);
+    *goes_on = cf_subtract(b, cf_constant(b, CF_UNBATCHED, 1, 20.0), next[0]);
 }
 
 static void test_loops_in_loops(void) {
     fill_numbers(0.3, 2);
     cf_builder *b = new_builder();
-    cf_value x = cf_input(b, 0, 1, CF_PAD_REPEAT), one = cf_constant(b, CF_ROW, 1, 1.0), end;
+    cf_value x = cf_input(b, 0, 1, CF_PAD_REPEAT), one = cf_constant(b, CF_BATCHED, 1, 1.0), end;
     cf_while_spec spec = {.states = 1,
                           .initial = &one,
                           .body = double_it,
@@ -214,7 +216,7 @@ static void test_loops_in_loops(void) {
         } while (s < 20);
         CHECK(results[2 * i] == s && results[2 * i + 1] == made);
     }
-    check_rows_are_independent(program, args, 0, 2);
+    check_samples_are_independent(program, args, 0, 2);
     cf_program_free(program);
 }
 
@@ -225,19 +227,21 @@ typedef struct {
     cf_value mean, x;
 } of_phases;
 
-/* Reads a sum over rows of an earlier phase and a row of it beside. */
+/* Reads a sum over samples of an earlier phase and a row of it beside. */
 static void shrink(cf_builder *b, const void *context, const cf_value *state, cf_value *next,
                    cf_value *goes_on) {
     const of_phases *p = context;
-    next[0] = cf_multiply(b, cf_scale(b, state[0], 0.5, 0.0), p->mean);
+    next[0] = cf_multiply(b, cf_scale_shift(b, state[0], 0.5, 0.0), p->mean);
     *goes_on = cf_subtract(b, next[0], cf_exp(b, p->x));
 }
 
 static void test_phases(void) {
     fill_numbers(-1, 0.5);
     cf_builder *b = new_builder();
-    cf_value x = cf_input(b, 0, 1, CF_PAD_REPEAT), y = cf_exp(b, cf_scale(b, x, 1.0, 3.0)), end;
-    of_phases p = {.mean = cf_scale(b, cf_sum_rows(b, x), 1.0 / ROWS, 1.0), .x = cf_tanh(b, x)};
+    cf_value x = cf_input(b, 0, 1, CF_PAD_REPEAT), y = cf_exp(b, cf_scale_shift(b, x, 1.0, 3.0)),
+             end;
+    of_phases p = {.mean = cf_scale_shift(b, cf_sum_samples(b, x), 1.0 / ROWS, 1.0),
+                   .x = cf_tanh(b, x)};
     cf_while_spec spec = {.states = 1,
                           .initial = &y,
                           .body = shrink,
@@ -245,7 +249,7 @@ static void test_phases(void) {
                           .context_size = sizeof p,
                           .max_iterations = 30};
     cf_while(b, &spec, &end, NULL);
-    cf_value total = cf_sum_rows(b, end); /* and one more */
+    cf_value total = cf_sum_samples(b, end); /* and one more */
     cf_output(b, 0, cf_subtract(b, end, total));
     cf_program *program = finish(b, 0);
     CHECK(program->phase_count == 3);
@@ -280,7 +284,7 @@ static void leak(cf_builder *b, const void *context, const cf_value *state, cf_v
 static void sum_up(cf_builder *b, const void *context, const cf_value *state, cf_value *next,
                    cf_value *goes_on) {
     halve(b, context, state, next, goes_on);
-    next[0] = cf_add(b, state[0], cf_sum_rows(b, state[0]));
+    next[0] = cf_add(b, state[0], cf_sum_samples(b, state[0]));
 }
 
 static void output_it(cf_builder *b, const void *context, const cf_value *state, cf_value *next,
@@ -301,12 +305,12 @@ static void condition_of_two(cf_builder *b, const void *context, const cf_value 
     *goes_on = cf_repeat(b, *goes_on, 2);
 }
 
-static void expect_error(cf_loop_body body, size_t states, uint32_t most, bool read,
+static void expect_error(cf_loop_body body, size_t states, uint32_t max, bool read,
                          const char *text) {
     cf_builder *b = new_builder();
     cf_value x = cf_input(b, 0, 1, CF_PAD_REPEAT), end[2], initial[2] = {x, CF_NO_VALUE};
     cf_while_spec spec = {
-        .states = states, .initial = initial, .body = body, .max_iterations = most};
+        .states = states, .initial = initial, .body = body, .max_iterations = max};
     cf_while(b, &spec, end, NULL);
     if (read)
         cf_output(b, 0, leaked);
@@ -317,7 +321,7 @@ static void expect_error(cf_loop_body body, size_t states, uint32_t most, bool r
 
 static void test_errors(void) {
     expect_error(leak, 1, 3, true, "outside");
-    expect_error(sum_up, 1, 3, false, "sum_rows in the body of a loop");
+    expect_error(sum_up, 1, 3, false, "sum_samples in the body of a loop");
     expect_error(output_it, 1, 3, false, "output in the body of a loop");
     expect_error(give_nothing, 1, 3, false, "no next state 0");
     expect_error(condition_of_two, 1, 3, false, "not one feature");
@@ -325,7 +329,8 @@ static void test_errors(void) {
     expect_error(halve, 1, 0, false, "at most 0 iterations");
     expect_error(halve, 0, 3, false, "0 states");
     cf_builder *b = new_builder();
-    cf_value x = cf_input(b, 0, 1, CF_PAD_REPEAT), one = cf_constant(b, CF_ROW, 1, 1.0), end, dx;
+    cf_value x = cf_input(b, 0, 1, CF_PAD_REPEAT), one = cf_constant(b, CF_BATCHED, 1, 1.0), end,
+             dx;
     cf_while_spec spec = {.states = 1, .initial = &x, .body = halve, .max_iterations = 3};
     cf_while(b, &spec, &end, NULL);
     cf_gradient(b, 1, &end, &one, 1, &x, &dx);

@@ -43,18 +43,18 @@ static double entry(const void *memory, size_t i, cf_dtype dtype) {
 }
 
 /* Output o takes the first o inputs, as far as there are so many. */
-static cf_staircase new_stairs(size_t outputs, size_t inputs) {
+static cf_block_mask new_mask(size_t outputs, size_t inputs) {
     uint32_t *end = allocate(outputs * sizeof *end), *first = allocate(inputs * sizeof *first);
     for (size_t o = 0; o < outputs; o++)
         end[o] = (uint32_t)(o < inputs ? o : inputs);
     for (size_t k = 0; k < inputs; k++)
         first[k] = (uint32_t)(k + 1 < outputs ? k + 1 : outputs);
-    return (cf_staircase){outputs, inputs, end, first};
+    return (cf_block_mask){outputs, inputs, end, first};
 }
 
-static void free_stairs(cf_staircase stairs) {
-    free((void *)stairs.end);
-    free((void *)stairs.first);
+static void free_mask(cf_block_mask mask) {
+    free((void *)mask.end);
+    free((void *)mask.first);
 }
 
 static void check_all(const void *memory, size_t count, cf_dtype dtype, double expected) {
@@ -79,7 +79,7 @@ static void test_linear(cf_simd_level level, cf_dtype dtype, size_t outputs, siz
                                .x = x,
                                .x_rows = rows,
                                .y = y,
-                               .one_row = (variant & 2) != 0};
+                               .one_sample = (variant & 2) != 0};
         cf_linear[level][dtype](&args);
         check_all(y, outputs * lanes, dtype, 1 + (double)inputs);
     }
@@ -90,11 +90,11 @@ static void test_linear(cf_simd_level level, cf_dtype dtype, size_t outputs, siz
     free(rows);
 }
 
-/* dy and x as rows of one arena, dy first. */
+/* dy and x as rows of one memory, dy first. */
 static void test_outer_sum(cf_simd_level level, cf_dtype dtype, size_t outputs, size_t inputs,
                            size_t lanes, size_t slices) {
     size_t slice = (outputs + inputs) * lanes, row_bytes = lanes * cf_dtype_size(dtype);
-    char *arena = ones(slice * slices, dtype);
+    char *memory = ones(slice * slices, dtype);
     void *dw = ones(outputs * inputs, dtype);
     void *scratch = allocate(cf_outer_sum_scratch(outputs, inputs, lanes, dtype));
     uint32_t *dy_rows = backwards(outputs), *x_rows = backwards(inputs);
@@ -103,8 +103,8 @@ static void test_outer_sum(cf_simd_level level, cf_dtype dtype, size_t outputs, 
                               .lanes = lanes,
                               .slices = slices,
                               .slice_bytes = slice * cf_dtype_size(dtype),
-                              .dy = arena,
-                              .x = arena + outputs * row_bytes,
+                              .dy = memory,
+                              .x = memory + outputs * row_bytes,
                               .dy_rows = dy_rows,
                               .x_rows = x_rows,
                               .dw = dw,
@@ -112,7 +112,7 @@ static void test_outer_sum(cf_simd_level level, cf_dtype dtype, size_t outputs, 
                               .accumulate = true};
     cf_outer_sum[level][dtype](&args);
     check_all(dw, outputs * inputs, dtype, 1 + (double)(lanes * slices));
-    free(arena);
+    free(memory);
     free(dw);
     free(scratch);
     free(dy_rows);
@@ -137,8 +137,8 @@ static void test_rows_apart(cf_simd_level level, cf_dtype dtype, size_t outputs,
                                .x = x,
                                .x_rows = x_rows,
                                .y = y};
-        for (int one_row = 0; one_row < 2; one_row++) {
-            args.one_row = one_row;
+        for (int one_sample = 0; one_sample < 2; one_sample++) {
+            args.one_sample = one_sample;
             cf_linear[level][dtype](&args);
             check_all(y, outputs * lanes, dtype, (double)inputs);
         }
@@ -149,10 +149,10 @@ static void test_rows_apart(cf_simd_level level, cf_dtype dtype, size_t outputs,
     free(x_rows);
 }
 
-/* Both uses of a staircase of ones: sums count what lies inside. */
-static void test_stairs(cf_simd_level level, cf_dtype dtype, size_t outputs, size_t inputs,
+/* Both uses of a block-triangular mask of ones: sums count what lies inside. */
+static void test_masked(cf_simd_level level, cf_dtype dtype, size_t outputs, size_t inputs,
                         size_t lanes) {
-    cf_staircase stairs = new_stairs(outputs, inputs);
+    cf_block_mask mask = new_mask(outputs, inputs);
     void *weight = ones(outputs * inputs, dtype), *x = ones((outputs + inputs) * lanes, dtype);
     void *y = allocate((outputs + inputs) * lanes * cf_dtype_size(dtype));
     uint32_t *rows = backwards(outputs + inputs);
@@ -162,35 +162,35 @@ static void test_stairs(cf_simd_level level, cf_dtype dtype, size_t outputs, siz
                            .weight = weight,
                            .output_stride = inputs,
                            .input_stride = 1,
-                           .end = stairs.end,
+                           .end = mask.end,
                            .x = x,
                            .x_rows = rows,
                            .y = y};
     cf_linear[level][dtype](&args);
     for (size_t i = 0; i < outputs * lanes; i++)
-        CHECK(entry(y, i, dtype) == (double)stairs.end[i / lanes]);
+        CHECK(entry(y, i, dtype) == (double)mask.end[i / lanes]);
     args.outputs = inputs;
     args.inputs = outputs;
     args.output_stride = 1;
     args.input_stride = inputs;
     args.end = NULL;
-    args.begin = stairs.first;
+    args.begin = mask.first;
     cf_linear[level][dtype](&args);
     for (size_t i = 0; i < inputs * lanes; i++)
-        CHECK(entry(y, i, dtype) == (double)(outputs - stairs.first[i / lanes]));
+        CHECK(entry(y, i, dtype) == (double)(outputs - mask.first[i / lanes]));
     free(weight);
     free(x);
     free(y);
     free(rows);
-    free_stairs(stairs);
+    free_mask(mask);
 }
 
 /* Twice, the second time onto the result of the first. */
-static void test_outer_stairs(cf_simd_level level, cf_dtype dtype, size_t outputs, size_t inputs,
+static void test_outer_masked(cf_simd_level level, cf_dtype dtype, size_t outputs, size_t inputs,
                               size_t lanes, size_t slices) {
     size_t slice = (outputs + inputs) * lanes, row_bytes = lanes * cf_dtype_size(dtype);
-    cf_staircase stairs = new_stairs(outputs, inputs);
-    char *arena = ones(slice * slices, dtype);
+    cf_block_mask mask = new_mask(outputs, inputs);
+    char *memory = ones(slice * slices, dtype);
     void *dw = ones(outputs * inputs, dtype);
     void *scratch = allocate(cf_outer_sum_scratch(outputs, inputs, lanes, dtype));
     uint32_t *dy_rows = backwards(outputs), *x_rows = backwards(inputs);
@@ -199,26 +199,26 @@ static void test_outer_stairs(cf_simd_level level, cf_dtype dtype, size_t output
                               .lanes = lanes,
                               .slices = slices,
                               .slice_bytes = slice * cf_dtype_size(dtype),
-                              .dy = arena,
-                              .x = arena + outputs * row_bytes,
+                              .dy = memory,
+                              .x = memory + outputs * row_bytes,
                               .dy_rows = dy_rows,
                               .x_rows = x_rows,
                               .dw = dw,
                               .scratch = scratch,
-                              .staircase = &stairs};
+                              .mask = &mask};
     for (size_t times = 1; times <= 2; times++) {
         double inside = (double)(times * lanes * slices);
         args.accumulate = times > 1;
         cf_outer_sum[level][dtype](&args);
         for (size_t i = 0; i < outputs * inputs; i++)
-            CHECK(entry(dw, i, dtype) == (i % inputs < stairs.end[i / inputs] ? inside : 0.0));
+            CHECK(entry(dw, i, dtype) == (i % inputs < mask.end[i / inputs] ? inside : 0.0));
     }
-    free(arena);
+    free(memory);
     free(dw);
     free(scratch);
     free(dy_rows);
     free(x_rows);
-    free_stairs(stairs);
+    free_mask(mask);
 }
 
 int main(int argc, char **argv) {
@@ -229,17 +229,17 @@ int main(int argc, char **argv) {
             for (size_t o = 0; o < SIZES; o++)
                 for (size_t k = 0; k < SIZES; k++) {
                     test_linear(level, (cf_dtype)dtype, sizes[o], sizes[k], all_lanes[l]);
-                    test_stairs(level, (cf_dtype)dtype, sizes[o], sizes[k], all_lanes[l]);
+                    test_masked(level, (cf_dtype)dtype, sizes[o], sizes[k], all_lanes[l]);
                     test_rows_apart(level, (cf_dtype)dtype, sizes[o], sizes[k], all_lanes[l]);
                     for (size_t slices = 1; slices <= 3; slices++) {
                         test_outer_sum(level, (cf_dtype)dtype, sizes[o], sizes[k], all_lanes[l],
                                        slices);
-                        test_outer_stairs(level, (cf_dtype)dtype, sizes[o], sizes[k], all_lanes[l],
+                        test_outer_masked(level, (cf_dtype)dtype, sizes[o], sizes[k], all_lanes[l],
                                           slices);
                     }
                 }
             test_linear(level, (cf_dtype)dtype, 300, 449, all_lanes[l]); /* in several passes */
-            test_stairs(level, (cf_dtype)dtype, 449, 300, all_lanes[l]);
+            test_masked(level, (cf_dtype)dtype, 449, 300, all_lanes[l]);
         }
     return 0;
 }

@@ -29,8 +29,8 @@ static void cubic(cf_builder *b, const void *context, cf_value z, cf_value unfin
 /* or cos(z rate) / 3 + state, */
 static cf_value wave(cf_builder *b, const void *context, cf_value z) {
     const outer *o = context;
-    cf_value phase = cf_multiply(b, cf_scale(b, z, 0.1, 0.0), o->rate);
-    return cf_add(b, cf_scale(b, cf_cosine(b, phase, 1.0, 0.0), 1.0 / 3, 0.0), o->state);
+    cf_value phase = cf_multiply(b, cf_scale_shift(b, z, 0.1, 0.0), o->rate);
+    return cf_add(b, cf_scale_shift(b, cf_cosine(b, phase, 1.0, 0.0), 1.0 / 3, 0.0), o->state);
 }
 
 /* or steps of z -> tanh(z + x). */
@@ -38,7 +38,7 @@ static void climb(cf_builder *b, const void *context, const cf_value *state, cf_
                   cf_value *goes_on) {
     const outer *o = context;
     next[0] = cf_tanh(b, cf_add(b, state[0], o->x));
-    next[1] = cf_add(b, state[1], cf_scale(b, o->x, 0.1, -0.5));
+    next[1] = cf_add(b, state[1], cf_scale_shift(b, o->x, 0.1, -0.5));
     *goes_on = next[1];
 }
 
@@ -51,7 +51,7 @@ static cf_value emit_inner(cf_builder *b, const outer *o) {
                                  .start = o->state,
                                  .floor = 1e-3,
                                  .max_iterations = 100};
-    cf_value initial[2] = {o->state, cf_constant(b, CF_ROW, 1, 2.0)}, end[2];
+    cf_value initial[2] = {o->state, cf_constant(b, CF_BATCHED, 1, 2.0)}, end[2];
     cf_while_spec loop = {.states = 2,
                           .initial = initial,
                           .body = climb,
@@ -72,26 +72,26 @@ static void step(cf_builder *b, const void *context, const cf_value *state, cf_v
     outer o = *(const outer *)context;
     o.state = cf_add(b, state[0], o.x);
     next[0] = emit_inner(b, &o);
-    next[1] = cf_add(b, state[1], cf_scale(b, o.x, 0.2, -0.5));
+    next[1] = cf_add(b, state[1], cf_scale_shift(b, o.x, 0.2, -0.5));
     *goes_on = next[1];
 }
 
 /* Outputs: y, its gradient by x, and whether the sample failed. */
-static cf_program *build(int inner, uint32_t most) {
+static cf_program *build(int inner, uint32_t max) {
     cf_builder *b = new_builder();
     cf_value x = cf_input(b, 0, 1, CF_PAD_REPEAT), wrt[2] = {x, cf_parameter(b, 0, 1)}, end[2];
     outer o = {.rate = wrt[1], .x = x, .inner = inner};
-    cf_value initial[2] = {cf_multiply(b, x, x), cf_constant(b, CF_ROW, 1, 2.0)}, gradient[2];
+    cf_value initial[2] = {cf_multiply(b, x, x), cf_constant(b, CF_BATCHED, 1, 2.0)}, gradient[2];
     cf_while_spec spec = {.states = 2,
                           .initial = initial,
                           .body = step,
                           .context = &o,
                           .context_size = sizeof o,
-                          .max_iterations = most,
+                          .max_iterations = max,
                           .gradient = cf_recorded_steps};
     cf_while_report report;
     cf_while(b, &spec, end, &report);
-    cf_value one = cf_spread_rows(b, cf_constant(b, CF_SHARED, 1, 1.0));
+    cf_value one = cf_broadcast_padded(b, cf_constant(b, CF_UNBATCHED, 1, 1.0));
     cf_gradient(b, 1, end, &one, 2, wrt, gradient);
     cf_output(b, 0, cf_concat(b, (cf_value[]){end[0], gradient[0], report.failed}, 3));
     if (!cf_is_none(gradient[1]))
@@ -105,7 +105,7 @@ static cf_run_args args_of(size_t rows) {
         points[i] = check_random(&state);
     rate[0] = 0.4;
     cf_run_args args = {
-        .rows = rows, .dtype = CF_FLOAT64, .threads = 1, .parameters = rate, .gradients = slab};
+        .samples = rows, .dtype = CF_FLOAT64, .threads = 1, .parameters = rate, .gradients = slab};
     args.input[0] = cf_double_rows(points, 1);
     args.output[0] = (cf_result){found, 3};
     return args;
@@ -116,7 +116,7 @@ static double difference(const cf_program *program, const cf_run_args *args, dou
     for (int sign = -1; sign <= 1; sign += 2) {
         *at = start + sign * h;
         CHECK_OK(cf_run(program, args));
-        for (size_t i = 0; i < args->rows; i++)
+        for (size_t i = 0; i < args->samples; i++)
             sum += sign * found[3 * i] / (2 * h);
     }
     *at = start;
@@ -137,7 +137,7 @@ static void test_gradients(void) {
         CHECK_CLOSE(by_rate, difference(program, &args, &rate[0]), 1e-8);
         CHECK((inner == RECORDED) == (by_rate == 0));
         args = args_of(ROWS);
-        check_rows_are_independent(program, args, 0, 3);
+        check_samples_are_independent(program, args, 0, 3);
         cf_program_free(program);
     }
 }
@@ -155,7 +155,7 @@ static void test_samples_that_fail(void) {
             CHECK(isnan(found[3 * i]) == fails && isnan(found[3 * i + 1]) == fails);
         }
         CHECK(failed > 10 && failed < ROWS - 10 && isnan(found[3 * 7]));
-        check_rows_are_independent(program, args, 0, 3);
+        check_samples_are_independent(program, args, 0, 3);
         cf_program_free(program);
     }
 }

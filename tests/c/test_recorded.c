@@ -16,15 +16,18 @@ static void draw(double spread) {
 }
 
 static cf_run_args args_of(size_t rows, size_t columns) {
-    cf_run_args args = {
-        .rows = rows, .dtype = CF_FLOAT64, .threads = 1, .parameters = params, .gradients = slab};
+    cf_run_args args = {.samples = rows,
+                        .dtype = CF_FLOAT64,
+                        .threads = 1,
+                        .parameters = params,
+                        .gradients = slab};
     args.input[0] = cf_double_rows(points, FEATURES);
     args.output[0] = (cf_result){found, columns};
     return args;
 }
 
 static cf_value ones(cf_builder *b, size_t features) {
-    cf_value one = cf_spread_rows(b, cf_constant(b, CF_SHARED, 1, 1.0));
+    cf_value one = cf_broadcast_padded(b, cf_constant(b, CF_UNBATCHED, 1, 1.0));
     return cf_repeat(b, one, features);
 }
 
@@ -42,9 +45,10 @@ static void walk(cf_builder *b, const void *context, const cf_value *state, cf_v
     const outer *o = context;
     cf_value drift = cf_tanh(b, cf_multiply(b, cf_exp(b, o->x), cf_exp(b, o->scale)));
     cf_value y = cf_tanh(b, cf_matmul(b, o->weight, o->bias, state[0], FEATURES));
-    y = cf_multiply(b, cf_add(b, y, cf_scale(b, drift, 0.1, 0.0)), cf_exp(b, o->scale));
-    next[0] = cf_add(b, cf_scale(b, state[0], 0.8, 0.0), cf_multiply(b, y, state[1]));
-    next[1] = cf_subtract(b, state[1], cf_scale(b, cf_exp(b, cf_slice(b, o->x, 0, 1)), 0.1, 0.0));
+    y = cf_multiply(b, cf_add(b, y, cf_scale_shift(b, drift, 0.1, 0.0)), cf_exp(b, o->scale));
+    next[0] = cf_add(b, cf_scale_shift(b, state[0], 0.8, 0.0), cf_multiply(b, y, state[1]));
+    next[1] =
+        cf_subtract(b, state[1], cf_scale_shift(b, cf_exp(b, cf_slice(b, o->x, 0, 1)), 0.1, 0.0));
     *goes_on = next[1];
 }
 
@@ -58,7 +62,7 @@ static cf_value emit_walk(cf_builder *b, cf_value x, cf_value *parameters, cf_va
                                      : i == 1 ? FEATURES
                                               : 1);
     outer o = {parameters[0], parameters[1], parameters[2], x};
-    cf_value one = cf_constant(b, CF_ROW, 1, 1.0), end[2];
+    cf_value one = cf_constant(b, CF_BATCHED, 1, 1.0), end[2];
     cf_value initial[2] = {cf_multiply(b, x, x), cf_add(b, one, cf_slice(b, x, 1, 1))};
     cf_while_spec spec = {.states = 2,
                           .initial = initial,
@@ -83,8 +87,8 @@ static cf_program *walk_program(bool phases) {
     cf_value end = emit_walk(b, wrt[0], wrt + 1, &iterations);
     cf_value out = end;
     if (phases)
-        out = cf_divide(b, end, cf_sum_rows(b, cf_multiply(b, end, end)));
-    cf_value cotangent = cf_scale(b, cf_multiply(b, out, ones(b, FEATURES + 1)), 2.0, 0.0);
+        out = cf_divide(b, end, cf_sum_samples(b, cf_multiply(b, end, end)));
+    cf_value cotangent = cf_scale_shift(b, cf_multiply(b, out, ones(b, FEATURES + 1)), 2.0, 0.0);
     cf_gradient(b, 1, &out, &cotangent, 4, wrt, gradient);
     cf_output_gradient(b, 0, gradient[1]);
     cf_output_gradient(b, SQUARE, gradient[2]);
@@ -96,7 +100,7 @@ static cf_program *walk_program(bool phases) {
 static double objective(const cf_program *program, const cf_run_args *args) {
     double sum = 0;
     CHECK_OK(cf_run(program, args));
-    for (size_t i = 0; i < args->rows; i++)
+    for (size_t i = 0; i < args->samples; i++)
         for (int f = 0; f < FEATURES + 1; f++)
             sum += found[8 * i + f] * found[8 * i + f];
     return sum;
@@ -120,14 +124,14 @@ static void test_each_sample_by_its_own_count(bool phases) {
     cf_run_args args = args_of(FEW, 8);
     CHECK_OK(cf_run(program, &args));
     memcpy(ours, slab, sizeof ours);
-    double least = 100, most = 0;
+    double min = 100, max = 0;
     for (int i = 0; i < FEW * FEATURES; i++)
         gradient[i] = found[8 * (i / FEATURES) + FEATURES + 2 + i % FEATURES];
     for (int i = 0; i < FEW; i++) {
-        least = fmin(least, found[8 * i + FEATURES + 1]);
-        most = fmax(most, found[8 * i + FEATURES + 1]);
+        min = fmin(min, found[8 * i + FEATURES + 1]);
+        max = fmax(max, found[8 * i + FEATURES + 1]);
     }
-    CHECK(most >= least + 5);
+    CHECK(max >= min + 5);
     for (int i = 0; i < SQUARE + FEATURES + 1; i++)
         CHECK_CLOSE(ours[i], difference(program, &args, &params[i]), 1e-7);
     for (int i = 0; i < FEW * FEATURES; i++)
@@ -145,8 +149,8 @@ static void test_each_sample_by_its_own_count(bool phases) {
     for (int i = 0; i < SQUARE + FEATURES + 1; i++)
         CHECK_CLOSE(ours[i], difference(program, &args, &params[i]), 1e-5);
     if (!phases)
-        check_rows_are_independent(program, args, 0, 8);
-    args.rows = 0;
+        check_samples_are_independent(program, args, 0, 8);
+    args.samples = 0;
     CHECK_OK(cf_run(program, &args));
     for (int i = 0; i < PARAMETERS; i++)
         CHECK(slab[i] == 0);
@@ -198,7 +202,7 @@ static cf_program *stack_program(size_t blocks, bool unrolled) {
                               .gradient = cf_recorded_steps};
         cf_while(b, &spec, &y, NULL);
     }
-    cf_value cotangent = cf_scale(b, cf_multiply(b, y, ones(b, FEATURES)), 2.0, 0.0);
+    cf_value cotangent = cf_scale_shift(b, cf_multiply(b, y, ones(b, FEATURES)), 2.0, 0.0);
     cf_gradient(b, 1, &y, &cotangent, 3, wrt, gradient);
     cf_output_gradient(b, 0, gradient[1]);
     cf_output_gradient(b, blocks * EACH, gradient[2]);
@@ -242,7 +246,7 @@ static void test_plans_do_not_grow(void) {
     CHECK(few->phase_count == many->phase_count);
     for (size_t i = 0; i < few->phase_count; i++) {
         CHECK(few->phases[i].tile.count == many->phases[i].tile.count);
-        CHECK(few->phases[i].shared.count == many->phases[i].shared.count);
+        CHECK(few->phases[i].unbatched.count == many->phases[i].unbatched.count);
     }
     cf_program_free(few);
     cf_program_free(many);

@@ -21,7 +21,7 @@ static double normal(unsigned *state) {
  * ---------------------------------------------------------------------------------------- */
 
 typedef struct {
-    cf_value rate, height, width, shift; /* shared: e^c, e^a, e^b, d */
+    cf_value rate, height, width, shift; /* unbatched: e^c, e^a, e^b, d */
 } layer;
 
 static layer emit_layer(cf_builder *b) {
@@ -37,7 +37,7 @@ static cf_value emit_map(cf_builder *b, const layer *l, cf_value x, cf_value *sl
     cf_value t = cf_tanh(b, wide), heights = cf_multiply(b, t, l->height);
     cf_value y = cf_add(b, cf_multiply(b, x, l->rate), cf_sum_features(b, heights));
     if (slope != NULL) {
-        cf_value bell = cf_scale(b, cf_multiply(b, t, t), -1.0, 1.0);
+        cf_value bell = cf_scale_shift(b, cf_multiply(b, t, t), -1.0, 1.0);
         cf_value slopes = cf_multiply(b, bell, cf_multiply(b, l->height, l->width));
         *slope = cf_add(b, cf_sum_features(b, slopes), l->rate);
     }
@@ -64,7 +64,7 @@ static cf_value emit_inverse(cf_builder *b, cf_root_function function, cf_value 
         .function = function, .context = &l, .context_size = sizeof l, .target = y};
     cf_value x = cf_root(b, &spec, failed), slope;
     emit_map(b, &l, x, &slope);
-    *log_det = cf_scale(b, cf_log(b, slope), -1.0, 0.0);
+    *log_det = cf_scale_shift(b, cf_log(b, slope), -1.0, 0.0);
     return x;
 }
 
@@ -88,7 +88,7 @@ static void draw_params(unsigned *state, double spread) {
 }
 
 static cf_run_args args_of(cf_dtype dtype, size_t columns) {
-    cf_run_args args = {.rows = ROWS, .dtype = dtype, .threads = 1, .parameters = params};
+    cf_run_args args = {.samples = ROWS, .dtype = dtype, .threads = 1, .parameters = params};
     args.input[0] = cf_double_rows(points, 1);
     args.output[0] = (cf_result){dtype == CF_FLOAT64 ? (void *)found : (void *)found32, columns};
     return args;
@@ -125,7 +125,7 @@ static void test_harsh_parameters(void) {
                 check_root(found[3 * i], points[i], 2.3e-16);
             }
             if (trial % 10 == 9)
-                check_rows_are_independent(program, args, 0, 3);
+                check_samples_are_independent(program, args, 0, 3);
         }
         cf_program_free(program);
     }
@@ -152,7 +152,7 @@ static void test_harsh_parameters_in_float32(void) {
             CHECK(found32[3 * i + 1] == 0);
             check_root(found32[3 * i], points[i], 4 * 1.2e-7); /* exp(b) is rounded, too */
         }
-        check_rows_are_independent(program, args, 0, 3);
+        check_samples_are_independent(program, args, 0, 3);
     }
     cf_program_free(program);
 }
@@ -169,7 +169,7 @@ static void test_parameters_that_are_nan(void) {
     params[3] = NAN;
     memcpy(points, (double[]){NAN, INFINITY, -INFINITY, 5, -5, 0.5, 1e300}, 7 * sizeof *points);
     cf_run_args args = args_of(CF_FLOAT64, 2);
-    args.rows = 7;
+    args.samples = 7;
     CHECK_OK(cf_run(program, &args));
     for (int i = 0; i < 7; i++)
         CHECK(!isfinite(found[2 * i]) && found[2 * i + 1] == (i > 2));
@@ -191,9 +191,9 @@ static cf_program *gradient_program(cf_root_function function, bool inverse, dou
         out = emit_map(b, &l, in, &slope);
         log_det = cf_log(b, slope);
     }
-    cf_value one = cf_spread_rows(b, cf_constant(b, CF_SHARED, 1, 1.0));
+    cf_value one = cf_broadcast_padded(b, cf_constant(b, CF_UNBATCHED, 1, 1.0));
     cf_value wrt[5] = {in}, gradient[5], outputs[2] = {out, log_det};
-    cf_value cotangents[2] = {one, cf_scale(b, one, pull, 0.0)};
+    cf_value cotangents[2] = {one, cf_scale_shift(b, one, pull, 0.0)};
     size_t offset[5] = {0, 0, 1, 1 + TERMS, 1 + 2 * TERMS}, size[5] = {1, 1, TERMS, TERMS, TERMS};
     size_t found_nodes = 1; /* the parameters are the first nodes of their op */
     for (size_t n = 1; n < cf_builder_nodes(b); n++)
@@ -214,7 +214,7 @@ static cf_program *gradient_program(cf_root_function function, bool inverse, dou
 static double objective(const cf_program *program, const cf_run_args *args, double pull) {
     double sum = 0;
     CHECK_OK(cf_run(program, args));
-    for (size_t i = 0; i < args->rows; i++)
+    for (size_t i = 0; i < args->samples; i++)
         sum += found[4 * i] + pull * found[4 * i + 1];
     return sum;
 }
@@ -229,7 +229,7 @@ static void check_gradients(cf_root_function function, bool inverse, double spre
     for (int i = 0; i < FEW; i++)
         points[i] = 2 * normal(&state);
     cf_run_args args = args_of(CF_FLOAT64, 4);
-    args.rows = FEW;
+    args.samples = FEW;
     args.gradients = slab;
     CHECK_OK(cf_run(program, &args));
     for (int i = 0; i < FEW; i++) {

@@ -15,7 +15,7 @@ static double normal(unsigned *state) {
 }
 
 static cf_run_args args_of(cf_dtype dtype, size_t columns) {
-    cf_run_args args = {.rows = ROWS, .dtype = dtype, .threads = 1};
+    cf_run_args args = {.samples = ROWS, .dtype = dtype, .threads = 1};
     args.input[0] = cf_double_rows(points, 1);
     args.output[0] = (cf_result){found, columns};
     return args;
@@ -38,19 +38,20 @@ static void misleading(cf_builder *b, const void *context, cf_value x, cf_value 
         break;
     case STAIR: /* flat but at integers, where it is steep */
         t = cf_subtract(b, x, cf_floor(b, x));
-        *value = cf_add(b, cf_floor(b, x), cf_sigmoid(b, cf_scale(b, t, 4000.0, -2000.0)));
+        *value = cf_add(b, cf_floor(b, x), cf_sigmoid(b, cf_scale_shift(b, t, 4000.0, -2000.0)));
         break;
     case EXPONENTIAL: /* overflows */
         *value = cf_exp(b, x);
         break;
     case ARCTAN: /* Newton's method runs away from both sides */
-        *value = cf_divide(b, x, cf_exp(b, cf_scale(b, cf_log1p(b, cf_multiply(b, x, x)), 0.5, 0)));
+        *value = cf_divide(b, x,
+                           cf_exp(b, cf_scale_shift(b, cf_log1p(b, cf_multiply(b, x, x)), 0.5, 0)));
         break;
     case CONSTANT:
-        *value = cf_scale(b, x, 0.0, 1.0);
+        *value = cf_scale_shift(b, x, 0.0, 1.0);
         break;
     default:
-        *value = cf_scale(b, cf_asinh(b, x), -3.0, 1.0);
+        *value = cf_scale_shift(b, cf_asinh(b, x), -3.0, 1.0);
     }
 }
 
@@ -107,7 +108,7 @@ static void test_functions_that_mislead(void) {
             CHECK(plain_misleading(which, x - width) <= y + slack);
             CHECK(plain_misleading(which, x + width) >= y - slack);
         }
-        check_rows_are_independent(program, args, 0, 2);
+        check_samples_are_independent(program, args, 0, 2);
         cf_program_free(program);
     }
 }
@@ -126,15 +127,15 @@ static void test_what_has_no_root(void) {
                              .context_size = sizeof function,
                              .target = target};
         if (which == 1) {
-            spec.low = cf_constant(b, CF_SHARED, 1, -1.0);
-            spec.high = cf_constant(b, CF_SHARED, 1, 1.25);
+            spec.low = cf_constant(b, CF_UNBATCHED, 1, -1.0);
+            spec.high = cf_constant(b, CF_UNBATCHED, 1, 1.25);
         }
         cf_value x = cf_root(b, &spec, &failed);
         cf_output(b, 0, cf_concat(b, (cf_value[]){x, failed}, 2));
         cf_program *program = finish(b, 0);
         memcpy(points, y, sizeof y);
         cf_run_args args = args_of(CF_FLOAT64, 2);
-        args.rows = 7;
+        args.samples = 7;
         CHECK_OK(cf_run(program, &args));
         CHECK(isnan(found[0]));
         double highest = which ? 1.25 : INFINITY, lowest = which ? -1 : -INFINITY;

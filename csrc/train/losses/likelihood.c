@@ -9,7 +9,7 @@ static void emit(const void *self, cf_builder *b, const cf_program_key *key, con
     const cf_function *log_prob = self;
     cf_value density = CF_NO_VALUE;
     log_prob->emit(log_prob->self, b, key, input, &density);
-    output[0] = cf_scale(b, density, -1.0, 0.0);
+    output[0] = cf_scale_shift(b, density, -1.0, 0.0);
 }
 
 static cf_status add(const cf_flow *flow) {

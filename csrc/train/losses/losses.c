@@ -19,7 +19,7 @@ static bool is_loss(const cf_function *f) {
            cf_shape_features(loss->shape) == 1 && cf_is_port(cf_function_input_port(f, "x"));
 }
 
-/* The data start the flow's layers, so that a loss of a flow reads what the flow does. */
+/* The data initialise the flow's layers, so that a loss of a flow reads what the flow does. */
 static cf_status check_sizes(const cf_function *loss, const cf_flow *flow) {
     size_t x = cf_function_input_features(loss, "x");
     size_t context = cf_function_input_features(loss, "context");

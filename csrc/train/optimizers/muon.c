@@ -21,7 +21,7 @@ typedef struct {
 _Static_assert(sizeof(muon_numbers) <= CF_STEP_DOUBLES * sizeof(double), "too many numbers");
 
 /* A norm below this is taken for it, as in torch. */
-static const double LEAST_NORM = 1e-7;
+static const double MIN_NORM = 1e-7;
 
 enum { STRIP = 16 }; /* columns that are transposed together */
 
@@ -33,14 +33,14 @@ typedef struct {
 
 typedef void (*blend_kernel)(const muon_numbers *s, size_t n, const void *gradient, void *momentum,
                              void *out);
-typedef void (*place_kernel)(const cf_newton_schulz *n, sides s, const void *from, double factor);
+typedef void (*copy_kernel)(const cf_newton_schulz *n, sides s, const void *from, double factor);
 typedef void (*apply_kernel)(const cf_newton_schulz *n, sides s, const uint32_t *row_ends,
                              double rate, double shrink, void *parameter);
 
 #include "simd/instantiate.h"
 
 static const blend_kernel blend_kernels[CF_SIMD_LEVELS][CF_DTYPES] = CF_VERSIONS(blend);
-static const place_kernel place_kernels[CF_SIMD_LEVELS][CF_DTYPES] = CF_VERSIONS(place);
+static const copy_kernel copy_kernels[CF_SIMD_LEVELS][CF_DTYPES] = CF_VERSIONS(copy_scaled);
 static const apply_kernel apply_kernels[CF_SIMD_LEVELS][CF_DTYPES] = CF_VERSIONS(apply);
 
 /* Kernels of convolutions are matrices of a row for each output. */
@@ -109,7 +109,7 @@ static void update(const cf_update *u, cf_dtype dtype) {
                            u->scratch);
     blend_kernels[level][dtype](numbers, u->count, u->gradient, u->state[0], n.next);
     double norm = sqrt(cf_sum_of_squares(n.next, u->count, dtype));
-    place_kernels[level][dtype](&n, s, n.next, 1.0 / fmax(norm, LEAST_NORM));
+    copy_kernels[level][dtype](&n, s, n.next, 1.0 / fmax(norm, MIN_NORM));
     cf_newton_schulz_run(&n, (int64_t)numbers->iterations);
     apply_kernels[level][dtype](&n, s, u->tensor->row_ends, adjusted(numbers, s), numbers->shrink,
                                 u->parameter);
@@ -222,7 +222,8 @@ static void CF_FN(blend)(const muon_numbers *s, size_t n, const void *gradient, 
 }
 
 /* One matrix to the iterations' x, or back: strips of columns stay in the cache when it is tall. */
-static void CF_FN(place)(const cf_newton_schulz *n, sides s, const void *from, double factor) {
+static void CF_FN(copy_scaled)(const cf_newton_schulz *n, sides s, const void *from,
+                               double factor) {
     const size_t down = s.tall ? 1 : n->step, right = s.tall ? n->step : 1;
     const size_t strip = s.tall ? STRIP : s.columns;
     const real f = (real)factor;

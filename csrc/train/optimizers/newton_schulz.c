@@ -25,10 +25,10 @@ static size_t padded(size_t count, size_t unit) {
 }
 
 /* The next `bytes` of scratch, or with NULL only their count. */
-static void *take(char *scratch, size_t *used, size_t bytes) {
-    void *place = scratch == NULL ? NULL : scratch + *used;
+static void *carve(char *scratch, size_t *used, size_t bytes) {
+    void *part = scratch == NULL ? NULL : scratch + *used;
     *used += padded(bytes, CF_ALIGNMENT);
-    return place;
+    return part;
 }
 
 /* Returns the bytes taken. */
@@ -40,15 +40,15 @@ static size_t lay_out(cf_newton_schulz *n, size_t rows, size_t columns, cf_dtype
                             .columns = columns,
                             .step = padded(columns, LANES),
                             .gram_step = padded(rows, LANES)};
-    n->x = take(scratch, &used, (rows + 1) * n->step * element); /* the last row stays 0 */
-    n->next = take(scratch, &used, (rows + 1) * n->step * element);
-    n->gram = take(scratch, &used, rows * n->gram_step * element);
-    n->polynomial = take(scratch, &used, rows * n->gram_step * element);
-    n->x_rows = take(scratch, &used, rows * sizeof *n->x_rows);
-    n->gram_rows = take(scratch, &used, rows * sizeof *n->gram_rows);
-    n->row_numbers = take(scratch, &used, n->gram_step * sizeof *n->row_numbers);
+    n->x = carve(scratch, &used, (rows + 1) * n->step * element); /* the last row stays 0 */
+    n->next = carve(scratch, &used, (rows + 1) * n->step * element);
+    n->gram = carve(scratch, &used, rows * n->gram_step * element);
+    n->polynomial = carve(scratch, &used, rows * n->gram_step * element);
+    n->x_rows = carve(scratch, &used, rows * sizeof *n->x_rows);
+    n->gram_rows = carve(scratch, &used, rows * sizeof *n->gram_rows);
+    n->row_numbers = carve(scratch, &used, n->gram_step * sizeof *n->row_numbers);
     n->outer_scratch =
-        take(scratch, &used, cf_outer_sum_scratch(rows, n->gram_step, n->step, dtype));
+        carve(scratch, &used, cf_outer_sum_scratch(rows, n->gram_step, n->step, dtype));
     return used;
 }
 

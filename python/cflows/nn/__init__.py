@@ -61,8 +61,11 @@ from .derivatives import divergence, grad, jvp, vjp
 from .layer import layer
 from .models import Function, Loss, function, objective
 from .operations import *  # noqa: F403
+from .operations import greater_equal
 from .trace import Network
 from .tracer import FUNCTIONS, Tracer, concat, matmul, repeat
+
+at_least = greater_equal  # its name in version 0.1.0
 
 __all__ = [
     "FUNCTIONS",
@@ -76,6 +79,7 @@ __all__ = [
     "Network",
     "ResidualNet",
     "Tracer",
+    "at_least",
     "concat",
     "divergence",
     "function",

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..arguments import integer
-from .operations import at_least, sum, uniform
+from .operations import greater_equal, sum, uniform
 from .trace import Trace
 from .tracer import Tracer, concat, current_trace
 
@@ -163,7 +163,7 @@ def divergence(function: TracedFunction, x: Tracer, probes: int | None = None) -
     count = integer("probes", probes, 1)
     total: Tracer | None = None
     for _ in range(count):
-        sign = 2.0 * at_least(uniform(n), 0.5) - 1.0
+        sign = 2.0 * greater_equal(uniform(n), 0.5) - 1.0
         term = sum(sign * _pull(trace, y, sign, point))
         total = term if total is None else total + term
     assert total is not None

@@ -65,7 +65,7 @@ class Tracer:
 
     def __mul__(self, other: Any) -> Tracer:
         if isinstance(other, (int, float)):
-            return current_trace().emit("scale", [self], numbers=[other, 0.0])
+            return current_trace().emit("scale_shift", [self], numbers=[other, 0.0])
         return _binary("multiply", self, other)
 
     __rmul__ = __mul__
@@ -91,7 +91,7 @@ class Tracer:
     def _scaled(self, factor: float, term: Any, sign: float = 1.0) -> Tracer | None:
         if not isinstance(term, (int, float)):
             return None
-        return current_trace().emit("scale", [self], numbers=[factor, sign * term])
+        return current_trace().emit("scale_shift", [self], numbers=[factor, sign * term])
 
 
 def current_trace(user: str = "Tracers and functions of them") -> Trace:

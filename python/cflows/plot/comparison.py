@@ -24,8 +24,8 @@ from .sheet import images
 if TYPE_CHECKING:
     from matplotlib.figure import Figure, SubFigure
 
-_MOST_POINTS = 5000
-_MOST_IMAGES = 64
+_MAX_POINTS = 5000
+_MAX_IMAGES = 64
 
 
 def samples(
@@ -95,7 +95,7 @@ def _sheets(
     grey = float(data.min()), float(data.max())
     left, right = figure.subplots(1, 2, gridspec_kw={"wspace": 0.05})
     for ax, title, rows in ((left, "data", data), (right, "samples", samples)):
-        images(thinned(rows, _MOST_IMAGES), shape=shape, limits=grey, ax=ax)
+        images(thinned(rows, _MAX_IMAGES), shape=shape, limits=grey, ax=ax)
         ax.set_title(title)
     return figure
 
@@ -120,7 +120,7 @@ def _scatters(
     tall = 0.8 + 3.5 * (height / width if proportions == "equal" else 1.0)
     figure = figure or new_figure(8.0, min(tall, 6.0))
     # Equal numbers of both: equal densities then look equal.
-    n = min(len(data), len(samples), _MOST_POINTS)
+    n = min(len(data), len(samples), _MAX_POINTS)
     left, right = figure.subplots(1, 2, sharex=True, sharey=True)
     for ax, title, rows, colour in (
         (left, "data", data, DATA_COLOUR),

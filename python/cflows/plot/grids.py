@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from ..flow import Flow
 
 _BETWEEN = 8  # steps from line to line, so that lines can bend
-_MOST_PANELS = 8
-_MOST_IN_A_ROW = 5
+_MAX_PANELS = 8
+_MAX_COLUMNS = 5
 _FORWARD = r"$\log\,|\det\,\partial x / \partial u|$"
 _INVERSE = r"$\log\,|\det\,\partial u / \partial x|$"
 
@@ -166,7 +166,7 @@ def layers(
     everything = _stages(flow, context, bounds, lines)
     last = len(everything) - 1
     if stages is None:
-        panels = min(len(everything), _MOST_PANELS)
+        panels = min(len(everything), _MAX_PANELS)
         stages = np.linspace(0, last, panels).round().astype(int).tolist()
     if len(stages) == 0:
         raise ValueError("expected stages to draw, got none")
@@ -174,7 +174,7 @@ def layers(
 
     frames, reach = _frames(shown), _reach(shown)
     one_frame = frames.count(frames[0]) == len(frames)
-    rows = math.ceil(len(shown) / _MOST_IN_A_ROW)
+    rows = math.ceil(len(shown) / _MAX_COLUMNS)
     columns = math.ceil(len(shown) / rows)
     if figure is None:
         tall = 2.3 * (_height(frames[0]) if one_frame else 1.0)

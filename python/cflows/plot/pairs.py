@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
 
-_MOST_FEATURES = 6
+_MAX_FEATURES = 6
 _MASSES = (0.95, 0.68, 0.3)
 _GREYS = ("0.88", "0.74", "0.55")
 
@@ -22,7 +22,7 @@ def pairs(
     data: Float, samples: Float, names: Sequence[str], figure: Figure | SubFigure | None
 ) -> Figure | SubFigure:
     """Marginals on the diagonal, below it the contours of the first six features in pairs."""
-    features = min(data.shape[1], _MOST_FEATURES)
+    features = min(data.shape[1], _MAX_FEATURES)
     side = 1.5 * features + 0.5
     figure = figure or new_figure(side, side)
     axes = figure.subplots(features, features, sharex="col")

@@ -41,7 +41,8 @@ def maf(
         A `BatchNorm` on the base's side of each autoregressive layer, as in the authors' code.
     activation : str, default 'relu'
     scale : str or Scale, default 'softclip'
-        How raw outputs become scales, as of `Autoregressive`; the paper's own is ``'exp'``.
+        How unconstrained outputs become scales, as of `Autoregressive`; the paper's own is
+        ``'exp'``.
 
     Returns
     -------
@@ -93,8 +94,8 @@ def iaf(
         The hidden widths of each network.
     activation : str, default 'relu'
     scale : str or Scale, default 'softclip'
-        How raw outputs become scales, as of `Autoregressive`; the paper's own is a sigmoid that
-        starts near 1, ``cf.Scale('sigmoid', offset=2)``.
+        How unconstrained outputs become scales, as of `Autoregressive`; the paper's own is a
+        sigmoid that starts near 1, ``cf.Scale('sigmoid', offset=2)``.
 
     Returns
     -------

@@ -95,7 +95,7 @@ def glow1d(
         The hidden widths of each coupling's perceptron.
     activation : str, default 'relu'
     scale : str or Scale, default 'softclip'
-        How raw outputs become scales, as of `Coupling`; Glow's own is
+        How unconstrained outputs become scales, as of `Coupling`; Glow's own is
         ``cf.Scale('sigmoid', offset=2)``.
 
     References

@@ -99,8 +99,8 @@ def glow(
     transform : str or Transform, default 'affine'
         Of the couplings; ``cf.MixtureLogistic()`` is that of Flow++.
     scale : str or Scale, default 'softclip'
-        How raw outputs of splits and affine couplings become scales, as of `Coupling`; Glow's own
-        is ``cf.Scale('sigmoid', offset=2)``.
+        How unconstrained outputs of splits and affine couplings become scales, as of `Coupling`;
+        Glow's own is ``cf.Scale('sigmoid', offset=2)``.
 
     References
     ----------
@@ -162,7 +162,7 @@ def realnvp_image(
     transform : str or Transform, default 'affine'
         Of the couplings; ``cf.MixtureLogistic()`` is that of Flow++.
     scale : str or Scale, default 'softclip'
-        How raw outputs of affine couplings become scales, as of `Coupling`.
+        How unconstrained outputs of affine couplings become scales, as of `Coupling`.
 
     References
     ----------

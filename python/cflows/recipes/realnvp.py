@@ -39,7 +39,7 @@ def realnvp(
     activation : str, default 'relu'
         The perceptrons' activation, as of `Coupling`.
     scale : str or Scale, default 'softclip'
-        How raw outputs become scales, as of `Coupling`.
+        How unconstrained outputs become scales, as of `Coupling`.
     permute : {False, 'reverse', 'random'}, default False
         A `Permutation` between couplings.
 

@@ -16,7 +16,7 @@ from .._core import (
     Exp,
     Layer,
     Normal,
-    Partial,
+    OnFeatures,
     Product,
     Sigmoid,
     Uniform,
@@ -130,12 +130,13 @@ def column_flow(
     return flow([*chain, *ends], features, base=base, **options)
 
 
-def partial(columns: Sequence[Column], kinds: Sequence[str], layer: Layer) -> list[Layer]:
-    """The layer on the columns of these kinds, if there are any; `Partial` unless they are all."""
+def on_columns(columns: Sequence[Column], kinds: Sequence[str], layer: Layer) -> list[Layer]:
+    """The layer on the columns of these kinds, if there are any; `OnFeatures` unless they are
+    all."""
     found = indices(columns, *kinds)
     if len(found) == len(columns):
         return [layer]
-    return [Partial(found, layer)] if found else []
+    return [OnFeatures(found, layer)] if found else []
 
 
 def column_layers(columns: Sequence[Column], standardize: bool) -> list[Layer]:
@@ -155,12 +156,12 @@ def column_layers(columns: Sequence[Column], standardize: bool) -> list[Layer]:
     opened = [standardize and column.kind == "real" for column in columns]
     bounded = ("positive", "count", "interval", "ordinal")
     return [
-        *(partial(columns, bounded, ActNorm()) if standardize else []),
-        *partial(columns, ("positive", "count"), Exp()),
-        *partial(columns, ("interval", "ordinal"), Sigmoid()),
-        *partial(columns, ("count",), Dequantize(None)),
+        *(on_columns(columns, bounded, ActNorm()) if standardize else []),
+        *on_columns(columns, ("positive", "count"), Exp()),
+        *on_columns(columns, ("interval", "ordinal"), Sigmoid()),
+        *on_columns(columns, ("count",), Dequantize(None)),
         *_ordinal_layers(columns),
-        *partial(columns, ("circular",), CircularShift()),
+        *on_columns(columns, ("circular",), CircularShift()),
         Affine(shift, scale, standardize=opened),
     ]
 
@@ -172,7 +173,7 @@ def _ordinal_layers(columns: Sequence[Column]) -> list[Layer]:
     for n in levels:
         found = [i for i, c in enumerate(columns) if c.kind == "ordinal" and c.levels == n]
         every = len(found) == len(columns)
-        layers.append(Dequantize(n) if every else Partial(found, Dequantize(n)))
+        layers.append(Dequantize(n) if every else OnFeatures(found, Dequantize(n)))
     return layers
 
 

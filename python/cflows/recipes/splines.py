@@ -24,7 +24,7 @@ from ..columns import Column, checked, circular, indices
 from ..flow import Flow
 from .autoregressive import ORDERS
 from .options import with_options_of
-from .shared import ColumnOptions, column_flow, partial, sizes
+from .shared import ColumnOptions, column_flow, on_columns, sizes
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -102,10 +102,10 @@ def column_mixing(columns: Sequence[Column]) -> list[Layer]:
     straight = len(columns) - len(indices(columns, "circular"))
     if straight == len(columns):
         return [Linear("lu")]
-    linear = partial(columns, ("real", "positive", "interval"), Linear("lu"))
+    linear = on_columns(columns, ("real", "positive", "interval"), Linear("lu"))
     return [
         *(linear if straight > 1 else []),
-        *partial(columns, ("circular",), CircularShift(learned=True)),
+        *on_columns(columns, ("circular",), CircularShift(learned=True)),
     ]
 
 

@@ -1,4 +1,4 @@
-#include "base/pile.h"
+#include "base/arena.h"
 
 #include <string.h>
 
@@ -6,14 +6,14 @@
 
 enum { BLOCK_BYTES = 16384 };
 
-struct cf_pile_block {
-    struct cf_pile_block *previous;
+struct cf_arena_block {
+    struct cf_arena_block *previous;
     char *bytes;
     size_t used, capacity;
 };
 
-static cf_status add_block(cf_pile *pile, size_t capacity) {
-    struct cf_pile_block *block;
+static cf_status add_block(cf_arena *arena, size_t capacity) {
+    struct cf_arena_block *block;
     CF_TRY(cf_alloc(&block, 1, sizeof *block));
     cf_status status = cf_alloc(&block->bytes, capacity, 1);
     if (status != CF_OK) {
@@ -21,29 +21,29 @@ static cf_status add_block(cf_pile *pile, size_t capacity) {
         return status;
     }
     block->capacity = capacity;
-    block->previous = pile->last;
-    pile->last = block;
+    block->previous = arena->last;
+    arena->last = block;
     return CF_OK;
 }
 
-cf_status cf_pile_take(cf_pile *pile, void *out, size_t count, size_t size) {
+cf_status cf_arena_alloc(cf_arena *arena, void *out, size_t count, size_t size) {
     size_t bytes;
     if (!cf_size_mul(count, size, &bytes) || !cf_size_add(bytes, CF_ALIGNMENT, &bytes))
         return cf_fail(CF_NO_MEMORY, "%zu elements of %zu bytes exceed the address space", count,
                        size);
     bytes -= bytes % CF_ALIGNMENT;
-    if (pile->last == NULL || pile->last->capacity - pile->last->used < bytes)
-        CF_TRY(add_block(pile, bytes > BLOCK_BYTES ? bytes : BLOCK_BYTES));
-    void *pointer = pile->last->bytes + pile->last->used;
-    pile->last->used += bytes;
+    if (arena->last == NULL || arena->last->capacity - arena->last->used < bytes)
+        CF_TRY(add_block(arena, bytes > BLOCK_BYTES ? bytes : BLOCK_BYTES));
+    void *pointer = arena->last->bytes + arena->last->used;
+    arena->last->used += bytes;
     memcpy(out, &pointer, sizeof pointer);
     return CF_OK;
 }
 
-void cf_pile_free(cf_pile *pile) {
-    while (pile->last != NULL) {
-        struct cf_pile_block *block = pile->last;
-        pile->last = block->previous;
+void cf_arena_free(cf_arena *arena) {
+    while (arena->last != NULL) {
+        struct cf_arena_block *block = arena->last;
+        arena->last = block->previous;
         cf_free(block->bytes);
         cf_free(block);
     }

@@ -18,11 +18,11 @@ CF_INLINE void CF_FN(repeat)(const cf_linear_args *a, vreal sum, size_t o, size_
 
 /* `vectors` vectors of outputs from o on, where weights are contiguous in the outputs; of the last
  * vector only `count`. */
-CF_INLINE void CF_FN(one_row_columns)(const int vectors, const cf_linear_args *a, const real *x,
-                                      size_t o, size_t count) {
+CF_INLINE void CF_FN(one_sample_columns)(const int vectors, const cf_linear_args *a, const real *x,
+                                         size_t o, size_t count) {
     const real *w = (const real *)a->weight + o, *bias = a->bias;
     const int last = vectors - 1;
-    vreal sum[ONE_ROW_VECTORS];
+    vreal sum[ONE_SAMPLE_VECTORS];
 #pragma GCC unroll 4
     for (int v = 0; v < vectors; v++)
         sum[v] = bias != NULL ? CF_FN(load_count)(bias + o + v * (int)VL, v < last ? VL : count)
@@ -39,8 +39,9 @@ CF_INLINE void CF_FN(one_row_columns)(const int vectors, const cf_linear_args *a
 }
 
 /* Adds the products of the inputs [at, at + PART), but for the first `skipped` of them. */
-CF_INLINE void CF_FN(one_row_part)(const int vectors, size_t stride, const real *x,
-                                   const real *(*row)[PARTS], size_t at, int skipped, vreal *sum) {
+CF_INLINE void CF_FN(one_sample_part)(const int vectors, size_t stride, const real *x,
+                                      const real *(*row)[PARTS], size_t at, int skipped,
+                                      vreal *sum) {
     vreal xk[PART];
 #pragma GCC unroll 4
     for (int i = 0; i < PART; i++)
@@ -61,10 +62,10 @@ CF_INLINE void CF_FN(one_row_part)(const int vectors, size_t stride, const real 
 
 /* `vectors` vectors of outputs from o on, where weights are contiguous in the inputs, at least PART
  * of them. */
-CF_INLINE void CF_FN(one_row_rows)(const int vectors, const cf_linear_args *a, const real *x,
-                                   size_t o) {
-    const real *bias = a->bias, *row[ONE_ROW_VECTORS][PARTS];
-    vreal sum[ONE_ROW_VECTORS];
+CF_INLINE void CF_FN(one_sample_rows)(const int vectors, const cf_linear_args *a, const real *x,
+                                      size_t o) {
+    const real *bias = a->bias, *row[ONE_SAMPLE_VECTORS][PARTS];
+    vreal sum[ONE_SAMPLE_VECTORS];
 #pragma GCC unroll 4
     for (int v = 0; v < vectors; v++) {
         size_t first = o + (size_t)v * VL;
@@ -76,9 +77,9 @@ CF_INLINE void CF_FN(one_row_rows)(const int vectors, const cf_linear_args *a, c
     const size_t stride = a->output_stride, inputs = a->inputs;
     size_t k = 0;
     for (; k + PART <= inputs; k += PART)
-        CF_FN(one_row_part)(vectors, stride, x, row, k, 0, sum);
+        CF_FN(one_sample_part)(vectors, stride, x, row, k, 0, sum);
     if (k < inputs) /* some inputs are loaded again */
-        CF_FN(one_row_part)
+        CF_FN(one_sample_part)
     (vectors, stride, x, row, inputs - PART, (int)(k + PART - inputs), sum);
 #pragma GCC unroll 4
     for (int v = 0; v < vectors; v++)
@@ -86,26 +87,26 @@ CF_INLINE void CF_FN(one_row_rows)(const int vectors, const cf_linear_args *a, c
 }
 
 /* Whether it did the work; too small a matrix is left to the other path. */
-static bool CF_FN(one_row)(const cf_linear_args *a) {
-    real x[ONE_ROW_INPUTS];
+static bool CF_FN(one_sample)(const cf_linear_args *a) {
+    real x[ONE_SAMPLE_INPUTS];
     size_t o = 0;
-    if (a->inputs > ONE_ROW_INPUTS || a->begin != NULL || a->end != NULL)
+    if (a->inputs > ONE_SAMPLE_INPUTS || a->begin != NULL || a->end != NULL)
         return false;
     for (size_t k = 0; k < a->inputs; k++)
         x[k] = ((const real *)a->x)[a->x_rows[k] * a->lanes];
     if (a->output_stride == 1) {
-        for (; a->outputs - o >= ONE_ROW_VECTORS * VL; o += ONE_ROW_VECTORS * VL)
-            CF_FN(one_row_columns)(ONE_ROW_VECTORS, a, x, o, VL);
+        for (; a->outputs - o >= ONE_SAMPLE_VECTORS * VL; o += ONE_SAMPLE_VECTORS * VL)
+            CF_FN(one_sample_columns)(ONE_SAMPLE_VECTORS, a, x, o, VL);
         for (; o < a->outputs; o += VL)
-            CF_FN(one_row_columns)(1, a, x, o, a->outputs - o < VL ? a->outputs - o : VL);
+            CF_FN(one_sample_columns)(1, a, x, o, a->outputs - o < VL ? a->outputs - o : VL);
     } else {
         if (a->outputs < VL || a->inputs < PART)
             return false;
         for (; a->outputs - o >= 2 * VL; o += 2 * VL)
-            CF_FN(one_row_rows)(2, a, x, o);
+            CF_FN(one_sample_rows)(2, a, x, o);
         /* The last vector may repeat some outputs. */
         for (; o < a->outputs; o += VL)
-            CF_FN(one_row_rows)(1, a, x, a->outputs - o < VL ? a->outputs - VL : o);
+            CF_FN(one_sample_rows)(1, a, x, a->outputs - o < VL ? a->outputs - VL : o);
     }
     if (a->epilogue != NULL && a->outputs > 0)
         a->epilogue(a->epilogue_context, 0, a->outputs, 0, a->lanes);

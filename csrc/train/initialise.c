@@ -1,4 +1,4 @@
-#include "train/start.h"
+#include "train/initialise.h"
 
 #include <math.h>
 #include <string.h>
@@ -86,16 +86,16 @@ cf_status cf_standardize(cf_flow *flow, const cf_data *data, const double *jitte
 }
 
 /* Each image has many numbers a channel, and all are held in memory at once. */
-enum { STARTED_FROM_IMAGES = 256 };
+enum { INITIALISATION_IMAGES = 256 };
 
-cf_status cf_start_parameters(cf_flow *flow, const cf_function_call *call) {
-    cf_function_call start = *call;
-    if (!cf_model_awaits_start(flow->model))
+cf_status cf_initialise_from_data(cf_flow *flow, const cf_function_call *call) {
+    cf_function_call initialise = *call;
+    if (!cf_model_awaits_initialisation(flow->model))
         return CF_OK;
-    if (flow->shape.image && start.samples > STARTED_FROM_IMAGES)
-        start.samples = STARTED_FROM_IMAGES;
-    start.mode = CF_STARTING;
-    CF_TRY(cf_model_call_locked(flow->model, &start));
-    cf_model_start(flow->model);
+    if (flow->shape.image && initialise.samples > INITIALISATION_IMAGES)
+        initialise.samples = INITIALISATION_IMAGES;
+    initialise.mode = CF_DATA_INITIALISATION;
+    CF_TRY(cf_model_call_locked(flow->model, &initialise));
+    cf_model_initialise(flow->model);
     return CF_OK;
 }

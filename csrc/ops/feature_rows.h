@@ -1,8 +1,8 @@
-/* What ops that are not elementwise need to find their rows. */
+/* What ops that are not elementwise need to find their feature rows. */
 #ifndef CF_FN
 
-#ifndef CF_OPS_ROWS_H
-#define CF_OPS_ROWS_H
+#ifndef CF_OPS_FEATURE_ROWS_H
+#define CF_OPS_FEATURE_ROWS_H
 
 #include "engine/run.h"
 #include "ops/ops.h"
@@ -35,15 +35,15 @@ static inline size_t cf_order_of_square(size_t size) {
 #else
 
 /* Feature f of operand i: `lanes` contiguous reals. */
-static inline const real *CF_FN(row_of)(const cf_call *call, size_t i, size_t f) {
-    const uint32_t *rows = call->step->operand[i].rows;
+static inline const real *CF_FN(feature_row_of)(const cf_call *call, size_t i, size_t f) {
+    const uint32_t *rows = call->step->operand[i].feature_rows;
     return (const real *)cf_operand_base(call, i) + (rows != NULL ? rows[f] : f) * call->lanes;
 }
-#undef cf_row
-#define cf_row CF_FN(row_of)
+#undef cf_feature_row
+#define cf_feature_row CF_FN(feature_row_of)
 
-/* Loads and stores at `lane` of a row of `lanes`: whole vectors, or what is left of them (shared
- * values have one lane). */
+/* Loads and stores at `lane` of a feature row of `lanes`: whole vectors, or what is left of them
+ * (unbatched values have one lane). */
 static inline vreal CF_FN(load_lanes)(const real *row, size_t lane, size_t lanes) {
     return lanes - lane >= VL ? v_load(row + lane) : v_load_n(row + lane, lanes - lane);
 }

@@ -1,18 +1,19 @@
-#include "layers/scale.h"
+#include "layers/positive_scale.h"
 
 #include <math.h>
 #include <string.h>
 
 #include "ops/ops.h"
 
-const char *const cf_scale_forms[] = {"softclip", "tanh", "exp", "sigmoid", "softplus", NULL};
+const char *const cf_positive_scale_forms[] = {"softclip", "tanh",     "exp",
+                                               "sigmoid",  "softplus", NULL};
 
 /* The forms that give log(scale) in one step. */
 static cf_value direct_form(cf_builder *b, const char *form, double bound, cf_value a) {
     if (strcmp(form, "softclip") == 0)
         return cf_softclip(b, a, bound);
     if (strcmp(form, "tanh") == 0)
-        return cf_scale(b, cf_tanh(b, cf_scale(b, a, 1.0 / bound, 0.0)), bound, 0.0);
+        return cf_scale_shift(b, cf_tanh(b, cf_scale_shift(b, a, 1.0 / bound, 0.0)), bound, 0.0);
     return a;
 }
 
@@ -20,34 +21,34 @@ static cf_value direct_form(cf_builder *b, const char *form, double bound, cf_va
 static cf_value positive_form(cf_builder *b, bool sigmoid, double minimum,
                               const cf_setting *maximum, cf_value a) {
     if (sigmoid && minimum == 0.0 && maximum->kind == CF_NONE)
-        return cf_scale(b, cf_softplus(b, cf_scale(b, a, -1.0, 0.0)), -1.0, 0.0);
+        return cf_scale_shift(b, cf_softplus(b, cf_scale_shift(b, a, -1.0, 0.0)), -1.0, 0.0);
     cf_value scale = sigmoid ? cf_sigmoid(b, a) : cf_softplus(b, a);
     if (minimum != 0.0)
-        scale = cf_scale(b, scale, 1.0, minimum);
+        scale = cf_scale_shift(b, scale, 1.0, minimum);
     if (maximum->kind != CF_NONE)
         scale = cf_clamp(b, scale, 0.0, maximum->reals[0]);
     return cf_log(b, scale);
 }
 
-cf_value cf_log_scale(cf_builder *b, const cf_spec *scale, cf_value raw) {
+cf_value cf_log_scale(cf_builder *b, const cf_spec *scale, cf_value a) {
     const char *form = cf_spec_string(scale, "form");
     double offset = cf_spec_real(scale, "offset");
     bool sigmoid = strcmp(form, "sigmoid") == 0;
     if (offset != 0.0)
-        raw = cf_scale(b, raw, 1.0, offset);
+        a = cf_scale_shift(b, a, 1.0, offset);
     cf_value s = sigmoid || strcmp(form, "softplus") == 0
                      ? positive_form(b, sigmoid, cf_spec_real(scale, "minimum"),
-                                     cf_spec_get(scale, "maximum"), raw)
-                     : direct_form(b, form, cf_spec_real(scale, "bound"), raw);
-    return cf_spec_int(scale, "reciprocal") ? cf_scale(b, s, -1.0, 0.0) : s;
+                                     cf_spec_get(scale, "maximum"), a)
+                     : direct_form(b, form, cf_spec_real(scale, "bound"), a);
+    return cf_spec_int(scale, "reciprocal") ? cf_scale_shift(b, s, -1.0, 0.0) : s;
 }
 
-cf_status cf_scale_spec(const cf_setting *setting, cf_spec **out) {
+cf_status cf_positive_scale_spec(const cf_setting *setting, cf_spec **out) {
     if (setting->kind == CF_OPTION_SPEC) {
         *out = cf_spec_retain(setting->specs[0]);
         return CF_OK;
     }
-    CF_TRY(cf_spec_new(out, &cf_scale_type));
+    CF_TRY(cf_spec_new(out, &cf_positive_scale_type));
     cf_status status = cf_spec_set_string(*out, "form", setting->string);
     if (status != CF_OK) {
         cf_spec_free(*out);
@@ -56,7 +57,7 @@ cf_status cf_scale_spec(const cf_setting *setting, cf_spec **out) {
     return status;
 }
 
-cf_status cf_scale_raw_of_one(const cf_spec *scale, double *raw) {
+cf_status cf_positive_scale_param_of_one(const cf_spec *scale, double *a) {
     const char *form = cf_spec_string(scale, "form");
     const cf_setting *maximum = cf_spec_get(scale, "maximum");
     double minimum = cf_spec_real(scale, "minimum"), rest = 1.0 - minimum;
@@ -69,7 +70,7 @@ cf_status cf_scale_raw_of_one(const cf_spec *scale, double *raw) {
                        form, minimum,
                        maximum->kind != CF_NONE ? maximum->reals[0] : (double)INFINITY);
     double start = softplus ? log(expm1(rest)) : sigmoid ? log(rest / minimum) : 0.0;
-    *raw = start - cf_spec_real(scale, "offset");
+    *a = start - cf_spec_real(scale, "offset");
     return CF_OK;
 }
 
@@ -96,7 +97,7 @@ static const cf_option options[] = {
     {.name = "form",
      .kinds = CF_OPTION_STRING,
      .default_value = CF_DEFAULT_STRING("softclip"),
-     .choices = cf_scale_forms,
+     .choices = cf_positive_scale_forms,
      .doc = "``'softclip'``, ``'tanh'``, ``'exp'``, ``'sigmoid'`` or ``'softplus'``."},
     {.name = "bound",
      .kinds = CF_OPTION_REAL,
@@ -105,7 +106,7 @@ static const cf_option options[] = {
     {.name = "offset",
      .kinds = CF_OPTION_REAL,
      .default_value = CF_DEFAULT_REAL(0.0),
-     .doc = "Added to the raw output first."},
+     .doc = "Added to the unconstrained output first."},
     {.name = "minimum",
      .kinds = CF_OPTION_REAL,
      .default_value = CF_DEFAULT_REAL(0.0),
@@ -120,10 +121,10 @@ static const cf_option options[] = {
      .doc = "Whether the scale is one over that."},
 };
 
-const cf_spec_type cf_scale_type = {
+const cf_spec_type cf_positive_scale_type = {
     .name = "Scale",
     .role = "scale",
-    .doc = "How a conditioner's raw output ``a`` becomes a positive scale.\n\n"
+    .doc = "How a conditioner's unconstrained output ``a`` becomes a positive scale.\n\n"
            "* ``'softclip'``: ``exp(a / (1 + |a| / bound))``;\n"
            "* ``'tanh'``: ``exp(bound * tanh(a / bound))``;\n"
            "* ``'exp'``: ``exp(a)``;\n"

@@ -4,17 +4,17 @@
 
 #include "ops/elementwise.h"
 
-#define CF_BODY "ops/log_deviation.c"
+#define CF_BODY "ops/log_standard_deviation.c"
 #include "simd/instantiate.h"
 
-static const cf_op log_deviation_op = {
-    .name = "log_deviation",
+static const cf_op log_standard_deviation_op = {
+    .name = "log_standard_deviation",
     .flags = CF_OP_ELEMENTWISE,
-    .elementwise = CF_VERSIONS(log_deviation),
+    .elementwise = CF_VERSIONS(log_standard_deviation),
 };
 
-cf_value cf_log_deviation(cf_builder *b, cf_value variance, cf_value mean) {
-    return cf_binary_op(b, &log_deviation_op, variance, mean);
+cf_value cf_log_standard_deviation(cf_builder *b, cf_value variance, cf_value mean) {
+    return cf_binary_op(b, &log_standard_deviation_op, variance, mean);
 }
 
 #else
@@ -23,13 +23,13 @@ cf_value cf_log_deviation(cf_builder *b, cf_value variance, cf_value mean) {
 
 #include "ops/elementwise.h"
 
-CF_INLINE vreal CF_FN(log_deviation_of)(vreal variance, vreal mean) {
+CF_INLINE vreal CF_FN(log_standard_deviation_of)(vreal variance, vreal mean) {
     double epsilon = sizeof(real) == sizeof(float) ? (double)FLT_EPSILON : DBL_EPSILON;
     vreal rounding = v_set1((real)(8.0 * epsilon)) * mean;
     vmask none = v_le(variance, rounding * rounding);
     return v_select(none, v_set1(0), v_set1((real)0.5) * v_log(variance));
 }
 
-CF_BINARY(log_deviation, CF_FN(log_deviation_of)(x, y))
+CF_BINARY(log_standard_deviation, CF_FN(log_standard_deviation_of)(x, y))
 
 #endif

@@ -6,19 +6,19 @@
 static cf_shape inner_shape(const cf_layer *layer, const cf_mask *mask) {
     cf_shape shape = layer->shape;
     if (!mask->whole_channels)
-        return cf_vector(mask->moved_count);
-    shape.channels = mask->moved_count / cf_pixels(shape);
+        return cf_vector(mask->transformed_count);
+    shape.channels = mask->transformed_count / cf_pixels(shape);
     return shape;
 }
 
 static cf_status bind(cf_layer *layer, cf_binding *binding) {
     cf_mask *mask;
-    CF_TRY(cf_pile_take(binding->pile, &mask, 1, sizeof *mask));
+    CF_TRY(cf_arena_alloc(binding->arena, &mask, 1, sizeof *mask));
     layer->state = mask;
     CF_TRY(cf_mask_read(mask, layer, binding, "features", true));
-    if (mask->moved_count == 0)
-        return cf_fail(CF_INVALID, "Partial: no feature is left to the layer");
-    CF_TRY(cf_pile_take(binding->pile, &layer->child, 1, sizeof *layer->child));
+    if (mask->transformed_count == 0)
+        return cf_fail(CF_INVALID, "OnFeatures: no feature is left to the layer");
+    CF_TRY(cf_arena_alloc(binding->arena, &layer->child, 1, sizeof *layer->child));
     layer->children = 1;
     CF_TRY(cf_layer_bind(layer->child, cf_spec_spec(layer->spec, "layer"), binding,
                          inner_shape(layer, mask), layer->context));
@@ -31,9 +31,9 @@ typedef cf_value (*direction)(const cf_layer *layer, cf_builder *b, cf_value u, 
 static cf_value apply(const cf_layer *layer, cf_builder *b, cf_value u, cf_value context,
                       cf_value *log_det, direction map) {
     const cf_mask *mask = layer->state;
-    cf_value passed = cf_select(b, u, mask->kept, mask->kept_count);
-    cf_value moved = cf_select(b, u, mask->moved, mask->moved_count);
-    return cf_mask_merge(mask, b, passed, map(layer->child, b, moved, context, log_det));
+    cf_value identity = cf_select(b, u, mask->identity, mask->identity_count);
+    cf_value transformed = cf_select(b, u, mask->transformed, mask->transformed_count);
+    return cf_mask_merge(mask, b, identity, map(layer->child, b, transformed, context, log_det));
 }
 
 static cf_value forward(const cf_layer *layer, cf_builder *b, cf_value u, cf_value context,
@@ -61,8 +61,8 @@ static const cf_option options[] = {
      .doc = "A layer for so many features or channels, in ascending order."},
 };
 
-const cf_spec_type cf_partial_type = {
-    .name = "Partial",
+const cf_spec_type cf_on_features_type = {
+    .name = "OnFeatures",
     .role = "layer",
     .doc = "A layer on some of the features; the others pass unchanged.\n\n"
            "``x[features] = layer(u[features])``, with the layer's ``log_det``.",

@@ -1,0 +1,22 @@
+/* What the data decide before the first step: the standardisation inside the flow, and the values
+ * of parameters that are statistics. */
+#ifndef CF_TRAIN_INITIALISE_H
+#define CF_TRAIN_INITIALISE_H
+
+#include "flow/flow.h"
+#include "train/data.h"
+
+/* If the layer next to the data takes its shift and scale from them (cf_layer_methods), and no fit
+ * has set these yet, sets them to the weighted mean and standard deviation of the data with their
+ * noise on [0, jitter), by feature, if any (standard deviation 1 for a column without spread). */
+cf_status cf_standardize(cf_flow *flow, const cf_data *data, const double *jitter);
+
+/* Samples whose statistics initialise parameters, at most. */
+enum { CF_INITIALISATION_SAMPLES = 10000 };
+
+/* Data-dependent initialisation: sets the parameters whose initial values are statistics of the
+ * data, unless one of them has been changed already. `call`, of the function "initialise", has the
+ * rows; of images fewer are looked at. For whoever has locked the flow. */
+cf_status cf_initialise_from_data(cf_flow *flow, const cf_function_call *call);
+
+#endif
