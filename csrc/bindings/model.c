@@ -75,7 +75,7 @@ bool cf_py_model_publish(cf_py_model *self, cf_py_contents *contents) {
     return cf_py_fail_initialised((PyObject *)self) != NULL;
 }
 
-PyObject *cf_py_model_new(PyTypeObject *type, PyObject *args, PyObject *keywords) {
+static PyObject *model_new(PyTypeObject *type, PyObject *args, PyObject *keywords) {
     (void)args;
     (void)keywords;
     const cf_module_state *state = cf_py_state(type);
@@ -223,7 +223,7 @@ static PyMethodDef methods[] = {
 };
 
 static PyType_Slot slots[] = {
-    {Py_tp_doc, (void *)model_doc}, {Py_tp_new, cf_py_model_new},
+    {Py_tp_doc, (void *)model_doc}, {Py_tp_new, model_new},
     {Py_tp_init, model_init},       {Py_tp_traverse, model_traverse},
     {Py_tp_dealloc, model_dealloc}, {Py_tp_getset, getset},
     {Py_tp_methods, methods},       {0},
