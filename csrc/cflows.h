@@ -53,9 +53,9 @@ CF_API int cf_num_threads(void);
 /* CF_INVALID unless 1 <= threads <= 256. Takes effect for computations that start later. */
 CF_API cf_status cf_set_num_threads(int threads);
 
-/* CF_INVALID if the environment's CFLOWS_NUM_THREADS is set to what cf_set_num_threads would not
- * take, or CFLOWS_SIMD to what is not base, avx2 or avx512, or not in this machine. Computations
- * pass over such values. */
+/* CF_INVALID if the environment's CFLOWS_NUM_THREADS is not a number that cf_set_num_threads
+ * accepts, or CFLOWS_SIMD is not base, avx2 or avx512, or is one that this machine lacks.
+ * Computations ignore such values. */
 CF_API cf_status cf_threads_check(void);
 CF_API cf_status cf_simd_check(void);
 
@@ -65,8 +65,8 @@ CF_API cf_status cf_simd_check(void);
  *
  * Types and options are those of the Python classes, whose documentation says what they mean:
  * "Coupling" with mask="half". A spec is made, its options are set, and it is finished; from then
- * on it does not change, and may be part of any number of other specs and flows, which hold it for
- * themselves. */
+ * on it never changes, and may be part of any number of other specs and flows, each of which keeps
+ * its own hold. */
 typedef struct cf_spec cf_spec;
 
 /* A spec with every option at its default. CF_INVALID if there is no such type. */
@@ -96,14 +96,14 @@ CF_API cf_status cf_spec_set_specs(cf_spec *spec, const char *name, cf_spec *con
  * together; they may then still be set. */
 CF_API cf_status cf_spec_finish(cf_spec *spec);
 
-/* Lets go of the caller's hold. */
+/* Releases the caller's hold. */
 CF_API void cf_spec_free(cf_spec *spec);
 
 /* ---- flows ---- */
 
 typedef struct cf_flow cf_flow;
 
-/* What a flow computes in, and keeps its parameters in. */
+/* The type that a flow computes in and keeps its parameters in. */
 typedef enum { CF_FLOAT32 = 0, CF_FLOAT64 = 1 } cf_dtype;
 
 /* The shape of one sample: an image of channels x height x width, in that order, or a vector, whose
@@ -132,19 +132,19 @@ typedef struct {
                               guard against descriptions that are not trusted; 0: no guard */
 } cf_flow_parts;
 
-/* A new flow; it holds the specs for itself. CF_INVALID if layers and sizes do not fit, CF_TYPE if
- * a spec is of the wrong role. */
+/* A new flow, which keeps its own holds of the specs. CF_INVALID if layers and sizes do not fit,
+ * CF_TYPE if a spec is of the wrong role. */
 CF_API cf_status cf_flow_new(cf_flow **out, const cf_flow_parts *parts);
 
-/* The same flow with copies of its numbers, in the given dtype. CF_BUSY while they change, which is
- * while an epoch runs. */
+/* The same flow with copies of its numbers, in the given dtype. CF_BUSY while an epoch runs, which
+ * changes them. */
 CF_API cf_status cf_flow_copy(cf_flow **out, const cf_flow *flow, cf_dtype dtype);
 
-/* No fit of the flow may be left. */
+/* All fits of the flow must have been freed. */
 CF_API void cf_flow_free(cf_flow *flow);
 
-/* Numbers of features: of x, of u, which layers such as a VAE's may make another, and of the
- * context before any embedding. */
+/* Numbers of features: of x; of u, which differs where a layer such as a VAE's changes it; and of
+ * the context before any embedding. */
 CF_API size_t cf_flow_features(const cf_flow *flow);
 CF_API size_t cf_flow_base_features(const cf_flow *flow);
 CF_API size_t cf_flow_context_features(const cf_flow *flow);
@@ -229,7 +229,7 @@ CF_API cf_status cf_flow_set_tensor(cf_flow *flow, size_t tensor, const double *
 
 typedef struct cf_fit cf_fit;
 
-/* Rows to learn from, or to judge by. */
+/* Rows to learn from, or to validate with. */
 typedef struct {
     cf_matrix x, context;
     const double *weights; /* by row, 0 or more; NULL: all 1 */
@@ -264,25 +264,25 @@ typedef struct {
 /* Called at most every 100 ms, with what the present epoch has so far; true stops the training. */
 typedef bool (*cf_poll)(void *context, const cf_epoch_report *so_far, uint64_t rows_in_epoch);
 
-/* Looks through all rows and takes the flow: until cf_fit_free, what computes with it is CF_BUSY.
- * The rows' x and context are read in place, and must stay as they are for so long; everything else
- * is copied. CF_INVALID if there are no rows, a number is NaN or infinite (the message tells the
- * row), or an option is out of range; CF_TYPE if a spec is of the wrong role; CF_BUSY if the flow
- * is being fitted already, or in use. */
+/* Checks all rows and locks the flow: until cf_fit_free, what computes with it is CF_BUSY. The
+ * rows' x and context are read in place, and must stay as they are until then; everything else is
+ * copied. CF_INVALID if there are no rows, a number is NaN or infinite (the message tells the row),
+ * or an option is out of range; CF_TYPE if a spec is of the wrong role; CF_BUSY if the flow is
+ * being fitted already, or in use. */
 CF_API cf_status cf_fit_new(cf_fit **out, cf_flow *flow, const cf_fit_options *options);
 
 /* Runs one epoch and reports it; another may follow while report->stop is CF_RUNNING, and is
  * CF_INVALID after that. The flow's first epoch sets an Affine next to the data to their mean and
- * deviation. `poll` may be NULL; an epoch that it stops is left unfinished.
+ * standard deviation. `poll` may be NULL; an epoch that it stops is left unfinished.
  *
  * Steps whose loss or gradient is not finite are skipped and counted. CF_NUMERICAL after 20 of them
- * in a row, or if the last weights are not finite: the flow then has the weights of its best epoch,
- * or without one those that it had. CF_INVALID, in the first epoch and before any change, if a row
- * lies outside the domain of a layer or of the base. */
+ * in a row, or if the last weights are not finite: the flow then has the weights of its best epoch
+ * or, without one, those that it began with. CF_INVALID, in the first epoch and before any change,
+ * if a row lies outside the domain of a layer or of the base. */
 CF_API cf_status cf_fit_epoch(cf_fit *fit, cf_poll poll, void *context, cf_epoch_report *report);
 
-/* Ends the fit, at any time, and gives the flow back: with validation rows with the weights of the
- * best epoch, else with the averaged or the last ones. */
+/* Ends the fit, at any time, and unlocks the flow. With validation rows it has the weights of the
+ * best epoch, else the averaged or the last ones. */
 CF_API void cf_fit_free(cf_fit *fit);
 
 #ifdef __cplusplus
