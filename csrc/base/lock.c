@@ -22,9 +22,9 @@ static void unlock_in_child(void) {
     cf_unlock();
 }
 
-/* Whoever forks holds the lock meanwhile, so that no other thread is in the middle of something.
- * Done when the library is loaded: at the first lock it could come too late for a fork that has
- * begun in another thread. */
+/* A thread that forks holds the lock while it does, so that no other thread is in the middle of a
+ * change. This is set up when the library is loaded: at the first lock it could be too late for a
+ * fork that has begun in another thread. */
 __attribute__((constructor)) static void survive_forks(void) {
     pthread_atfork(cf_lock, cf_unlock, unlock_in_child);
 }

@@ -3,8 +3,8 @@
  * key = seed; counter = (row, 64 bits; stream, 32 bits; block, 32 bits). Nothing is kept between
  * calls, so a number depends only on (seed, row, stream, block): not on threads, chunks or order.
  *
- * All that is said here of which word goes where is frozen by known-answer tests: models and
- * samples depend on it. simd/random.h draws rows of features from the same generator.
+ * Known-answer tests freeze which word goes where, since models and samples depend on it.
+ * simd/random.h draws rows of features from the same generator.
  */
 #ifndef CF_BASE_PHILOX_H
 #define CF_BASE_PHILOX_H
@@ -27,9 +27,9 @@ enum {
     CF_STREAM_PERMUTATION = 4,     /* row = step of the shuffle, block = number of the layer */
     CF_STREAM_JITTER = 5,          /* row = running count of rows drawn in training */
     CF_STREAM_CONTEXT = 6,         /* row = running count of samples drawn for a target */
-    CF_STREAM_PROGRAM = 16,        /* of bases: row of the sample */
-    CF_STREAM_LAYERS = 4096,       /* of layers: in training row as for jitter */
-    CF_STREAM_TO_DATA = 8192,      /* of layers on the way to the data: row of the sample */
+    CF_STREAM_PROGRAM = 16,        /* of bases: row = number of the sample */
+    CF_STREAM_LAYERS = 4096,       /* of layers: in training, row as for jitter */
+    CF_STREAM_TO_DATA = 8192,      /* of layers on the way to the data: as of bases */
 };
 
 /* out = the four 32-bit words of one counter. The counter's words are (row low, row high, stream,

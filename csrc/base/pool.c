@@ -7,10 +7,10 @@
  * that looks late, or at the slot's next job, does no harm.
  *
  * Workers and callers that wait first spin for a moment, since in training the next job is a few
- * microseconds away, then sleep. Sleeping follows one pattern: who waits counts itself among the
- * sleepers and then looks once more; who signals publishes first and then looks for sleepers. Both
- * are sequentially consistent, so one of the two sees the other, and nobody touches the lock while
- * nobody sleeps.
+ * microseconds away, then sleep. Sleeping follows one pattern: a thread that waits counts itself
+ * among the sleepers and then looks once more; a thread that signals publishes first and then looks
+ * for sleepers. Both are sequentially consistent, so one of the two sees the other, and the lock is
+ * not touched while no thread sleeps.
  */
 #ifndef _XOPEN_SOURCE
 #define _XOPEN_SOURCE 700 /* signals and clocks, beside C11 */
@@ -48,8 +48,8 @@ typedef struct {
 
 static cf_job jobs[JOBS];
 
-/* Jobs so far, so that workers see that there is a new one; alone in its cache line, as they poll
- * it. */
+/* Jobs so far, by which workers see that there is a new one; alone in its cache line, since they
+ * poll it. */
 static alignas(64) atomic_uint posted;
 
 /* Workers that don't sleep, and callers of jobs with help. */
@@ -99,7 +99,7 @@ static bool spin(cf_spin *state) {
     return nanoseconds() < state->deadline;
 }
 
-/* Returns when a job has been posted since `seen` were. */
+/* Returns once more than `seen` jobs have been posted. */
 static void await_job(unsigned seen) {
     cf_spin state = {0};
     do {
@@ -174,8 +174,8 @@ static void *worker(void *unused) {
     return NULL;
 }
 
-/* Signals are for the program's own threads (Ctrl-C must reach the main thread), but for those that
- * a thread brings upon itself, which a handler must see to report them. */
+/* Signals are for the program's own threads (Ctrl-C must reach the main thread), except those that
+ * a thread causes itself, which a handler must see to report them. */
 static void fill_worker_signals(sigset_t *blocked) {
     static const int own[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS};
     sigfillset(blocked);

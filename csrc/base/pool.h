@@ -24,8 +24,8 @@ int cf_processors(void);
  * started has returned. Participants other than 0 may never start: the function must leave no work
  * undone when it returns. Workers compute in the caller's floating-point environment. Safe from
  * several threads at once, from within a fork()ed child, and nested (a nested job runs on the
- * caller alone). The work function itself must not fork. CF_NO_MEMORY never happens: where threads
- * cannot be started, fewer take part. */
+ * caller alone). The work function itself must not fork. It cannot fail: where threads cannot be
+ * started, fewer take part. */
 void cf_pool_run(int participants, void (*work)(void *context, int participant), void *context);
 
 #endif

@@ -5,7 +5,7 @@
 
 #include "base/memory.h"
 
-/* Specs within specs: more would be a mistake, and what walks them recurses. */
+/* Of specs within specs: more would be a mistake, and the functions that walk them recurse. */
 enum { MAX_LEVELS = 100 };
 
 struct cf_spec {
@@ -13,10 +13,10 @@ struct cf_spec {
     int levels; /* of specs within this one */
     bool finished;
     atomic_int holders;
-    cf_setting *settings; /* by option; those given own their memory */
+    cf_setting *settings; /* by option; those that are set own their memory */
 };
 
-/* Frees what a given setting owns. */
+/* Frees what a setting owns. */
 static void clear(cf_setting *setting) {
     if (!setting->is_set)
         return;
@@ -214,7 +214,7 @@ cf_status cf_spec_check_finished(const cf_spec *spec) {
 }
 
 cf_spec *cf_spec_retain(const cf_spec *spec) {
-    cf_spec *held = (cf_spec *)spec; /* the count of holders is no part of what it says */
+    cf_spec *held = (cf_spec *)spec; /* the count of holders is not part of its value */
     atomic_fetch_add(&held->holders, 1);
     return held;
 }

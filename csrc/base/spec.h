@@ -3,7 +3,8 @@
  *
  * A type declares its options in one table, from which the setters here, the Python constructor,
  * its signature and docstring, the repr and the model file all derive. A spec is checked when it is
- * finished, immutable from then on, and shared by counting. cflows.h has what users do with specs.
+ * finished, immutable from then on, and reference-counted. cflows.h has the functions for its
+ * users.
  */
 #ifndef CF_BASE_SPEC_H
 #define CF_BASE_SPEC_H
@@ -62,7 +63,7 @@ typedef struct cf_spec_type {
     const char *doc;
     const cf_option *options;
     size_t option_count;
-    cf_status (*check)(const cf_spec *spec); /* what one option alone cannot tell; or NULL */
+    cf_status (*check)(const cf_spec *spec); /* what involves several options; or NULL */
     const void *methods;                     /* of the role: cf_layer_methods, … */
 } cf_spec_type;
 
@@ -72,8 +73,8 @@ cf_status cf_spec_new(cf_spec **out, const cf_spec_type *type);
 /* Sets one option to a copy of `setting`, as the functions in cflows.h do. */
 cf_status cf_spec_set(cf_spec *spec, const char *name, const cf_setting *setting);
 
-/* CF_INVALID unless it is finished: what is not may still change, and must not become part of
- * anything. */
+/* CF_INVALID unless the spec is finished: an unfinished one may still change, and must not become
+ * part of anything. */
 cf_status cf_spec_check_finished(const cf_spec *spec);
 
 cf_spec *cf_spec_retain(const cf_spec *spec);

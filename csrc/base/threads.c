@@ -40,7 +40,7 @@ static bool in_range(long threads) {
     return threads >= 1 && threads <= CF_MAX_THREADS;
 }
 
-/* The environment's number of threads: 0 where it names none, -1 where what it says is wrong. */
+/* The environment's number of threads: 0 if it names none, -1 if what it says is wrong. */
 static int environment_threads(void) {
     const char *text = getenv(variable);
     if (text == NULL || *text == '\0')
@@ -58,7 +58,7 @@ int cf_num_threads(void) {
     int found = environment_threads();
     if (found <= 0)
         found = cf_processors();
-    /* Unless another thread has meanwhile set a number, which then counts. */
+    /* Unless another thread has meanwhile set a number, which then holds. */
     return atomic_compare_exchange_strong(&threads_wanted, &threads, found) ? found : threads;
 }
 
