@@ -8,7 +8,7 @@
 struct cf_fit {
     cf_rows *rows;
     cf_training *loop;
-    bool over, failed; /* no epoch is to follow; the weights are those that remain */
+    bool over, failed; /* no further epoch may run; the weights are final */
 };
 
 /* ---- what is given ---- */

@@ -14,8 +14,8 @@ typedef struct {
     cf_status (*bind)(cf_base *base, cf_binding *binding);
     /* Log-density of u: one feature. */
     cf_value (*log_prob)(const cf_base *base, cf_builder *b, cf_value u, cf_value context);
-    /* Random u; `stream` is the first of the CF_BASE_STREAMS random streams it may use (a
-     * Product: so many for each of its bases). */
+    /* Random u; `stream` is the first of the CF_BASE_STREAMS random streams it may use (a Product:
+     * as many for each of its bases). */
     cf_value (*sample)(const cf_base *base, cf_builder *b, uint32_t stream, cf_value context);
     /* Whether the density is 0 somewhere; NULL: nowhere. */
     bool (*restricted_domain)(const cf_base *base);

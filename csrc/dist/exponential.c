@@ -4,7 +4,7 @@
 
 #include "ops/ops.h"
 
-/* A radius of 0 is one that was rounded to it; the half of such numbers is about this. */
+/* A radius of 0 is a rounded one. The numbers that round to it have about this median. */
 static const double MIN_EXPONENTIAL = 0x1p-27;
 
 cf_value cf_exponential_samples(cf_builder *b, size_t features, uint32_t stream) {

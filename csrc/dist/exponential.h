@@ -4,8 +4,8 @@
 
 #include "engine/program.h"
 
-/* Rows of them, all positive: half the squared radius of a normal point in the plane, so that
- * their tail goes as far as that of normal numbers. */
+/* They are all positive: half the squared radius of a normal point in the plane, so that their tail
+ * reaches as far as that of normal numbers. */
 cf_value cf_exponential_samples(cf_builder *b, size_t features, uint32_t stream);
 
 #endif

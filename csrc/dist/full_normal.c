@@ -63,7 +63,7 @@ static cf_status bind_loc(cf_base *base, cf_binding *binding, full_normal_state 
     return cf_bind_parameter_values(binding, "loc", base->features, loc->reals, &state->loc);
 }
 
-/* Below the diagonal in `weight`, the logarithms of the diagonal beside it. */
+/* `weight` has what lies below the diagonal; the logarithms of the diagonal are beside it. */
 static cf_status bind_factor(cf_base *base, cf_binding *binding, full_normal_state *state,
                              double *factor, double *log_diagonal, bool learned) {
     size_t n = base->features;

@@ -26,7 +26,7 @@ static inline const cf_likelihood_methods *cf_likelihood_methods_of(const cf_spe
 /* Names that stand for likelihoods as they are by default, ending in NULL. */
 extern const char *const cf_likelihood_names[];
 
-/* The spec that the option "likelihood" of `spec` holds or names; the caller's to free. */
+/* The spec that the option "likelihood" of `spec` holds or names; the caller frees it. */
 cf_status cf_likelihood_spec(const cf_spec *spec, cf_spec **out);
 
 extern const cf_spec_type cf_bernoulli_likelihood_type, cf_normal_likelihood_type,

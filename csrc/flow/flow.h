@@ -36,7 +36,7 @@ struct cf_flow {
 /* Whether data may lie outside of the domain of a layer or the base. */
 bool cf_flow_has_restricted_domain(const cf_flow *flow);
 
-/* CF_INVALID if the density of samples cannot be told with them, for a layer is stochastic. */
+/* CF_INVALID if samples cannot come with their density, because a layer is stochastic. */
 cf_status cf_flow_check_density(const cf_flow *flow);
 
 /* Adds the functions; for cf_flow_new. */
