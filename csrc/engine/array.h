@@ -28,8 +28,9 @@ typedef struct {
     cf_element element;
     bool swapped;                         /* of the other byte order */
     ptrdiff_t row_stride, feature_stride; /* in bytes; row_stride 0 repeats one row */
-    /* Images of other strides: a line is `line` features of feature_stride, lines of an image and
-     * images follow each other at these, in bytes. 0: features are equally spaced. */
+    /* Images with other strides: a line is `line` features at feature_stride; lines follow each
+     * other at line_stride and channels at channel_stride, in bytes. 0: features are equally
+     * spaced. */
     size_t line, lines;
     ptrdiff_t line_stride, channel_stride;
     const int64_t *index; /* row i is data row index[i]; NULL: row i */
@@ -54,7 +55,7 @@ static inline ptrdiff_t cf_feature_offset(const cf_array *array, size_t f) {
            (ptrdiff_t)(line / array->lines) * array->channel_stride;
 }
 
-/* Makes the array begin `rows` rows later; one row for all stays. */
+/* Makes the array begin `rows` rows later; a single row for all samples stays. */
 static inline void cf_array_skip(cf_array *array, size_t rows) {
     if (array->index != NULL)
         array->index += rows;

@@ -20,7 +20,7 @@ enum { CF_MAX_PROVIDED = 4 };
 
 /* Nodes of the body lie between `first` and `node`, among those that run outside of it. */
 struct cf_loop {
-    cf_while_spec spec; /* with a copy of the context; initial is that of here */
+    cf_while_spec spec; /* with a copy of the context; its `initial` is the array below */
     cf_value initial[CF_MAX_STATES], state[CF_MAX_STATES];
     uint32_t number, parent; /* parent: the loop in whose body it is, or 0 */
     bool open;               /* its body is being emitted */
@@ -35,7 +35,7 @@ struct cf_builder {
     cf_status status;
     cf_mode mode;
     bool deterministic;
-    uint32_t first_stream, streams; /* given out: so many from the first on */
+    uint32_t first_stream, streams; /* `streams` have been given out, from the first on */
     cf_view *views;                 /* ids are indices; 0 is "none" */
     size_t view_count, view_capacity;
     cf_segment *segments;
@@ -84,10 +84,10 @@ static inline uint32_t cf_loop_of(const cf_node *node) {
  * loops. */
 bool cf_find_scope(cf_builder *b, cf_node *node);
 
-/* The parts of cf_while. Open, with the spec's states; more may be added; what the body emits in
- * between may read them. Closing gives the loop's node, from the next states of all; its features
- * are the final states, whether the sample failed, and its iterations. *number is 0 after a
- * failure, and cf_close_loop must follow all the same. */
+/* The parts of cf_while. cf_open_loop begins with the spec's states and cf_add_state adds more;
+ * what the body emits in between may read them. cf_close_loop takes the next states of all and
+ * returns the loop's node, whose features are the final states, whether the sample failed, and its
+ * iterations. *number is 0 after a failure; cf_close_loop must follow all the same. */
 void cf_open_loop(cf_builder *b, const cf_while_spec *spec, uint32_t *number);
 cf_value cf_add_state(cf_builder *b, uint32_t number, cf_value initial);
 cf_value cf_close_loop(cf_builder *b, uint32_t number, const cf_value *next, cf_value goes_on);

@@ -45,8 +45,7 @@ static void contribute_segment(cf_walk *s, cf_segment segment, cf_value cotangen
     s->contributions[segment.node] = c;
 }
 
-/* How many segments from `i` on repeat one feature each, as often as the others, of neighbouring
- * features. */
+/* How many segments from `i` on repeat one of neighbouring features each, all equally often. */
 static size_t count_repeated(const cf_builder *b, cf_view view, size_t i) {
     const cf_segment *first = &b->segments[view.first_segment + i];
     size_t count = 0;
@@ -107,7 +106,7 @@ static cf_value gather(cf_builder *b, const source *sources, size_t count) {
     return joined;
 }
 
-/* Adds one contribution to the features that have one already and takes it as it is for the others.
+/* Adds one contribution to the features that have one already, and uses it as it is for the others.
  * `old` and `new` have room for all features of the node. */
 static void add_contribution(cf_builder *b, const cf_contribution *c, source *sum, source *old,
                              source *new) {

@@ -38,7 +38,7 @@ bool cf_find_scope(cf_builder *b, cf_node *node) {
         node->scope = b->open_loop;
     node->loop = node->scope;
     if (reduction)
-        node->scope = 0; /* once the loop has ended, if at all */
+        node->scope = 0; /* only what follows the loop may read it */
     else if (node->loop != 0 && node->op->flags & CF_OP_OUTPUT)
         cf_builder_fail(b, CF_INVALID, "%s in the body of a loop", node->op->name);
     else if (node->loop != 0 && node->kind == CF_UNBATCHED && !block)
@@ -148,8 +148,8 @@ void cf_open_loop(cf_builder *b, const cf_while_spec *spec, uint32_t *number) {
         cf_add_state(b, *number, spec->initial[i]);
 }
 
-/* `value`, or a copy of it in the body: the states change one after the other, so that none may
- * become what another was. */
+/* `value`, or a copy of it in the body: states are updated one after the other, so none may take
+ * over another's former value. */
 static cf_value apart_from_states(cf_builder *b, cf_value value) {
     size_t count;
     const cf_segment *segments = cf_segments(b, value, &count);
@@ -172,7 +172,7 @@ static cf_value join_next(cf_builder *b, const cf_loop *loop, const cf_value *ne
     return cf_concat(b, apart, loop->spec.states);
 }
 
-/* The loop's node has as operands the states, the next ones and the condition. */
+/* The operands of the loop's node are the states, the next ones and the condition. */
 static cf_value emit_loop(cf_builder *b, cf_loop *loop, cf_value next, cf_value goes_on) {
     if (b->status != CF_OK)
         return CF_NO_VALUE;
@@ -226,7 +226,7 @@ static void block_rule(cf_builder *b, const cf_node *node, cf_value out, cf_valu
     (void)out;
     (void)dout;
     (void)needed;
-    (void)dx; /* of what runs backwards, recorded.c */
+    (void)dx; /* recorded.c differentiates stacks */
     cf_builder_fail(b, CF_INVALID, "a block of a stack is differentiated outside of its loop");
 }
 

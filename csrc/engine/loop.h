@@ -26,8 +26,8 @@ typedef struct cf_walk cf_walk;
 typedef struct cf_loop cf_loop;
 
 /* The gradient of a loop: given the final states and their cotangents (CF_NO_VALUE: zero), emits
- * the cotangents of what the loop has read and of `initial`, and hands them to the walk. What it
- * makes of the body it emits anew, at the final states. */
+ * the cotangents of what the loop has read and of `initial`, and hands them to the walk. Where it
+ * needs the body, it emits it anew at the final states. */
 typedef void (*cf_loop_rule)(cf_walk *walk, cf_builder *b, const cf_loop *loop,
                              const cf_value *final, const cf_value *dfinal);
 
@@ -50,7 +50,7 @@ typedef struct {
     cf_loop_body body;
     const void *context; /* context_size bytes, copied into the builder */
     size_t context_size;
-    uint32_t max_iterations; /* at least 1; a loop without a condition makes so many */
+    uint32_t max_iterations; /* at least 1; a loop without a condition makes all of them */
     cf_loop_rule gradient;   /* NULL: differentiating the loop is an error */
 } cf_while_spec;
 
@@ -65,21 +65,21 @@ typedef struct {
  * `report` may be NULL. */
 void cf_while(cf_builder *b, const cf_while_spec *spec, cf_value *final, cf_while_report *report);
 
-/* In the body of a loop of at most `blocks` iterations: of an unbatched value of so many equal
- * blocks, that of the present iteration. A body so reads the weights [layers, ...] of layers of one
- * kind, and is built and planned once for all of them. It is read as it is: what is to be made of
- * it is made of the whole stack before the loop. */
+/* In the body of a loop of at most `blocks` iterations: the present iteration's block of an
+ * unbatched value that consists of as many equal blocks. In this way a body reads the weights
+ * [layers, ...] of layers of one kind, and is built and planned once for all of them. A block is
+ * read as it is: what transforms it must transform the whole stack before the loop. */
 cf_value cf_stack_block(cf_builder *b, cf_value stack, size_t blocks);
 
 /* A rule: backwards through the recorded steps. The states of all iterations are kept in the tile's
- * memory, max_iterations of them, and each iteration is emitted anew at its own. It can't be
+ * memory, max_iterations of them, and each iteration is emitted anew at its own states. It can't be
  * differentiated again. Gradients of stacks need a loop without a condition, of as many iterations
  * as blocks. */
 void cf_recorded_steps(cf_walk *walk, cf_builder *b, const cf_loop *loop, const cf_value *final,
                        const cf_value *dfinal);
 
-/* A rule for loops that only look for a number, whose gradient their user states otherwise: none
- * of what the loop has read gets a cotangent. */
+/* A rule for loops that only search for a number, whose gradient the loop's user states otherwise:
+ * nothing that the loop has read gets a cotangent. */
 void cf_no_cotangents(cf_walk *walk, cf_builder *b, const cf_loop *loop, const cf_value *final,
                       const cf_value *dfinal);
 

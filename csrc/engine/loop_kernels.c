@@ -1,4 +1,4 @@
-/* While the loop runs, the two last feature rows of its output say of each sample whether it goes
+/* While the loop runs, the two last feature rows of its output say for each sample whether it goes
  * on (1), has finished (0) or has failed (-1), and how many iterations it has made. */
 #ifndef CF_FN
 
@@ -41,7 +41,7 @@ static void CF_FN(loop_begin)(const cf_call *call, const cf_step *end) {
     }
 }
 
-/* Where samples stand after an iteration; whether one of the batch goes on. */
+/* Records where the samples stand after an iteration; returns whether one of the batch goes on. */
 static bool CF_FN(loop_stand)(const cf_call *call, const cf_step *end, const real *condition) {
     size_t features = end->operand[0].size;
     real *standing = CF_FN(loop_out)(call, end, features);
@@ -65,7 +65,7 @@ static bool CF_FN(loop_advance)(const cf_call *call, const cf_step *end) {
     bool counted = end->node->operands < 3;
     const real *standing = CF_FN(loop_out)(call, end, features);
     real condition[CF_MAX_LANES];
-    if (!counted) /* it may be one that changes now */
+    if (!counted) /* it may be a state, which changes now */
         memcpy(condition, CF_FN(loop_feature_row)(call, end, 2, 0), lanes * sizeof(real));
     for (size_t f = 0; f < features; f++) {
         const real *next = CF_FN(loop_feature_row)(call, end, 1, f);

@@ -9,8 +9,8 @@
  * runs. */
 typedef struct {
     void (*begin)(const cf_call *call, const cf_step *end);
-    /* After an iteration: the states of samples that were going on become the next ones. Whether
-     * one of them goes on. */
+    /* After an iteration: the states of samples that were going on become the next ones. Returns
+     * whether one of them goes on. */
     bool (*advance)(const cf_call *call, const cf_step *end);
     /* Keeps the states in the tile's feature rows from `row` on. */
     void (*record)(const cf_call *call, const cf_step *end, size_t row);

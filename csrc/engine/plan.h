@@ -1,5 +1,5 @@
-/* The plan: a program made ready to run. Immutable, common to all callers; knows nothing of dtype,
- * tile size or threads.
+/* The plan: a program made ready to run. It is immutable, shared by all callers, and knows nothing
+ * of dtype, tile size or threads.
  *
  * A run is a sequence of phases. Before the tiles of a phase come its unbatched steps; each thread
  * runs the phase's invariant steps (values that are the same in every tile) once, and its tile

@@ -1,5 +1,5 @@
 /* What the graph says before anything runs or has an offset: which nodes read which, which are
- * needed, and which pairs one step does. */
+ * needed, and which pairs one step computes. */
 #include "engine/planner.h"
 
 size_t cf_read_operands(const cf_planner *p, size_t n) {

@@ -12,7 +12,7 @@ static void place_slab_outputs(cf_planner *p) {
     }
 }
 
-/* That of the first iteration; the others are as far apart as they are large. */
+/* Places the first iteration's block; the others follow without gaps. */
 static void place_block(cf_planner *p, size_t n) {
     size_t count;
     const cf_node *node = &p->nodes[n];

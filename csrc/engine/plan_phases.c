@@ -15,8 +15,8 @@ static void reject_varying_values(cf_planner *p, size_t m, void *data) {
         *invariant = false;
 }
 
-/* Rows are the same in every tile if their op says so, or if it is elementwise and all that it
- * reads is. */
+/* A value is the same in every tile if its op says so, or if it is elementwise and so is all that
+ * it reads. */
 static bool is_invariant(cf_planner *p, size_t n) {
     if (p->nodes[n].loop != 0 || cf_has_flag(p, n, CF_OP_STATE))
         return false;

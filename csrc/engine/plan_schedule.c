@@ -22,7 +22,8 @@ static cf_status fill_unbatched_steps(cf_planner *p, uint32_t phase, cf_steps *o
     return CF_OK;
 }
 
-/* Those of earlier phases run again, because a thread begins each phase with an empty tile. */
+/* Invariant nodes of earlier phases run again, because a thread begins each phase with an empty
+ * tile. */
 static bool runs_once_a_thread(const cf_planner *p, size_t n, uint32_t phase) {
     return p->state[n].live && p->state[n].invariant && p->state[n].phase <= phase;
 }
@@ -50,7 +51,7 @@ static cf_status add_job(cf_planner *p, cf_action action, size_t node) {
     return CF_OK;
 }
 
-/* The job of node n, which is listed where its loop's body is: a loop has its body within. */
+/* Lists the job of node n; the jobs of a loop enclose those of its body. */
 static cf_status add_node_jobs(cf_planner *p, size_t n, uint32_t phase) {
     if (!cf_has_flag(p, n, CF_OP_LOOP))
         return add_job(p, CF_STEP_RUN, n);

@@ -144,7 +144,7 @@ static cf_status fuse_producer(cf_planner *p, size_t n, cf_step *step) {
     return fill_operands(p, producer, step);
 }
 
-/* The kernel of a reduction that gives blocks sees one of them. */
+/* The kernel of a reduction that produces blocks sees one of them. */
 static cf_status fill_block_step(cf_planner *p, size_t n, cf_step *step) {
     cf_node *node;
     CF_TRY(cf_arena_alloc(&p->program->arena, &node, 1, sizeof *node));

@@ -1,7 +1,7 @@
 /* The planner's insides: what its files share.
  *
  *   plan.c           the stages below, in order
- *   plan_graph.c     which nodes are needed, and which pairs one step does
+ *   plan_graph.c     which nodes are needed, and which pairs one step computes
  *   plan_phases.c    in which phase each node runs, and which values are live across phases
  *   plan_loops.c     what a loop's body reads lives until the loop's end
  *   plan_memory.c    where values lie: unbatched values, gradients, the memory of one tile
@@ -74,7 +74,7 @@ static inline uint32_t cf_padded_elements(uint32_t elements) {
 
 /* --- plan_graph.c --- */
 
-/* The operands that the kernel of n reads: the first so many. */
+/* The number of operands that the kernel of n reads, which are the first ones. */
 size_t cf_read_operands(const cf_planner *p, size_t n);
 
 typedef void (*cf_visit)(cf_planner *p, size_t n, void *data);
@@ -110,10 +110,10 @@ void cf_place_live_across(cf_planner *p);
 
 /* --- plan_loops.c --- */
 
-/* Whether something in the body of the loop that node n is, a sum over samples, is live already. */
+/* Whether the body of loop node n has a sum over samples that is live already. */
 bool cf_is_needed_inside(const cf_planner *p, size_t n);
 
-/* Brings what runs in the body of the loop that node n is, and its states, to the phase of n. */
+/* Moves what runs in the body of loop node n, and its states, to the phase of n. */
 void cf_raise_loop(cf_planner *p, size_t n);
 
 /* Calls visit for each node whose feature rows or elements a job reads. */

@@ -1,8 +1,8 @@
 /* The gradient of a loop by its recorded steps: a loop that runs backwards, each sample from its
  * own last iteration on. Its states are the cotangents of those of the first loop, how many
  * iterations remain, and a sum for each outer value that the body has read. Its body is that of the
- * first loop, emitted anew at the states on the tape, with its derivative. Sums over samples, of
- * parameters, add up over the iterations. */
+ * first loop, emitted anew at the states on the tape, with its derivative. Sums over samples, the
+ * gradients of parameters, add up over the iterations. */
 #include <string.h>
 
 #include "base/memory.h"
@@ -30,13 +30,13 @@ static void nothing(const cf_call *call) {
 
 static const cf_op tape_op = {.name = "a loop's tape", .flags = CF_OP_TAPE, .kernel = NOTHING};
 
-/* One way back. */
+/* The backward loop of one loop. */
 typedef struct {
     cf_walk *walk;
     const cf_loop *loop; /* that is differentiated */
     uint32_t number;     /* of the loop that runs backwards */
-    /* Contributions are listed apart inside of that loop and outside: those that the walk does not
-     * add to now. */
+    /* Contributions inside of that loop and outside are listed apart; these are the ones that the
+     * walk does not add to now. */
     cf_contribution **others;
     size_t others_capacity, others_nodes;
     uint32_t outside;  /* the loop inside of which the walk is when it is outside of this one */
@@ -138,8 +138,8 @@ static void emit_body(way_back *w, cf_builder *b, cf_value tape) {
     cf_walk_mark(w->walk, w->first, w->end);
 }
 
-/* The sum over samples of a block's cotangent becomes one that gives a block an iteration, for the
- * whole stack. */
+/* Turns the sum over samples of a block's cotangent into one that produces a block an iteration,
+ * for the whole stack. */
 static void accumulate_stack(way_back *w, const cf_node *block, const cf_contribution *c) {
     cf_builder *b = w->walk->b;
     const cf_block_params *p = block->params;
@@ -194,7 +194,7 @@ static void walk_inside(way_back *w) {
     }
 }
 
-/* What outer values have got becomes a sum of the loop's. */
+/* Makes the cotangent of an outer value a sum of the loop. */
 static void add_sum(way_back *w, size_t m) {
     cf_builder *b = w->walk->b;
     cf_value dout = cf_walk_join(w->walk, m);
@@ -208,7 +208,7 @@ static void add_sum(way_back *w, size_t m) {
     w->sum[w->sums++] = m;
 }
 
-/* The next states, of all that the body has contributed. */
+/* Collects the next states from all that the body has contributed. */
 static void list_next(way_back *w) {
     cf_builder *b = w->walk->b;
     size_t n = w->loop->spec.states, reads = b->status == CF_OK ? w->first - n : 0;
@@ -246,7 +246,7 @@ static void leave_inside(way_back *w) {
     cf_free(w->others);
 }
 
-/* Gives what the loop has found. */
+/* Accumulates what the loop has found. */
 static void accumulate_results(way_back *w, cf_value out) {
     cf_builder *b = w->walk->b;
     size_t n = w->loop->spec.states, first = 0;

@@ -1,4 +1,4 @@
-/* Adding up what groups of tiles gave. */
+/* Adding up what groups of tiles have computed. */
 #ifndef CF_ENGINE_REDUCE_H
 #define CF_ENGINE_REDUCE_H
 

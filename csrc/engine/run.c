@@ -151,7 +151,7 @@ static void set_samples(const cf_running *run, cf_call *call, size_t sample, siz
     call->one_sample = call->samples == 1 && run->program->lanes_alike;
 }
 
-/* A thread's memory of a slice. */
+/* Sets the call to a thread's memory of a slice. */
 static void set_slice(const cf_running *run, cf_call *call, int participant, size_t slice) {
     call->base[CF_SPACE_TILE] =
         run->thread_memory + (size_t)participant * run->thread_bytes + slice * run->slice_bytes;
@@ -233,7 +233,7 @@ static void finish_reduction(const cf_running *run, const cf_step *step) {
                                                 accumulator(run, step, 1), out);
 }
 
-/* One thread's part of that: the steps are taken one by one. */
+/* One thread's part of that: it takes the steps one by one. */
 static void reduce_work(void *context, int participant) {
     cf_running *run = context;
     (void)participant;

@@ -12,7 +12,7 @@ enum { CF_MAX_SLOTS = 12 };
 typedef struct {
     void *data;
     size_t row_stride; /* in elements */
-    bool as_double;    /* of float64 instead: nothing that is computed in it is rounded */
+    bool as_double;    /* float64 instead: what is computed in float64 is not rounded */
 } cf_result;
 
 typedef struct {
@@ -27,7 +27,7 @@ typedef struct {
     cf_result output[CF_MAX_SLOTS];
 } cf_run_args;
 
-/* What a kernel is told. It sees one slice of a tile; a reduction sees all of them, the first as
+/* What a kernel is given. It sees one slice of a tile; a reduction sees all of them, the first as
  * others do and the next ones each `slice_bytes` further. */
 struct cf_call {
     const cf_step *step;

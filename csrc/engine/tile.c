@@ -2,8 +2,8 @@
 
 /* Measured on x86-64 with AVX-512; see benchmarks/README.md. A tile's memory should stay in the
  * second-level cache, and a program that reads and writes gradients as large as that cache needs
- * many samples a pass to hide it. An image is a dear sample, and its pixels take the place of
- * samples. */
+ * many samples a pass to hide it. An image is an expensive sample, and its pixels fill vectors in
+ * place of samples. */
 enum {
     CACHE_BYTES = 1 << 20,
     FEW_SAMPLES = 48,

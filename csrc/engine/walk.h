@@ -24,17 +24,17 @@ struct cf_walk {
 /* Lets nodes up to `end` get cotangents. */
 void cf_walk_extend(cf_walk *walk, size_t end);
 
-/* Finds out which of the nodes [first, end) depend on what is differentiated by. */
+/* Marks which of the nodes [first, end) depend on what the gradient is taken with respect to. */
 void cf_walk_mark(cf_walk *walk, size_t first, size_t end);
 
 /* The whole cotangent of node n: CF_NO_VALUE if nothing was contributed. */
 cf_value cf_walk_join(cf_walk *walk, size_t n);
 
-/* Lets the rule of node n, whose cotangent is dout, give those of its operands. */
+/* Has the rule of node n, whose cotangent is dout, emit those of its operands. */
 void cf_walk_propagate(cf_walk *walk, size_t n, cf_value dout);
 
-/* Propagates nodes [first, end), the last one first. Inside of a loop, those of what has been
- * hoisted out of it keep what they have got until it has ended. */
+/* Propagates nodes [first, end), the last one first. Inside of a loop, nodes that were hoisted out
+ * of it keep what they have accumulated until the loop has ended. */
 void cf_walk_back(cf_walk *walk, size_t first, size_t end);
 
 #endif
