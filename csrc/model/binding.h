@@ -12,7 +12,7 @@ enum { CF_MAX_DIMS = 4 };
 
 typedef enum { CF_START_CONSTANT, CF_START_UNIFORM } cf_start;
 
-/* A parameter that statistics of the data decide. In programs that are for it (cf_mode), layers
+/* A parameter that is a statistic of the data. In programs of the modes for it (cf_mode), layers
  * output the statistic (cf_output_statistic). */
 typedef struct {
     size_t parameter; /* offset in the parameter slab */
@@ -58,7 +58,7 @@ typedef struct {
     char path[256];
 } cf_binding;
 
-/* Keeps `spec`, whose hold passes to the binding, in failure too. */
+/* Keeps `spec`, whose hold passes to the binding, even on failure. */
 cf_status cf_binding_keep(cf_binding *binding, cf_spec *spec);
 
 /* Opens a level of names, "name." or "name0." (number < 0: none); close with cf_binding_leave and
@@ -94,8 +94,8 @@ void cf_bind_freeze_last(cf_binding *binding);
 /* Declares a square matrix that starts as the identity. */
 cf_status cf_bind_identity(cf_binding *binding, const char *name, size_t n, size_t *offset);
 
-/* Declares a vector that statistics of the data decide; *statistic tells its initial value and
- * momentum, and is told the offsets. */
+/* Declares a vector that statistics of the data decide; *statistic has its initial value and
+ * momentum, and receives the offsets. */
 cf_status cf_bind_statistic(cf_binding *binding, const char *name, size_t size,
                             cf_statistic *statistic);
 

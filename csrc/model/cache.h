@@ -16,7 +16,7 @@ typedef struct {
 
 void cf_cache_free(cf_cache *cache);
 
-/* What cf_cache_acquire gave must be released. */
+/* What cf_cache_acquire returns must be released. */
 cf_status cf_cache_acquire(cf_cache *cache, const cf_program_key *key, const cf_function *function,
                            const cf_slab_table *parameters, cf_cached **out);
 void cf_cache_release(cf_cached *entry);

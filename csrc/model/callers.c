@@ -7,7 +7,7 @@ cf_status cf_model_fail_busy(void) {
     return cf_fail(CF_BUSY, "the flow is being fitted: wait until fit returns");
 }
 
-/* Under the lock. The callers of a process that forked are not in its child. */
+/* Under the lock. The callers of a process that has forked do not exist in its child. */
 static void forget_vanished_callers(cf_model *model) {
     if (model->forks != cf_forks())
         model->callers = 0;

@@ -134,7 +134,7 @@ static size_t tensor_of(const program_builder *p, size_t n) {
     return i;
 }
 
-/* With respect to what the gradient is taken: the inputs that the key names, then one node for each
+/* What the gradient is taken with respect to: the inputs that the key names, then one node for each
  * time that a parameter was emitted, with the tensor's number. */
 typedef struct {
     cf_value *wrt, *gradient;

@@ -1,7 +1,7 @@
 /* Functions of a model: inputs to outputs, both by name, as a differentiable program.
  *
- * A function says what it reads and gives and emits the ops in between. Which of its outputs a call
- * wants, which cotangents it brings and which gradients it asks for makes another program of it,
+ * A function says what it reads and gives and emits the ops in between. Each choice of outputs that
+ * a call wants, cotangents that it brings and gradients that it asks for is a program of its own,
  * built when first wanted and kept by the model.
  */
 #ifndef CF_MODEL_FUNCTION_H
@@ -66,18 +66,18 @@ static inline bool cf_is_port(const cf_port *port) {
     return port->shape.channels > 0;
 }
 
-/* The number of ports before the first empty one: of a function's outputs, all. */
+/* The number of ports before the first empty one, which is that of all outputs of a function. */
 size_t cf_port_count(const cf_port ports[CF_MAX_PORTS]);
 
 /* The port of that name, which there must be: a function's names are known to its callers. */
 size_t cf_function_input(const cf_function *function, const char *name);
 size_t cf_function_output(const cf_function *function, const char *name);
 
-/* The input of that name, an empty port if there is none; and its features, then 0. */
+/* The input of that name, or an empty port; and the number of its features, or 0. */
 const cf_port *cf_function_input_port(const cf_function *function, const char *name);
 size_t cf_function_input_features(const cf_function *function, const char *name);
 
-/* Sets what has that name in the call's function. */
+/* Sets the port of that name in the call. */
 void cf_call_set_input(cf_function_call *call, const char *name, cf_array array);
 void cf_call_set_output(cf_function_call *call, const char *name, cf_result result);
 void cf_call_set_cotangent(cf_function_call *call, const char *name, cf_array array);

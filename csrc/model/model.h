@@ -24,13 +24,13 @@ cf_binding *cf_model_binding(cf_model *model);
 cf_status cf_model_allocate(cf_model *model);
 
 /* Copies a function. What it refers to lives as long as the model, or in `arena`, which passes to
- * the model, in failure too; NULL: there is none. A name may be taken once (CF_INVALID). */
+ * the model, even on failure; NULL: there is none. A name may be taken once (CF_INVALID). */
 cf_status cf_model_add_function(cf_model *model, const cf_function *function, cf_arena *arena);
 
 /* The function of that name, NULL if there is none; it stays where it is. */
 const cf_function *cf_model_function(const cf_model *model, const char *name);
 
-/* The function that was added before `later`, NULL for the last; NULL if there is none. */
+/* The function that was added before `later`, or last if that is NULL; NULL if there is none. */
 const cf_function *cf_model_earlier_function(const cf_model *model, const cf_function *later);
 
 /* Computes what the call wants. CF_BUSY while the model is locked; the second is for whoever has
@@ -55,21 +55,22 @@ void cf_model_set_parameter(cf_model *model, size_t index, double value);
 /* Copies `gradients`, of the slab's layout, into the model's own. */
 cf_status cf_model_set_gradients(cf_model *model, const void *gradients);
 
-/* Copies the slabs; CF_BUSY while they change, which is while an epoch of training runs. */
+/* Makes a consistent copy of the slabs; CF_BUSY while an epoch of training changes them. */
 cf_status cf_model_read(const cf_model *model, void *parameters, double *buffers);
 
-/* Gives `to`, which differs in nothing but perhaps the dtype, the numbers and the frozen parameters
- * of `from`; CF_BUSY as cf_model_read. */
+/* Copies the numbers and the frozen parameters of `from` to `to`, which differs in its dtype at
+ * most; CF_BUSY as cf_model_read. */
 cf_status cf_model_copy_numbers(cf_model *to, const cf_model *from);
 
 /* Excludes parameters from gradients and training, or includes them again: those whose name matches
  * the pattern, in which * stands for any characters. *count = how many matched. */
 cf_status cf_model_freeze(cf_model *model, const char *pattern, bool frozen, size_t *count);
 
-/* frozen[i] = whether tensor i of the parameter table is, all at one moment. */
+/* frozen[i] = whether tensor i of the parameter table is frozen: a consistent copy. */
 void cf_model_read_frozen(const cf_model *model, bool *frozen);
 
-/* A computation of one caller begins, unless the model is locked (CF_BUSY), and ends. */
+/* Mark the beginning, unless the model is locked (CF_BUSY), and the end of one caller's
+ * computation. */
 cf_status cf_model_enter(cf_model *model);
 void cf_model_leave(cf_model *model);
 
@@ -79,16 +80,16 @@ void cf_model_leave(cf_model *model);
 cf_status cf_model_lock(cf_model *model);
 void cf_model_unlock(cf_model *model);
 
-/* From here on the parameters change, or do no longer. */
+/* Says whether the parameters change from here on. */
 void cf_model_set_changing(cf_model *model, bool changing);
 
-/* Data-dependent initialisation: whether there are parameters for it, and none of them has been
- * changed yet; and their values, from the statistics that a CF_DATA_INITIALISATION program left. */
+/* Data-dependent initialisation: whether there are parameters for it, none of which has been
+ * changed yet; and setting them to the statistics that a CF_DATA_INITIALISATION program left. */
 bool cf_model_awaits_initialisation(const cf_model *model);
 void cf_model_initialise(cf_model *model);
 
-/* Whether training programs give statistics of the batch, and mixes these, which the last one left,
- * into the running ones. */
+/* Whether training programs compute statistics of the batch; and mixing those that the last one
+ * left into the running ones. */
 bool cf_model_has_running_statistics(const cf_model *model);
 void cf_model_mix_statistics(cf_model *model);
 

@@ -27,8 +27,8 @@ struct cf_model {
     bool locked, changing;
 };
 
-/* Sets the statistics to the parameters that they decide: a program that gives none leaves these as
- * they are. */
+/* Sets the statistics to the parameters that they decide: programs without statistics leave them
+ * so. */
 void cf_model_reset_statistics(cf_model *model);
 
 /* The message of CF_BUSY. */
