@@ -15,8 +15,8 @@ typedef struct {
     /* Declares the parameters and sets conditioner->state and dense_layers. The last layer starts
      * at zero if `zero_last`. */
     cf_status (*bind)(cf_conditioner *conditioner, cf_binding *binding, bool zero_last);
-    /* Emits the outputs of some groups; x are the features that these groups see first, and context
-     * the context if group 0 is one. Either may be CF_NO_VALUE. */
+    /* Emits the outputs of some groups; x are the features that these groups are the first to see,
+     * and context is the context if group 0 is among them. Either may be CF_NO_VALUE. */
     cf_value (*emit)(const cf_conditioner *conditioner, cf_builder *b, cf_emission *emission,
                      cf_value x, cf_value context);
     bool convolutional; /* reads an image, conditioner->shape, and gives one as high and wide */

@@ -69,7 +69,7 @@ cf_status cf_dropout_check(const cf_spec *network);
 /* The names that options called "activation" take, ending in NULL. */
 extern const char *const cf_activation_names[];
 
-/* The activation of that name, of nothing if x is CF_NO_VALUE. */
+/* The activation of that name; CF_NO_VALUE if x is. */
 cf_value cf_activation(cf_builder *b, const char *name, cf_value x);
 
 #endif

@@ -74,7 +74,7 @@ static bool read_instruction(cf_instruction *list, size_t i, cf_word name, const
     return in->size > 0;
 }
 
-/* Whether the rows are those that the function was traced for. */
+/* Fails unless the inputs have as many features as the function was traced for. */
 static cf_status check_rows(const cf_instruction *in, const cf_instruction_scope *scope) {
     size_t got = in->size;
     if (in->op == CF_DO_input || in->op == CF_DO_context)

@@ -29,7 +29,7 @@ typedef struct {
     bool draws;                             /* random numbers */
 } cf_instructions;
 
-/* What the instructions are about. */
+/* What the instructions may refer to. */
 typedef struct {
     size_t input[CF_MAX_PORTS]; /* features of the inputs, 0: there is none; the second is called
                                    the context */

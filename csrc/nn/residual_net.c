@@ -21,7 +21,7 @@ typedef struct {
     block *block;
 } residual_state;
 
-/* What all dense layers of one network are bound with. */
+/* What the dense layers of one network are bound with. */
 typedef struct {
     cf_binding *binding;
     cf_groups context, hidden;

@@ -18,7 +18,7 @@ typedef struct {
 /* The next word of this instruction; length 0: there is none. */
 cf_word cf_next_word(const char **text);
 
-/* Ends an instruction; whether nothing was left of it. */
+/* Ends an instruction; returns whether nothing was left of it. */
 bool cf_end_of_instruction(const char **text);
 
 bool cf_is_word(cf_word w, const char *text);
