@@ -1,5 +1,5 @@
-/* ActNorm: a learned scale and shift that start where the data that reach the layer have mean 0 and
- * standard deviation 1 behind it (Kingma and Dhariwal 2018). */
+/* ActNorm: a learned scale and shift, initialised so that the data leave the layer with mean 0 and
+ * standard deviation 1 (Kingma and Dhariwal 2018). */
 #include "layers/affine.h"
 #include "layers/layer.h"
 #include "layers/moments.h"

@@ -14,8 +14,8 @@ typedef struct {
     bool parallel_forward;
     size_t param_count;     /* a feature */
     cf_permutation order;   /* indices: by rank, the feature; inverse: by feature, the rank */
-    int64_t *param_indices; /* by unconstrained parameter as transforms have it: where the network
-                               gives it */
+    int64_t *param_indices; /* by unconstrained parameter in the transform's order: its index in the
+                               network's outputs */
 } autoregressive_state;
 
 static cf_status bind_indices(const cf_layer *layer, cf_binding *binding,
@@ -73,7 +73,7 @@ typedef struct {
     cf_value *seen;    /* of the network */
 } ranks;
 
-/* The network reads the transformed features, as they come. */
+/* The network reads the transformed features, as they become known. */
 static void apply_ranks(const cf_layer *layer, cf_builder *b, const ranks *of, cf_value x,
                         cf_value context, bool inverse) {
     const autoregressive_state *state = layer->state;

@@ -140,7 +140,8 @@ static cf_value scatter_inputs(const cf_conditioned *given, cf_builder *b, cf_va
                     transformed->feature, transformed->count);
 }
 
-/* Of unconstrained parameters for all features of an image, those of the transformed ones. */
+/* Selects from the unconstrained parameters of all features of an image those of the transformed
+ * ones. */
 static cf_value select_transformed(const cf_conditioned *given, cf_builder *b, cf_value params) {
     const cf_features *transformed = &given->transformed;
     cf_value all = CF_NO_VALUE;

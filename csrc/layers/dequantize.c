@@ -1,5 +1,5 @@
 /* Dequantize: integers become real numbers by noise, drawn uniformly or by a flow of its own that
- * sees the integers (Ho et al. 2019), and real numbers integers by rounding down. */
+ * sees the integers (Ho et al. 2019), and real numbers become integers by rounding down. */
 #include <math.h>
 
 #include "layers/chain.h"
@@ -32,7 +32,7 @@ static cf_status bind(cf_layer *layer, cf_binding *binding) {
     return cf_chain_bind(layer, binding, layer->shape, seen_shape(layer), 0);
 }
 
-/* x brought to about -1 to 1, and the context. */
+/* x mapped to about [-1, 1], and the context. */
 static cf_value seen(const cf_layer *layer, cf_builder *b, cf_value x, cf_value context) {
     cf_value scaled = is_bounded(layer) ? cf_scale_shift(b, x, 2.0 / levels_of(layer),
                                                          1.0 / levels_of(layer) - 1.0)

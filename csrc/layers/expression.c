@@ -6,7 +6,7 @@
 
 typedef struct {
     cf_declarations declared;
-    cf_instructions forward, inverse; /* of no instruction: there is no such direction */
+    cf_instructions forward, inverse; /* without instructions there is no such direction */
 } expression_state;
 
 static cf_status reshape(const cf_spec *spec, bool to_base, cf_shape *shape) {

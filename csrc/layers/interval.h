@@ -21,7 +21,7 @@
 /* CF_INVALID unless low is below high, by a finite distance. */
 cf_status cf_interval_check(const cf_spec *spec);
 
-/* x, whole turns left out: low <= out < high. */
+/* x less whole turns: low <= out < high. */
 cf_value cf_wrap_to_interval(cf_builder *b, const cf_spec *spec, cf_value x);
 
 #endif

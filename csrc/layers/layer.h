@@ -15,7 +15,7 @@
 #include "engine/program.h"
 #include "model/binding.h"
 
-/* What stochastic layers have for log_det where they have none: on the way to the data. */
+/* The log_det of stochastic layers on the way to the data, where they have none. */
 #define CF_NO_LOG_DET NAN
 
 typedef struct cf_layer cf_layer;
@@ -32,16 +32,16 @@ typedef struct {
                         cf_value *log_det);
     bool stochastic;        /* draws random numbers, and its log_det is a term of a bound */
     bool restricted_domain; /* either direction is NaN or infinite at some finite numbers */
-    /* Makes the shape of x that of u if `to_base`, or the other way round; NULL: they are one. */
+    /* Makes the shape of x that of u if `to_base`, or the other way round; NULL: they are equal. */
     cf_status (*reshape)(const cf_spec *spec, bool to_base, cf_shape *shape);
-    /* Of a layer next to the data: whether these set its shift and scale of `feature`, which lie in
-     * float64 buffers at *offset, all shifts first. NULL: they do not. */
+    /* Of a layer next to the data: whether the data set its shift and scale of `feature`, which lie
+     * in float64 buffers at *offset, all shifts first. NULL: they do not. */
     bool (*standardizes)(const cf_layer *layer, size_t feature, size_t *offset);
 } cf_layer_methods;
 
 struct cf_layer {
     cf_spec
-        *spec; /* kept by the binding; bind may replace it by one that says what chance decided */
+        *spec; /* kept by the binding; bind may replace it by one that states the random choices */
     cf_shape shape;   /* of x */
     size_t features;  /* of x */
     bool stochastic;  /* as its methods say, or as binding has found */
@@ -51,15 +51,15 @@ struct cf_layer {
     cf_layer *child; /* bound layers within this one */
 };
 
-/* Binds `spec` to its sizes, of which `shape` is that of x, names starting at the binding's path;
- * its number tells random choices apart. */
+/* Binds `spec` to its sizes, of which `shape` is that of x, names starting at the binding's path,
+ * whose number tells random choices apart. */
 cf_status cf_layer_bind(cf_layer *out, cf_spec *spec, cf_binding *binding, cf_shape shape,
                         cf_shape context);
 
 /* Makes the shape of the layer's x that of its u if `to_base`, or the other way round. */
 cf_status cf_layer_reshape(const cf_spec *spec, bool to_base, cf_shape *shape);
 
-/* Makes layer->spec one whose option `name` is `setting`: what chance decided. */
+/* Replaces layer->spec by one whose option `name` is `setting`: a random choice. */
 cf_status cf_layer_resolve(cf_layer *layer, cf_binding *binding, const char *name,
                            const cf_setting *setting);
 

@@ -248,7 +248,7 @@ static cf_value sinh_inverse(const cf_layer *layer, cf_builder *b, cf_value x, c
     return u;
 }
 
-/* Limited, though sinh is defined everywhere: of large numbers it is infinite. */
+/* The domain is restricted, though sinh is defined everywhere: at large numbers it is infinite. */
 static const cf_layer_methods sinh_methods = {bind_nothing, sinh_forward, sinh_inverse,
                                               .restricted_domain = true};
 static const cf_layer_methods arcsinh_methods = {bind_nothing, sinh_inverse, sinh_forward,

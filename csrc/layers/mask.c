@@ -5,7 +5,7 @@
 #include "base/memory.h"
 #include "ops/ops.h"
 
-/* What a mask has an entry of: channels, each with all its pixels, or features. */
+/* What the entries of a mask stand for: channels, each with all its pixels, or features. */
 static const char *unit_name(const cf_layer *layer) {
     return layer->shape.image ? "channels" : "features";
 }
@@ -50,7 +50,7 @@ static cf_status check_kind(const cf_layer *layer, const char *name, const cf_se
                    name, mask->count, c, n);
 }
 
-/* The number of units that the mask has an entry of. */
+/* The number of units that the mask has entries for. */
 static size_t count_units(const cf_layer *layer, const cf_setting *mask) {
     bool pixels = is_named(mask, "checkerboard") ||
                   (mask->kind == CF_OPTION_BOOLS && mask->count != layer->shape.channels);
@@ -74,7 +74,7 @@ static cf_status read_mask(const cf_layer *layer, const char *name, size_t units
             keep[i] = is_named(mask, "half") ? i < units / 2 : i % 2 == 0;
     }
     if (mask->kind == CF_OPTION_STRING && units == 1)
-        keep[0] = 0; /* nothing can condition: all names transform the one feature */
+        keep[0] = 0; /* nothing can condition: whatever the name, the one feature is transformed */
     return CF_OK;
 }
 

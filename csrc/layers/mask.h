@@ -20,7 +20,7 @@ cf_status cf_mask_read(cf_mask *out, const cf_layer *layer, cf_binding *binding,
 cf_status cf_mask_count(const cf_spec *spec, cf_shape shape, const char *name, bool swap,
                         size_t *identity);
 
-/* A value of both parts again. */
+/* Joins both parts again. */
 cf_value cf_mask_merge(const cf_mask *mask, cf_builder *b, cf_value identity, cf_value transformed);
 
 #endif

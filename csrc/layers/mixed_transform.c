@@ -16,7 +16,7 @@ static size_t which(const cf_spec *mixed, int64_t feature) {
     return (size_t)cf_spec_get(mixed, "which")->integers[feature];
 }
 
-/* The most that any of them has: the others leave the rest unread. */
+/* The maximum over the transforms: the others leave the rest unread. */
 static size_t param_count(const cf_spec *mixed) {
     size_t max = 0;
     for (size_t i = 0; i < count_of(mixed); i++) {

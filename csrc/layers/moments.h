@@ -6,8 +6,8 @@
 #include "engine/program.h"
 
 typedef struct {
-    cf_value mean, variance; /* unbatched, by channel; the variance divides by how many numbers of a
-                                channel there are: samples times pixels */
+    cf_value mean, variance; /* unbatched, by channel; the variance divides by the count of a
+                                channel's numbers: samples times pixels */
     cf_value centred;        /* x less the mean */
 } cf_moments;
 

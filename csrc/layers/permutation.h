@@ -1,4 +1,4 @@
-/* Lists of indices that options give or chance decides. */
+/* Lists of indices, given by options or random. */
 #ifndef CF_LAYERS_PERMUTATION_H
 #define CF_LAYERS_PERMUTATION_H
 
@@ -16,8 +16,8 @@ typedef struct {
 } cf_permutation;
 
 /* Reads the option `name`: "natural", "reverse", "random", "checkerboard" or a list of all indices.
- * They are `count`: the layer's features, or its channels, each of which is moved as a whole.
- * layer->spec has the list from then on. The arrays lie in the flow's arena. */
+ * There are `count` of them: the layer's features, or its channels, each of which is moved as a
+ * whole. layer->spec has the list from then on. The arrays lie in the flow's arena. */
 cf_status cf_permutation_bind(cf_permutation *out, cf_layer *layer, cf_binding *binding,
                               const char *name, size_t count);
 

@@ -1,4 +1,4 @@
-/* A transform of features that are shifted on a circle before. */
+/* A transform that follows a shift of the features on a circle. */
 #include "layers/interval.h"
 #include "layers/transform.h"
 #include "ops/ops.h"

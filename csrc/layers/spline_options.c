@@ -29,7 +29,8 @@ static cf_spline_kind kind_of(const cf_spec *spec) {
     return (cf_spline_kind)kind;
 }
 
-/* The place of an option among the names that it can have; 0 if the spline has no such option. */
+/* The index of an option's value among those that it can have; 0 if the spline has no such
+ * option. */
 static int choice(const cf_spec *spec, const char *option, const char *const *names) {
     int i = 0;
     while (has(spec, option) && strcmp(names[i], cf_spec_string(spec, option)) != 0)

@@ -8,11 +8,11 @@
 
 typedef struct {
     cf_mask mask;  /* identity: goes on */
-    size_t layers; /* of the children; a coupling may stand behind them */
+    size_t layers; /* of the children; a coupling may follow them */
     size_t inner;  /* base features of the part that goes on */
 } split_state;
 
-/* That of the part that goes on. */
+/* The shape of the part that goes on. */
 static cf_status identity_shape(const cf_spec *spec, cf_shape shape, cf_shape *identity) {
     size_t features, pixels = cf_pixels(shape);
     CF_TRY(cf_mask_count(spec, shape, "mask", cf_spec_int(spec, "swap") != 0, &features));
@@ -28,7 +28,7 @@ static cf_status identity_shape(const cf_spec *spec, cf_shape shape, cf_shape *i
 
 static cf_status reshape(const cf_spec *spec, bool to_base, cf_shape *shape) {
     cf_shape inner;
-    if (!to_base) /* an image cannot be told from its latents */
+    if (!to_base) /* the shape of an image does not follow from that of its latents */
         return shape->image ? cf_fail(CF_INVALID, "Split: its u is a vector, got an image") : CF_OK;
     CF_TRY(identity_shape(spec, *shape, &inner));
     size_t factored = cf_shape_features(*shape) - cf_shape_features(inner);

@@ -1,5 +1,5 @@
 /* All types of layers and of what they are made of, in the order in which they are documented: a
- * line each, which is all that the library is told of a new one. registry.c includes it. */
+ * line each; a new one needs no other. registry.c includes it. */
 /* layers */
 CF_TYPE(coupling)
 CF_TYPE(autoregressive)

@@ -16,7 +16,7 @@ typedef struct {
 } variational_state;
 
 static cf_status reshape(const cf_spec *spec, bool to_base, cf_shape *shape) {
-    if (!to_base) /* data cannot be told from their latents */
+    if (!to_base) /* the shape of data does not follow from that of their latents */
         return cf_fail(CF_INVALID, "Variational: it stands next to the data, not turned round");
     (void)spec;
     *shape = cf_vector((size_t)cf_spec_int(spec, "latents"));
@@ -110,7 +110,7 @@ static cf_value encode(const cf_layer *layer, cf_builder *b, cf_value x, cf_valu
 }
 
 /* The cotangents of the prior and of the posterior's density have a weight where the program
- * provides one, so that it is their gradient, not their value, that is warmed up. */
+ * provides one, so that their gradient is warmed up, and not their value. */
 static cf_value inverse(const cf_layer *layer, cf_builder *b, cf_value x, cf_value context,
                         cf_value *log_det) {
     const variational_state *state = layer->state;
