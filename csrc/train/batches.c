@@ -44,7 +44,7 @@ const cf_function *cf_batches_loss(const cf_batches *b) {
     return b->loss;
 }
 
-/* Makes room for as many rows. */
+/* Makes room for so many rows. */
 static cf_status grow(cf_batches *b, size_t rows) {
     if (rows <= b->capacity)
         return CF_OK;
@@ -112,7 +112,7 @@ static cf_function_call new_call(const cf_batches *b, const cf_function *functio
     return call;
 }
 
-/* From the batch of the first step; one that is not finite makes no step. */
+/* Initialises from the batch of the first step, unless that is not finite and makes no step. */
 static cf_status initialise(void *self, uint64_t epoch, bool first) {
     cf_batches *b = self;
     size_t features = b->flow == NULL ? 0 : cf_flow_features(b->flow);

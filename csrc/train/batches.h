@@ -1,6 +1,5 @@
-/* The objective of a loss over batches that the caller brings, one a step, for loops of one's own:
- * the loss of a batch is its weighted mean, sum(w l) / sum(w).
- */
+/* The objective of a loss over batches that the caller brings, one a step, for the caller's own
+ * loops: the loss of a batch is its weighted mean, sum(w l) / sum(w). */
 #ifndef CF_TRAIN_BATCHES_H
 #define CF_TRAIN_BATCHES_H
 
@@ -19,8 +18,8 @@ const cf_function *cf_batches_loss(const cf_batches *batches);
 cf_objective cf_batches_objective(cf_batches *batches);
 
 /* Sets the rows of the next step, which must stay as they are until it is done. CF_INVALID if there
- * is none, or a weight is negative or not finite, or all are 0. The first batch of a flow that no
- * data have set yet standardises and initialises it. */
+ * is none, or a weight is negative or not finite, or all are 0. The first batch standardises and
+ * initialises a flow that no data have set yet. */
 cf_status cf_batches_set(cf_batches *batches, const cf_data *data);
 
 #endif

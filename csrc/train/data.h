@@ -1,4 +1,4 @@
-/* Training data: rows read in place, looked through once before the first step. */
+/* Training data: rows read in place, checked once before the first step. */
 #ifndef CF_TRAIN_DATA_H
 #define CF_TRAIN_DATA_H
 
@@ -11,8 +11,8 @@ typedef struct {
     const double *weights; /* by row, or NULL: all 1 */
 } cf_data;
 
-/* *out = the data, whose rows are still the caller's, with copies of weights and indices: nothing
- * that a loop is bounded by can change. Free it with cf_data_free, in failure too. */
+/* *out = the data, whose rows are still the caller's, with copies of weights and indices, so that
+ * no bound of a loop can change. cf_data_free frees it, even after a failure. */
 cf_status cf_data_copy(cf_data *out, const cf_data *data);
 void cf_data_free(cf_data *data);
 
@@ -21,7 +21,7 @@ void cf_data_free(cf_data *data);
  * in the message. */
 cf_status cf_data_check(const cf_data *data, size_t features, size_t context, const char *what);
 
-/* A split by chance: `validation` gets round(fraction rows) rows, at least one, `train` the others,
+/* A random split: `validation` gets round(fraction rows) rows, at least one, `train` the others,
  * which must be at least one; both ascending. Arrays are freed with cf_free. */
 cf_status cf_data_split(size_t rows, double fraction, uint64_t seed, int64_t **train,
                         size_t *train_rows, int64_t **validation, size_t *validation_rows);

@@ -16,7 +16,7 @@ typedef bool (*cf_target)(void *given, size_t rows, const void *x, const int64_t
                           double *log_density, double *gradient);
 
 typedef struct {
-    cf_array contexts; /* rows of which each sample gets one by chance; data NULL in a flow without.
+    cf_array contexts; /* rows of which each sample gets a random one; data NULL in a flow without.
                           They stay as they are until cf_draws_free. */
     size_t context_rows;
     uint64_t steps, batch_size, seed;
@@ -28,7 +28,7 @@ typedef struct cf_draws cf_draws;
 cf_status cf_draws_new(cf_draws **out, cf_flow *flow, const cf_draws_options *options);
 void cf_draws_free(cf_draws *draws); /* NULL is accepted */
 
-/* Sets whom the next steps ask for the target. */
+/* Sets the callback that the next steps ask for the target. */
 void cf_draws_set_target(cf_draws *draws, cf_target target, void *given);
 
 cf_objective cf_draws_objective(cf_draws *draws);

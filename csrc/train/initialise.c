@@ -16,7 +16,7 @@ static double noise_deviation(const double *jitter, size_t f) {
 
 /* The columns' weighted means and standard deviations. Two passes over the rows, which may be on
  * disk; sums are of differences from a row that counts, in units of the largest, so that a large
- * offset loses nothing and no square overflows or vanishes. Rows of weight 0 have no say. */
+ * offset loses nothing and no square overflows or vanishes. Rows of weight 0 do not count. */
 static void moments(const cf_data *data, size_t features, const double *jitter, double *mean,
                     double *deviation, double *largest) {
     size_t pivot = 0;
@@ -53,7 +53,7 @@ static void moments(const cf_data *data, size_t features, const double *jitter, 
     }
 }
 
-/* Where the layer next to the data keeps shift and scale; NULL if data set them of no feature, or
+/* Where the layer next to the data keeps shift and scale; NULL if data set them for no feature, or
  * have done so. */
 static double *find_unset_buffers(const cf_flow *flow) {
     size_t features = cf_flow_features(flow), offset;

@@ -16,7 +16,7 @@ enum { CF_INITIALISATION_SAMPLES = 10000 };
 
 /* Data-dependent initialisation: sets the parameters whose initial values are statistics of the
  * data, unless one of them has been changed already. `call`, of the function "initialise", has the
- * rows; of images fewer are looked at. For whoever has locked the flow. */
+ * rows; of images it reads fewer. The caller has locked the flow. */
 cf_status cf_initialise_from_data(cf_flow *flow, const cf_function_call *call);
 
 #endif

@@ -23,7 +23,7 @@ struct cf_training {
     cf_average average; /* of the weights */
 };
 
-/* An epoch under way, and whom to tell. */
+/* An epoch under way, and the callback that it reports to. */
 struct cf_interrupt {
     cf_epoch_report *report;
     uint64_t rows; /* done */
@@ -53,7 +53,7 @@ static void keep_best(cf_training *loop) {
     memcpy(loop->best_buffers, cf_model_buffers(loop->model), cf_model_buffer_bytes(loop->model));
 }
 
-/* Others may copy the model in between, but not while numbers are written. */
+/* Other threads may copy the model in between, but not while numbers are written. */
 static void begin_change(cf_training *loop) {
     cf_model_set_changing(loop->model, true);
 }
@@ -171,7 +171,7 @@ static double schedule_factor(const cf_training *loop) {
                               loop->objective.steps_per_epoch * loop->options.epochs);
 }
 
-/* Puts the best weights in place. Epochs count from 1. */
+/* Puts the best weights in place, and fails. Epochs count from 1. */
 static cf_status diverged(cf_training *loop, uint64_t epoch) {
     const cf_training_progress *p = &loop->progress;
     put_best(loop);
@@ -288,8 +288,8 @@ static bool weights_are_finite(const cf_training *loop) {
                          cf_model_dtype(loop->model));
 }
 
-/* Keeps the weights if they are the best so far. Without validation that is told by the training
- * loss, and of use only if a later epoch diverges. */
+/* Keeps the weights if they are the best so far. Without validation the training loss decides, and
+ * they matter only if a later epoch diverges. */
 static void update_best(cf_training *loop, double loss) {
     cf_training_progress *p = &loop->progress;
     p->waited++;
@@ -312,8 +312,8 @@ cf_stop cf_training_stop(const cf_training *loop) {
     return patience > 0 && p->waited >= patience ? CF_STOP_PATIENCE : CF_RUNNING;
 }
 
-/* At the end of the last epoch. Without validation nothing else notices that the last steps led
- * nowhere; some skipped steps, of rows that are always too far out, are no such sign. */
+/* Checks the end of the last epoch. Without validation nothing else notices that the last steps led
+ * nowhere. A few skipped steps, due to rows that are always too far out, are no sign of that. */
 static cf_status check_end(cf_training *loop) {
     const cf_training_progress *p = &loop->progress;
     if (loop->objective.validate != NULL && p->has_best)
@@ -323,7 +323,7 @@ static cf_status check_end(cf_training *loop) {
     return sound ? CF_OK : diverged(loop, p->epoch);
 }
 
-/* Validates, with the averaged weights if they are averaged, and judges these. */
+/* Validates, with the averaged weights if they are averaged, and updates the best ones. */
 static cf_status end_epoch(cf_training *loop, cf_interrupt *interrupt) {
     cf_epoch_report *report = interrupt->report;
     cf_status status = CF_OK;
@@ -338,7 +338,7 @@ static cf_status end_epoch(cf_training *loop, cf_interrupt *interrupt) {
     return status;
 }
 
-/* The steps, during which the parameters change. */
+/* Runs the steps, during which the parameters change. */
 static cf_status run_epoch(cf_training *loop, cf_interrupt *interrupt) {
     loop->in_epoch = true;
     cf_status status = begin_steps(loop, loop->progress.rows_drawn == 0);

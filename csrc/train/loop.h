@@ -21,7 +21,7 @@ typedef struct {
     bool stopped; /* by the objective: the step is not made, and nothing has changed */
 } cf_batch_result;
 
-/* Asked from time to time; true: what runs should return early. */
+/* To be asked from time to time; true: return early. */
 typedef struct cf_interrupt cf_interrupt;
 bool cf_interrupted(cf_interrupt *interrupt);
 
@@ -29,8 +29,8 @@ bool cf_interrupted(cf_interrupt *interrupt);
 typedef struct {
     cf_model *model;
     void *self;
-    /* Before the steps of an epoch, numbered from 0; `first`: no step has been made yet. In a loop
-     * of single steps before each until one is made. */
+    /* Before the steps of an epoch, numbered from 0; `first`: no step has been made yet. A loop of
+     * single steps calls it before each step until one is made. */
     cf_status (*begin_epoch)(void *self, uint64_t epoch, bool first);
     /* The loss of step number `step` of the epoch and, in the model's gradient slab, its gradient.
      * `drawn` samples have been seen before: the counter of random numbers. */
@@ -61,8 +61,8 @@ typedef struct {
     cf_plateau plateau;
 } cf_training_progress;
 
-/* What is to be saved, and to be set before the first epoch: arrays of the parameter slab's layout,
- * those that are not there NULL; the buffers that go with the best weights; the progress. */
+/* What a checkpoint saves, and what is set before the first epoch: arrays of the parameter slab's
+ * layout, NULL where there is none; the buffers that go with the best weights; the progress. */
 typedef struct {
     size_t elements, buffer_elements;
     cf_dtype dtype;
@@ -87,9 +87,9 @@ cf_status cf_training_new(cf_training **out, const cf_objective *objective,
 
 /* One epoch. poll may be NULL. Once report->stop is not CF_RUNNING no further epoch may be run; one
  * that poll stops is left unfinished. CF_NUMERICAL after 20 steps in a row whose loss or gradient
- * was not finite, or if the last epoch ends so after a whole epoch of such steps, or with weights
- * that are not finite: then weights and buffers are those of the epoch with the best loss, or
- * without one those at the start. */
+ * was not finite, or at the end of the last epoch if the steps of a whole epoch were such, or the
+ * weights are not finite. Weights and buffers are then those of the epoch with the best loss or,
+ * without one, those at the start. */
 cf_status cf_training_epoch(cf_training *loop, cf_poll poll, void *context,
                             cf_epoch_report *report);
 
@@ -102,10 +102,10 @@ cf_stop cf_training_stop(const cf_training *loop);
 
 cf_training_state cf_training_get_state(cf_training *loop);
 
-/* CF_INVALID unless the loop could have come to that progress. */
+/* CF_INVALID unless the loop could have reached that progress. */
 cf_status cf_training_check(const cf_training *loop, const cf_training_progress *progress);
 
-/* Puts the weights in place that training ends with: those of the epoch with the best validation
+/* Puts in place the weights that training ends with: those of the epoch with the best validation
  * loss, if there is one, else the averaged ones, if they are averaged. */
 void cf_training_finish(cf_training *loop);
 

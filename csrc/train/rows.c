@@ -54,7 +54,7 @@ static cf_status check(const cf_rows *r, const cf_rows_options *o) {
     return check_jitter(r, o->jitter);
 }
 
-/* An epoch's steps are of as many rows as each other, or one less. */
+/* All steps of an epoch have the same number of rows, or one less. */
 static cf_status count_rows(cf_rows *r) {
     for (size_t i = 0; i < r->train.rows; i++)
         r->rows += cf_data_weight(&r->train, i) > 0.0;
@@ -266,7 +266,7 @@ static cf_status check_domain(cf_rows *r, const cf_data *data, const char *what)
     return CF_OK;
 }
 
-/* Fails, with all buffers as they were, if there are data that the loss cannot have. */
+/* Fails, with all buffers as they were, if data lie where the loss has no value. */
 static cf_status check_domains(cf_rows *r) {
     if (r->flow != NULL && !cf_flow_has_restricted_domain(r->flow))
         return CF_OK;
@@ -288,7 +288,7 @@ static cf_status standardize(cf_rows *r) {
     return status;
 }
 
-/* From the first rows of the epoch. */
+/* Initialises from the first rows of the epoch. */
 static cf_status initialise_from_data(cf_rows *r) {
     size_t rows = r->rows < CF_INITIALISATION_SAMPLES ? r->rows : CF_INITIALISATION_SAMPLES;
     const int64_t *index = r->train.x.index;

@@ -30,8 +30,8 @@ void cf_rows_free(cf_rows *rows); /* NULL is accepted */
 
 cf_objective cf_rows_objective(cf_rows *rows);
 
-/* The loss's input kl_weight from here on; 1: it is not given. CF_INVALID for another if the loss
- * has no such input. */
+/* Sets the loss's input kl_weight from here on; 1: it is not given. CF_INVALID for other weights if
+ * the loss has no such input. */
 cf_status cf_rows_set_kl_weight(cf_rows *rows, double weight);
 
 #endif

@@ -1,5 +1,5 @@
-/* All optimisers and schedules, in the order in which they are documented: a line each, which is
- * all that the library is told of a new one. registry.c includes it. */
+/* All optimisers and schedules, in the order in which they are documented: a line each; a new one
+ * needs no other. registry.c includes it. */
 /* optimisers */
 CF_TYPE(adam)
 CF_TYPE(adamw)

@@ -1,5 +1,5 @@
 /* Muon: Jordan 2024, https://kellerjordan.github.io/posts/muon/; Liu et al. 2025, arXiv:2502.16982,
- * with AdamW (adam_update.h) for what is no matrix. */
+ * with AdamW (adam_update.h) for what is not a matrix. */
 #ifndef CF_FN
 
 #include <string.h>
@@ -20,7 +20,7 @@ typedef struct {
 
 _Static_assert(sizeof(muon_numbers) <= CF_STEP_DOUBLES * sizeof(double), "too many numbers");
 
-/* A norm below this is taken for it, as in torch. */
+/* Smaller norms are replaced by this one, as in torch. */
 static const double MIN_NORM = 1e-7;
 
 enum { STRIP = 16 }; /* columns that are transposed together */
@@ -120,7 +120,7 @@ static cf_status check(const cf_spec *spec, cf_dtype dtype) {
     return cf_adam_check_options("Muon", &options, dtype);
 }
 
-/* The first is of matrices the momentum, of other tensors the first moment. */
+/* The first is the momentum of matrices, and the first moment of other tensors. */
 static const char *const arrays[] = {"momentum", "second_moment", NULL};
 
 static const cf_optimizer_methods methods = {

@@ -10,7 +10,7 @@
 
 #define CF_BODY "train/optimizers/newton_schulz.c"
 
-enum { LANES = 16 }; /* what the matrix kernels take rows in */
+enum { LANES = 16 }; /* the unit in which the matrix kernels take rows */
 
 static const double FIRST = 3.4445, THIRD = -4.7750, FIFTH = 2.0315;
 
@@ -115,7 +115,7 @@ void cf_newton_schulz_run(cf_newton_schulz *n, int64_t iterations) {
 
 #else
 
-/* polynomial = a I + b gram + c gram^2, which is what it holds. */
+/* polynomial = a I + b gram + c gram^2, where it holds gram^2 before. */
 static void CF_FN(combine)(const cf_newton_schulz *n) {
     const real *gram = n->gram;
     real *polynomial = n->polynomial;

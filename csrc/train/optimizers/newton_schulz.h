@@ -12,7 +12,7 @@ typedef struct {
     size_t rows, columns;
     size_t step;      /* reals from a row of x to the next */
     void *x;          /* the matrix: rows of `step` numbers, zeros from `columns` on */
-    void *next;       /* as large, and before the first iteration the caller's */
+    void *next;       /* as large; before the first iteration the caller may use it */
     size_t gram_step; /* reals from a row of gram to the next */
     void *gram, *polynomial;
     uint32_t *x_rows, *gram_rows; /* where rows lie, in units of 16 numbers */

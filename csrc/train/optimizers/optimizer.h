@@ -46,12 +46,12 @@ void cf_optimizer_step(cf_optimizer *optimizer, const cf_gradient_step *step);
 /* The Euclidean norm of the trainable gradients, added up in an order fixed by the slab alone. */
 double cf_gradient_norm(cf_optimizer *optimizer, const void *gradients);
 
-/* What shortens gradients of that norm to `limit`; 0 stands for no limit. */
+/* The factor that shortens gradients of that norm to `limit`; a limit of 0 is none. */
 static inline double cf_clip_factor(double norm, double limit) {
     return limit > 0.0 && norm > limit ? limit / norm : 1.0;
 }
 
-/* An array that has to be kept for a fit to go on: as many numbers as the slab has elements. */
+/* An array that a checkpoint must keep: as many numbers as the slab has elements. */
 typedef struct {
     const char *name;
     void *data;
@@ -79,7 +79,7 @@ typedef struct {
 
 typedef struct {
     const char *const *arrays; /* the names of its state, ending in NULL */
-    /* What is wrong in that dtype alone; or NULL. */
+    /* Checks what depends on the dtype; or NULL. */
     cf_status (*check)(const cf_spec *spec, cf_dtype dtype);
     /* Writes a struct of its own, of at most CF_STEP_DOUBLES, for the updates of one step. */
     void (*prepare)(const cf_spec *spec, const cf_gradient_step *step, void *numbers);

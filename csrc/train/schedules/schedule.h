@@ -41,7 +41,7 @@ void cf_schedule_observe(const cf_spec *schedule, cf_plateau *plateau, double lo
 /* ---- for schedules ---- */
 
 typedef struct {
-    /* The factor after the warm-up, of which `passed`, from 0 to 1, is over; NULL: 1. */
+    /* The factor when `passed`, from 0 to 1, of the steps after the warm-up are over; NULL: 1. */
     double (*factor)(const cf_spec *schedule, const cf_plateau *plateau, double passed);
     void (*observe)(const cf_spec *schedule, cf_plateau *plateau, double loss); /* or NULL */
 } cf_schedule_methods;
