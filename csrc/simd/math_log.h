@@ -37,8 +37,8 @@ CF_INLINE vreal v_log_sum(vreal f, vreal e_ln2_high, vreal e_ln2_low) {
     return e_ln2_high + (f - (half_square - (curve + e_ln2_low)));
 }
 
-/* e plus bias of a normal number x > 0, at the place of a number's exponent: the exponent of
- * x / (3/4). */
+/* e plus bias of a normal number x > 0, in the position of a number's exponent: the exponent of x /
+ * (3/4). */
 CF_INLINE vuint v_binade(vreal x) {
     const vuint exponents = (vuint)v_bits(v_set1(V_INFINITY)), one = (vuint)v_bits(v_set1(1));
     return ((vuint)v_bits(x) - (vuint)v_bits(v_set1((real)0.75)) + one) & exponents;

@@ -79,7 +79,7 @@ CF_INLINE void CF_FN(panel_block)(const int rows, const int vectors, const panel
 #pragma GCC unroll 4
         for (int j = 0; j < vectors; j++) {
             sum[i][j] = v_set1(0);
-            CF_FN(prefetch)(dw, (size_t)i * a->inputs + j * VL); /* by the time of the sum's end */
+            CF_FN(prefetch)(dw, (size_t)i * a->inputs + j * VL); /* for the end of the sums */
         }
     }
     for (size_t r = 0; r < a->lanes; r += 2, x += 2 * PANEL_STEP) {

@@ -1,7 +1,7 @@
 /* Rows of random numbers, feature-major, from Philox 4x32-10 (base/philox.h).
  *
  * Feature j of global row i is a function of (seed, i, stream, j) alone: not of how many lanes or
- * features are drawn, nor of the thread or tile. What follows is frozen by known-answer tests, as
+ * features are drawn, nor of the thread or tile. Known-answer tests freeze what follows, since
  * samples depend on it.
  *
  * A row's draws have b = 32 bits for float32 and b = 64 for float64. Let w be the words of

@@ -26,8 +26,8 @@ static cf_simd_level detect(void) {
 #endif
 }
 
-/* *level = what CFLOWS_SIMD asks for, else the best; the best too where it asks for the impossible,
- * which is an error. */
+/* *level = what CFLOWS_SIMD asks for, else the best. A request that cannot be met is an error, and
+ * gives the best. */
 static cf_status choose(cf_simd_level *level) {
     const char *wanted = getenv("CFLOWS_SIMD");
     cf_simd_level best = detect();
