@@ -27,8 +27,7 @@ static bool is_masked(PyObject *object) {
            PyObject_HasAttrString(object, "mask");
 }
 
-/* Holds the array that `object` is, or that NumPy makes of it; its strides are for the caller to
- * set. */
+/* Holds the array that `object` is, or that NumPy makes of it; the caller sets its strides. */
 static bool hold(PyObject *object, const char *name, cf_py_rows *out) {
     *out = (cf_py_rows){0};
     if (is_masked(object)) {

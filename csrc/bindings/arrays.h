@@ -19,7 +19,7 @@ typedef struct {
 enum { CF_PY_MAX_DIMS = 3 };
 int cf_py_dims(cf_shape shape, npy_intp *dims);
 
-/* A new tuple of them, and the way back. */
+/* A new tuple of them; and the shape that an object stands for. */
 PyObject *cf_py_shape_tuple(cf_shape shape);
 bool cf_py_shape(PyObject *object, const char *name, cf_shape *out);
 
@@ -31,7 +31,7 @@ bool cf_py_read_rows(PyObject *object, const char *name, cf_shape shape, cf_py_r
 bool cf_py_read_vector(PyObject *object, const char *name, cf_py_rows *out);
 
 /* The context of a flow with `features` context features: shape (m, features), or (features,) for
- * one row. NULL is none, and the only one for a flow without context. */
+ * one row. NULL is none, which alone fits a flow without context. */
 bool cf_py_read_context(PyObject *object, size_t features, cf_py_rows *out);
 
 /* Fits a context to `rows` samples: as many rows, or one for all. */

@@ -11,7 +11,7 @@
 
 /* ---- life ---- */
 
-/* The arguments that are specs are read as options of specs are. */
+/* Arguments that are specs are read like options of specs. */
 static const cf_option layers_option = {
     .name = "layers", .kinds = CF_OPTION_SPECS, .spec_role = "layer"};
 static const cf_option base_option = {
@@ -46,7 +46,7 @@ bool cf_py_flow_build(const cf_module_state *state, PyObject *layers, PyObject *
     return flow != NULL && cf_py_contents_new(flow->model, flow, NULL, out);
 }
 
-/* Of the two arguments one. */
+/* Reads one of the two arguments. */
 static bool read_shape(PyObject *features, PyObject *shape, cf_shape *out) {
     uint64_t count;
     if ((features == Py_None) == (shape == Py_None)) {

@@ -55,7 +55,7 @@ CF_PY_METHOD(cf_py_flow_log_prob) {
 /* How many samples of how many contexts, and the shape that they have. */
 typedef struct {
     npy_intp shape[2 + CF_PY_MAX_DIMS];
-    int leading, dims; /* before those of a sample; with them */
+    int leading, dims; /* without those of a sample; with them */
 } sample_shape;
 
 /* One context row, or none, gives n samples; m rows give n each. */

@@ -42,7 +42,7 @@ static bool read_direction(PyObject *object, bool *forward) {
     return *forward || inverse;
 }
 
-/* The cotangents that the caller gives, of which there must be one. */
+/* The cotangents that the caller gives: at least one. */
 static bool read_cotangents(cf_py_request *r, PyObject *const *given, const char *output) {
     if (given[DU] == NULL && given[DLOG_DET] == NULL) {
         PyErr_SetString(PyExc_ValueError, "vjp needs du, dlog_det or both, got neither");
@@ -59,8 +59,8 @@ static PyObject *new_context_rows(cf_py_request *r) {
     return cf_py_request_gradient(r, "context");
 }
 
-/* The cotangent of the context as it was given: where it was one row for all, the sum over all
- * rows. Gives the reference to `rows` away. */
+/* The cotangent of the context in the shape that was given: where it was one row for all, the sum
+ * over all rows. Steals the reference to `rows`. */
 static PyObject *gather_context(const cf_py_request *r, PyObject *rows) {
     const cf_py_rows *context = &r->input[cf_function_input(r->call.function, "context")];
     PyArrayObject *given = context->array;
@@ -79,7 +79,7 @@ static PyObject *gather_context(const cf_py_request *r, PyObject *rows) {
     return shaped;
 }
 
-/* Cotangents(x, context, parameters); gives its references away. */
+/* Cotangents(x, context, parameters); steals its references. */
 static PyObject *new_cotangents(const cf_py_request *r, PyObject *x, PyObject *context,
                                 PyObject *parameters) {
     PyObject *result = NULL;

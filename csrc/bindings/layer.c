@@ -152,7 +152,7 @@ static PyObject *get_sign(PyObject *self, void *closure) {
     if (seen == NULL)
         return PyErr_NoMemory();
     int sign = cf_permutation_sign(indices->integers, indices->count, seen);
-    size_t pixels = object_of(self)->layer->features / indices->count; /* that each moves */
+    size_t pixels = object_of(self)->layer->features / indices->count; /* that each index moves */
     PyMem_Free(seen);
     if (pixels % 2 == 0)
         sign = 1;

@@ -11,8 +11,8 @@ typedef struct {
     cf_model *model;
     cf_flow *flow;     /* NULL: it is no flow */
     cf_traced *traced; /* NULL: it is no model of functions alone */
-    PyObject *owner;   /* the capsule that frees the model: the base of all views, which so outlive
-                          the object */
+    PyObject *owner;   /* the capsule that frees the model; as the base of all views it lets them
+                          outlive the object */
     PyObject *parameters, *gradients, *buffers; /* dicts of name -> view */
 } cf_py_contents;
 
@@ -29,7 +29,7 @@ bool cf_py_add_model(PyObject *module);
 cf_model *cf_py_model_of(PyObject *self);
 cf_flow *cf_py_flow_of(PyObject *self);
 
-/* Makes contents of a new model, with flow or traced set, which it frees in failure. */
+/* Makes contents of a new model, with flow or traced set, which it frees on failure. */
 bool cf_py_contents_new(cf_model *model, cf_flow *flow, cf_traced *traced, cf_py_contents *out);
 void cf_py_contents_free(cf_py_contents *contents);
 

@@ -1,10 +1,10 @@
-/* Functions of a model by name: what there are, new ones, calls. Methods of Model. */
+/* Functions of a model by name: listing, adding and calling them. Methods of Model. */
 #include "bindings/model_state.h"
 
 #include "bindings/request.h"
 #include "train/losses/losses.h"
 
-/* ---- what there is ---- */
+/* ---- listing and adding ---- */
 
 /* A tuple of (name, shape) of ports that must be given. */
 static PyObject *port_tuple(const cf_port *ports) {
@@ -60,7 +60,8 @@ PyObject *cf_py_model_add_function(PyObject *self, PyObject *args) {
 
 /* ---- calls ---- */
 
-/* Takes the inputs in the function's order: a row a sample, but of the context one for all. */
+/* Reads the inputs in the function's order: a row a sample, except that one row of the context may
+ * stand for all. */
 static bool read_inputs(cf_py_request *r, PyObject *inputs) {
     Py_ssize_t given = PyTuple_GET_SIZE(inputs);
     const cf_port *context = cf_function_input_port(r->call.function, "context");

@@ -78,7 +78,7 @@ PyObject *cf_py_model_frozen(PyObject *self, void *closure) {
 /* ---- copies ---- */
 
 /* The attributes that a Python subclass has given the object; NULL, without an exception, if it
- * has no place for any. */
+ * cannot have any. */
 static PyObject *attributes_of(PyObject *self) {
     PyObject *dict = PyObject_GetAttrString(self, "__dict__");
     if (dict == NULL && PyErr_ExceptionMatches(PyExc_AttributeError))
@@ -173,8 +173,8 @@ PyObject *cf_py_model_snapshot(PyObject *self, PyObject *unused) {
     return result;
 }
 
-/* What tells one architecture from another: a new dict. N gives references away, and fails where
- * one is NULL. */
+/* What tells one architecture from another: a new dict. N steals references, and fails if one is
+ * NULL. */
 static PyObject *architecture_of(const cf_py_model *self) {
     const cf_module_state *state = self->state;
     const cf_flow *flow = self->contents.flow;
@@ -188,7 +188,7 @@ static PyObject *architecture_of(const cf_py_model *self) {
                          (Py_ssize_t)cf_flow_context_features(flow));
 }
 
-/* All that the model is: a new dict. */
+/* The whole model: a new dict. */
 static PyObject *state_of(cf_py_model *self) {
     const cf_model *model = self->contents.model;
     PyObject *numbers = cf_py_model_snapshot((PyObject *)self, NULL);
@@ -308,8 +308,8 @@ static bool freeze_all(const cf_module_state *module, cf_model *model, PyObject 
     return true;
 }
 
-/* A copy of a dict, which nobody else can change; of what is none, itself: what is wrong is told
- * when it is read. */
+/* A copy of a dict, which nobody else can change; any other object itself, since what is wrong with
+ * it is reported when it is read. */
 static PyObject *copied(PyObject *given) {
     return PyDict_Check(given) ? PyDict_Copy(given) : Py_NewRef(given);
 }
@@ -330,7 +330,7 @@ static bool fill(PyObject *self, PyObject *state, PyObject *parameters,
     return done;
 }
 
-/* Others see the model when it is whole, and not before. */
+/* Other threads see the model only when it is complete. */
 static bool restore(PyObject *self, PyObject *state, PyObject *parameters) {
     cf_py_model *object = (cf_py_model *)self;
     cf_py_contents contents;

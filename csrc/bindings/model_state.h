@@ -9,7 +9,7 @@ PyObject *cf_py_model_unfreeze(PyObject *self, PyObject *pattern);
 PyObject *cf_py_model_frozen(PyObject *self, void *closure);
 PyObject *cf_py_model_astype(PyObject *self, PyObject *dtype);
 PyObject *cf_py_model_reduce(PyObject *self, PyObject *unused);
-/* (parameters, buffers) as they are at one moment; RuntimeError while an epoch changes them. */
+/* A consistent copy, (parameters, buffers); RuntimeError while an epoch changes them. */
 PyObject *cf_py_model_snapshot(PyObject *self, PyObject *unused);
 PyObject *cf_py_model_setstate(PyObject *self, PyObject *state);
 

@@ -192,7 +192,7 @@ static bool add_exception(PyObject *module, cf_module_state *state) {
            PyModule_AddObjectRef(module, "NumericalError", state->numerical_error) == 0;
 }
 
-/* What the environment asks of the core has to be right. */
+/* Fails if the environment's settings of the core are wrong. */
 static bool check_environment(const cf_module_state *state) {
     cf_status status = cf_simd_check();
     if (status == CF_OK)

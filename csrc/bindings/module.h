@@ -1,6 +1,6 @@
 /* The extension module `cflows._core`: its state, and how failures become exceptions.
  *
- * In all of csrc/bindings a function that returns bool or a pointer says false or NULL when it
+ * In all of csrc/bindings a function that returns bool or a pointer returns false or NULL when it
  * fails, with a Python exception set.
  */
 #ifndef CF_BINDINGS_MODULE_H

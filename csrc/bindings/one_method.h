@@ -9,7 +9,7 @@
 /* Begins a method of a trainer, which is closed if it is NULL; false with an exception set. */
 bool cf_py_enter_method(atomic_bool *busy, const void *trainer);
 
-/* Begins its closing, which a closed one takes too. */
+/* Begins closing it; it may be closed already. */
 bool cf_py_enter_close(atomic_bool *busy);
 
 void cf_py_leave_method(atomic_bool *busy);

@@ -6,7 +6,7 @@
 #include "bindings/arrays.h"
 #include "bindings/model.h"
 
-/* The arrays of one call, and what the core is told. */
+/* The arrays of one call, and the call that the core gets. */
 typedef struct {
     cf_py_model *self;
     cf_function_call call;
@@ -18,20 +18,20 @@ typedef struct {
 bool cf_py_request_begin(PyObject *self, const char *function, cf_py_request *out);
 void cf_py_request_end(cf_py_request *request);
 
-/* Takes an input, a row a sample; the first tells how many there are. `name` is the argument's, for
+/* Reads an input, a row a sample; the first sets how many there are. `name` is the argument's, for
  * messages. */
 bool cf_py_request_input(cf_py_request *request, const char *input, const char *name,
                          PyObject *object);
 
-/* Takes the input called context (NULL: none), one row of which stands for all samples. Without
- * `spread`, it is as it is. */
+/* Reads the input called context (NULL: none); a single row stands for all samples. Without
+ * `spread` it has the rows that it has. */
 bool cf_py_request_context(cf_py_request *request, PyObject *object, bool spread);
 
-/* Takes the cotangent of an output; `name` is the argument's, for messages. NULL: none. */
+/* Reads the cotangent of an output; `name` is the argument's, for messages. NULL: none. */
 bool cf_py_request_cotangent(cf_py_request *request, const char *output, const char *name,
                              PyObject *object);
 
-/* Takes the seed of random numbers and the number of the first sample (NULL: 0). */
+/* Reads the seed of random numbers and the number of the first sample (NULL: 0). */
 bool cf_py_request_noise(cf_py_request *request, PyObject *seed, PyObject *start);
 
 /* Whether stochastic layers take means; NULL: they do not. */
@@ -49,7 +49,7 @@ PyObject *cf_py_request_tensors(const cf_py_request *request, PyObject *slab);
 /* Computes without the GIL. */
 bool cf_py_request_run(cf_py_request *request);
 
-/* (a, b) if `done`, else NULL; gives both references away. */
+/* (a, b) if `done`, else NULL; steals both references. */
 PyObject *cf_py_pair(bool done, PyObject *a, PyObject *b);
 
 #define CF_PY_METHOD(name)                                                                         \

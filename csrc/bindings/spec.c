@@ -19,7 +19,7 @@ static cf_spec *spec_of(PyObject *self) {
 
 /* ---- construction ---- */
 
-/* The type of a Python class; it is one of the list, for these cannot be subclassed. */
+/* The type of a Python class; it is in the list, since these classes cannot be subclassed. */
 static const cf_spec_type *type_of(const cf_module_state *state, PyTypeObject *class) {
     size_t i = 0;
     while (PyTuple_GET_ITEM(state->spec_types, (Py_ssize_t)i) != (PyObject *)class)
@@ -201,7 +201,7 @@ static PyObject *spec_reduce(PyObject *self, PyObject *unused) {
     PyObject *maker = PyObject_GetAttrString(module, "make_spec");
     if (maker == NULL)
         return NULL;
-    /* N gives the references away, also in failure. */
+    /* N steals the references, even on failure. */
     return Py_BuildValue("N(sN)", maker, cf_spec_type_of(spec_of(self))->name,
                          get_options(self, NULL));
 }

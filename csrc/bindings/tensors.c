@@ -7,7 +7,7 @@ static PyObject *new_view(const cf_tensor *tensor, void *slab, int type_number, 
     size_t element = type_number == NPY_FLOAT ? sizeof(float) : sizeof(double);
     PyObject *view = PyArray_SimpleNewFromData((int)tensor->dims, shape, type_number,
                                                (char *)slab + tensor->offset * element);
-    /* The base's reference is given away, also in failure. */
+    /* The reference to the base is stolen, even on failure. */
     if (view != NULL && PyArray_SetBaseObject((PyArrayObject *)view, Py_NewRef(owner)) < 0)
         Py_CLEAR(view);
     return view;

@@ -58,7 +58,7 @@ static bool read_jitter(PyObject *object, const cf_function *loss, PyArrayObject
     return false;
 }
 
-/* Looks through the data and locks the model. */
+/* Checks the data and locks the model. */
 static bool begin(cf_py_trainer *self, PyObject *const *given) {
     const cf_py_contents *contents = &((cf_py_model *)self->model)->contents;
     cf_training_options options;
@@ -112,7 +112,7 @@ static PyObject *report_tuple(const cf_epoch_report *r) {
                          stop_names[r->stop]);
 }
 
-/* While an epoch runs: the thread's saved state, whom to tell, and what came of it. */
+/* While an epoch runs: the thread's saved state, the callback, and whether it failed. */
 typedef struct {
     PyThreadState *saved;
     PyObject *callable;
@@ -134,7 +134,7 @@ static bool poll(void *context, const cf_epoch_report *so_far, uint64_t rows_in_
     return p->failed;
 }
 
-/* Whether the exception that is set is Ctrl-C's, which is then no longer set. */
+/* Whether the exception that is set is Ctrl-C's; it is cleared then. */
 static bool clear_interrupt(void) {
     bool interrupted = PyErr_ExceptionMatches(PyExc_KeyboardInterrupt);
     if (interrupted)
@@ -142,8 +142,8 @@ static bool clear_interrupt(void) {
     return interrupted;
 }
 
-/* What Python gets of an epoch. Ctrl-C is told rather than raised, so that the report of an epoch
- * that came to its end is never lost. */
+/* What Python gets of an epoch. Ctrl-C is reported rather than raised, so that the report of a
+ * finished epoch is never lost. */
 static PyObject *epoch_result(const cf_py_trainer *self, cf_status status, bool failed,
                               cf_epoch_report *report) {
     if (failed)

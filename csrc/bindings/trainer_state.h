@@ -8,7 +8,7 @@
 /* A new dict of numbers and copies of arrays. */
 PyObject *cf_py_loop_state(cf_training *loop);
 
-/* Takes over what such a dict says, all of it or, if anything is missing or wrong, nothing. */
+/* Sets all that such a dict holds or, if anything is missing or wrong, nothing. */
 bool cf_py_loop_load(const cf_module_state *module, cf_training *loop, PyObject *dict);
 
 #endif

@@ -45,7 +45,7 @@ PyObject *cf_py_trainer_get_state(PyObject *self, PyObject *unused);
 PyObject *cf_py_trainer_set_state(PyObject *self, PyObject *state);
 extern const char cf_py_load_state_doc[];
 
-/* Puts the weights in place that training ends with. */
+/* Puts in place the weights that training ends with. */
 PyObject *cf_py_trainer_finish(PyObject *self, PyObject *unused);
 
 /* Adds a class of trainers to the module. */

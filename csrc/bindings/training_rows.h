@@ -14,8 +14,8 @@ typedef struct {
 } cf_py_training_rows;
 
 /* Reads a tuple (x, context, weights, index) for the inputs x and context of a loss. The index
- * selects rows of x and context, and there is one weight a selected row; all but x may be None. To
- * be released in failure too. `name` is that of x, for messages. */
+ * selects rows of x and context, and there is one weight a selected row; all but x may be None. It
+ * must be released even after a failure. `name` is that of x, for messages. */
 bool cf_py_read_training_rows(PyObject *tuple, const cf_function *loss, const char *name,
                               cf_py_training_rows *out);
 
