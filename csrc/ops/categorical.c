@@ -169,7 +169,8 @@ static void CF_FN(categorical_gradient)(const cf_call *call) {
         }
 }
 
-/* The number of levels whose interval ends at or below u; the last takes what rounding leaves. */
+/* The number of levels whose interval ends at or below u; the last level gets what rounding
+ * leaves. */
 static void CF_FN(categorical_draw)(const cf_call *call) {
     size_t features = call->step->out_size;
     real *out = call->out;

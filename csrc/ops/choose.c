@@ -1,6 +1,6 @@
-/* A choice by chance: operands u, one feature uniform on [0, 1), and probabilities that sum to 1.
- * One feature for each of them, 1 where u falls into its interval of their running sum and else 0.
- * It does not move with the probabilities: its gradient is 0. */
+/* A random choice: operands u, one feature uniform on [0, 1), and probabilities that sum to 1. One
+ * feature for each of them, 1 where u falls into its interval of their running sum and else 0. It
+ * does not vary with the probabilities: its gradient is 0. */
 #ifndef CF_FN
 
 #include "ops/feature_rows.h"
@@ -26,7 +26,7 @@ cf_value cf_choose(cf_builder *b, cf_value u, cf_value probabilities) {
 
 #include "ops/feature_rows.h"
 
-/* The last takes what rounding leaves. */
+/* The last one gets what rounding leaves. */
 static void CF_FN(choose)(const cf_call *call) {
     size_t count = call->step->out_size, lanes = call->lanes;
     const real *u = cf_feature_row(call, 0, 0);

@@ -69,7 +69,7 @@ static void run_piece(const cf_call *call, cf_linear_args *args, size_t first, s
     cf_linear[call->level][call->dtype](args);
 }
 
-/* A kernel of one pixel on an image that lies as one piece needs no line of its own. */
+/* A kernel of one pixel on a contiguous image needs no copies of lines. */
 static void conv_whole(const cf_call *call, cf_linear_args *args) {
     const cf_node *node = call->step->node;
     uint32_t *rows = call->scratch;

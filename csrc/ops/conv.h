@@ -10,17 +10,17 @@ typedef struct {
     size_t kernel;  /* k, which is odd */
 } cf_conv_params;
 
-/* Channels that either form gives. */
+/* The channels of either form's output. */
 size_t cf_conv_outputs(const cf_node *node);
 
 /* The gradient rule of both forms. */
 void cf_conv_rule(cf_builder *b, const cf_node *node, cf_value out, cf_value dout,
                   const bool *needed, cf_value *dx);
 
-/* Whether a convolution shall be one of winograd.c, which is for kernels of 3 x 3. */
+/* Whether winograd.c, which is for kernels of 3 x 3, should compute a convolution. */
 bool cf_winograd_pays(cf_shape shape, size_t outputs, size_t kernel);
 
-/* It; weight and bias, which may be CF_NO_VALUE, are contiguous. */
+/* That convolution; weight and bias, which may be CF_NO_VALUE, are contiguous. */
 cf_value cf_winograd(cf_builder *b, cf_value weight, cf_value bias, cf_value x, size_t outputs,
                      const cf_conv_params *params);
 

@@ -8,7 +8,7 @@
 #include "ops/lines.h"
 #include "simd/matmul.h"
 
-/* So many lanes at a time, as far as a pixel has no more: their panel stays in the first-level
+/* The lanes that are done at a time, unless a pixel has more: their panel stays in the first-level
  * cache. */
 enum { LANES = 64 };
 

@@ -39,7 +39,7 @@ cf_value cf_cosine(cf_builder *b, cf_value x, double turns, double phase) {
 
 #include "ops/elementwise.h"
 
-/* Whole turns go first, so that the phase is added to a number of at most 1/2. */
+/* Whole turns are removed first, so that the phase is added to a number of at most 1/2. */
 CF_INLINE vreal CF_FN(cosine_of)(vreal turned, vreal phase) {
     vreal sine, result;
     v_sincos_2pi(turned - v_round(turned) + phase, &sine, &result);

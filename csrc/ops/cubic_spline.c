@@ -8,8 +8,8 @@
  * and at the ends (m + 3 (1 - m) sigmoid(params)) times the mean slope of the bin. No slope is
  * above 3 times the mean slope of its bin, so that the curve rises (Fritsch and Carlson 1980); with
  * the minimum slope m above 0 it does so strictly: in a bin with slopes d0 and d1 at its knots,
- * dy/dx >= min(m s, s / 2, d0, d1), by which rounding is held off. (Where d0 = d1 = 2 s, as between
- * steep neighbours, it is s / 2 halfway.)
+ * dy/dx >= min(m s, s / 2, d0, d1), a bound that is enforced against rounding. (Where d0 = d1 = 2
+ * s, as between steep neighbours, it is s / 2 halfway.)
  *
  * Inverted, a cubic is solved by Newton's method from its point of inflection, rather than by roots
  * of cubic formulas, which cancel in float32: from there the steps never cross the root twice, and
@@ -49,12 +49,12 @@ const cf_op cf_cubic_spline_gradient_op = {
 #define cubic_point CF_FN(cf_cubic_point)
 #define cubic_cotangent CF_FN(cf_cubic_cotangent)
 
-/* More than are ever taken: 4 to 9 as a rule, and up to 26 where slopes all but vanish, as steps
+/* More than are ever needed: 4 to 9 as a rule, and up to 26 where slopes nearly vanish, since steps
  * only halve the distance there. */
 #define CUBIC_STEPS 80
 
 /* The bin in which each lane's point lies: its knots, its sizes and those of the bins beside it; at
- * the ends, in place of a bin that is not there, its own. */
+ * the ends its own stand for those of the missing bin. */
 typedef struct {
     vreal index, x0, x1, y0, y1, width, height;
     vreal width_before, width_after, height_before, height_after;
@@ -68,7 +68,7 @@ typedef struct {
 
 /* A point within its bin: z from 0 to 1, 1 - z, and the value of the map just applied. */
 typedef struct {
-    vmask first, last; /* whether the bin is */
+    vmask first, last; /* whether the bin is at that end */
     cubic_slope inner0, inner1;
     vreal factor0, factor1; /* of the mean slope, at the ends */
     vreal slope0, slope1;   /* at the knots */
@@ -177,7 +177,7 @@ CF_INLINE vreal CF_FN(cubic_solve)(vreal a, vreal b, vreal min, vreal rise) {
         vreal slope = CF_FN(cubic_tangent)(a, b, one, min, z, rest);
         vreal error = CF_FN(cubic_rise)(a, b, z, rest) - rise;
         vreal next = CF_FN(spline_unit)(z - error / slope), step = v_abs(next - z);
-        /* Each lane stops for itself: what its neighbours hold changes no bit. */
+        /* Each lane stops by itself: its neighbours' values change no bit of it. */
         vmask goes_on = v_and(v_lt(zero, step), v_lt(step, before));
         if (!v_any(goes_on))
             break;
@@ -234,7 +234,7 @@ static void CF_FN(cubic_spline)(const cf_call *call) {
 }
 
 /* Cotangents of x and of what sets the bin's piece of the curve: where it begins, its size, the
- * slopes at its knots. That of x0 is less that of x. */
+ * slopes at its knots. The cotangent of x0 is minus that of x. */
 typedef struct {
     vreal x, y0, width, height, slope0, slope1;
 } cubic_cotangent;

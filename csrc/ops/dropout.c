@@ -22,7 +22,7 @@ static const cf_op dropout_op = {
     .gradient = dropout_rule,
 };
 
-/* u decides, and does not depend on anything. */
+/* Only u decides, and u depends on nothing. */
 static void dropout_rule(cf_builder *b, const cf_node *node, cf_value out, cf_value dout,
                          const bool *needed, cf_value *dx) {
     (void)out;

@@ -8,7 +8,7 @@ static void iterate(cf_builder *b, const void *context, const cf_value *state, c
     *goes_on = cf_unsettled(b, next[0], state[0], spec->tolerance, spec->floor);
 }
 
-/* What the fixed point w is of. */
+/* The map whose fixed point w is. */
 typedef struct {
     cf_value z, image, dz;
 } adjoint;

@@ -24,8 +24,8 @@ typedef struct {
  * is NaN. `failed` (or NULL): 1 where a sample has failed, else 0.
  *
  * The gradient is that of the implicit function: w = dz + (dg/dz)^T w, a fixed point by the same
- * iteration, is the cotangent of g at z, by which what g has read gets its own. `start` has none.
- * The same holds for the gradient's gradient. */
+ * iteration, is the cotangent of g at z, from which that of what g has read follows. `start` has
+ * none. The same holds for the gradient's gradient. */
 cf_value cf_fixed_point(cf_builder *b, const cf_fixed_point_spec *spec, cf_value *failed);
 
 /* One feature: 1 where `next` is further from `z` than `tolerance` (0: eight units in the last

@@ -20,15 +20,15 @@ void cf_formula_rule(cf_builder *b, const cf_node *node, cf_formula formula, cf_
             dx[i] = gradient[--count];
 }
 
-/* A gradient that is nothing, as zeros. */
+/* A gradient, with zeros for CF_NO_VALUE. */
 static cf_value or_zeros(cf_builder *b, cf_value gradient, cf_value of) {
     if (cf_builder_status(b) != CF_OK || !cf_is_none(gradient))
         return gradient;
     return cf_constant(b, CF_BATCHED, cf_value_size(b, of), 0.0);
 }
 
-/* x of y changes by -(what y changes by at x) / (dy/dx), with which the log_det, that of the map at
- * x with the other sign, changes too. */
+/* x of y changes by -(the change of y at x) / (dy/dx), and with it the log_det, which is minus that
+ * of the map at x. */
 cf_value cf_map_gradient_formula(cf_builder *b, const cf_node *node, cf_map_formula formula,
                                  cf_value x, cf_value params, cf_value dout, bool inverse) {
     if (cf_builder_status(b) != CF_OK)

@@ -1,7 +1,7 @@
 /* Gradients by a formula. A fused op has a gradient with a kernel of its own. What that computes is
  * written once more as a formula, of ops that have rules themselves: differentiating the formula
- * gives the gradient's rule, and so gradients of any order. Programs that do not ask twice never
- * see it. */
+ * gives the gradient's rule, and so gradients of any order. Programs that do not differentiate
+ * twice never contain it. */
 #ifndef CF_OPS_FORMULA_H
 #define CF_OPS_FORMULA_H
 

@@ -153,7 +153,7 @@ CF_INLINE vreal CF_FN(silu_slope_at)(vreal x) {
     return s * v_fma(x, v_set1(1) - s, v_set1(1));
 }
 
-/* y times the sign of x, 0 if x is. */
+/* y times the sign of x, 0 if x is 0. */
 CF_INLINE vreal CF_FN(with_sign_of)(vreal x, vreal y) {
     vreal zero = v_set1(0);
     return v_select(v_lt(x, zero), -y, v_select(v_lt(zero, x), y, zero));

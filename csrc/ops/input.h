@@ -9,8 +9,8 @@
  * by powers of two, so that a cache line must be done with before the next one takes its place. */
 enum { CF_LINE_FEATURES = 16 };
 
-/* `input` with the inverse of the fixed affine map at `offset` done while it is loaded; CF_NO_VALUE
- * if it is not a plain input. */
+/* `input` with the inverse of the fixed affine map at `offset` applied while it is loaded;
+ * CF_NO_VALUE if it is not a plain input. */
 cf_value cf_affine_input(cf_builder *b, cf_value input, size_t offset);
 
 /* The fixed affine map without its shift: x scale, or x / scale. */

@@ -1,6 +1,6 @@
 /* The inverse of an unbatched square matrix, and log|det| behind it: operand matrix, n^2 numbers;
  * n^2 numbers of the inverse, the logarithm, and n that the elimination needs. The gradient is that
- * of the logarithm alone: who multiplies by the inverse does so through cf_solve. */
+ * of the logarithm alone: products with the inverse go through cf_solve. */
 #ifndef CF_FN
 
 #include "ops/feature_rows.h"

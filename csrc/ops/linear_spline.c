@@ -80,7 +80,7 @@ CF_INLINE linear_point CF_FN(linear_locate)(const spline_call *s, const linear_b
     vreal start = s->inverse ? bin->x0 : bin->y0, end = s->inverse ? bin->x1 : bin->y1;
     linear_point p = {.value = CF_FN(spline_from_nearer)(step.far, start, end, step.size)};
     p.z = v_select(step.far, v_set1(1) - step.size, step.size);
-    /* Where the value is NaN, this is, too. */
+    /* NaN where the value is NaN. */
     p.slope = v_select(v_eq(p.z, p.z), bin->share * v_set1((real)s->bins), p.z);
     return p;
 }

@@ -1,5 +1,5 @@
-/* Half the logarithm of a variance; 0 where there is no spread around the mean but rounding: of a
- * standard deviation that stands for none, 1. It has no gradient. */
+/* Half the logarithm of a variance; 0, for a standard deviation of 1, where the only spread around
+ * the mean is rounding. It has no gradient. */
 #ifndef CF_FN
 
 #include "ops/elementwise.h"

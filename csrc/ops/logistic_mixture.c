@@ -19,7 +19,7 @@ static const cf_op logistic_mixture_gradient_op = {
 };
 
 /* Both directions have their gradient at x: that of the inverse is by the implicit function
- * theorem, dx = -(what y changes by) / (dy/dx), together with that of the log_det. */
+ * theorem, dx = -(the change of y) / (dy/dx), together with that of the log_det. */
 static void emit_gradient(cf_builder *b, const cf_node *node, cf_value x, cf_value dout,
                           cf_value *dx, cf_value *draw) {
     size_t features = node->operand_size[0], params = node->operand_size[1];
@@ -87,7 +87,7 @@ cf_value cf_logistic_mixture_map(cf_builder *b, const cf_logistic_mixture *mixtu
 
 #include "ops/logistic_mixture_sums.h"
 
-/* Where its cotangent goes. */
+/* Where the cotangent of that parameter is stored. */
 CF_INLINE void CF_FN(mixture_draw)(const mixture_call *s, size_t f, int p, size_t lane, vreal d) {
     size_t row = s->features + (size_t)p * s->features + f;
     v_store((real *)s->call->out + row * s->call->lanes + lane, d);

@@ -130,7 +130,7 @@ static void CF_FN(logistic_mixture_bracket)(const cf_call *call) {
         }
 }
 
-/* Where no lane of a vector is unfinished, nothing is computed and what was there stays. */
+/* Where no lane of a vector is unfinished, nothing is computed and the former values stay. */
 static void CF_FN(logistic_mixture_value)(const cf_call *call) {
     mixture_call s = CF_FN(mixture_open)(call);
     mixture_parts m;

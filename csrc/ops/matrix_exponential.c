@@ -1,6 +1,6 @@
 /* exp(A) of an unbatched square matrix, by scaling and squaring: with A / 2^s of norm at most 1/2
  * the Taylor series of 16 terms is exact to rounding in float64 (Moler and Van Loan 2003, method
- * 3). Squarings amplify rounding, so that all is done in float64, in room behind the result.
+ * 3). Squarings amplify rounding, so everything is done in float64, in memory behind the result.
  *
  * The gradient, with operands A and the cotangent G, is the derivative of exp at A^T in the
  * direction G, the block above the diagonal of exp([[A^T, G], [0, A^T]]) (Higham 2008, equation
@@ -121,7 +121,8 @@ static double CF_FN(norm)(const double *a, size_t n) {
     return norm;
 }
 
-/* Scales a to norm 1/2 or less; returns how often it was halved. What is not finite stays. */
+/* Scales a to norm 1/2 or less; returns how often it was halved. Numbers that are not finite
+ * stay. */
 static int CF_FN(halve)(double *a, size_t n) {
     int halvings = 0;
     for (double norm = CF_FN(norm)(a, n); norm > 0.5 && isfinite(norm); norm /= 2.0)
@@ -169,8 +170,8 @@ static void CF_FN(exponential_gradient)(const cf_call *call) {
     double *g = result + 4 * size; /* for the while */
     for (size_t i = 0; i < size; i++)
         g[i] = (double)cotangent[i];
-    /* Linear in the cotangent, which is taken at norm 1: a large one would ask for halvings that
-     * leave nothing of the matrix. */
+    /* Linear in the cotangent, which is taken at norm 1: a large one would need so many halvings
+     * that nothing of the matrix would be left. */
     double norm = CF_FN(norm)(g, n), scale = norm > 0.0 && isfinite(norm) ? norm : 1.0;
     memset(a, 0, 4 * size * sizeof *a);
     for (size_t i = 0; i < n; i++)

@@ -9,7 +9,7 @@ static cf_value sum(cf_builder *b, cf_value terms, size_t components, size_t fea
     return cf_log_sum_exp_groups(b, cf_transpose(b, terms, components), features);
 }
 
-/* Where means are if the unconstrained ones are 0, of every component and feature. */
+/* The means for unconstrained ones of 0, of every component and feature. */
 static cf_value starts(cf_builder *b, double spread, size_t components, size_t features) {
     cf_value all = CF_NO_VALUE;
     for (size_t k = 0; k < components; k++) {
@@ -41,7 +41,7 @@ static cf_value map(cf_builder *b, const cf_node *node, cf_value x, cf_value par
     return cf_subtract(b, below, above);
 }
 
-/* Of both directions, x is where the map has its gradient. */
+/* In both directions, x is the point at which the map has its gradient. */
 static cf_value gradient(cf_builder *b, const cf_node *node, const cf_value *operand) {
     const cf_mixture_params *p = node->params;
     return cf_map_gradient_formula(b, node, map, operand[0], operand[1], operand[2], p->inverse);

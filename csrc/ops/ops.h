@@ -72,7 +72,7 @@ cf_value cf_random_normal_samples(cf_builder *b, size_t features, uint32_t strea
 cf_value cf_random_uniform_samples(cf_builder *b, size_t features, uint32_t stream);
 
 /* The noise of a stochastic layer, from a stream of its own: normal, or uniform on [0, 1); in a
- * program of means 0 and 1/2. */
+ * deterministic program, 0 and 1/2. */
 cf_value cf_normal_noise(cf_builder *b, size_t features);
 cf_value cf_uniform_noise(cf_builder *b, size_t features);
 
@@ -172,7 +172,7 @@ cf_value cf_every_pixel(cf_builder *b, cf_value log_det, cf_shape shape);
  * x is none. */
 cf_value cf_categorical_log_prob(cf_builder *b, cf_value params, cf_value x, size_t levels);
 
-/* Levels by chance, of u uniform on [0, 1), and their mean; without a gradient. */
+/* Random levels, from u uniform on [0, 1), and their mean; without a gradient. */
 cf_value cf_categorical_draw(cf_builder *b, cf_value params, cf_value u, size_t levels);
 cf_value cf_categorical_mean(cf_builder *b, cf_value params, size_t levels);
 
@@ -206,7 +206,7 @@ cf_value cf_add_optional(cf_builder *b, cf_value x, cf_value y);
 
 /* cos(2 pi (turns x + phase)); a phase of -1/4 makes it the sine. */
 cf_value cf_cosine(cf_builder *b, cf_value x, double turns, double phase);
-/* x less whole periods of high - low, within [low, high]; what is there stays. */
+/* x less whole periods of high - low, within [low, high]; numbers within stay as they are. */
 cf_value cf_wrap(cf_builder *b, cf_value x, double low, double high);
 cf_value cf_leaky_relu(cf_builder *b, cf_value x, double slope);
 /* x / (1 + |x| / bound): the identity near 0, within (-bound, bound). */
@@ -221,8 +221,8 @@ cf_value cf_log_sum_exp(cf_builder *b, cf_value x);
 /* The same of groups of neighbouring features, `groups` of one size. */
 cf_value cf_log_sum_exp_groups(cf_builder *b, cf_value x, size_t groups);
 
-/* One feature a probability: 1 for that in whose interval of [0, 1) the feature u lies, 0 for the
- * others. It has no gradient. */
+/* One feature for each probability: 1 for the one in whose interval of [0, 1) the feature u lies, 0
+ * for the others. It has no gradient. */
 cf_value cf_choose(cf_builder *b, cf_value u, cf_value probabilities);
 
 /* The log indicator of an interval: 0 where x lies between its feature's ends, which are at `low`

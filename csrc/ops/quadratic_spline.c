@@ -51,8 +51,8 @@ typedef struct {
     vreal at[CF_MAX_BINS + 1], weight;
 } quadratic_densities;
 
-/* The bin in which each lane's point lies: its knots and the densities there. Its width is not
- * x1 - x0, the rounding of which would be that of y times the density. */
+/* The bin in which each lane's point lies: its knots and the densities there. Its width is not x1 -
+ * x0, whose rounding would reach y multiplied by the density. */
 typedef struct {
     vreal index, x0, x1, y0, y1, width, density0, density1;
 } quadratic_bin;
@@ -146,7 +146,7 @@ CF_INLINE quadratic_bin CF_FN(quadratic_find)(const spline_call *s, const spline
     return bin;
 }
 
-/* Over the width: what lies below a density that goes from `near` at 0 to `far` at 1, up to z. */
+/* Over the width: the integral up to z of a density that goes from `near` at 0 to `far` at 1. */
 CF_INLINE vreal CF_FN(quadratic_area)(vreal near, vreal far, vreal z) {
     vreal half = z * v_set1((real)0.5);
     return z * v_fma(near, v_set1(1) - half, far * half);
@@ -205,7 +205,7 @@ static void CF_FN(quadratic_spline)(const cf_call *call) {
 }
 
 /* Cotangents of x and of what sets the bin's piece of the curve: where it begins, its width, the
- * densities at its knots. That of x0 is less that of x. */
+ * densities at its knots. The cotangent of x0 is minus that of x. */
 typedef struct {
     vreal x, y0, width, density0, density1;
 } quadratic_cotangent;
@@ -240,8 +240,9 @@ CF_INLINE quadratic_cotangent CF_FN(quadratic_pull_inside)(const spline_call *s,
     return CF_FN(quadratic_pull)(bin, p, -*dx, -dlog);
 }
 
-/* The cotangents of all densities, and *mean, by which each is less for their common divisor:
- * a density moves y at its own bins' ends by half their widths, if the point lies beyond them. */
+/* The cotangents of all densities, and *mean, which is subtracted from each for their common
+ * divisor: a density moves y at its own bins' ends by half their widths, if the point lies beyond
+ * them. */
 CF_INLINE void CF_FN(quadratic_pull_densities)(const spline_call *s, const spline_axis *widths,
                                                const quadratic_densities *e,
                                                const quadratic_bin *bin,
@@ -277,7 +278,8 @@ CF_INLINE void CF_FN(quadratic_pull_param)(const spline_call *s, const spline_ax
         v_store(CF_FN(spline_draw)(s, f, CF_FN(quadratic_param)(s, k), lane),
                 e->at[k] * d * rest * v_set1(s->factor));
     }
-    /* Widths are the weights of the densities' mean, too; those at ends of linear tails are 1. */
+    /* Widths are also the weights of the densities' mean; those at the ends of linear tails are
+     * 1. */
     vreal of_mean = mean * rest * v_set1((real)0.5 / s->span);
     for (int k = 0; k < s->bins; k++) {
         vreal sum = CF_FN(quadratic_density)(s, e, k) + CF_FN(quadratic_density)(s, e, k + 1);

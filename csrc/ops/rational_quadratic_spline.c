@@ -3,9 +3,9 @@
  * F + f: K widths, K heights, then the slopes. The output is y [F] and the log_det.
  *
  * Everything is done in one sweep over a tile: the knots of a feature live in registers and on the
- * stack only. Bins are wider than nothing and slopes above zero whatever the unconstrained
- * parameters are, and what lies outside the knots is clamped before the formula is applied: no
- * branch, no NaN. */
+ * stack only. The widths of bins and the slopes are positive whatever the unconstrained parameters
+ * are, and points outside the knots are clamped before the formula is applied: no branch, no
+ * NaN. */
 #ifndef CF_FN
 
 #include "ops/spline_axis.h"
@@ -120,7 +120,7 @@ CF_INLINE void CF_FN(spline_slopes)(const spline_call *s, const spline_bin *bin,
     p->slope1 = v_select(v_le(last, bin->index), one, p->slope1);
 }
 
-/* z of a given y: the root of a z^2 + b z - c, c >= 0, by that of two formulas which does not
+/* z of a given y: the root of a z^2 + b z - c, c >= 0, by the one of two formulas that does not
  * cancel. Where b < 0, a > 0. */
 CF_INLINE vreal CF_FN(spline_solve)(const spline_point *p, vreal rise) {
     vreal zero = v_set1(0), two = v_set1(2);
@@ -237,7 +237,7 @@ CF_INLINE spline_cotangent CF_FN(spline_pull_inside)(const spline_call *s, const
     return CF_FN(spline_pull)(p, -*dx, -dlog);
 }
 
-/* The same beyond the ends, where at most the slope at the end counts. */
+/* The same beyond the ends, where only the slope at the end may matter. */
 CF_INLINE spline_cotangent CF_FN(spline_pull_outside)(const spline_call *s, const spline_point *p,
                                                       vreal value, vreal dout, vreal dlog,
                                                       vreal *dx) {

@@ -7,7 +7,7 @@
 
 enum { CF_MAX_BINS = 128 };
 
-/* What is known of the slopes at the two ends, and how the map goes on beyond them. */
+/* Which slopes at the two ends are given, and how the map goes on beyond them. */
 typedef enum {
     CF_TAILS_LINEAR,   /* slope 1, then the identity: bins - 1 unconstrained slopes */
     CF_TAILS_CIRCULAR, /* one slope for both ends, which are one point: bins unconstrained slopes */

@@ -75,7 +75,7 @@ CF_INLINE vreal CF_FN(spline_param)(const spline_call *s, size_t f, int p, size_
     return v_load(cf_feature_row(s->call, 1, (size_t)p * s->features + f) + lane);
 }
 
-/* Where its cotangent goes. */
+/* Where the cotangent of that parameter is stored. */
 CF_INLINE real *CF_FN(spline_draw)(const spline_call *s, size_t f, int p, size_t lane) {
     size_t row = s->features + (size_t)p * s->features + f;
     return (real *)s->call->out + row * s->call->lanes + lane;
@@ -129,7 +129,7 @@ CF_INLINE vreal CF_FN(spline_next)(const spline_call *s, const spline_axis *axis
     return v_fma(CF_FN(spline_size)(s, axis, k), v_set1(s->span), knot);
 }
 
-/* The cotangent of bin k's size: all bins before a knot move it. */
+/* The cotangent of bin k's size: a knot moves with all bins before it. */
 CF_INLINE vreal CF_FN(spline_bin_cotangent)(int k, vreal index, vreal both, vreal d1) {
     vreal at = v_set1((real)k);
     return v_select(v_lt(at, index), both, v_select(v_eq(at, index), d1, v_set1(0)));
@@ -174,7 +174,7 @@ CF_INLINE vreal CF_FN(spline_unit)(vreal share) {
     return v_min(v_set1(1), v_max(v_set1(0), share));
 }
 
-/* Knots so close that rounding makes them one are held apart. */
+/* Knots that are so close that rounding makes them equal are kept apart. */
 CF_INLINE spline_step CF_FN(spline_step_of)(vreal start, vreal end, vreal value) {
     vreal up = value - start, down = end - value, size = v_max(v_set1((real)1e-30), end - start);
     vmask far = v_lt(down, up);
@@ -211,7 +211,7 @@ CF_INLINE vreal CF_FN(spline_value)(const spline_call *s, vreal value, vreal ins
     }
     slope = v_select(out, end_slope, slope);
     *derivative = s->inverse ? one / slope : slope;
-    /* Rounding may carry a point over an end, beyond which another map goes on. */
+    /* Rounding may move a point beyond an end, where another map continues. */
     return v_select(out, outside, CF_FN(spline_clamp)(s, inside));
 }
 

@@ -29,7 +29,7 @@ static cf_value emit(cf_builder *b, cf_value weight, turn_params params) {
                    CF_PARAMS(&params));
 }
 
-/* Turning back. */
+/* The gradient turns back. */
 static void turn_rule(cf_builder *b, const cf_node *node, cf_value out, cf_value dout,
                       const bool *needed, cf_value *dx) {
     const turn_params *p = node->params;

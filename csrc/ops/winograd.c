@@ -22,10 +22,10 @@
 enum {
     PLANES = 16,
     TAPS = 9,
-    TRANSFORM_PRODUCTS = 10 /* that take as long as a number of a plane: as measured */
+    TRANSFORM_PRODUCTS = 10 /* that take as long as a number of a plane, measured */
 };
 
-/* So many lanes of a tile or of neighbouring tiles go through the matrix kernel at a time: their
+/* The lanes of a tile or of neighbouring tiles that go through the matrix kernel at a time: their
  * plane stays in the first-level cache. */
 enum { LANES = 64, MAX_TILES = 4 }; /* a pixel has 16 lanes or more */
 
@@ -33,7 +33,8 @@ static size_t tiles_at_once(size_t lanes) {
     return lanes < LANES ? LANES / lanes : 1;
 }
 
-/* Reals from a plane of `rows` rows to the next: planes shall not meet in a cache's sets. */
+/* Reals from a plane of `rows` rows to the next: planes must not fall into the same sets of a
+ * cache. */
 static size_t plane_step(size_t rows, size_t lanes) {
     return rows * tiles_at_once(lanes) * lanes + CF_ALIGNMENT / sizeof(float);
 }
@@ -202,7 +203,7 @@ static void CF_FN(find_pixels)(const CF_FN(planes) * p, size_t t, int64_t *pixel
         }
 }
 
-/* One channel of a tile, to `out` and its likes in the other planes. */
+/* One channel of a tile, to `out` and the same position in the other planes. */
 CF_INLINE void CF_FN(load_channel)(const CF_FN(planes) * p, size_t c, const int64_t *pixel,
                                    real *out) {
     const size_t lanes = p->call->lanes, step = p->in_plane;

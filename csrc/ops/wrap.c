@@ -36,8 +36,8 @@ cf_value cf_wrap(cf_builder *b, cf_value x, double low, double high) {
 
 #include "ops/elementwise.h"
 
-/* What lies within stays as it is. Rounding may carry the result over an end; NaN stays NaN, and
- * infinity becomes it. */
+/* What lies within stays as it is. Rounding may move the result beyond an end; NaN stays NaN, and
+ * infinity becomes NaN. */
 CF_INLINE vreal CF_FN(wrap_of)(vreal x, vreal low, vreal period, vreal high) {
     vreal periods = (x - low) / period, whole = v_round(periods);
     whole = v_select(v_lt(periods, whole), whole - v_set1(1), whole);
