@@ -6,8 +6,8 @@
  * Views re-order references only: selecting, joining and repeating features adds no op.
  *
  * Building has a sticky status: after a failure every function returns CF_NO_VALUE and does nothing
- * more, so a layer emits its formula without a check a line, and whoever owns the builder asks
- * cf_builder_status once.
+ * more, so a layer emits its formula without a check in each line, and the owner of the builder
+ * asks cf_builder_status once.
  */
 #ifndef CF_ENGINE_PROGRAM_H
 #define CF_ENGINE_PROGRAM_H
@@ -62,7 +62,7 @@ enum {
     CF_OP_PARAMETER = 32, /* a tensor of the parameter slab */
     CF_OP_LAST_UNREAD =
         64, /* its last operand is there for the gradient: the kernel does not read it */
-    CF_OP_LANES_DIFFER = 128, /* gives lanes beyond the last sample other values than its */
+    CF_OP_LANES_DIFFER = 128, /* lanes beyond the last sample get other values than its own */
     CF_OP_INVARIANT = 256,    /* batched values that are the same in every tile */
     CF_OP_PIXELS = 512,       /* fills vectors from the pixels of an image: few samples a tile do */
     CF_OP_STATE = 1024,       /* a state of a loop (engine/loop.h), its operand the initial one */
@@ -174,8 +174,8 @@ cf_value cf_select(cf_builder *b, cf_value value, const int64_t *indices, size_t
 cf_value cf_concat(cf_builder *b, const cf_value *values, size_t count); /* skips CF_NO_VALUE */
 cf_value cf_repeat(cf_builder *b, cf_value value, size_t count);         /* value has one feature */
 cf_value cf_repeat_each(cf_builder *b, cf_value value, size_t count);    /* 0, 0, ..., 1, 1, ... */
-/* The inverse of selecting `indices` and `rest`, together all features once: feature indices[i]
- * from `a`, rest[i] from `b`. */
+/* The inverse of selecting `indices` and `rest`, which together are all features once: feature
+ * indices[i] comes from `a`, rest[i] from `b`. */
 cf_value cf_merge(cf_builder *builder, cf_value a, const int64_t *indices, size_t count, cf_value b,
                   const int64_t *rest, size_t rest_count);
 
