@@ -1,4 +1,4 @@
-/* The plan: a program made ready to run. It is immutable, shared by all callers, and knows nothing
+/* The plan: a program made ready to run. It is immutable, common to all callers, and knows nothing
  * of dtype, tile size or threads.
  *
  * A run is a sequence of phases. Before the tiles of a phase come its unbatched steps; each thread
