@@ -276,6 +276,7 @@ static struct PyModuleDef definition = {
     .m_free = release,
 };
 
+PyMODINIT_FUNC PyInit__core(void); /* for Python, which declares it nowhere */
 PyMODINIT_FUNC PyInit__core(void) {
     return PyModuleDef_Init(&definition);
 }
