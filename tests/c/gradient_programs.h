@@ -3,7 +3,7 @@
 #ifndef GRADIENT_PROGRAMS_H
 #define GRADIENT_PROGRAMS_H
 
-#include "check.h"
+#include "programs.h"
 
 #include "engine/intrinsics.h"
 #include "engine/run.h"
@@ -110,14 +110,6 @@ static cf_builder *emit_first(setting *s, cf_value *value, cf_value *gradient) {
         gradient[i] = asked ? found[count++] : CF_NO_VALUE;
     }
     return b;
-}
-
-static cf_program *finish(cf_builder *b, size_t gradient_size) {
-    cf_program *program;
-    CHECK_OK(cf_builder_status(b));
-    CHECK_OK(cf_program_new(&program, b, gradient_size));
-    cf_builder_free(b);
-    return program;
 }
 
 /* What the first gradients are of. */

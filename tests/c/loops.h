@@ -2,28 +2,13 @@
 #ifndef LOOPS_H
 #define LOOPS_H
 
-#include "check.h"
+#include "programs.h"
 
-#include "engine/builder.h"
 #include "engine/loop.h"
 #include "engine/run.h"
 #include "ops/ops.h"
 
 #include <string.h>
-
-static inline cf_builder *new_builder(void) {
-    cf_builder *b;
-    CHECK_OK(cf_builder_new(&b, CF_EVALUATION));
-    return b;
-}
-
-static inline cf_program *finish(cf_builder *b, size_t gradient_size) {
-    cf_program *program;
-    CHECK_OK(cf_builder_status(b));
-    CHECK_OK(cf_program_new(&program, b, gradient_size));
-    cf_builder_free(b);
-    return program;
-}
 
 /* Runs rows [first, first + rows) of `args`, whose results are of the run's dtype. */
 static inline void run_samples(const cf_program *program, cf_run_args args, size_t first,

@@ -1,30 +1,14 @@
 /* The engine by itself: views, phases, gradients of gradients, what a permutation costs. */
-#include "check.h"
+#include "programs.h"
 
 #include "base/memory.h"
-#include "engine/builder.h"
 #include "engine/layout.h"
-#include "engine/run.h"
 #include "layers/layer.h"
 #include "ops/ops.h"
 
 #include <string.h>
 
 enum { ROWS = 300, FEATURES = 3 };
-
-static cf_program *finish(cf_builder *b, size_t gradient_size) {
-    cf_program *program;
-    CHECK_OK(cf_builder_status(b));
-    CHECK_OK(cf_program_new(&program, b, gradient_size));
-    cf_builder_free(b);
-    return program;
-}
-
-static cf_builder *new_builder(void) {
-    cf_builder *b;
-    CHECK_OK(cf_builder_new(&b, CF_EVALUATION));
-    return b;
-}
 
 /* Batch normalisation: a reduction that later ops read, so two phases, and in the gradient three.
  */
