@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import _core
 from ._core import Cosine, Optimizer, Schedule
-from .arguments import check_callback, checked_seed, decay, gradient_limit, integer, loss_name
+from .arguments import checked_seed, decay, gradient_limit, integer, loss_name
 from .epochs import Augmented, Warmup
 from .history import History
 from .optim import SCHEDULES, checked_optimizer, checked_schedule, spelled
@@ -165,33 +166,15 @@ def fit(
     >>> len(history.train), history.stopped
     (3, 'epochs')
     """
-    source = None if resume is None else os.fsdecode(resume)
-    path = None if checkpoint is None else os.fsdecode(checkpoint)
-    saved = None if source is None else checkpoint_class().read(source)
+    saved = None if resume is None else checkpoint_class().read(os.fsdecode(resume))
     seed = _seed(seed, saved)
-    rows = read_rows(x, context, weights)
-    if rows.x.shape[1:] != self.shape:
-        wanted = ", ".join(map(str, ("n", *self.shape)))
-        raise ValueError(f"x must have shape ({wanted}), got {rows.x.shape}")
-    rows, held_out = read_validation(rows, validation, seed, self.context_features)
-    optimizer = checked_optimizer(optimizer)
-    plan = checked_schedule(schedule, SCHEDULES)
-    if patience is not None and held_out is None:
-        raise ValueError("patience needs validation")
-    check_callback(callback)
+    rows, held_out = _read_data(self, x, context, weights, validation, seed)
+    optimizer, plan = checked_optimizer(optimizer), checked_schedule(schedule, SCHEDULES)
     if batch_size is None:
         batch_size = max(1, min(256, len(rows)))  # the core refuses data without rows
-    numbers: dict[str, Any] = {
-        "batch_size": integer("batch_size", batch_size, 1),
-        "clip_norm": gradient_limit(clip_norm),
-        "ema": decay(ema),
-        "jitter": _jitter(jitter, self.shape),
-        "seed": seed,
-    }
+    numbers = _numbers(self, batch_size, clip_norm, ema, jitter, seed)
     warmup = Warmup(self, integer("kl_warmup", kl_warmup, 0))
     changing = Augmented(rows, augment, seed)
-    fixed = {**numbers, "kl_warmup": warmup.epochs, "augment": repr(augment)}
-    fixed |= {"ema": ema, "loss": None if loss is None else loss_name(self, loss)}
     trainer = _core.Trainer(
         self,
         loss_name(self, loss),
@@ -200,23 +183,21 @@ def fit(
         optimizer,
         plan,
         epochs=integer("epochs", epochs, 1),
-        patience=0 if patience is None else integer("patience", patience, 1),
+        patience=_patience(patience, held_out),
         **numbers,
     )
-    try:
-        config: dict[str, Any] = {}
-        if path is not None or saved is not None:
-            config = _config(self, rows, held_out, optimizer, plan, epochs, fixed)
-        if source is not None and saved is not None:
-            _resume(self, trainer, saved, source, config, epochs)
-        history = History() if saved is None else saved.history
-        run = Run(trainer, rows.counted, history, callback, (warmup, changing))
-        if path is not None:
-            run.keeper = Keeper(self, trainer, path, config, run)
-        run.progress = new_progress(progress, epochs, rows.counted, len(history.train))
+    with closing(trainer):
+        run = Run(trainer, rows.counted, callback, (warmup, changing))
+        if checkpoint is not None or saved is not None:
+            numbers |= {"kl_warmup": warmup.epochs, "augment": repr(augment), "ema": ema}
+            numbers["loss"] = None if loss is None else loss_name(self, loss)
+            config = _config(self, (rows, held_out), (optimizer, plan), epochs, numbers)
+            if resume is not None and saved is not None:
+                run.history = _resume(self, trainer, saved, os.fsdecode(resume), config, epochs)
+            if checkpoint is not None:
+                run.keeper = Keeper(self, trainer, os.fsdecode(checkpoint), config, run)
+        run.progress = new_progress(progress, epochs, rows.counted, len(run.history.train))
         return run.run()
-    finally:
-        trainer.close()
 
 
 def _resume(
@@ -226,8 +207,11 @@ def _resume(
     path: str,
     config: dict[str, Any],
     epochs: int,
-) -> None:
-    """Set flow and trainer to the checkpoint, or raise ValueError and change nothing."""
+) -> History:
+    """Set flow and trainer to the checkpoint, or raise ValueError and change nothing.
+
+    Returns the history of its epochs.
+    """
     saved.check_config(path, config)
     saved.check_tensors(path, flow)
     if saved.state["epoch"] > epochs:
@@ -237,20 +221,20 @@ def _resume(
     except (TypeError, ValueError) as error:
         raise ValueError(f"{path}: damaged checkpoint: {error}") from error
     saved.restore(flow)
+    return saved.history
 
 
 def _config(
     flow: Flow,
-    rows: TrainingRows,
-    held_out: TrainingRows | None,
-    optimizer: Optimizer,
-    schedule: Schedule,
+    data: tuple[TrainingRows, TrainingRows | None],
+    method: tuple[Optimizer, Schedule],
     epochs: int,
     numbers: dict[str, Any],
 ) -> dict[str, Any]:
     """What has to be the same for a fit to resume from a checkpoint."""
     from .checkpoint import architecture
 
+    (rows, held_out), (optimizer, schedule) = data, method
     jitter = numbers["jitter"]
     return {
         **architecture(flow),
@@ -268,6 +252,49 @@ def _config(
 
 
 # -- arguments -- #
+
+
+def _read_data(
+    flow: Flow,
+    x: ArrayLike,
+    context: ArrayLike | None,
+    weights: ArrayLike | None,
+    validation: float | ArrayLike | tuple[Any, ...] | None,
+    seed: int,
+) -> tuple[TrainingRows, TrainingRows | None]:
+    """The rows to train on, and those to validate with."""
+    rows = read_rows(x, context, weights)
+    if rows.x.shape[1:] != flow.shape:
+        wanted = ", ".join(map(str, ("n", *flow.shape)))
+        raise ValueError(f"x must have shape ({wanted}), got {rows.x.shape}")
+    return read_validation(rows, validation, seed, flow.context_features)
+
+
+def _numbers(
+    flow: Flow,
+    batch_size: int,
+    clip_norm: float | None,
+    ema: float | None,
+    jitter: ArrayLike | None,
+    seed: int,
+) -> dict[str, Any]:
+    """The numbers that the trainer takes."""
+    return {
+        "batch_size": integer("batch_size", batch_size, 1),
+        "clip_norm": gradient_limit(clip_norm),
+        "ema": decay(ema),
+        "jitter": _jitter(jitter, flow.shape),
+        "seed": seed,
+    }
+
+
+def _patience(patience: int | None, held_out: TrainingRows | None) -> int:
+    """The epochs to wait for a better one; 0 waits for ever."""
+    if patience is None:
+        return 0
+    if held_out is None:
+        raise ValueError("patience needs validation")
+    return integer("patience", patience, 1)
 
 
 def _seed(seed: Any, saved: Checkpoint | None) -> int:

@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from . import _core
+from .arguments import check_callback
 from .epochs import Augmented, Warmup
 from .history import EpochReport, History
 from .progress import Progress
@@ -93,17 +94,20 @@ class Run:
         self,
         trainer: _core.Trainer,
         rows: int,
-        history: History,
         callback: Callback | None,
         changing: tuple[Warmup, Augmented],
     ) -> None:
-        self.trainer, self.rows, self.history, self.callback = trainer, rows, history, callback
+        check_callback(callback)
+        self.trainer, self.rows, self.callback = trainer, rows, callback
         self.warmup, self.augmented = changing
+        self.history = History()  # of the epochs before this run
         self.reports: list[EpochReport] = []
-        self.start = time.monotonic() - (history.seconds[-1] if history.seconds else 0.0)
+        self.start = time.monotonic()
 
     def run(self) -> History:
         """Run epochs until there is a reason to stop."""
+        if self.history.seconds:
+            self.start -= self.history.seconds[-1]
         try:
             stop = self._epochs()
         except KeyboardInterrupt:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from .. import _core
 from ..arguments import integer
-from .canvas import Bounds, Float, aspect, mass_levels, new_figure
+from .canvas import Bounds, Float, aspect, new_figure
+from .stages import BETWEEN, Stage, after_each_layer, applied, of_snapshots, regular
 
 if TYPE_CHECKING:
     from matplotlib.animation import FuncAnimation
@@ -21,20 +22,10 @@ if TYPE_CHECKING:
 
     from ..flow import Flow
 
-_BETWEEN = 8  # steps from line to line, so that lines can bend
 _MAX_PANELS = 8
 _MAX_COLUMNS = 5
 _FORWARD = r"$\log\,|\det\,\partial x / \partial u|$"
 _INVERSE = r"$\log\,|\det\,\partial u / \partial x|$"
-
-
-class _Stage(NamedTuple):
-    """A transformed grid: points, shape (side, side, 2), and the log|det| so far at each point."""
-
-    title: str
-    points: Float
-    log_det: Float
-    dense: NDArray[np.bool_]  # where most of the probability lies, which the frame must show
 
 
 def grid(
@@ -98,9 +89,9 @@ def grid(
     """
     if direction not in ("forward", "inverse"):
         raise ValueError(f"direction must be 'forward' or 'inverse', got {direction!r}")
-    start = _regular(flow, direction, context, bounds, lines)
+    start = regular(flow, direction, context, bounds, lines)
     forward = direction == "forward"
-    stage = _applied(flow.forward if forward else flow.inverse, start, context, "")
+    stage = applied(flow.forward if forward else flow.inverse, start, context, "")
     frame = _own_frame(stage)
     ax = _close_figure(5.4, 0.6 + 4.0 * _height(frame)).subplots() if ax is None else ax
     mesh = _draw(ax, stage, _reach([stage]))
@@ -163,7 +154,7 @@ def layers(
     >>> flow = cf.Flow([cf.Linear(), cf.Sinh(), cf.Rotation()], features=2, seed=0)
     >>> figure = cf.plot.layers(flow, bounds=((-1, 1), (-1, 1)))
     """
-    everything = _stages(flow, context, bounds, lines)
+    everything = after_each_layer(flow, context, bounds, lines)
     last = len(everything) - 1
     if stages is None:
         panels = min(len(everything), _MAX_PANELS)
@@ -243,9 +234,9 @@ def animate(
     """
     frames = integer("frames", frames, 1)
     if isinstance(flow, _core.Flow):
-        stages = _stages(flow, context, bounds, lines)
+        stages = after_each_layer(flow, context, bounds, lines)
     else:
-        stages = _snapshots(list(flow), context, bounds, lines)
+        stages = of_snapshots(list(flow), context, bounds, lines)
     reach, views, last = _reach(stages), _frames(stages), len(stages) - 1
     if figure is None:
         figure = _close_figure(5.4, 0.9 + 4.0 * _height(views[0]))
@@ -288,92 +279,10 @@ def _eased(share: float) -> float:
     return share * share * (3.0 - 2.0 * share)
 
 
-# --- Grids and stages ------------------------------------------------------------------------
-
-
-def _regular(
-    flow: Flow,
-    direction: Literal["forward", "inverse"],
-    context: ArrayLike | None,
-    bounds: Bounds | None,
-    lines: int,
-) -> _Stage:
-    """The regular grid to transform."""
-    if not isinstance(flow, _core.Flow):
-        raise TypeError(f"expected a flow, got {type(flow).__name__}")
-    if flow.shape != (2,):
-        raise ValueError(f"expected a flow of 2 features, got one of shape {flow.shape}")
-    lines = integer("lines", lines, 2)
-    if bounds is None:
-        bounds = _usual(flow, direction, context)
-    (left, right), (bottom, top) = bounds
-    if not (left < right and bottom < top):
-        raise ValueError(f"expected bounds ((left, right), (bottom, top)), got {bounds}")
-    side = (lines - 1) * _BETWEEN + 1
-    across, up = np.linspace(left, right, side), np.linspace(bottom, top, side)
-    points = np.stack(np.meshgrid(across, up), axis=-1)
-    source = flow.part(0, 0) if direction == "forward" else flow
-    log_prob = source.log_prob(points.reshape(-1, 2), context).astype(np.float64)
-    prob = np.exp(log_prob - np.nanmax(log_prob)).reshape(side, side)
-    return _Stage("$u$", points, np.zeros((side, side)), prob >= mass_levels(prob, [0.95])[0])
-
-
-def _usual(
-    flow: Flow, direction: Literal["forward", "inverse"], context: ArrayLike | None
-) -> Bounds:
-    if direction == "forward" and flow.base == _core.Normal():
-        return (-3.0, 3.0), (-3.0, 3.0)
-    source = flow.part(0, 0) if direction == "forward" else flow
-    rows = source.sample(10_000, context, seed=0)
-    (left, bottom), (right, top) = np.quantile(rows, [0.0025, 0.9975], axis=0).tolist()
-    return (left, right), (bottom, top)
-
-
-def _applied(map_: Any, stage: _Stage, context: ArrayLike | None, title: str) -> _Stage:
-    """The stage after a map, `Flow.forward` or `Flow.inverse`."""
-    shape = stage.points.shape
-    points, log_det = map_(stage.points.reshape(-1, 2), context)
-    wrong = ~(np.isfinite(points).all(axis=1) & np.isfinite(log_det))
-    if wrong.any():
-        raise ValueError(
-            f"the map is not finite at {wrong.sum():,} of {wrong.size:,} points of the grid: "
-            "give bounds that lie in its domain"
-        )
-    points = points.reshape(shape).astype(np.float64)
-    return _Stage(title, points, stage.log_det + log_det.reshape(shape[:-1]), stage.dense)
-
-
-def _stages(
-    flow: Flow, context: ArrayLike | None, bounds: Bounds | None, lines: int
-) -> list[_Stage]:
-    """The regular grid, then that after each layer."""
-    stages = [_regular(flow, "forward", context, bounds, lines)]
-    for i, layer in enumerate(flow.layers):
-        part = flow.part(i, i + 1)
-        title = f"{i + 1}: {layer.type}"
-        stages.append(_applied(part.forward, stages[-1], context, title))
-    if len(stages) > 1:
-        stages[-1] = stages[-1]._replace(title=f"{stages[-1].title} $\\to\\;x$")
-    return stages
-
-
-def _snapshots(
-    flows: list[Flow], context: ArrayLike | None, bounds: Bounds | None, lines: int
-) -> list[_Stage]:
-    """The regular grid as each of the flows transforms it."""
-    if not flows:
-        raise ValueError("expected a flow, or several, got none")
-    starts = [_regular(flow, "forward", context, bounds, lines) for flow in flows]
-    return [
-        _applied(flow.forward, starts[0], context, f"flow {i + 1} of {len(flows)}")
-        for i, flow in enumerate(flows)
-    ]
-
-
 # --- Drawing ---------------------------------------------------------------------------------
 
 
-def _draw(ax: Axes, stage: _Stage, reach: float, every: int = 1) -> QuadMesh:
+def _draw(ax: Axes, stage: Stage, reach: float, every: int = 1) -> QuadMesh:
     """Draw a mesh of every so many points in colours from -reach to reach, and lines on it."""
     from matplotlib.collections import LineCollection
 
@@ -388,7 +297,7 @@ def _draw(ax: Axes, stage: _Stage, reach: float, every: int = 1) -> QuadMesh:
         vmax=reach,
         rasterized=True,
     )
-    of_first, of_second = points[:, ::_BETWEEN].swapaxes(0, 1), points[::_BETWEEN]
+    of_first, of_second = points[:, ::BETWEEN].swapaxes(0, 1), points[::BETWEEN]
     for lines, colour in ((of_first, "#1a1a1a"), (of_second, "#1b7837")):
         ax.add_collection(LineCollection(list(lines), colors=colour, linewidths=0.5, alpha=0.7))
     return mesh
@@ -412,7 +321,7 @@ def _frame(ax: Axes, frame: Any) -> None:
     ax.set(xlim=(left, right), ylim=(bottom, top), aspect=aspect(right - left, top - bottom))
 
 
-def _reach(stages: list[_Stage]) -> float:
+def _reach(stages: list[Stage]) -> float:
     """The log|det| of the strongest colours."""
     sizes = np.abs([stage.log_det[stage.dense] for stage in stages])
     reach = float(np.quantile(sizes, 0.99))
@@ -420,7 +329,7 @@ def _reach(stages: list[_Stage]) -> float:
     return reach if reach > 1e-3 else 1.0
 
 
-def _own_frame(stage: _Stage) -> Bounds:
+def _own_frame(stage: Stage) -> Bounds:
     """A frame around the dense points, with a margin."""
     seen = stage.points[stage.dense]
     low, high = seen.min(axis=0), seen.max(axis=0)
@@ -429,7 +338,7 @@ def _own_frame(stage: _Stage) -> Bounds:
     return (left, right), (bottom, top)
 
 
-def _frames(stages: list[_Stage]) -> list[Bounds]:
+def _frames(stages: list[Stage]) -> list[Bounds]:
     """The frame of each stage: one for all if every grid is visible in it, else its own."""
     own = [_own_frame(stage) for stage in stages]
     (left, bottom), (right, top) = np.min(own, axis=0)[:, 0], np.max(own, axis=0)[:, 1]
