@@ -2,11 +2,6 @@
 
 #include "simd/matmul.h"
 
-enum {
-    ONE_SAMPLE_VECTORS = 4,
-    ONE_SAMPLE_INPUTS = 4096, /* they are copied to the stack */
-};
-
 #define CF_BODY "simd/matmul_linear.c"
 #include "simd/instantiate.h"
 
@@ -14,22 +9,20 @@ const cf_linear_kernel cf_linear[CF_SIMD_LEVELS][CF_DTYPES] = CF_VERSIONS(linear
 
 #else
 
+#include "simd/matmul_linear.h"
 #include "simd/matmul_panel.h"
-#include "simd/transpose.h"
 
-#include "simd/matmul_one_sample.h"
-
-PANEL_KERNELS(full, BLOCK_VECTORS)
+PANEL_KERNEL(by_input, BLOCK_VECTORS, BY_INPUT)
 
 static void CF_FN(linear)(const cf_linear_args *a) {
-    if (a->one_sample && CF_FN(one_sample)(a))
+    if (a->one_sample && CF_FN(cf_linear_one_sample)(a))
         return;
-    panel_kernel full = a->input_stride == 1 ? CF_FN(full_by_input) : CF_FN(full_by_output);
-    size_t lane = 0, width = BLOCK_VECTORS * VL;
-    for (; a->lanes - lane >= width; lane += width)
-        CF_FN(run_panel)(a, full, lane, width);
+    if (a->input_stride == 1)
+        CF_FN(run_full_panels)(a, CF_FN(by_input));
+    else
+        CF_FN(cf_linear_by_output)(a);
 #ifdef CF_ON_AVX512
-    CF_FN(cf_linear_narrow)(a, lane);
+    CF_FN(cf_linear_narrow)(a, a->lanes - a->lanes % (BLOCK_VECTORS * VL));
 #endif
 }
 

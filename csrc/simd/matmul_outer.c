@@ -3,7 +3,6 @@
 #include "simd/matmul.h"
 
 enum {
-    DOT_ROWS = 4,
     /* A row of a panel: the widest panel, and so much that neighbours in a column do not lie a
      * power of two apart, where loads would wait for stores that look alike. */
     PANEL_ROW_BYTES = 4 * 64 + 32,
@@ -24,6 +23,7 @@ size_t cf_outer_sum_scratch(size_t outputs, size_t inputs, size_t lanes, cf_dtyp
 #else
 
 #include "simd/matmul_block.h"
+#include "simd/matmul_outer.h"
 #include "simd/transpose.h"
 
 #undef PANEL_STEP
@@ -37,20 +37,6 @@ typedef struct {
     const real *x; /* [lanes][PANEL_STEP] */
     bool add;      /* to what dw holds */
 } panel;
-
-/* Row `row` of slice `slice`; `base` is x or dy. */
-CF_INLINE const real *CF_FN(row_at)(const cf_outer_sum_args *a, const void *base, size_t slice,
-                                    size_t row) {
-    return (const real *)((const char *)base + slice * a->slice_bytes) +
-           row * (a->step > 0 ? a->step : a->lanes);
-}
-
-/* The first output that any column from k on goes to. */
-CF_INLINE size_t CF_FN(first_output)(const cf_outer_sum_args *a, size_t k) {
-    return a->mask != NULL ? a->mask->first[k] : 0;
-}
-
-#include "simd/matmul_dots.h"
 
 static void CF_FN(transpose_panel)(const panel *p, real *out) {
     const cf_outer_sum_args *a = p->args;
@@ -189,7 +175,7 @@ static void CF_FN(outer_sum)(const cf_outer_sum_args *a) {
     else if (CF_FN(dots_pay)(a, rest))
         by_panels = a->inputs - rest;
     CF_FN(panels)(a, by_panels);
-    CF_FN(dots)(a, by_panels);
+    CF_FN(cf_outer_sum_dots)(a, by_panels);
     if (a->mask != NULL)
         CF_FN(clear_outside)(a);
 }

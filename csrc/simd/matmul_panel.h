@@ -1,5 +1,6 @@
 /* Panels of cf_linear: all outputs for some vectors of lanes, in blocks of sums that stay in
- * registers. Included by the bodies of simd/matmul_linear.c and simd/matmul_narrow.c. */
+ * registers. Included by the bodies of simd/matmul_linear.c, simd/matmul_by_output.c and
+ * simd/matmul_narrow.c. */
 #include "simd/matmul_block.h"
 
 #ifndef CF_SIMD_MATMUL_PANEL_H
@@ -21,7 +22,8 @@ enum { BY_INPUT, BY_OUTPUT };
 /* What a block adds to its sums: the products of the inputs [first, end). */
 typedef struct {
     size_t first, end;
-    bool continued, relu; /* y holds sums already; y = max(y, 0) */
+    int continued, relu; /* of how many outputs, the first ones, y holds sums already; of how many
+                            it becomes max(y, 0) */
 } block_range;
 
 /* Reals of a cache line. */
@@ -30,19 +32,16 @@ typedef struct {
 #define panel CF_FN(cf_panel)
 #define panel_kernel CF_FN(cf_panel_kernel)
 
-/* The panel kernels name_by_input and name_by_output. */
-#define PANEL_KERNELS(name, vectors)                                                               \
+/* The panel kernel `name` of weights in that form. */
+#define PANEL_KERNEL(name, vectors, form)                                                          \
     static void CF_FN(name##_edge)(const panel *p, size_t first, size_t end) {                     \
         if (p->begin != NULL)                                                                      \
             CF_FN(begin_block)(vectors, p, first, end);                                            \
         else                                                                                       \
             CF_FN(end_block)(vectors, p, first, end);                                              \
     }                                                                                              \
-    static void CF_FN(name##_by_input)(const panel *p, size_t first, size_t end) {                 \
-        CF_FN(outputs)(vectors, BY_INPUT, CF_FN(name##_edge), p, first, end);                      \
-    }                                                                                              \
-    static void CF_FN(name##_by_output)(const panel *p, size_t first, size_t end) {                \
-        CF_FN(outputs)(vectors, BY_OUTPUT, CF_FN(name##_edge), p, first, end);                     \
+    static void CF_FN(name)(const panel *p, size_t first, size_t end) {                            \
+        CF_FN(outputs)(vectors, form, CF_FN(name##_edge), p, first, end);                          \
     }
 
 #endif
@@ -107,9 +106,9 @@ CF_INLINE void CF_FN(add_few_inputs)(const int vectors, const panel *p, size_t o
 }
 
 /* Before a block whose outputs begin at different inputs: those before the first that all of them
- * take. */
+ * take, of the outputs [first, end) that have such. */
 CF_INLINE void CF_FN(begin_block)(const int vectors, const panel *p, size_t first, size_t end) {
-    size_t k = CF_FN(limit)(p, p->begin[first]), stop = CF_FN(limit)(p, p->begin[end - 1]);
+    size_t k = CF_FN(limit)(p, p->begin[first]), stop = CF_FN(limit)(p, p->begin[end]);
     if (stop - k <= FEW_INPUTS) {
         for (size_t o = first; o < end; o++)
             CF_FN(add_few_inputs)
@@ -119,7 +118,7 @@ CF_INLINE void CF_FN(begin_block)(const int vectors, const panel *p, size_t firs
     for (size_t o = first; !p->continued && o < end; o++)
         for (int j = 0; j < vectors; j++)
             v_store(p->y + o * p->y_step + j * (int)VL, v_set1(p->bias[o * p->bias_step]));
-    for (size_t o = first + 1; o < end; o++) {
+    for (size_t o = first + 1; o <= end; o++) {
         size_t next = CF_FN(limit)(p, p->begin[o]);
         if (k < next)
             CF_FN(add_inputs)(p, first, o, k, next);
@@ -128,15 +127,15 @@ CF_INLINE void CF_FN(begin_block)(const int vectors, const panel *p, size_t firs
 }
 
 /* After a block whose outputs end at different inputs: those from the last on that all of them
- * take. */
+ * take, of the outputs [first, end) that have such. */
 CF_INLINE void CF_FN(end_block)(const int vectors, const panel *p, size_t first, size_t end) {
-    size_t k = CF_FN(limit)(p, p->end[first]), stop = CF_FN(limit)(p, p->end[end - 1]);
+    size_t k = CF_FN(limit)(p, p->end[first - 1]), stop = CF_FN(limit)(p, p->end[end - 1]);
     if (stop - k <= FEW_INPUTS) {
         for (size_t o = first; o < end; o++)
             CF_FN(add_few_inputs)(vectors, p, o, k, CF_FN(limit)(p, p->end[o]), true, p->relu);
         return;
     }
-    for (size_t o = first + 1; o < end; o++) {
+    for (size_t o = first; o < end; o++) {
         size_t next = CF_FN(limit)(p, p->end[o]);
         if (k < next)
             CF_FN(add_inputs)(p, o, end, k, next);
@@ -169,9 +168,9 @@ CF_INLINE void CF_FN(block)(const int rows, const int vectors, const int form, c
             CF_FN(prefetch)(y, at); /* by the time of the sum's end */
         }
     }
-    if (range.continued)
 #pragma GCC unroll 8
-        for (int i = 0; i < rows; i++)
+    for (int i = 0; i < rows; i++)
+        if (i < range.continued)
 #pragma GCC unroll 4
             for (int j = 0; j < vectors; j++)
                 sum[i][j] = v_load(y + (size_t)i * p->y_step + j * (int)VL);
@@ -191,9 +190,9 @@ CF_INLINE void CF_FN(block)(const int rows, const int vectors, const int form, c
     if (k < inputs)
         INPUT(k);
 #undef INPUT
-    if (range.relu)
 #pragma GCC unroll 8
-        for (int i = 0; i < rows; i++)
+    for (int i = 0; i < rows; i++)
+        if (i < range.relu)
 #pragma GCC unroll 4
             for (int j = 0; j < vectors; j++)
                 sum[i][j] = v_max(v_set1(0), sum[i][j]);
@@ -210,22 +209,26 @@ CF_INLINE void CF_FN(blocks)(const int rows, const int vectors, const int form, 
     const panel p = *given;
     for (size_t o = first, stop; o < end; o = stop) {
         stop = o + (size_t)rows;
-        block_range range = {0, p.inputs, p.continued, p.relu};
-        bool ends_apart = false;
+        block_range range = {0, p.inputs, p.continued ? rows : 0, p.relu ? rows : 0};
+        size_t apart = stop; /* the outputs from there on end later */
         if (p.begin != NULL) {
-            range.first = CF_FN(limit)(&p, p.begin[stop - 1]);
-            if (CF_FN(limit)(&p, p.begin[o]) < range.first) {
-                edge(given, o, stop);
-                range.continued = true;
+            size_t with_own = stop - 1; /* those before it begin earlier */
+            range.first = CF_FN(limit)(&p, p.begin[with_own]);
+            while (with_own > o && CF_FN(limit)(&p, p.begin[with_own - 1]) == range.first)
+                with_own--;
+            if (with_own > o) {
+                edge(given, o, with_own);
+                range.continued = p.continued ? rows : (int)(with_own - o);
             }
         } else if (p.end != NULL) {
             range.end = CF_FN(limit)(&p, p.end[o]);
-            ends_apart = range.end < CF_FN(limit)(&p, p.end[stop - 1]);
-            range.relu = p.relu && !ends_apart;
+            while (apart > o + 1 && CF_FN(limit)(&p, p.end[apart - 1]) > range.end)
+                apart--;
+            range.relu = p.relu ? (int)(apart - o) : 0;
         }
         CF_FN(block)(rows, vectors, form, &p, o, range);
-        if (ends_apart)
-            edge(given, o, stop);
+        if (apart < stop)
+            edge(given, apart, stop);
     }
 }
 
@@ -289,7 +292,9 @@ static void CF_FN(run_panel)(const cf_linear_args *a, panel_kernel kernel, size_
     CF_FN(pass)(a, &p, a->epilogue, lane, width);
 }
 
-#ifdef CF_ON_AVX512
-/* cf_linear for the lanes from `lane` on, which are fewer than those of a full panel. */
-void CF_FN(cf_linear_narrow)(const cf_linear_args *a, size_t lane);
-#endif
+/* All full panels. */
+static inline void CF_FN(run_full_panels)(const cf_linear_args *a, panel_kernel kernel) {
+    size_t width = BLOCK_VECTORS * VL;
+    for (size_t lane = 0; a->lanes - lane >= width; lane += width)
+        CF_FN(run_panel)(a, kernel, lane, width);
+}

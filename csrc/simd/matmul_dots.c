@@ -1,6 +1,19 @@
 /* cf_outer_sum where a transposition does not pay: each number of dw as a dot product along the
- * lanes, in blocks that load a row once for several products. Included by simd/matmul_outer.c's
- * body. */
+ * lanes, in blocks that load a row once for several products. */
+#ifndef CF_FN
+
+#include "simd/matmul.h"
+
+enum { DOT_ROWS = 4 };
+
+#define CF_BODY "simd/matmul_dots.c"
+#include "simd/instantiate.h"
+
+#else
+
+#include "simd/matmul_block.h"
+#include "simd/matmul_outer.h"
+#include "simd/transpose.h"
 
 /* total[i] = the sum of the lanes of a[i]; overwrites a. The number of sums is a multiple of PART.
  */
@@ -79,8 +92,7 @@ CF_INLINE void CF_FN(dot_columns)(const int columns, const cf_outer_sum_args *a,
         CF_FN(dot_block)(1, columns, a, o, k);
 }
 
-/* Columns from k to the last. */
-static void CF_FN(dots)(const cf_outer_sum_args *a, size_t k) {
+void CF_FN(cf_outer_sum_dots)(const cf_outer_sum_args *a, size_t k) {
     for (; a->inputs - k >= BLOCK_VECTORS; k += BLOCK_VECTORS)
         CF_FN(dot_columns)(BLOCK_VECTORS, a, k);
     for (; BLOCK_VECTORS > 2 && a->inputs - k >= 2; k += 2)
@@ -88,3 +100,5 @@ static void CF_FN(dots)(const cf_outer_sum_args *a, size_t k) {
     if (k < a->inputs)
         CF_FN(dot_columns)(1, a, k);
 }
+
+#endif
