@@ -23,7 +23,10 @@ MASK_FORMS = ("random", "repeated", "diagonal", "jump", "none", "all")  # BlockM
 LARGE = ((300, 200), (300, 449), (600, 140))  # weights so far apart that inputs are taken in passes
 LANES = (16, 32, 64, 128, 256)
 GUARD = 64  # numbers before and after every array that a kernel writes
-SOURCES = tuple(f"csrc/simd/matmul_{part}.c" for part in ("linear", "narrow", "outer"))
+SOURCES = tuple(
+    f"csrc/simd/matmul_{part}.c"
+    for part in ("linear", "by_output", "narrow", "one_sample", "outer", "dots")
+)
 
 Array = np.ndarray
 
