@@ -222,7 +222,9 @@ bool cf_py_check_rows(const cf_py_rows *array, const char *name, size_t rows) {
 }
 
 void cf_py_release(cf_py_rows *rows) {
-    Py_XDECREF(rows->array);
+    if (rows->array == NULL)
+        return;
+    Py_DECREF(rows->array);
     *rows = (cf_py_rows){0};
 }
 

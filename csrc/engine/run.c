@@ -74,7 +74,7 @@ static void save_or_restore(const cf_running *run, const cf_call *call) {
         memcpy(here, kept, step->out_size * row_bytes);
 }
 
-static void run_step(const cf_running *run, cf_call *call, const cf_step *step) {
+static inline void run_step(const cf_running *run, cf_call *call, const cf_step *step) {
     call->step = step;
     if (step->action != CF_STEP_RUN) {
         save_or_restore(run, call);

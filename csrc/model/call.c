@@ -107,8 +107,10 @@ cf_status cf_model_call_locked(cf_model *model, const cf_function_call *call) {
     if (call->mode != CF_EVALUATION)
         cf_model_reset_statistics(model);
     for (size_t i = 0; i < CF_MAX_PORTS; i++) {
-        args.input[i] = call->input[i];
-        args.input[CF_MAX_PORTS + i] = call->cotangent[i];
+        if (key.inputs >> i & 1)
+            args.input[i] = call->input[i];
+        if (key.cotangents >> i & 1)
+            args.input[CF_MAX_PORTS + i] = call->cotangent[i];
         args.output[i] = call->output[i];
         args.output[CF_MAX_PORTS + i] = call->gradient[i];
     }
