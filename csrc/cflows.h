@@ -126,6 +126,8 @@ typedef struct {
     cf_spec *embedding;      /* of the context; NULL: layers and base see it as it is */
     cf_shape shape;          /* of a sample of the data */
     size_t context_features; /* of a conditional density; 0: there is no context */
+    bool raw_context; /* the context is not standardised; else the first fit sets its mean and
+                         standard deviation, as it does those of x */
     cf_dtype dtype;
     uint64_t seed;         /* of the weights, which are freshly drawn, and of random permutations */
     size_t max_parameters; /* CF_INVALID if there are more, counted before there is room for them: a

@@ -29,7 +29,8 @@ def base() -> cf.Normal:
 
 def moved(**options: Any) -> cf.Flow:
     """A flow with weights that are far from the first ones."""
-    arguments = {"context_features": RAW, "embedding": EMBEDDING, "base": base(), **options}
+    arguments = {"context_features": RAW, "embedding": EMBEDDING, "base": base()}
+    arguments |= {"standardize_context": False, **options}
     flow = cf.Flow(layers(), features=2, dtype="float64", seed=0, **arguments)
     rng = np.random.default_rng(0)
     for value in flow.parameters.values():

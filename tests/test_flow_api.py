@@ -427,7 +427,7 @@ def test_repr_shows_the_chain():
 def test_signatures():
     assert str(inspect.signature(cf.Flow)) == (
         "(layers, features=None, context_features=0, embedding=None, base=None, dtype='float32', "
-        "seed=None, shape=None)"
+        "seed=None, shape=None, standardize_context=True)"
     )
     assert (
         str(inspect.signature(cf.Flow.sample)) == "(self, /, n, context=None, seed=None, start=0)"

@@ -47,7 +47,8 @@ def test_a_part_is_what_its_layers_are():
     for name, array in rest.parameters.items():
         source = name.replace("layers.0", "layers.2").replace("layers.1", "layers.3")
         np.testing.assert_array_equal(array, flow.parameters[source])
-    (buffer,) = rest.buffers.values()
+    context, buffer = rest.buffers.values()
+    np.testing.assert_array_equal(context, flow.buffers["context.shift_scale"])
     np.testing.assert_array_equal(buffer, flow.buffers["layers.3.shift_scale"])
     # They are copies.
     rest.parameters["embedding.linear0.bias"][...] = -1.0

@@ -392,7 +392,7 @@ def test_a_hostile_architecture_is_refused(tmp_path: Path, saved: bytes, case: s
 
 
 def test_a_member_must_not_be_missing(tmp_path: Path, saved: bytes):
-    for name in architecture(saved):
+    for name in architecture(saved).keys() - {"standardize_context"}:  # files of 0.1.0 have none
         header, data = part(saved)
         rest = {k: v for k, v in architecture(saved).items() if k != name}
         header["__metadata__"]["architecture"] = json.dumps(rest)

@@ -79,7 +79,9 @@ def test_conditional_steps_pass_the_contexts_that_the_samples_had() -> None:
         z = x - context[:, :2]
         return -0.5 * np.sum(z**2, 1), -z
 
-    flow = cf.Flow([cf.Elementwise(hidden=(16,))], features=2, context_features=3, seed=0)
+    flow = cf.Flow(
+        [cf.Elementwise(hidden=(16,))], 2, context_features=3, seed=0, standardize_context=False
+    )
     history = flow.fit_target(
         target, contexts, steps=600, batch_size=64, optimizer=cf.Adam(1e-2), seed=0
     )

@@ -227,11 +227,3 @@ void cf_py_release(cf_py_rows *rows) {
     Py_DECREF(rows->array);
     *rows = (cf_py_rows){0};
 }
-
-PyObject *cf_py_new_rows(cf_dtype dtype, int dims, const npy_intp *shape, size_t numbers,
-                         cf_result *result) {
-    PyObject *array = PyArray_SimpleNew(dims, shape, cf_py_type_number(dtype));
-    if (array != NULL)
-        *result = (cf_result){.data = PyArray_DATA((PyArrayObject *)array), .row_stride = numbers};
-    return array;
-}

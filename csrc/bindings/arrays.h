@@ -42,8 +42,4 @@ bool cf_py_check_rows(const cf_py_rows *array, const char *name, size_t rows);
 
 void cf_py_release(cf_py_rows *rows);
 
-/* A new array of the given shape in the flow's dtype, which *result writes as rows of `numbers`. */
-PyObject *cf_py_new_rows(cf_dtype dtype, int dims, const npy_intp *shape, size_t numbers,
-                         cf_result *result);
-
 #endif

@@ -65,26 +65,28 @@ static bool read_shape(PyObject *features, PyObject *shape, cf_shape *out) {
 }
 
 static int flow_init(PyObject *object, PyObject *args, PyObject *keywords) {
-    static char *names[] = {"layers",    "features", "context_features",
-                            "embedding", "base",     "dtype",
-                            "seed",      "shape",    NULL};
+    static char *names[] = {
+        "layers", "features", "context_features",    "embedding", "base", "dtype",
+        "seed",   "shape",    "standardize_context", NULL};
     PyObject *layers, *features = Py_None, *context = NULL, *embedding = Py_None, *base = Py_None;
     PyObject *type = NULL, *seed = NULL, *shape = Py_None;
+    int standardize_context = 1;
     cf_py_model *self = (cf_py_model *)object;
     uint64_t context_count = 0;
     cf_flow_parts parts = {.dtype = CF_FLOAT32};
     cf_py_contents contents;
-    bool done =
-        PyArg_ParseTupleAndKeywords(args, keywords, "O|OOOOOOO:Flow", names, &layers, &features,
-                                    &context, &embedding, &base, &type, &seed, &shape) &&
-        read_shape(features, shape, &parts.shape) &&
-        (context == NULL ||
-         cf_py_count(context, "context_features", NPY_MAX_INTP, &context_count)) &&
-        (type == NULL || cf_py_dtype(type, &parts.dtype)) &&
-        cf_py_seed(self->state, seed, &parts.seed);
+    bool done = PyArg_ParseTupleAndKeywords(args, keywords, "O|OOOOOOOp:Flow", names, &layers,
+                                            &features, &context, &embedding, &base, &type, &seed,
+                                            &shape, &standardize_context) &&
+                read_shape(features, shape, &parts.shape) &&
+                (context == NULL ||
+                 cf_py_count(context, "context_features", NPY_MAX_INTP, &context_count)) &&
+                (type == NULL || cf_py_dtype(type, &parts.dtype)) &&
+                cf_py_seed(self->state, seed, &parts.seed);
     if (!done)
         return -1;
     parts.context_features = (size_t)context_count;
+    parts.raw_context = !standardize_context;
     done = cf_py_flow_build(self->state, layers, base, embedding, parts, &contents) &&
            cf_py_model_publish(self, &contents);
     return done ? 0 : -1;
@@ -137,6 +139,12 @@ static PyObject *get_context_features(PyObject *self, void *closure) {
     return flow == NULL ? NULL : PyLong_FromSize_t(cf_flow_context_features(flow));
 }
 
+static PyObject *get_standardize_context(PyObject *self, void *closure) {
+    (void)closure;
+    const cf_flow *flow = cf_py_flow_of(self);
+    return flow == NULL ? NULL : PyBool_FromLong(flow->context_map != NULL);
+}
+
 static PyObject *get_stochastic(PyObject *self, void *closure) {
     (void)closure;
     const cf_flow *flow = cf_py_flow_of(self);
@@ -158,6 +166,8 @@ static PyGetSetDef getset[] = {
     {"features", get_features, NULL, "int: the number of features of a sample.", NULL},
     {"context_features", get_context_features, NULL,
      "int: the number of context features, before any embedding.", NULL},
+    {"standardize_context", get_standardize_context, NULL,
+     "bool: whether there is a context that `fit` standardises.", NULL},
     {0},
 };
 

@@ -94,8 +94,7 @@ static bool begin_sampling(PyObject *self, PyObject *const *given, cf_py_request
 /* A new array for an output of the samples. */
 static PyObject *new_samples(cf_py_request *r, const char *name, int dims, const npy_intp *shape) {
     size_t i = cf_function_output(r->call.function, name);
-    return cf_py_new_rows(cf_model_dtype(r->self->contents.model), dims, shape,
-                          cf_shape_features(r->call.function->output[i].shape), &r->call.output[i]);
+    return cf_py_request_rows(r, &r->call.function->output[i], dims, shape, &r->call.output[i]);
 }
 
 static PyObject *draw(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames,

@@ -5,7 +5,7 @@
 #include "bindings/doc_parts.h"
 
 PyDoc_STRVAR(flow_doc, "Flow(layers, features=None, context_features=0, embedding=None, base=None, "
-                       "dtype='float32', seed=None, shape=None)\n--\n\n"
+                       "dtype='float32', seed=None, shape=None, standardize_context=True)\n--\n\n"
                        "The compiled part of `cflows.Flow`, which documents it.");
 
 PyDoc_STRVAR(forward_doc,

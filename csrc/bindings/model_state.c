@@ -180,12 +180,13 @@ static PyObject *architecture_of(const cf_py_model *self) {
     const cf_flow *flow = self->contents.flow;
     if (flow == NULL)
         return Py_BuildValue("{sN}", "module", cf_py_spec_wrap(state, self->contents.traced->spec));
-    return Py_BuildValue("{sN sN sN sN sn}", "layers",
+    return Py_BuildValue("{sN sN sN sN sn sO}", "layers",
                          cf_py_setting_value(state, cf_spec_get(flow->chain.spec, "layers")),
                          "base", cf_py_spec_wrap(state, flow->base.spec), "embedding",
                          cf_py_spec_wrap(state, flow->embedding.spec), "shape",
                          cf_py_shape_tuple(flow->shape), "context_features",
-                         (Py_ssize_t)cf_flow_context_features(flow));
+                         (Py_ssize_t)cf_flow_context_features(flow), "standardize_context",
+                         flow->context_map != NULL ? Py_True : Py_False);
 }
 
 /* The whole model: a new dict. */
@@ -250,17 +251,19 @@ static size_t given_elements(PyObject *parameters) {
 
 static bool build_flow(const cf_module_state *module, PyObject *state, cf_flow_parts parts,
                        cf_py_contents *out) {
-    static const char *const names[] = {"layers", "base", "embedding", "shape", "context_features"};
-    enum { LAYERS, BASE, EMBEDDING, SHAPE, CONTEXT, ENTRIES };
+    static const char *const names[] = {
+        "layers", "base", "embedding", "shape", "context_features", "standardize_context"};
+    enum { LAYERS, BASE, EMBEDDING, SHAPE, CONTEXT, STANDARDIZE, ENTRIES };
     PyObject *given[ENTRIES];
     uint64_t context;
     for (size_t i = 0; i < ENTRIES; i++)
-        if ((given[i] = entry(state, names[i], NULL)) == NULL)
+        if ((given[i] = entry(state, names[i], i == STANDARDIZE ? &PyBool_Type : NULL)) == NULL)
             return false;
     if (!cf_py_shape(given[SHAPE], names[SHAPE], &parts.shape) ||
         !cf_py_count(given[CONTEXT], names[CONTEXT], NPY_MAX_INTP, &context))
         return false;
     parts.context_features = (size_t)context;
+    parts.raw_context = given[STANDARDIZE] == Py_False;
     return cf_py_flow_build(module, given[LAYERS], given[BASE], given[EMBEDDING], parts, out);
 }
 

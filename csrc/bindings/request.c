@@ -84,23 +84,36 @@ bool cf_py_request_deterministic(cf_py_request *r, PyObject *mean) {
 
 /* ---- results ---- */
 
+PyObject *cf_py_request_rows(const cf_py_request *r, const cf_port *port, int dims,
+                             const npy_intp *shape, cf_result *result) {
+    const cf_py_contents *contents = &r->self->contents;
+    cf_dtype dtype = cf_model_dtype(contents->model);
+    bool as_double =
+        port->in_units && contents->flow != NULL && cf_flow_exceeds_float32(contents->flow);
+    PyObject *array =
+        PyArray_SimpleNew(dims, shape, as_double ? NPY_DOUBLE : cf_py_type_number(dtype));
+    if (array != NULL)
+        *result = (cf_result){.data = PyArray_DATA((PyArrayObject *)array),
+                              .row_stride = cf_shape_features(port->shape),
+                              .as_double = as_double};
+    return array;
+}
+
 /* A new array of a row a sample: (n, ...), of single numbers (n,). */
-static PyObject *new_rows(const cf_py_request *r, cf_shape shape, bool number, cf_result *result) {
+static PyObject *new_rows(const cf_py_request *r, const cf_port *port, cf_result *result) {
     npy_intp dims[1 + CF_PY_MAX_DIMS] = {(npy_intp)r->call.samples};
-    int count = 1 + (number ? 0 : cf_py_dims(shape, dims + 1));
-    return cf_py_new_rows(cf_model_dtype(r->self->contents.model), count, dims,
-                          cf_shape_features(shape), result);
+    int count = 1 + (port->number ? 0 : cf_py_dims(port->shape, dims + 1));
+    return cf_py_request_rows(r, port, count, dims, result);
 }
 
 PyObject *cf_py_request_output(cf_py_request *r, const char *name) {
     size_t i = cf_function_output(r->call.function, name);
-    const cf_port *port = &r->call.function->output[i];
-    return new_rows(r, port->shape, port->number, &r->call.output[i]);
+    return new_rows(r, &r->call.function->output[i], &r->call.output[i]);
 }
 
 PyObject *cf_py_request_gradient(cf_py_request *r, const char *name) {
     size_t i = cf_function_input(r->call.function, name);
-    return new_rows(r, r->call.function->input[i].shape, false, &r->call.gradient[i]);
+    return new_rows(r, &r->call.function->input[i], &r->call.gradient[i]);
 }
 
 PyObject *cf_py_request_slab(cf_py_request *r) {

@@ -37,6 +37,11 @@ bool cf_py_request_noise(cf_py_request *request, PyObject *seed, PyObject *start
 /* Whether stochastic layers take means; NULL: they do not. */
 bool cf_py_request_deterministic(cf_py_request *request, PyObject *mean);
 
+/* A new array of that shape for a port, which *result writes as rows; of the model's dtype, or of
+ * float64 where its units need it. */
+PyObject *cf_py_request_rows(const cf_py_request *request, const cf_port *port, int dims,
+                             const npy_intp *shape, cf_result *result);
+
 /* New arrays, a row a sample, for an output, or for the gradient with respect to an input. */
 PyObject *cf_py_request_output(cf_py_request *request, const char *name);
 PyObject *cf_py_request_gradient(cf_py_request *request, const char *name);

@@ -70,6 +70,7 @@ static PyObject *trainer_new(PyTypeObject *type, PyObject *args, PyObject *keywo
 typedef struct {
     PyThreadState *saved;
     const cf_flow *flow;
+    cf_dtype dtype; /* of the samples */
     PyObject *callable;
     PyArrayObject *contexts; /* borrowed; NULL: none */
 } calling;
@@ -101,7 +102,7 @@ static PyObject *call_target(const calling *c, npy_intp rows, const void *x,
                              const int64_t *numbers) {
     npy_intp shape[1 + CF_PY_MAX_DIMS] = {rows};
     int dims = 1 + cf_py_dims(c->flow->shape, shape + 1);
-    PyObject *samples = copy_of(dims, shape, cf_py_type_number(cf_model_dtype(c->flow->model)), x);
+    PyObject *samples = copy_of(dims, shape, cf_py_type_number(c->dtype), x);
     PyObject *context = samples == NULL || numbers == NULL ? NULL : context_rows(c, rows, numbers);
     PyObject *result = NULL;
     if (samples != NULL && (numbers == NULL || context != NULL))
@@ -173,6 +174,7 @@ static PyObject *trainer_step(PyObject *object, PyObject *callable) {
     if (!cf_py_enter_method(&self->busy, self->loop))
         return NULL;
     c.flow = cf_py_flow_of(self->model);
+    c.dtype = cf_draws_dtype(self->draws);
     cf_draws_set_target(self->draws, evaluate, &c);
     c.saved = PyEval_SaveThread();
     cf_status status = cf_training_step(self->loop, &report);

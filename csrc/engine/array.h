@@ -66,4 +66,16 @@ static inline void cf_array_skip(cf_array *array, size_t rows) {
 /* The element at p, as float64. */
 double cf_read_element(const char *p, const cf_array *array);
 
+/* Which of the array's own rows row i is, and feature f of it, as float64. */
+static inline int64_t cf_array_row(const cf_array *array, size_t i) {
+    size_t row = array->repeat > 1 ? i / array->repeat : i;
+    return array->index != NULL ? array->index[row] : (int64_t)row;
+}
+
+static inline double cf_array_number(const cf_array *array, size_t i, size_t f) {
+    return cf_read_element((const char *)array->data + cf_array_row(array, i) * array->row_stride +
+                               cf_feature_offset(array, f),
+                           array);
+}
+
 #endif

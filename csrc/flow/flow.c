@@ -1,5 +1,7 @@
 #include "flow/flow.h"
 
+#include <float.h>
+#include <math.h>
 #include <string.h>
 
 /* ---- its parts ---- */
@@ -43,6 +45,33 @@ static cf_status bind_embedding(cf_flow *flow, cf_binding *binding, cf_spec *spe
     return cf_embedding_bind(&flow->embedding, spec, binding, context);
 }
 
+/* Shift and scale of every column, which the data set. */
+static cf_status bind_context_map(cf_flow *flow, cf_binding *binding, size_t context) {
+    cf_fixed_map *map;
+    cf_map_step *steps;
+    size_t *first, mark, offset;
+    double *values;
+    CF_TRY(cf_arena_alloc(binding->arena, &map, 1, sizeof *map));
+    CF_TRY(cf_arena_alloc(binding->arena, &steps, context, sizeof *steps));
+    CF_TRY(cf_arena_alloc(binding->arena, &first, context + 1, sizeof *first));
+    CF_TRY(cf_arena_alloc(binding->arena, &values, 2 * context, sizeof *values));
+    for (size_t f = 0; f < context; f++)
+        values[context + f] = 1.0;
+    CF_TRY(cf_binding_enter(binding, "context", -1, &mark));
+    cf_status status = cf_bind_buffer(binding, "shift_scale", 2 * context, values, &offset);
+    cf_binding_leave(binding, mark);
+    for (size_t f = 0; f < context; f++) {
+        first[f + 1] = f + 1;
+        steps[f] = (cf_map_step){.kind = CF_MAP_AFFINE,
+                                 .from_data = true,
+                                 .shift = offset + f,
+                                 .scale = offset + context + f};
+    }
+    *map = (cf_fixed_map){context, first, steps};
+    flow->context_map = map;
+    return status;
+}
+
 /* A new spec of `type`, kept by the flow. */
 static cf_status new_kept_spec(cf_binding *binding, const cf_spec_type *type, cf_spec **out) {
     CF_TRY(cf_spec_new(out, type));
@@ -84,6 +113,8 @@ static cf_status build(cf_model *model, const cf_flow_parts *parts, cf_flow **ou
     CF_TRY(cf_arena_alloc(binding->arena, &flow, 1, sizeof *flow));
     flow->model = model;
     flow->shape = flow->base_shape = parts->shape;
+    if (parts->context_features > 0 && !parts->raw_context)
+        CF_TRY(bind_context_map(flow, binding, parts->context_features));
     CF_TRY(bind_embedding(flow, binding, parts->embedding, parts->context_features));
     CF_TRY(bind_layers(flow, binding, parts->layers, parts->layer_count));
     CF_TRY(bind_base(flow, binding, parts->base));
@@ -120,6 +151,7 @@ cf_status cf_flow_copy(cf_flow **out, const cf_flow *flow, cf_dtype dtype) {
                            .embedding = flow->embedding.spec,
                            .shape = flow->shape,
                            .context_features = flow->embedding.context,
+                           .raw_context = flow->context_map == NULL,
                            .dtype = dtype,
                            .seed = cf_model_seed(flow->model)};
     CF_TRY(cf_flow_new(out, &parts));
@@ -148,6 +180,31 @@ size_t cf_flow_context_features(const cf_flow *flow) {
 bool cf_flow_has_restricted_domain(const cf_flow *flow) {
     return cf_layer_has_restricted_domain(&flow->chain) ||
            cf_base_has_restricted_domain(&flow->base);
+}
+
+/* Whether float32 is too coarse for a column: at its middle, where the base's 0 goes as far as the
+ * map beside the data tells, or at numbers that are nearly all within. */
+static bool is_finer_than_float32(const cf_fixed_map *map, const double *buffers, size_t f) {
+    const double max_ratio = 64.0; /* of the rounding of x to that of u, in units of x */
+    cf_map_call call = {.map = map, .buffers = buffers, .derivatives = true};
+    cf_mapped m = {.value = {0.0, -4.0, 4.0}};
+    cf_map_feature[cf_simd()](&call, f, CF_MAX_LANES, NULL, &m);
+    double size = fmax(fabs(m.value[0]), fmax(fabs(m.value[1]), fabs(m.value[2])));
+    double slope = fabs(m.slope[0][0]);
+    if (slope == 0.0) /* integers */
+        return size > 0x1p24;
+    return fabs(m.value[0]) > max_ratio * slope || size > FLT_MAX || slope < FLT_MIN / FLT_EPSILON;
+}
+
+bool cf_flow_exceeds_float32(const cf_flow *flow) {
+    const cf_fixed_map *map = cf_layer_data_map(&flow->chain);
+    const double *buffers = cf_model_buffers(flow->model);
+    bool found = false;
+    if (map == NULL || cf_model_dtype(flow->model) != CF_FLOAT32)
+        return false;
+    for (size_t f = 0; f < map->features && !found; f++)
+        found = is_finer_than_float32(map, buffers, f);
+    return found;
 }
 
 cf_status cf_flow_check_density(const cf_flow *flow) {

@@ -27,7 +27,8 @@
 /* The bound parts of a flow, which live in its model: cf_flow_free frees that. */
 struct cf_flow {
     cf_model *model;
-    cf_shape shape, base_shape; /* of x and of u */
+    cf_shape shape, base_shape;      /* of x and of u */
+    const cf_fixed_map *context_map; /* what standardises the context, or NULL */
     cf_embedding embedding;
     cf_layer chain;
     cf_base base;
@@ -35,6 +36,13 @@ struct cf_flow {
 
 /* Whether data may lie outside of the domain of a layer or the base. */
 bool cf_flow_has_restricted_domain(const cf_flow *flow);
+
+/* Whether the flow is of float32, and its units are such that samples rounded to it would lose more
+ * than the flow's own rounding: then they are given in float64. */
+bool cf_flow_exceeds_float32(const cf_flow *flow);
+
+/* After a call of "log_prob" or "score": NaN at an infinite point becomes -inf or 0. */
+void cf_flow_mend_infinite(const void *self, const cf_function_call *call);
 
 /* CF_INVALID if samples cannot come with their density, because a layer is stochastic. */
 cf_status cf_flow_check_density(const cf_flow *flow);

@@ -4,26 +4,28 @@
 #include "ops/ops.h"
 
 /* What layers and base see of the context. */
-static cf_value see(const cf_flow *flow, cf_builder *b, const cf_value *input) {
-    return cf_embedding_emit(&flow->embedding, b, input[1]);
+static cf_value see(const cf_flow *flow, cf_builder *b, cf_value context) {
+    if (flow->context_map != NULL && !cf_is_none(context))
+        context = cf_fixed_map_value(b, context, flow->context_map, true, CF_NO_VALUE);
+    return cf_embedding_emit(&flow->embedding, b, context);
 }
 
 static void emit_inverse(const void *self, cf_builder *b, const cf_program_key *key,
                          const cf_value *input, cf_value *output) {
     const cf_flow *flow = self;
     (void)key;
-    output[0] = cf_layer_inverse(&flow->chain, b, input[0], see(flow, b, input), &output[1]);
+    output[0] = cf_layer_inverse(&flow->chain, b, input[0], see(flow, b, input[1]), &output[1]);
 }
 
 static void emit_forward(const void *self, cf_builder *b, const cf_program_key *key,
                          const cf_value *input, cf_value *output) {
     const cf_flow *flow = self;
     (void)key;
-    output[0] = cf_layer_forward(&flow->chain, b, input[0], see(flow, b, input), &output[1]);
+    output[0] = cf_layer_forward(&flow->chain, b, input[0], see(flow, b, input[1]), &output[1]);
 }
 
 static cf_value log_prob(const cf_flow *flow, cf_builder *b, const cf_value *input) {
-    cf_value seen = see(flow, b, input), log_det;
+    cf_value seen = see(flow, b, input[1]), log_det;
     cf_value u = cf_layer_inverse(&flow->chain, b, input[0], seen, &log_det);
     cf_value density = cf_base_methods_of(&flow->base)->log_prob(&flow->base, b, u, seen);
     return cf_add_optional(b, density, log_det);
@@ -47,13 +49,15 @@ static void emit_score(const void *self, cf_builder *b, const cf_program_key *ke
     cf_value one = cf_constant(b, CF_BATCHED, 1, 1.0);
     if (!unbatched)
         cf_gradient(b, 1, &output[1], &one, 1, &input[0], &output[0]);
+    if (!cf_is_none(output[0])) /* where the density is 0 */
+        output[0] = cf_where_possible(b, output[1], output[0]);
 }
 
 static void emit_sample(const void *self, cf_builder *b, const cf_program_key *key,
                         const cf_value *input, cf_value *output) {
     const cf_flow *flow = self;
     const cf_base_methods *base = cf_base_methods_of(&flow->base);
-    cf_value seen = cf_embedding_emit(&flow->embedding, b, input[0]), log_det;
+    cf_value seen = see(flow, b, input[0]), log_det;
     cf_value u = base->sample(&flow->base, b, CF_STREAM_PROGRAM, seen);
     (void)key;
     output[0] = cf_layer_forward(&flow->chain, b, u, seen, &log_det);
@@ -71,7 +75,7 @@ static void emit_encode(const void *self, cf_builder *b, const cf_program_key *k
     const cf_flow *flow = self;
     cf_value log_det;
     (void)key;
-    output[0] = cf_layer_inverse(last_layer(flow), b, input[0], see(flow, b, input), &log_det);
+    output[0] = cf_layer_inverse(last_layer(flow), b, input[0], see(flow, b, input[1]), &log_det);
 }
 
 static void emit_decode(const void *self, cf_builder *b, const cf_program_key *key,
@@ -79,7 +83,7 @@ static void emit_decode(const void *self, cf_builder *b, const cf_program_key *k
     const cf_flow *flow = self;
     cf_value log_det;
     (void)key;
-    output[0] = cf_layer_forward(last_layer(flow), b, input[0], see(flow, b, input), &log_det);
+    output[0] = cf_layer_forward(last_layer(flow), b, input[0], see(flow, b, input[1]), &log_det);
 }
 
 static cf_status add_latent_functions(cf_flow *flow, cf_port x, cf_port context) {
@@ -103,6 +107,7 @@ static cf_status add_latent_functions(cf_flow *flow, cf_port x, cf_port context)
 
 cf_status cf_flow_add_functions(cf_flow *flow) {
     cf_port x = {.name = "x", .shape = flow->shape};
+    cf_port data = {.name = "x", .shape = flow->shape, .in_units = true};
     cf_port u = {.name = "u", .shape = flow->base_shape};
     cf_port context = {.name = "context", .shape = cf_vector(cf_flow_context_features(flow))};
     cf_port jitter = {.name = "jitter", .shape = flow->shape, .optional = true, .jitter = true};
@@ -114,17 +119,22 @@ cf_status cf_flow_add_functions(cf_flow *flow) {
         {.name = "inverse", .input = {x, context}, .output = {u, log_det}, .emit = emit_inverse},
         {.name = "forward",
          .input = {u, context},
-         .output = {x, log_det},
+         .output = {data, log_det},
          .emit = emit_forward,
          .first_stream = CF_STREAM_TO_DATA},
         {.name = "log_prob",
          .input = {x, context, jitter, kl_weight},
          .output = {density},
-         .emit = emit_log_prob},
-        {.name = "score", .input = {x, context}, .output = {score, density}, .emit = emit_score},
+         .emit = emit_log_prob,
+         .finish = cf_flow_mend_infinite},
+        {.name = "score",
+         .input = {x, context},
+         .output = {score, density},
+         .emit = emit_score,
+         .finish = cf_flow_mend_infinite},
         {.name = "sample",
          .input = {context},
-         .output = {x, density},
+         .output = {data, density},
          .emit = emit_sample,
          .first_stream = CF_STREAM_TO_DATA},
         {.name = "initialise", .input = {x, context, jitter}, .emit = emit_inverse},

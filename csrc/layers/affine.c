@@ -13,14 +13,24 @@ typedef struct {
     size_t buffers;          /* shift and scale, if fixed */
 } affine_state;
 
-static bool standardizes(const cf_layer *layer, size_t feature, size_t *offset) {
-    const affine_state *state = layer->state;
+/* Whether the data set shift and scale of the feature. */
+static bool is_from_data(const cf_layer *layer, size_t feature) {
     const cf_setting *chosen = cf_spec_get(layer->spec, "standardize");
-    *offset = state->buffers;
     if (chosen->kind != CF_NONE)
         return chosen->integers[feature] != 0;
-    return !state->learned && cf_spec_get(layer->spec, "shift")->kind == CF_NONE &&
+    return cf_spec_get(layer->spec, "shift")->kind == CF_NONE &&
            cf_spec_get(layer->spec, "scale")->kind == CF_NONE;
+}
+
+static bool steps(const cf_layer *layer, size_t feature, cf_map_step *out, size_t *count) {
+    const affine_state *state = layer->state;
+    if (state->learned)
+        return false;
+    return cf_append_step(out, count,
+                          (cf_map_step){.kind = CF_MAP_AFFINE,
+                                        .from_data = is_from_data(layer, feature),
+                                        .shift = state->buffers + feature,
+                                        .scale = state->buffers + layer->features + feature});
 }
 
 static cf_status fill(const cf_layer *layer, double *values) {
@@ -77,8 +87,9 @@ cf_value cf_channel_affine(cf_builder *b, cf_value x, cf_shape shape, cf_value l
     return cf_add(b, cf_multiply(b, x, factor), shift);
 }
 
-static cf_value apply_learned(const cf_layer *layer, cf_builder *b, cf_value x, bool inverse,
-                              cf_value *log_det) {
+/* Of learned shifts and scales. */
+static cf_value apply(const cf_layer *layer, cf_builder *b, cf_value x, bool inverse,
+                      cf_value *log_det) {
     const affine_state *state = layer->state;
     cf_value log_scale = cf_parameter(b, state->log_scale, layer->features);
     cf_value shift = cf_parameter(b, state->shift, layer->features);
@@ -87,25 +98,14 @@ static cf_value apply_learned(const cf_layer *layer, cf_builder *b, cf_value x, 
 
 static cf_value forward(const cf_layer *layer, cf_builder *b, cf_value u, cf_value context,
                         cf_value *log_det) {
-    const affine_state *state = layer->state;
     (void)context;
-    if (!state->learned) {
-        *log_det = cf_fixed_affine_log_det(b, state->buffers, layer->features);
-        return cf_fixed_affine(b, u, state->buffers, false);
-    }
-    return apply_learned(layer, b, u, false, log_det);
+    return apply(layer, b, u, false, log_det);
 }
 
 static cf_value inverse(const cf_layer *layer, cf_builder *b, cf_value x, cf_value context,
                         cf_value *log_det) {
-    const affine_state *state = layer->state;
     (void)context;
-    if (!state->learned) {
-        *log_det = cf_scale_shift(b, cf_fixed_affine_log_det(b, state->buffers, layer->features),
-                                  -1.0, 0.0);
-        return cf_fixed_affine(b, x, state->buffers, true);
-    }
-    return apply_learned(layer, b, x, true, log_det);
+    return apply(layer, b, x, true, log_det);
 }
 
 static cf_status check(const cf_spec *spec) {
@@ -123,7 +123,7 @@ static cf_status check(const cf_spec *spec) {
 }
 
 static const cf_layer_methods methods = {
-    .bind = bind, .forward = forward, .inverse = inverse, .standardizes = standardizes};
+    .bind = bind, .forward = forward, .inverse = inverse, .steps = steps};
 
 static const cf_option options[] = {
     {.name = "shift",

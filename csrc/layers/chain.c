@@ -33,23 +33,32 @@ cf_status cf_chain_bind(cf_layer *layer, cf_binding *binding, cf_shape shape, cf
         cf_binding_leave(binding, mark);
         CF_TRY(status);
     }
+    CF_TRY(cf_layer_bind_last_maps(layer, count, binding));
     return cf_layer_resolve_children(layer, binding, "layers");
 }
 
-cf_value cf_chain_forward(const cf_layer *layer, size_t count, cf_builder *b, cf_value u,
-                          cf_value context, cf_value *log_det) {
-    for (size_t i = 0; i < count; i++) {
-        cf_value term;
+cf_value cf_chain_forward(const cf_layer *layer, cf_builder *b, cf_value u, cf_value context,
+                          cf_value *log_det) {
+    cf_value term;
+    for (size_t i = 0; i < layer->mapped; i++) {
         u = cf_layer_forward(&layer->child[i], b, u, context, &term);
         *log_det = cf_add_optional(b, *log_det, term);
     }
+    if (layer->map == NULL)
+        return u;
+    u = cf_layer_through_map(layer, b, u, false, &term);
+    *log_det = cf_add_optional(b, *log_det, term);
     return u;
 }
 
-cf_value cf_chain_inverse(const cf_layer *layer, size_t count, cf_builder *b, cf_value x,
-                          cf_value context, cf_value *log_det) {
-    for (size_t i = count; i-- > 0;) {
-        cf_value term;
+cf_value cf_chain_inverse(const cf_layer *layer, cf_builder *b, cf_value x, cf_value context,
+                          cf_value *log_det) {
+    cf_value term;
+    if (layer->map != NULL) {
+        x = cf_layer_through_map(layer, b, x, true, &term);
+        *log_det = cf_add_optional(b, *log_det, term);
+    }
+    for (size_t i = layer->mapped; i-- > 0;) {
         x = cf_layer_inverse(&layer->child[i], b, x, context, &term);
         *log_det = cf_add_optional(b, *log_det, term);
     }
@@ -62,24 +71,26 @@ static cf_status bind(cf_layer *layer, cf_binding *binding) {
 
 static cf_value forward(const cf_layer *layer, cf_builder *b, cf_value u, cf_value context,
                         cf_value *log_det) {
-    return cf_chain_forward(layer, layer->children, b, u, context, log_det);
+    return cf_chain_forward(layer, b, u, context, log_det);
 }
 
 static cf_value inverse(const cf_layer *layer, cf_builder *b, cf_value x, cf_value context,
                         cf_value *log_det) {
-    return cf_chain_inverse(layer, layer->children, b, x, context, log_det);
+    return cf_chain_inverse(layer, b, x, context, log_det);
 }
 
-static bool standardizes(const cf_layer *layer, size_t feature, size_t *offset) {
-    return layer->children > 0 &&
-           cf_layer_standardizes(&layer->child[layer->children - 1], feature, offset);
+static bool steps(const cf_layer *layer, size_t feature, cf_map_step *out, size_t *count) {
+    for (size_t i = 0; i < layer->children; i++)
+        if (!cf_layer_steps(&layer->child[i], feature, out, count))
+            return false;
+    return true;
 }
 
 static const cf_layer_methods methods = {.bind = bind,
                                          .forward = forward,
                                          .inverse = inverse,
                                          .reshape = cf_chain_reshape,
-                                         .standardizes = standardizes};
+                                         .steps = steps};
 
 static const cf_option options[] = {
     {.name = "layers",

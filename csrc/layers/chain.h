@@ -12,10 +12,10 @@ cf_status cf_chain_reshape(const cf_spec *spec, bool to_base, cf_shape *shape);
 cf_status cf_chain_bind(cf_layer *layer, cf_binding *binding, cf_shape shape, cf_shape context,
                         size_t more);
 
-/* Through the first `count` children. Adds to *log_det, which may be CF_NO_VALUE. */
-cf_value cf_chain_forward(const cf_layer *layer, size_t count, cf_builder *b, cf_value u,
-                          cf_value context, cf_value *log_det);
-cf_value cf_chain_inverse(const cf_layer *layer, size_t count, cf_builder *b, cf_value x,
-                          cf_value context, cf_value *log_det);
+/* Through those children. Adds to *log_det, which may be CF_NO_VALUE. */
+cf_value cf_chain_forward(const cf_layer *layer, cf_builder *b, cf_value u, cf_value context,
+                          cf_value *log_det);
+cf_value cf_chain_inverse(const cf_layer *layer, cf_builder *b, cf_value x, cf_value context,
+                          cf_value *log_det);
 
 #endif

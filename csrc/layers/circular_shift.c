@@ -21,16 +21,23 @@ static cf_status bind(cf_layer *layer, cf_binding *binding) {
                                       cf_spec_real(layer->spec, "shift"), &state->shift);
 }
 
+static bool steps(const cf_layer *layer, size_t feature, cf_map_step *out, size_t *count) {
+    (void)feature;
+    if (is_learned(layer))
+        return false;
+    return cf_append_step(out, count,
+                          (cf_map_step){.kind = CF_MAP_CIRCLE,
+                                        .low = cf_spec_real(layer->spec, "low"),
+                                        .high = cf_spec_real(layer->spec, "high"),
+                                        .rate = cf_spec_real(layer->spec, "shift")});
+}
+
+/* By learned shifts. */
 static cf_value apply(const cf_layer *layer, cf_builder *b, cf_value x, double sign) {
     const shift_state *state = layer->state;
-    cf_value shifted;
-    if (is_learned(layer)) {
-        cf_value shift = cf_parameter(b, state->shift, layer->features);
-        shifted = sign > 0.0 ? cf_add(b, x, shift) : cf_subtract(b, x, shift);
-    } else {
-        shifted = cf_scale_shift(b, x, 1.0, sign * cf_spec_real(layer->spec, "shift"));
-    }
-    return cf_wrap_to_interval(b, layer->spec, shifted);
+    cf_value shift = cf_parameter(b, state->shift, layer->features);
+    return cf_wrap_to_interval(b, layer->spec,
+                               sign > 0.0 ? cf_add(b, x, shift) : cf_subtract(b, x, shift));
 }
 
 static cf_value forward(const cf_layer *layer, cf_builder *b, cf_value u, cf_value context,
@@ -47,7 +54,8 @@ static cf_value inverse(const cf_layer *layer, cf_builder *b, cf_value x, cf_val
     return apply(layer, b, x, -1.0);
 }
 
-static const cf_layer_methods methods = {bind, forward, inverse};
+static const cf_layer_methods methods = {
+    .bind = bind, .forward = forward, .inverse = inverse, .steps = steps};
 
 static const cf_option options[] = {
     {.name = "shift",

@@ -48,18 +48,16 @@ static cf_value sigmoid_log_slope(cf_builder *b, cf_value t) {
     return cf_scale_shift(b, cf_sum_features(b, curve), -1.0, 0.0);
 }
 
-/* Noise on (0, 1), and -log of its density given x: uniform, or that taken through the noise's
- * layers between a logit and a sigmoid, which cancel where the layers are the identity. */
+/* Noise on (0, 1), and -log of its density given x: uniform noise taken through the noise's layers
+ * between a logit and a sigmoid, which cancel where the layers are the identity. */
 static cf_value draw(const cf_layer *layer, cf_builder *b, cf_value x, cf_value context,
                      cf_value *log_det) {
     cf_value uniform = cf_uniform_noise(b, layer->features);
-    if (layer->children == 0)
-        return uniform;
     uniform = cf_clamp(b, uniform, 0x1p-25, 1.0 - 0x1p-24); /* where the logit is finite */
     cf_value t =
         cf_subtract(b, cf_log(b, uniform), cf_log1p(b, cf_scale_shift(b, uniform, -1.0, 0.0)));
     cf_value before = sigmoid_log_slope(b, t);
-    t = cf_chain_forward(layer, layer->children, b, t, seen(layer, b, x, context), log_det);
+    t = cf_chain_forward(layer, b, t, seen(layer, b, x, context), log_det);
     *log_det = cf_add_optional(b, *log_det, cf_subtract(b, sigmoid_log_slope(b, t), before));
     return cf_sigmoid(b, t);
 }
@@ -88,6 +86,19 @@ static cf_value forward(const cf_layer *layer, cf_builder *b, cf_value u, cf_val
     return cf_clamp(b, cf_floor(b, cf_scale_shift(b, u, levels, 0.0)), 0.0, levels - 1.0);
 }
 
+/* Of uniform noise. */
+static bool steps(const cf_layer *layer, size_t feature, cf_map_step *out, size_t *count) {
+    bool bounded = is_bounded(layer);
+    (void)feature;
+    if (layer->children > 0)
+        return false;
+    return cf_append_step(out, count,
+                          (cf_map_step){.kind = CF_MAP_FLOOR,
+                                        .low = bounded ? 0.0 : -HUGE_VAL,
+                                        .high = bounded ? levels_of(layer) - 1.0 : HUGE_VAL,
+                                        .rate = bounded ? levels_of(layer) : 1.0});
+}
+
 static cf_status check(const cf_spec *spec) {
     int64_t levels = cf_spec_get(spec, "levels")->kind == CF_NONE ? 2 : cf_spec_int(spec, "levels");
     if (levels < 2 || levels > 65536)
@@ -99,6 +110,7 @@ static cf_status check(const cf_spec *spec) {
 static const cf_layer_methods methods = {.bind = bind,
                                          .forward = forward,
                                          .inverse = inverse,
+                                         .steps = steps,
                                          .stochastic = true,
                                          .restricted_domain = true};
 

@@ -26,8 +26,25 @@ static cf_value inverse(const cf_layer *layer, cf_builder *b, cf_value x, cf_val
     return cf_layer_forward(layer->child, b, x, context, log_det);
 }
 
+/* The steps of the layer, the last one first. */
+static bool steps(const cf_layer *layer, size_t feature, cf_map_step *out, size_t *count) {
+    size_t first = *count;
+    if (!cf_layer_steps(layer->child, feature, out, count))
+        return false;
+    for (size_t i = first, k = *count; out != NULL && i < k--; i++) {
+        cf_map_step step = out[i];
+        out[i] = out[k];
+        out[k] = step;
+    }
+    for (size_t i = first; out != NULL && i < *count; i++) {
+        out[i].inverted = !out[i].inverted;
+        out[i].from_data = false;
+    }
+    return true;
+}
+
 static const cf_layer_methods methods = {
-    .bind = bind, .forward = forward, .inverse = inverse, .reshape = reshape};
+    .bind = bind, .forward = forward, .inverse = inverse, .reshape = reshape, .steps = steps};
 
 static const cf_option options[] = {
     {.name = "layer",

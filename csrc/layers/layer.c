@@ -17,7 +17,9 @@ cf_status cf_layer_bind(cf_layer *out, cf_spec *spec, cf_binding *binding, cf_sh
         .spec = spec, .shape = shape, .features = cf_shape_features(shape), .context = context};
     CF_TRY(cf_binding_keep(binding, cf_spec_retain(spec)));
     out->stochastic = methods_of(out)->stochastic;
-    return methods_of(out)->bind(out, binding);
+    if (methods_of(out)->bind != NULL)
+        CF_TRY(methods_of(out)->bind(out, binding));
+    return cf_layer_bind_map(out, binding);
 }
 
 cf_status cf_layer_resolve(cf_layer *layer, cf_binding *binding, const char *name,
@@ -60,19 +62,18 @@ bool cf_layer_is_stochastic(const cf_layer *layer) {
     return stochastic;
 }
 
-bool cf_layer_standardizes(const cf_layer *layer, size_t feature, size_t *offset) {
-    const cf_layer_methods *methods = methods_of(layer);
-    return methods->standardizes != NULL && methods->standardizes(layer, feature, offset);
-}
-
 cf_value cf_layer_forward(const cf_layer *layer, cf_builder *b, cf_value u, cf_value context,
                           cf_value *log_det) {
     *log_det = CF_NO_VALUE;
+    if (layer->fixed)
+        return cf_layer_through_map(layer, b, u, false, log_det);
     return methods_of(layer)->forward(layer, b, u, context, log_det);
 }
 
 cf_value cf_layer_inverse(const cf_layer *layer, cf_builder *b, cf_value x, cf_value context,
                           cf_value *log_det) {
     *log_det = CF_NO_VALUE;
+    if (layer->fixed)
+        return cf_layer_through_map(layer, b, x, true, log_det);
     return methods_of(layer)->inverse(layer, b, x, context, log_det);
 }

@@ -1,46 +1,29 @@
-/* Fixed maps of single features, for data that are bounded or have long tails. Each is a formula
- * and its logarithmic derivative; outside its domain a map is NaN. */
+/* Fixed maps of single features, for data that are bounded or have long tails: ops/fixed_map.h has
+ * the formulas. */
 #include <math.h>
 
 #include "layers/interval.h"
 #include "layers/layer.h"
-#include "ops/ops.h"
 
-#define LOG_2 0.6931471805599453
-
-static cf_status bind_nothing(cf_layer *layer, cf_binding *binding) {
-    (void)layer;
-    (void)binding;
-    return CF_OK;
-}
-
-static cf_value negated(cf_builder *b, cf_value x) {
-    return cf_scale_shift(b, x, -1.0, 0.0);
-}
+#define FIXED_MAP(name)                                                                            \
+    { .steps = name, .restricted_domain = true }
 
 /* --- exp and log --- */
 
-static cf_value exp_forward(const cf_layer *layer, cf_builder *b, cf_value u, cf_value context,
-                            cf_value *log_det) {
+static bool exp_steps(const cf_layer *layer, size_t feature, cf_map_step *out, size_t *count) {
     (void)layer;
-    (void)context;
-    *log_det = cf_sum_features(b, u);
-    return cf_exp(b, u);
+    (void)feature;
+    return cf_append_step(out, count, (cf_map_step){.kind = CF_MAP_EXP});
 }
 
-static cf_value exp_inverse(const cf_layer *layer, cf_builder *b, cf_value x, cf_value context,
-                            cf_value *log_det) {
-    cf_value u = cf_log(b, x);
+static bool log_steps(const cf_layer *layer, size_t feature, cf_map_step *out, size_t *count) {
     (void)layer;
-    (void)context;
-    *log_det = negated(b, cf_sum_features(b, u));
-    return u;
+    (void)feature;
+    return cf_append_step(out, count, (cf_map_step){.kind = CF_MAP_EXP, .inverted = true});
 }
 
-static const cf_layer_methods exp_methods = {bind_nothing, exp_forward, exp_inverse,
-                                             .restricted_domain = true};
-static const cf_layer_methods log_methods = {bind_nothing, exp_inverse, exp_forward,
-                                             .restricted_domain = true};
+static const cf_layer_methods exp_methods = FIXED_MAP(exp_steps);
+static const cf_layer_methods log_methods = FIXED_MAP(log_steps);
 
 const cf_spec_type cf_exp_type = {
     .name = "Exp",
@@ -59,43 +42,24 @@ const cf_spec_type cf_log_type = {
 
 /* --- sigmoid and logit --- */
 
-typedef struct {
-    double low, high, temperature, epsilon;
-} sigmoid_numbers;
-
-static sigmoid_numbers read_sigmoid(const cf_layer *layer) {
-    return (sigmoid_numbers){cf_spec_real(layer->spec, "low"), cf_spec_real(layer->spec, "high"),
-                             cf_spec_real(layer->spec, "temperature"),
-                             cf_spec_real(layer->spec, "epsilon")};
+static cf_map_step sigmoid_step(const cf_layer *layer, bool inverted) {
+    const cf_spec *spec = layer->spec;
+    return (cf_map_step){.kind = CF_MAP_SIGMOID,
+                         .inverted = inverted,
+                         .low = cf_spec_real(spec, "low"),
+                         .high = cf_spec_real(spec, "high"),
+                         .rate = cf_spec_real(spec, "temperature"),
+                         .epsilon = cf_spec_real(spec, "epsilon")};
 }
 
-/* log of (high - low) temperature sigmoid(t) (1 - sigmoid(t)), summed. */
-static cf_value sigmoid_log_slope(cf_builder *b, const sigmoid_numbers *s, cf_value t) {
-    cf_value curve = cf_add(b, cf_softplus(b, t), cf_softplus(b, negated(b, t)));
-    double constant = log(s->high - s->low) + log(s->temperature);
-    return cf_sum_features(b, cf_scale_shift(b, curve, -1.0, constant));
+static bool sigmoid_steps(const cf_layer *layer, size_t feature, cf_map_step *out, size_t *count) {
+    (void)feature;
+    return cf_append_step(out, count, sigmoid_step(layer, false));
 }
 
-static cf_value sigmoid_forward(const cf_layer *layer, cf_builder *b, cf_value u, cf_value context,
-                                cf_value *log_det) {
-    sigmoid_numbers s = read_sigmoid(layer);
-    cf_value t = cf_scale_shift(b, u, s.temperature, 0.0);
-    (void)context;
-    *log_det = sigmoid_log_slope(b, &s, t);
-    return cf_scale_shift(b, cf_sigmoid(b, t), s.high - s.low, s.low);
-}
-
-static cf_value sigmoid_inverse(const cf_layer *layer, cf_builder *b, cf_value x, cf_value context,
-                                cf_value *log_det) {
-    sigmoid_numbers s = read_sigmoid(layer);
-    double span = s.high - s.low;
-    cf_value p = cf_scale_shift(b, x, 1.0 / span, -s.low / span);
-    (void)context;
-    if (s.epsilon > 0.0)
-        p = cf_clamp(b, p, s.epsilon, 1.0 - s.epsilon);
-    cf_value t = cf_subtract(b, cf_log(b, p), cf_log1p(b, negated(b, p)));
-    *log_det = negated(b, sigmoid_log_slope(b, &s, t));
-    return cf_scale_shift(b, t, 1.0 / s.temperature, 0.0);
+static bool logit_steps(const cf_layer *layer, size_t feature, cf_map_step *out, size_t *count) {
+    (void)feature;
+    return cf_append_step(out, count, sigmoid_step(layer, true));
 }
 
 static cf_status check_sigmoid(const cf_spec *spec) {
@@ -110,10 +74,8 @@ static cf_status check_sigmoid(const cf_spec *spec) {
     return CF_OK;
 }
 
-static const cf_layer_methods sigmoid_methods = {bind_nothing, sigmoid_forward, sigmoid_inverse,
-                                                 .restricted_domain = true};
-static const cf_layer_methods logit_methods = {bind_nothing, sigmoid_inverse, sigmoid_forward,
-                                               .restricted_domain = true};
+static const cf_layer_methods sigmoid_methods = FIXED_MAP(sigmoid_steps);
+static const cf_layer_methods logit_methods = FIXED_MAP(logit_steps);
 
 static const cf_option sigmoid_options[] = {
     {.name = "low",
@@ -161,27 +123,13 @@ const cf_spec_type cf_logit_type = {
 
 /* --- tanh --- */
 
-static cf_value tanh_forward(const cf_layer *layer, cf_builder *b, cf_value u, cf_value context,
-                             cf_value *log_det) {
+static bool tanh_steps(const cf_layer *layer, size_t feature, cf_map_step *out, size_t *count) {
     (void)layer;
-    (void)context;
-    /* 1 - tanh(u)^2 = 4 exp(-2 u) / (1 + exp(-2 u))^2 */
-    cf_value curve = cf_add(b, u, cf_softplus(b, cf_scale_shift(b, u, -2.0, 0.0)));
-    *log_det = cf_sum_features(b, cf_scale_shift(b, curve, -2.0, 2.0 * LOG_2));
-    return cf_tanh(b, u);
+    (void)feature;
+    return cf_append_step(out, count, (cf_map_step){.kind = CF_MAP_TANH});
 }
 
-static cf_value tanh_inverse(const cf_layer *layer, cf_builder *b, cf_value x, cf_value context,
-                             cf_value *log_det) {
-    (void)layer;
-    (void)context;
-    cf_value above = cf_log1p(b, x), below = cf_log1p(b, negated(b, x));
-    *log_det = negated(b, cf_sum_features(b, cf_add(b, above, below)));
-    return cf_scale_shift(b, cf_subtract(b, above, below), 0.5, 0.0);
-}
-
-static const cf_layer_methods tanh_methods = {bind_nothing, tanh_forward, tanh_inverse,
-                                              .restricted_domain = true};
+static const cf_layer_methods tanh_methods = FIXED_MAP(tanh_steps);
 
 const cf_spec_type cf_tanh_type = {
     .name = "Tanh",
@@ -192,26 +140,13 @@ const cf_spec_type cf_tanh_type = {
 
 /* --- softplus --- */
 
-static cf_value softplus_forward(const cf_layer *layer, cf_builder *b, cf_value u, cf_value context,
-                                 cf_value *log_det) {
+static bool softplus_steps(const cf_layer *layer, size_t feature, cf_map_step *out, size_t *count) {
     (void)layer;
-    (void)context;
-    *log_det = negated(b, cf_sum_features(b, cf_softplus(b, negated(b, u))));
-    return cf_softplus(b, u);
+    (void)feature;
+    return cf_append_step(out, count, (cf_map_step){.kind = CF_MAP_SOFTPLUS});
 }
 
-static cf_value softplus_inverse(const cf_layer *layer, cf_builder *b, cf_value x, cf_value context,
-                                 cf_value *log_det) {
-    (void)layer;
-    (void)context;
-    /* u = x + log(1 - exp(-x)), and dx/du = 1 - exp(-x) */
-    cf_value log_slope = cf_log(b, negated(b, cf_expm1(b, negated(b, x))));
-    *log_det = negated(b, cf_sum_features(b, log_slope));
-    return cf_add(b, x, log_slope);
-}
-
-static const cf_layer_methods softplus_methods = {bind_nothing, softplus_forward, softplus_inverse,
-                                                  .restricted_domain = true};
+static const cf_layer_methods softplus_methods = FIXED_MAP(softplus_steps);
 
 const cf_spec_type cf_softplus_type = {
     .name = "Softplus",
@@ -224,35 +159,21 @@ const cf_spec_type cf_softplus_type = {
 
 /* --- sinh and arcsinh --- */
 
-/* The sum of log(cosh(u)). */
-static cf_value log_cosh(cf_builder *b, cf_value u) {
-    cf_value curve = cf_subtract(b, cf_softplus(b, cf_scale_shift(b, u, 2.0, 0.0)), u);
-    return cf_sum_features(b, cf_scale_shift(b, curve, 1.0, -LOG_2));
+static bool sinh_steps(const cf_layer *layer, size_t feature, cf_map_step *out, size_t *count) {
+    (void)layer;
+    (void)feature;
+    return cf_append_step(out, count, (cf_map_step){.kind = CF_MAP_SINH});
 }
 
-static cf_value sinh_forward(const cf_layer *layer, cf_builder *b, cf_value u, cf_value context,
-                             cf_value *log_det) {
+static bool arcsinh_steps(const cf_layer *layer, size_t feature, cf_map_step *out, size_t *count) {
     (void)layer;
-    (void)context;
-    *log_det = log_cosh(b, u);
-    cf_value twice = cf_subtract(b, cf_expm1(b, u), cf_expm1(b, negated(b, u)));
-    return cf_scale_shift(b, twice, 0.5, 0.0);
-}
-
-static cf_value sinh_inverse(const cf_layer *layer, cf_builder *b, cf_value x, cf_value context,
-                             cf_value *log_det) {
-    cf_value u = cf_asinh(b, x);
-    (void)layer;
-    (void)context;
-    *log_det = negated(b, log_cosh(b, u));
-    return u;
+    (void)feature;
+    return cf_append_step(out, count, (cf_map_step){.kind = CF_MAP_SINH, .inverted = true});
 }
 
 /* The domain is restricted, though sinh is defined everywhere: at large numbers it is infinite. */
-static const cf_layer_methods sinh_methods = {bind_nothing, sinh_forward, sinh_inverse,
-                                              .restricted_domain = true};
-static const cf_layer_methods arcsinh_methods = {bind_nothing, sinh_inverse, sinh_forward,
-                                                 .restricted_domain = true};
+static const cf_layer_methods sinh_methods = FIXED_MAP(sinh_steps);
+static const cf_layer_methods arcsinh_methods = FIXED_MAP(arcsinh_steps);
 
 const cf_spec_type cf_sinh_type = {
     .name = "Sinh",
@@ -271,22 +192,10 @@ const cf_spec_type cf_arcsinh_type = {
 
 /* --- powers --- */
 
-static cf_value power(cf_builder *b, cf_value u, double exponent, cf_value *log_det) {
-    cf_value log_u = cf_log(b, u);
-    *log_det = cf_sum_features(b, cf_scale_shift(b, log_u, exponent - 1.0, log(fabs(exponent))));
-    return cf_exp(b, cf_scale_shift(b, log_u, exponent, 0.0));
-}
-
-static cf_value power_forward(const cf_layer *layer, cf_builder *b, cf_value u, cf_value context,
-                              cf_value *log_det) {
-    (void)context;
-    return power(b, u, cf_spec_real(layer->spec, "exponent"), log_det);
-}
-
-static cf_value power_inverse(const cf_layer *layer, cf_builder *b, cf_value x, cf_value context,
-                              cf_value *log_det) {
-    (void)context;
-    return power(b, x, 1.0 / cf_spec_real(layer->spec, "exponent"), log_det);
+static bool power_steps(const cf_layer *layer, size_t feature, cf_map_step *out, size_t *count) {
+    double exponent = cf_spec_real(layer->spec, "exponent");
+    (void)feature;
+    return cf_append_step(out, count, (cf_map_step){.kind = CF_MAP_POWER, .rate = exponent});
 }
 
 static cf_status check_power(const cf_spec *spec) {
@@ -296,8 +205,7 @@ static cf_status check_power(const cf_spec *spec) {
     return CF_OK;
 }
 
-static const cf_layer_methods power_methods = {bind_nothing, power_forward, power_inverse,
-                                               .restricted_domain = true};
+static const cf_layer_methods power_methods = FIXED_MAP(power_steps);
 
 static const cf_option power_options[] = {
     {.name = "exponent", .kinds = CF_OPTION_REAL, .required = true, .doc = "Any number but 0."},

@@ -46,7 +46,16 @@ static cf_value inverse(const cf_layer *layer, cf_builder *b, cf_value x, cf_val
     return apply(layer, b, x, context, log_det, cf_layer_inverse);
 }
 
-static const cf_layer_methods methods = {bind, forward, inverse};
+static bool steps(const cf_layer *layer, size_t feature, cf_map_step *out, size_t *count) {
+    const cf_mask *mask = layer->state;
+    for (size_t i = 0; i < mask->transformed_count; i++)
+        if ((size_t)mask->transformed[i] == feature)
+            return cf_layer_steps(layer->child, i, out, count);
+    return layer->child->fixed;
+}
+
+static const cf_layer_methods methods = {
+    .bind = bind, .forward = forward, .inverse = inverse, .steps = steps};
 
 static const cf_option options[] = {
     {.name = "features",

@@ -92,7 +92,7 @@ static cf_value forward(const cf_layer *layer, cf_builder *b, cf_value u, cf_val
     const cf_mask *mask = &state->mask;
     cf_value transformed = cf_slice(b, u, 0, mask->transformed_count);
     cf_value identity = cf_slice(b, u, mask->transformed_count, state->inner), term;
-    identity = cf_chain_forward(layer, state->layers, b, identity, context, log_det);
+    identity = cf_chain_forward(layer, b, identity, context, log_det);
     cf_value x = cf_mask_merge(mask, b, identity, transformed);
     if (coupling_of(layer) == NULL)
         return x;
@@ -109,7 +109,7 @@ static cf_value inverse(const cf_layer *layer, cf_builder *b, cf_value x, cf_val
         x = cf_layer_inverse(coupling_of(layer), b, x, context, log_det);
     cf_value identity = cf_select(b, x, mask->identity, mask->identity_count);
     cf_value transformed = cf_select(b, x, mask->transformed, mask->transformed_count);
-    identity = cf_chain_inverse(layer, state->layers, b, identity, context, log_det);
+    identity = cf_chain_inverse(layer, b, identity, context, log_det);
     return cf_concat(b, (cf_value[]){transformed, identity}, 2);
 }
 

@@ -104,7 +104,7 @@ static cf_value encode(const cf_layer *layer, cf_builder *b, cf_value x, cf_valu
         return z;
     cf_value log_det = CF_NO_VALUE;
     seen = cf_concat(b, (cf_value[]){cf_slice(b, params, 2 * n, n), context}, 2);
-    z = cf_chain_forward(layer, layer->children, b, z, seen, &log_det);
+    z = cf_chain_forward(layer, b, z, seen, &log_det);
     *minus_log_q = cf_add_optional(b, *minus_log_q, log_det);
     return z;
 }

@@ -118,6 +118,8 @@ cf_status cf_model_call_locked(cf_model *model, const cf_function_call *call) {
         cf_cache_acquire(&model->cache, &key, call->function, &model->binding.parameters, &entry));
     cf_status status = cf_run(cf_cached_program(entry), &args);
     cf_cache_release(entry);
+    if (status == CF_OK && call->function->finish != NULL)
+        call->function->finish(call->function->self, call);
     return status;
 }
 

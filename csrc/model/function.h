@@ -18,6 +18,7 @@ typedef struct {
     cf_shape shape; /* of a sample; all 0: there is no such port */
     bool optional;  /* an input that may be left out */
     bool number;    /* one number a sample, such as a density, not a point of one feature */
+    bool in_units;  /* an output in the units of the data, which may need float64 */
     /* An input that is not emitted: its first row is the width, by feature, of uniform noise that
      * is added to input 0 before any rounding. */
     bool jitter;
@@ -37,6 +38,8 @@ typedef struct {
 
 _Static_assert(sizeof(cf_program_key) == 8 * sizeof(uint32_t), "a key has padding");
 
+typedef struct cf_function_call cf_function_call;
+
 typedef struct cf_function {
     const char *name;
     cf_port input[CF_MAX_PORTS], output[CF_MAX_PORTS];
@@ -44,12 +47,13 @@ typedef struct cf_function {
      * does not want may be left out. Inputs that are not given are CF_NO_VALUE. */
     void (*emit)(const void *self, cf_builder *b, const cf_program_key *key, const cf_value *input,
                  cf_value *output);
+    void (*finish)(const void *self, const cf_function_call *call); /* after a run, or NULL */
     const void *self;
     uint32_t first_stream; /* of the random numbers that layers draw; 0: CF_STREAM_LAYERS */
 } cf_function;
 
 /* One call. All is zero but what is set; an array with data NULL is not given or not wanted. */
-typedef struct {
+struct cf_function_call {
     const cf_function *function;
     size_t samples;
     int threads;
@@ -60,7 +64,7 @@ typedef struct {
     bool deterministic;            /* stochastic layers take means instead of drawing */
     bool want_parameter_gradients; /* into the model's own slab, or */
     void *parameter_gradients;     /* this one, unless NULL */
-} cf_function_call;
+};
 
 static inline bool cf_is_port(const cf_port *port) {
     return port->shape.channels > 0;

@@ -187,6 +187,9 @@ cf_value cf_scale_shift(cf_builder *b, cf_value x, double factor, double term);
 cf_value cf_clamp(cf_builder *b, cf_value x, double low, double high);
 /* The greatest integer not above x; the gradient is 0. */
 cf_value cf_floor(cf_builder *b, cf_value x);
+/* x where log_prob, one feature, is not -inf, else 0. */
+cf_value cf_where_possible(cf_builder *b, cf_value log_prob, cf_value x);
+
 /* 1 where x >= threshold, else 0; the gradient is 0. */
 cf_value cf_greater_equal(cf_builder *b, cf_value x, double threshold);
 /* x + noise of integers x and noise on [0, 1], strictly between x and x + 1 for any rounding. */

@@ -1,13 +1,16 @@
-/* Stores a tile in the caller's array. With a fixed affine map x scale + shift is computed in
- * float64 and rounded once, unless the array is of float64. */
+/* Stores a tile in the caller's array. A fixed map is computed in float64 and rounded once, unless
+ * the array is of float64. */
 #ifndef CF_FN
 
-#include "ops/input.h"
+#include "ops/fixed_map.h"
 #include "ops/feature_rows.h"
+#include "ops/read_rows.h"
 
 typedef struct {
     int slot;
-    int64_t map; /* the offset of a fixed affine map's buffers, or -1 */
+    bool mapped;
+    cf_fixed_map map; /* then it is applied to what is stored */
+    bool constant_slopes;
 } output_params;
 
 #define CF_BODY "ops/output.c"
@@ -21,16 +24,19 @@ static const cf_op output_op = {
 };
 
 void cf_output(cf_builder *b, int slot, cf_value value) {
-    output_params params = {slot, -1};
-    size_t offset;
+    output_params params = {.slot = slot};
     if (cf_builder_status(b) != CF_OK || cf_is_none(value)) {
         cf_builder_fail(b, CF_INVALID, "an output is missing");
         return;
     }
     if (cf_value_kind(b, value) == CF_UNBATCHED)
         value = cf_broadcast(b, value);
-    if (cf_is_fixed_affine(b, value, &value, &offset))
-        params.map = (int64_t)offset;
+    const cf_fixed_map *map = cf_fixed_map_to_data(b, value, &value);
+    if (map != NULL) {
+        params.mapped = true;
+        params.map = *map;
+        params.constant_slopes = cf_fixed_map_has_constant_slopes(map);
+    }
     cf_emit(b, &output_op, CF_BATCHED, 0, 1, &value, CF_PARAMS(&params));
 }
 
@@ -39,50 +45,70 @@ void cf_output(cf_builder *b, int slot, cf_value value) {
 #include "ops/feature_rows.h"
 #include "simd/transpose.h"
 
-/* One sample's `count` features; a map has their shifts, and `features` further on their scales. */
-static void CF_FN(store_sample)(const real *const *row, size_t lane, size_t count,
-                                const double *map, size_t features, real *x) {
-    if (map == NULL) {
-        for (size_t i = 0; i < count; i++)
-            x[i] = row[i][lane];
-        return;
+/* The numbers of `count` features in float64, the map applied, to rows of `stride` doubles, or
+ * rounded to rows of `real`. */
+static void CF_FN(store_features)(const cf_call *call, const cf_map_call *map, size_t first,
+                                  size_t count, const cf_result *result) {
+    size_t stride = result->row_stride, begin = call->sample * stride + first;
+    bool widened = result->as_double && sizeof(real) < sizeof(double);
+    double *doubles = (double *)result->data + begin;
+    real *reals = (real *)result->data + begin;
+    cf_mapped m;
+    for (size_t i = 0; i < count; i++) {
+        const real *row = cf_feature_row(call, 0, first + i);
+        for (size_t lane = 0; lane < call->lanes; lane++)
+            m.value[lane] = row[lane];
+        if (map->map != NULL)
+            cf_map_feature[call->level](map, first + i, call->lanes, NULL, &m);
+        for (size_t lane = 0; lane < call->samples; lane++)
+            if (widened)
+                doubles[lane * stride + i] = m.value[lane];
+            else
+                reals[lane * stride + i] = (real)m.value[lane];
     }
-    for (size_t i = 0; i < count; i++)
-        x[i] = (real)(row[i][lane] * map[features + i] + map[i]);
 }
 
-/* The same of all samples, unrounded, to rows of `stride` doubles. */
-static void CF_FN(store_doubles)(const cf_call *call, const real *const *row, size_t count,
-                                 const double *map, double *x, size_t stride) {
-    size_t features = call->step->operand[0].size;
-    for (size_t lane = 0; lane < call->samples; lane++, x += stride)
+/* CF_LINE_FEATURES features as they are, of a whole tile. */
+static void CF_FN(store_plain)(const cf_call *call, size_t first, const cf_result *result) {
+    size_t stride = result->row_stride;
+    real *out = (real *)result->data + call->sample * stride + first;
+    const real *row[CF_LINE_FEATURES];
+    for (size_t i = 0; i < CF_LINE_FEATURES; i++)
+        row[i] = cf_feature_row(call, 0, first + i);
+    for (size_t i = 0; i < CF_LINE_FEATURES; i += VL)
+        CF_FN(transpose_rows)(row + i, call->lanes, out + i, stride);
+}
+
+/* Some features of one sample after the other. */
+static void CF_FN(store_samples)(const cf_call *call, size_t first, size_t count,
+                                 const cf_result *result) {
+    size_t stride = result->row_stride;
+    real *out = (real *)result->data + call->sample * stride + first;
+    const real *row[CF_LINE_FEATURES];
+    for (size_t i = 0; i < count; i++)
+        row[i] = cf_feature_row(call, 0, first + i);
+    for (size_t lane = 0; lane < call->samples; lane++, out += stride)
         for (size_t i = 0; i < count; i++)
-            x[i] = map == NULL ? row[i][lane] : row[i][lane] * map[features + i] + map[i];
+            out[i] = row[i][lane];
 }
 
 static void CF_FN(store)(const cf_call *call) {
     const output_params *p = call->step->node->params;
     const cf_result *result = &call->run->output[p->slot];
-    size_t features = call->step->operand[0].size, stride = result->row_stride;
-    const double *shift = p->map < 0 ? NULL : call->run->buffers + p->map;
-    real *out = (real *)result->data + call->sample * stride;
-    bool widened = result->as_double && sizeof(real) < sizeof(double);
-    double *doubles = widened ? (double *)result->data + call->sample * stride : NULL;
-    bool whole = shift == NULL && call->samples == call->lanes;
+    size_t features = call->step->operand[0].size;
+    bool as_it_is = !p->mapped && !(result->as_double && sizeof(real) < sizeof(double));
+    bool whole = as_it_is && call->samples == call->lanes;
+    cf_map_call map = {.map = p->mapped ? &p->map : NULL,
+                       .buffers = call->run->buffers,
+                       .constant_slopes = p->constant_slopes};
     for (size_t first = 0; first < features; first += CF_LINE_FEATURES) {
         size_t rest = features - first, count = rest < CF_LINE_FEATURES ? rest : CF_LINE_FEATURES;
-        const double *map = shift == NULL ? NULL : shift + first;
-        const real *row[CF_LINE_FEATURES];
-        for (size_t i = 0; i < count; i++)
-            row[i] = cf_feature_row(call, 0, first + i);
-        if (widened)
-            CF_FN(store_doubles)(call, row, count, map, doubles + first, stride);
-        else if (whole && count == CF_LINE_FEATURES)
-            for (size_t i = 0; i < count; i += VL)
-                CF_FN(transpose_rows)(row + i, call->lanes, out + first + i, stride);
+        if (whole && count == CF_LINE_FEATURES)
+            CF_FN(store_plain)(call, first, result);
+        else if (as_it_is)
+            CF_FN(store_samples)(call, first, count, result);
         else
-            for (size_t lane = 0; lane < call->samples; lane++)
-                CF_FN(store_sample)(row, lane, count, map, features, out + lane * stride + first);
+            CF_FN(store_features)(call, &map, first, count, result);
     }
 }
 

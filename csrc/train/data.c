@@ -7,21 +7,15 @@
 #include "base/memory.h"
 #include "base/philox.h"
 
-double cf_data_number(const cf_array *array, size_t i, size_t f) {
-    int64_t row = array->index != NULL ? array->index[i] : (int64_t)i;
-    return cf_read_element(
-        (const char *)array->data + row * array->row_stride + cf_feature_offset(array, f), array);
-}
-
 static long long row_number(const cf_array *array, size_t i) {
-    return array->index != NULL ? (long long)array->index[i] : (long long)i;
+    return (long long)cf_array_row(array, i);
 }
 
 static cf_status check_finite(const cf_array *array, size_t rows, size_t features, const char *what,
                               const char *part) {
     for (size_t i = 0; i < rows; i++)
         for (size_t f = 0; f < features; f++) {
-            double value = cf_data_number(array, i, f);
+            double value = cf_array_number(array, i, f);
             if (!isfinite(value))
                 return cf_fail(CF_INVALID,
                                "%s%s: row %lld holds %g in column %zu; all must be finite", what,

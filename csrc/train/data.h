@@ -29,9 +29,6 @@ cf_status cf_data_split(size_t rows, double fraction, uint64_t seed, int64_t **t
 /* CF_INVALID unless weights of this sum can be divided by it. */
 cf_status cf_check_total_weight(double sum, const char *what);
 
-/* Feature f of row i, as float64. */
-double cf_data_number(const cf_array *array, size_t i, size_t f);
-
 /* The weight of row i, and its number in the caller's array. */
 double cf_data_weight(const cf_data *data, size_t i);
 long long cf_data_row_number(const cf_data *data, size_t i);

@@ -4,6 +4,7 @@
 
 #include "base/memory.h"
 #include "base/philox.h"
+#include "train/initialise.h"
 
 struct cf_draws {
     cf_flow *flow;
@@ -12,8 +13,10 @@ struct cf_draws {
     cf_target target;
     void *given;
     double effective_sample_size;
-    int64_t *chosen;     /* by sample: its context's row */
-    void *x, *log_prob;  /* of the flow's dtype */
+    int64_t *chosen; /* by sample: its context's row */
+    void *x;         /* of this dtype */
+    cf_dtype dtype;
+    void *log_prob;      /* of the flow's dtype */
     double *log_density; /* the target's; then the logarithms of the weights */
     double *gradient;    /* the target's; then the cotangents of the samples */
     double *cotangent;   /* of the samples' log_prob */
@@ -37,7 +40,7 @@ static cf_status allocate(cf_draws *d) {
     if (!cf_size_mul(batch, cf_flow_features(d->flow), &numbers))
         return cf_fail(CF_NO_MEMORY, "a batch of samples exceeds the address space");
     CF_TRY(cf_alloc(&d->chosen, batch, sizeof *d->chosen));
-    CF_TRY(cf_alloc(&d->x, numbers, element));
+    CF_TRY(cf_alloc(&d->x, numbers, sizeof(double)));
     CF_TRY(cf_alloc(&d->log_prob, batch, element));
     CF_TRY(cf_alloc(&d->log_density, batch, sizeof *d->log_density));
     CF_TRY(cf_alloc(&d->gradient, numbers, sizeof *d->gradient));
@@ -52,6 +55,7 @@ cf_status cf_draws_new(cf_draws **out, cf_flow *flow, const cf_draws_options *op
     d->flow = flow;
     d->sample = cf_model_function(flow->model, "sample");
     d->options = *options;
+    d->dtype = cf_flow_exceeds_float32(flow) ? CF_FLOAT64 : cf_model_dtype(flow->model);
     cf_status status = allocate(d);
     if (status != CF_OK)
         cf_draws_free(d);
@@ -70,6 +74,10 @@ void cf_draws_free(cf_draws *d) {
     cf_free(d->gradient);
     cf_free(d->cotangent);
     cf_free(d);
+}
+
+cf_dtype cf_draws_dtype(const cf_draws *d) {
+    return d->dtype;
 }
 
 void cf_draws_set_target(cf_draws *d, cf_target target, void *given) {
@@ -106,7 +114,10 @@ static cf_function_call new_call(const cf_draws *d, uint64_t drawn) {
 
 static cf_status draw(cf_draws *d, uint64_t drawn) {
     cf_function_call call = new_call(d, drawn);
-    cf_call_set_output(&call, "x", (cf_result){d->x, cf_flow_features(d->flow)});
+    cf_call_set_output(&call, "x",
+                       (cf_result){.data = d->x,
+                                   .row_stride = cf_flow_features(d->flow),
+                                   .as_double = d->dtype == CF_FLOAT64});
     cf_call_set_output(&call, "log_prob", (cf_result){d->log_prob, 1});
     return cf_model_call_locked(d->flow->model, &call);
 }
@@ -148,6 +159,13 @@ static cf_status differentiate(cf_draws *d, uint64_t drawn) {
     return cf_model_call_locked(d->flow->model, &call);
 }
 
+static cf_status begin_epoch(void *self, uint64_t epoch, bool first) {
+    cf_draws *d = self;
+    cf_data contexts = {.rows = d->options.context_rows, .context = d->options.contexts};
+    (void)epoch;
+    return first ? cf_standardize_context(d->flow, &contexts) : CF_OK;
+}
+
 static cf_status gradient(void *self, uint64_t step, uint64_t drawn, cf_batch_result *result) {
     cf_draws *d = self;
     size_t rows = (size_t)d->options.batch_size;
@@ -169,6 +187,7 @@ static cf_status gradient(void *self, uint64_t step, uint64_t drawn, cf_batch_re
 cf_objective cf_draws_objective(cf_draws *d) {
     return (cf_objective){.model = d->flow->model,
                           .self = d,
+                          .begin_epoch = begin_epoch,
                           .gradient = gradient,
                           .steps_per_epoch = d->options.steps,
                           .advice = "a smaller learning_rate or clip_norm may help, or a target "

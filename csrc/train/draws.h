@@ -9,7 +9,7 @@
 #include "flow/flow.h"
 #include "train/loop.h"
 
-/* The target: for `rows` samples x of the flow's dtype, [rows][features], and the numbers of their
+/* The target: for `rows` samples x, [rows][features] of cf_draws_dtype, and the numbers of their
  * contexts' rows (NULL in a flow without), fills log_density, by row, and gradient, of the shape of
  * x. False stops. */
 typedef bool (*cf_target)(void *given, size_t rows, const void *x, const int64_t *context_rows,
@@ -32,6 +32,9 @@ void cf_draws_free(cf_draws *draws); /* NULL is accepted */
 void cf_draws_set_target(cf_draws *draws, cf_target target, void *given);
 
 cf_objective cf_draws_objective(cf_draws *draws);
+
+/* Of the samples that the target gets: the flow's, or float64 where its units need it. */
+cf_dtype cf_draws_dtype(const cf_draws *draws);
 
 /* (sum w)^2 / sum w^2 of w = p / q, over the samples of the last step. */
 double cf_draws_effective_sample_size(const cf_draws *draws);

@@ -1,88 +1,156 @@
 #include "train/initialise.h"
 
 #include <math.h>
-#include <string.h>
 
 #include "base/memory.h"
+#include "ops/fixed_map.h"
 
-/* Mean and standard deviation of the noise on a column: uniform on [0, jitter). */
-static double noise_mean(const double *jitter, size_t f) {
-    return jitter != NULL ? jitter[f] / 2.0 : 0.0;
+/* A feature whose shift and scale data set: the step that has them, and the map from the data to
+ * where it acts. */
+typedef struct {
+    size_t feature;
+    const cf_map_step *step;
+    cf_fixed_map map;
+    size_t ends[2]; /* map.first */
+    bool linear;    /* the map is, but for whole turns: noise then adds its own moments */
+    double noise;   /* the standard deviation that it adds */
+    double pivot, mean, deviation, largest, total;
+} column;
+
+enum { CHUNK = CF_MAX_LANES };
+
+typedef struct {
+    const cf_data *data;
+    const cf_array *array; /* of it: x or the context */
+    const double *jitter, *buffers;
+    double unit; /* of the weights */
+    column *columns;
+    size_t count;
+} moments;
+
+/* The step beside the data, or behind fixed maps alone, that takes its numbers from data. */
+static const cf_map_step *find_step(const cf_fixed_map *map, size_t f) {
+    for (size_t i = map->first[f + 1]; i-- > map->first[f];)
+        if (map->steps[i].from_data)
+            return &map->steps[i];
+    return NULL;
 }
 
-static double noise_deviation(const double *jitter, size_t f) {
-    return jitter != NULL ? jitter[f] / sqrt(12.0) : 0.0;
+/* Numbers of a column where the step acts, `first` on; m->log_slope is -inf where there are none.
+ * Noise that a map bends is spread evenly over its interval by the golden ratio, the same in every
+ * fit; else it is its mean. */
+static void read_column(const moments *all, column *c, size_t first, size_t rows, cf_mapped *m) {
+    double noise[CHUNK], width = all->jitter != NULL ? all->jitter[c->feature] : 0.0;
+    cf_map_call call = {.map = &c->map,
+                        .buffers = all->buffers,
+                        .unit = 0x1p-52,
+                        .to_base = true,
+                        .derivatives = true};
+    for (size_t i = 0; i < CHUNK; i++) {
+        size_t row = first + (i < rows ? i : rows - 1);
+        noise[i] = c->linear ? 0.5 : fmod((double)(row + 1) * 0.6180339887498949, 1.0);
+        m->value[i] =
+            cf_array_number(all->array, row, c->feature) + (width > 0.0 ? width * noise[i] : 0.0);
+    }
+    cf_map_feature[cf_simd()](&call, 0, CHUNK, noise, m);
+    if (c->linear)
+        c->noise = fabs(m->slope[0][0]) * width / sqrt(12.0);
 }
 
-/* The columns' weighted means and standard deviations. Two passes over the rows, which may be on
- * disk; sums are of differences from a row that counts, in units of the largest, so that a large
- * offset loses nothing and no square overflows or vanishes. Rows of weight 0 do not count. */
-static void moments(const cf_data *data, size_t features, const double *jitter, double *mean,
-                    double *deviation, double *largest) {
-    size_t pivot = 0;
-    double total = 0.0, unit = cf_data_mean_weight(data);
-    while (pivot < data->rows && cf_data_weight(data, pivot) == 0.0)
-        pivot++;
-    memset(mean, 0, features * sizeof *mean);
-    memset(deviation, 0, features * sizeof *deviation);
-    for (size_t i = pivot; i < data->rows; i++) {
-        double w = cf_data_weight(data, i) / unit;
-        total += w;
-        for (size_t f = 0; w > 0.0 && f < features; f++) {
-            double d = cf_data_number(&data->x, i, f) - cf_data_number(&data->x, pivot, f);
-            mean[f] += w * d;
-            largest[f] = fmax(largest[f], fabs(d));
+/* The sums of differences from the first number, and the largest: no offset loses anything. */
+static void add_differences(column *c, double w, double z) {
+    if (c->total == 0.0)
+        c->pivot = z;
+    c->total += w;
+    c->mean += w * (z - c->pivot);
+    c->largest = fmax(c->largest, fabs(z - c->pivot));
+}
+
+/* The sums of squares, in units of the largest difference: none overflows or vanishes. */
+static void add_squares(column *c, double w, double z) {
+    double d = c->largest > 0.0 ? (z - c->pivot - c->mean) / c->largest : 0.0;
+    c->deviation += w * d * d;
+}
+
+/* A pass through the rows, which may be on disk. Rows of weight 0 do not count. */
+static void pass(const moments *all, void (*add)(column *c, double w, double z)) {
+    cf_mapped m;
+    for (size_t first = 0; first < all->data->rows; first += CHUNK) {
+        size_t rest = all->data->rows - first, rows = rest < CHUNK ? rest : CHUNK;
+        for (size_t k = 0; k < all->count; k++) {
+            read_column(all, &all->columns[k], first, rows, &m);
+            for (size_t i = 0; i < rows; i++) {
+                double w = cf_data_weight(all->data, first + i) / all->unit;
+                if (w > 0.0 && m.log_slope[i] > -INFINITY)
+                    add(&all->columns[k], w, m.value[i]);
+            }
         }
     }
-    for (size_t f = 0; f < features; f++)
-        mean[f] /= total;
-    for (size_t i = pivot; i < data->rows; i++) {
-        double w = cf_data_weight(data, i) / unit;
-        for (size_t f = 0; w > 0.0 && f < features; f++) {
-            double d =
-                cf_data_number(&data->x, i, f) - cf_data_number(&data->x, pivot, f) - mean[f];
-            d = largest[f] > 0.0 ? d / largest[f] : 0.0;
-            deviation[f] += w * d * d;
-        }
-    }
-    for (size_t f = 0; f < features; f++) {
-        mean[f] += cf_data_number(&data->x, pivot, f) + noise_mean(jitter, f);
-        deviation[f] = hypot(largest[f] * sqrt(deviation[f] / total), noise_deviation(jitter, f));
-        if (!(deviation[f] > 0.0 && isfinite(deviation[f])))
-            deviation[f] = 1.0;
+}
+
+static void compute(const moments *all) {
+    pass(all, add_differences);
+    for (size_t k = 0; k < all->count; k++)
+        if (all->columns[k].total > 0.0)
+            all->columns[k].mean /= all->columns[k].total;
+    pass(all, add_squares);
+    for (size_t k = 0; k < all->count; k++) {
+        column *c = &all->columns[k];
+        c->deviation = hypot(c->largest * sqrt(c->deviation / c->total), c->noise);
+        c->mean += c->pivot;
+        if (!(c->deviation > 0.0 && isfinite(1.0 / c->deviation) && isfinite(c->deviation)))
+            c->deviation = 1.0;
     }
 }
 
-/* Where the layer next to the data keeps shift and scale; NULL if data set them for no feature, or
- * have done so. */
-static double *find_unset_buffers(const cf_flow *flow) {
-    size_t features = cf_flow_features(flow), offset;
-    double *values = NULL;
-    for (size_t f = 0; f < features; f++) {
-        if (!cf_layer_standardizes(&flow->chain, f, &offset))
+/* The columns whose shift and scale no fit has set yet; none if one has set any. */
+static size_t find_columns(const cf_fixed_map *map, const double *buffers, column *columns) {
+    size_t count = 0;
+    for (size_t f = 0; f < map->features; f++) {
+        const cf_map_step *step = find_step(map, f);
+        if (step == NULL)
             continue;
-        values = cf_model_buffers(flow->model) + offset;
-        if (values[f] != 0.0 || values[features + f] != 1.0)
-            return NULL;
+        if (buffers[step->shift] != 0.0 || buffers[step->scale] != 1.0)
+            return 0;
+        size_t behind = (size_t)(&map->steps[map->first[f + 1]] - (step + 1));
+        columns[count] = (column){.feature = f, .step = step, .ends = {0, behind}};
+        columns[count].map = (cf_fixed_map){1, columns[count].ends, step + 1, 0};
+        columns[count].linear = cf_fixed_map_has_constant_slopes(&columns[count].map);
+        count++;
     }
-    return values;
+    return count;
+}
+
+/* Sets what `map` takes from a part of the data. */
+static cf_status set_from(const cf_fixed_map *map, cf_flow *flow, moments all) {
+    double *buffers = cf_model_buffers(flow->model);
+    if (map == NULL || all.array->data == NULL)
+        return CF_OK;
+    CF_TRY(cf_alloc(&all.columns, map->features, sizeof *all.columns));
+    all.buffers = buffers;
+    all.count = find_columns(map, buffers, all.columns);
+    all.unit = cf_data_mean_weight(all.data);
+    if (all.count > 0)
+        compute(&all);
+    for (size_t k = 0; k < all.count; k++) {
+        const column *c = &all.columns[k];
+        if (c->total > 0.0) {
+            buffers[c->step->shift] = c->mean;
+            buffers[c->step->scale] = c->deviation;
+        }
+    }
+    cf_free(all.columns);
+    return CF_OK;
 }
 
 cf_status cf_standardize(cf_flow *flow, const cf_data *data, const double *jitter) {
-    double *values = find_unset_buffers(flow), *mean, *deviation;
-    size_t features = cf_flow_features(flow), offset;
-    if (values == NULL)
-        return CF_OK;
-    CF_TRY(cf_alloc(&mean, features, 3 * sizeof *mean));
-    deviation = mean + features;
-    moments(data, features, jitter, mean, deviation, deviation + features);
-    for (size_t f = 0; f < features; f++)
-        if (cf_layer_standardizes(&flow->chain, f, &offset)) {
-            values[f] = mean[f];
-            values[features + f] = deviation[f];
-        }
-    cf_free(mean);
-    return CF_OK;
+    CF_TRY(cf_standardize_context(flow, data));
+    return set_from(cf_layer_data_map(&flow->chain), flow,
+                    (moments){.data = data, .array = &data->x, .jitter = jitter});
+}
+
+cf_status cf_standardize_context(cf_flow *flow, const cf_data *data) {
+    return set_from(flow->context_map, flow, (moments){.data = data, .array = &data->context});
 }
 
 /* Each image has many numbers a channel, and all are held in memory at once. */

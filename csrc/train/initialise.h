@@ -6,10 +6,14 @@
 #include "flow/flow.h"
 #include "train/data.h"
 
-/* If the layer next to the data takes its shift and scale from them (cf_layer_methods), and no fit
- * has set these yet, sets them to the weighted mean and standard deviation of the data with their
- * noise on [0, jitter), by feature, if any (standard deviation 1 for a column without spread). */
+/* If an affine map beside the data, or between the data and it fixed maps alone, takes its shift
+ * and scale from them, and no fit has set these yet, sets them to the weighted mean and standard
+ * deviation of what it sees of the data, with their noise on [0, jitter), by feature, if any
+ * (standard deviation 1 for a column without spread). */
 cf_status cf_standardize(cf_flow *flow, const cf_data *data, const double *jitter);
+
+/* The same of the context alone; cf_standardize does it too. */
+cf_status cf_standardize_context(cf_flow *flow, const cf_data *data);
 
 /* Samples whose statistics initialise parameters, at most. */
 enum { CF_INITIALISATION_SAMPLES = 10000 };

@@ -1208,6 +1208,7 @@ class Flow(Model):
         dtype: DTypeLike = "float32",
         seed: int | None = None,
         shape: _Ints | None = None,
+        standardize_context: bool = True,
     ) -> None: ...
     def forward(
         self,
@@ -1285,6 +1286,8 @@ class Flow(Model):
     def features(self) -> int: ...
     @property
     def context_features(self) -> int: ...
+    @property
+    def standardize_context(self) -> bool: ...
 
 class Cotangents(NamedTuple):
     x: _Float

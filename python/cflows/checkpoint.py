@@ -127,6 +127,8 @@ def _bring_up_to_date(config: Config, state: dict[str, Any]) -> None:
         del state["second_moment"]  # all zeros
     if config["schedule"].startswith("Plateau(") and "threshold" not in config["schedule"]:
         config["schedule"] = f"{config['schedule'][:-1]}, threshold=0.0)"
+    if "shape" in config:
+        config.setdefault("standardize_context", False)
 
 
 def architecture(model: Flow | Loss) -> Config:
@@ -142,6 +144,7 @@ def _parts(flow: Flow) -> Config:
     return {
         "shape": list(flow.shape),
         "context_features": flow.context_features,
+        "standardize_context": flow.standardize_context,
         "base": repr(flow.base),
         "embedding": None if flow.embedding is None else repr(flow.embedding),
         **layers,

@@ -12,7 +12,7 @@ from .arguments import real as number
 
 __all__ = ["Column", "circular", "count", "interval", "ordinal", "positive", "real"]
 
-_KINDS = ("real", "positive", "interval", "circular", "count", "ordinal")
+KINDS = ("real", "positive", "interval", "circular", "count", "ordinal")
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,8 @@ class Column:
     high: float
 
     def __post_init__(self) -> None:
-        if self.kind not in _KINDS:
-            raise ValueError(f"a column is one of {', '.join(_KINDS)}, got {self.kind!r}")
+        if self.kind not in KINDS:
+            raise ValueError(f"a column is one of {', '.join(KINDS)}, got {self.kind!r}")
 
     def __repr__(self) -> str:
         if self.kind in ("real", "positive", "count"):

@@ -39,6 +39,9 @@ class Flow(_core.Flow):
         the operating system's entropy; `seed` tells it.
     shape : sequence of int, optional
         (channels, height, width) of the data, which are images; instead of `features`.
+    standardize_context : bool, default True
+        Whether the first `fit` sets the mean and the standard deviation of the context's columns,
+        by which they are standardised inside the model, as `Affine` does with ``x``.
 
     Raises
     ------

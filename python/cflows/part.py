@@ -27,7 +27,8 @@ def part(self: Flow, start: int = 0, stop: int | None = None) -> Flow:
     Returns
     -------
     Flow
-        With copies of the layers' parameters and buffers, of the embedding and, if it begins at
+        With copies of the layers' parameters and buffers, of what standardises the context, of the
+        embedding and, if it begins at
         the first layer, of the base; else its base is the standard normal.
 
     Raises
@@ -53,7 +54,7 @@ def part(self: Flow, start: int = 0, stop: int | None = None) -> Flow:
     stop = None if stop is None else integer("stop", stop, -(2**63))
     start, stop, _ = slice(start, stop).indices(len(self.layers))
     stop = max(start, stop)
-    kept = ("embedding.", *(f"layers.{i}." for i in range(start, stop)))
+    kept = ("context.", "embedding.", *(f"layers.{i}." for i in range(start, stop)))
     if start == 0:
         kept += ("base.",)
 
@@ -73,6 +74,7 @@ def part(self: Flow, start: int = 0, stop: int | None = None) -> Flow:
             "embedding": self.embedding,
             "shape": self.layers[stop - 1].shape if stop > 0 else self.base_shape,
             "context_features": self.context_features,
+            "standardize_context": self.standardize_context,
             "dtype": str(self.dtype),
             "seed": self.seed,
             "parameters": chosen(parameters),

@@ -103,6 +103,8 @@ def _parts(flow: Flow, tensors: Tensors) -> dict[str, Any]:
         "base": _described(flow.base, "base", tensors),
         "layers": _described(tuple(layer.spec for layer in flow.layers), "layers", tensors),
     }
+    if flow.standardize_context:
+        parts["standardize_context"] = True
     if flow.embedding is not None:
         parts["embedding"] = _described(flow.embedding, "embedding", tensors)
     return parts
@@ -214,7 +216,7 @@ def _check_sum(tensors: Tensors, metadata: dict[str, str]) -> None:
 def _built(architecture: Any, tensors: Tensors) -> Flow:
     sizes = {"context_features": int, "dtype": str, "seed": int}
     parts = {"shape": list, "base": dict, "layers": list, "frozen": list}
-    _check_members(architecture, sizes | parts, {"embedding": dict})
+    _check_members(architecture, sizes | parts, {"embedding": dict, "standardize_context": bool})
     size = sum(array.nbytes for array in tensors.values())
     permutations = _taken(tensors, "permutations.")
     buffers = without_kl_weight(_taken(tensors, "buffers."))
@@ -224,6 +226,7 @@ def _built(architecture: Any, tensors: Tensors) -> Flow:
         "shape": tuple(architecture["shape"]),
         "base": _spec(architecture["base"], permutations),
         "embedding": None,
+        "standardize_context": architecture.get("standardize_context", False),
         "layers": tuple(_spec(layer, permutations) for layer in architecture["layers"]),
         "frozen": tuple(architecture["frozen"]),
         "parameters": tensors,
@@ -234,7 +237,7 @@ def _built(architecture: Any, tensors: Tensors) -> Flow:
         state["embedding"] = _spec(architecture["embedding"], permutations)
     if permutations:
         raise ValueError(f"no layer has the tensor {next(iter(permutations))[:80]!r}")
-    features = math.prod(_sizes(architecture["shape"]))
+    features = math.prod(_sizes(architecture["shape"])) + architecture["context_features"]
     if features > max(size, _FREE_FEATURES):
         raise ValueError(f"{size} bytes of tensors cannot be those of {features} features")
     is_vae = any(isinstance(layer, _core.Variational) for layer in state["layers"][-1:])

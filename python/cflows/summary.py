@@ -55,7 +55,8 @@ def _title(flow: _core.Flow) -> str:
     sample = f"images of {size}" if len(flow.shape) > 1 else _plural(flow.features, "feature")
     parts = [f"Flow: u -> x{given}", sample]
     if flow.context_features:
-        parts.append(_plural(flow.context_features, "context feature"))
+        raw = "" if flow.standardize_context else ", as they are"
+        parts.append(_plural(flow.context_features, "context feature") + raw)
     parts += [str(flow.dtype), _plural(flow.n_parameters, "parameter")]
     if flow.frozen:
         frozen = sum(flow.parameters[name].size for name in flow.frozen)

@@ -46,7 +46,7 @@ class VAE(Flow):
         `Likelihood` with options.
     base : Base, optional
         Below the layers of the prior; None is the standard normal, or that of the flow.
-    context_features, embedding, dtype, seed
+    context_features, embedding, standardize_context, dtype, seed
         As for `Flow`; prior, encoder, decoder and posterior all see the context.
 
     Raises
@@ -90,6 +90,7 @@ class VAE(Flow):
         base: _core.Base | None = None,
         context_features: int = 0,
         embedding: _core.Embedding | None = None,
+        standardize_context: bool = True,
         dtype: Any = "float32",
         seed: int | None = None,
     ) -> None:
@@ -97,10 +98,22 @@ class VAE(Flow):
         if flow is not None:
             _check_prior(flow, latents, base)
             layers, base = [layer.spec for layer in flow.layers], flow.base
+            if flow.context_features:
+                standardize_context = flow.standardize_context
         else:
             layers = list(prior)  # type: ignore[arg-type]
         layers.append(_core.Variational(latents, encoder, decoder, likelihood, posterior))
-        super().__init__(layers, features, context_features, embedding, base, dtype, seed, shape)
+        super().__init__(
+            layers,
+            features,
+            context_features,
+            embedding,
+            base,
+            dtype,
+            seed,
+            shape,
+            standardize_context,
+        )
         if flow is not None:
             for name, parameter in flow.parameters.items():
                 self.parameters[name][...] = parameter

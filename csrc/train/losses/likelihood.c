@@ -18,6 +18,7 @@ static cf_status add(const cf_flow *flow) {
     function.name = "likelihood";
     function.output[0].name = "loss";
     function.emit = emit;
+    function.finish = NULL;
     function.self = log_prob;
     return cf_model_add_function(flow->model, &function, NULL);
 }

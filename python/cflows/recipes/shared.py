@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypedDict
 
 from .._core import (
-    ActNorm,
     Affine,
     Base,
     CircularShift,
@@ -36,6 +35,7 @@ class Options(TypedDict, total=False):
 
     context_features: int
     embedding: Embedding | None
+    standardize_context: bool
     dtype: DTypeLike
     seed: int | None
 
@@ -48,6 +48,7 @@ def flow(
     *,
     context_features: int = 0,
     embedding: Embedding | None = None,
+    standardize_context: bool = True,
     dtype: DTypeLike = "float32",
     seed: int | None = None,
 ) -> Flow:
@@ -59,6 +60,9 @@ def flow(
         The number of context features.
     embedding : Embedding, optional
         A network that the context passes through first, learned with the flow.
+    standardize_context : bool, default True
+        Whether the first ``fit`` sets mean and standard deviation of the context's columns, by
+        which they are standardised inside the flow.
     dtype : {'float32', 'float64'}, default 'float32'
     seed : int, optional
         Of the starting weights and of random permutations.
@@ -73,6 +77,7 @@ def flow(
         shape=shape,
         context_features=integer("context_features", context_features, 0),
         embedding=embedding,
+        standardize_context=standardize_context,
         base=base,
         dtype=dtype,
         seed=seed,
@@ -99,7 +104,7 @@ def column_flow(
 ) -> Flow:
     """The flow of a chain over normal features and angles.
 
-    Next to the data are the layers that the columns need, and an `Affine` that ``fit`` sets.
+    Next to the data are the layers that the columns need, behind an `Affine` that ``fit`` sets.
 
     Parameters
     ----------
@@ -111,8 +116,8 @@ def column_flow(
         What each column holds: `real`, `positive`, `interval`, `count`, `ordinal` or, with
         splines, `circular`; None is `real` for all.
     standardize : bool, default True
-        End with an `Affine` that ``fit`` sets to the mean and standard deviation of the `real`
-        columns.
+        Have an `Affine` that ``fit`` sets to the mean and standard deviation of the columns or,
+        where they are bounded, of their logarithms and logits.
 
     Raises
     ------
@@ -142,39 +147,40 @@ def on_columns(columns: Sequence[Column], kinds: Sequence[str], layer: Layer) ->
 def column_layers(columns: Sequence[Column], standardize: bool) -> list[Layer]:
     """From features without bounds and angles in [-pi, pi] to the columns.
 
-    Units are removed by the `Affine` beside the data, in float64; logarithms and logits are
-    standardised by an `ActNorm`. `Dequantize` comes before the `Affine`, which does not change
-    integers.
+    All of them are fixed maps, which the core computes in float64 beside the data. The first
+    `Affine` standardises logarithms and logits as it does plain numbers.
     """
-    shift, scale = [0.0] * len(columns), [1.0] * len(columns)
-    for i, column in enumerate(columns):
-        if column.kind == "interval":
-            shift[i], scale[i] = column.low, column.high - column.low
-        if column.kind == "circular":
-            shift[i] = (column.low + column.high) / 2
-            scale[i] = (column.high - column.low) / (2 * math.pi)
-    opened = [standardize and column.kind == "real" for column in columns]
-    bounded = ("positive", "count", "interval", "ordinal")
+    opened = [standardize and column.kind != "circular" for column in columns]
     return [
-        *(on_columns(columns, bounded, ActNorm()) if standardize else []),
+        *([Affine(standardize=opened)] if any(opened) else []),
         *on_columns(columns, ("positive", "count"), Exp()),
-        *on_columns(columns, ("interval", "ordinal"), Sigmoid()),
+        *on_columns(columns, ("ordinal",), Sigmoid()),
         *on_columns(columns, ("count",), Dequantize(None)),
-        *_ordinal_layers(columns),
-        *on_columns(columns, ("circular",), CircularShift()),
-        Affine(shift, scale, standardize=opened),
+        *_by_ends(columns, "ordinal", lambda column: Dequantize(column.levels)),
+        *_by_ends(columns, "interval", lambda column: Sigmoid(column.low, column.high)),
+        *_turns(columns),
     ]
 
 
-def _ordinal_layers(columns: Sequence[Column]) -> list[Layer]:
-    """A `Dequantize` for each number of levels."""
-    levels = sorted({column.levels for column in columns if column.kind == "ordinal"})
+def _by_ends(columns: Sequence[Column], kind: str, layer: Callable[[Column], Layer]) -> list[Layer]:
+    """A layer for the columns of that kind that have the same ends, after each other."""
     layers: list[Layer] = []
-    for n in levels:
-        found = [i for i, c in enumerate(columns) if c.kind == "ordinal" and c.levels == n]
+    for column in dict.fromkeys(column for column in columns if column.kind == kind):
+        found = [i for i, other in enumerate(columns) if other == column]
         every = len(found) == len(columns)
-        layers.append(Dequantize(n) if every else OnFeatures(found, Dequantize(n)))
+        layers.append(layer(column) if every else OnFeatures(found, layer(column)))
     return layers
+
+
+def _turns(columns: Sequence[Column]) -> list[Layer]:
+    """From radians to the units of the circular columns."""
+    if not indices(columns, "circular"):
+        return []
+    shift, scale = [0.0] * len(columns), [1.0] * len(columns)
+    for i in indices(columns, "circular"):
+        low, high = columns[i].low, columns[i].high
+        shift[i], scale[i] = (low + high) / 2, (high - low) / (2 * math.pi)
+    return [*on_columns(columns, ("circular",), CircularShift()), Affine(shift, scale)]
 
 
 def column_base(columns: Sequence[Column]) -> Base | None:

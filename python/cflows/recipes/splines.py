@@ -20,7 +20,7 @@ from .._core import (
     Transform,
 )
 from ..arguments import integer
-from ..columns import Column, checked, circular, indices
+from ..columns import KINDS, Column, checked, circular, indices
 from ..flow import Flow
 from .autoregressive import ORDERS
 from .options import with_options_of
@@ -102,7 +102,8 @@ def column_mixing(columns: Sequence[Column]) -> list[Layer]:
     straight = len(columns) - len(indices(columns, "circular"))
     if straight == len(columns):
         return [Linear("lu")]
-    linear = on_columns(columns, ("real", "positive", "interval"), Linear("lu"))
+    others = [kind for kind in KINDS if kind != "circular"]
+    linear = on_columns(columns, others, Linear("lu"))
     return [
         *(linear if straight > 1 else []),
         *on_columns(columns, ("circular",), CircularShift(learned=True)),

@@ -1,0 +1,284 @@
+/* The steps of fixed maps, each with its first three derivatives, in float64.
+ *
+ * The derivatives of a chain follow from those of its steps, w = f(v):
+ *
+ *     w'   = f' v'
+ *     w''  = f'' v'^2 + f' v''
+ *     w''' = f''' v'^3 + 3 f'' v' v'' + f' v'''
+ */
+#ifndef CF_FN
+
+#include <math.h>
+
+#include "ops/fixed_map.h"
+
+#define CF_BODY "ops/fixed_map_steps.c"
+#include "simd/instantiate.h"
+
+#ifdef CF_SIMD_X86
+const cf_map_function cf_map_feature[CF_SIMD_LEVELS] = {map_feature_base_f64, map_feature_avx2_f64,
+                                                        map_feature_avx512_f64};
+#else
+const cf_map_function cf_map_feature[CF_SIMD_LEVELS] = {map_feature_base_f64};
+#endif
+
+#elif defined(CF_REAL_F64)
+
+#include "simd/math.h"
+
+#define map_point CF_FN(cf_map_point)
+#define map_slopes CF_FN(cf_map_slopes)
+
+/* A number on its way, the sum of the logarithms of the slopes but for constants, and the
+ * derivatives. */
+typedef struct {
+    vreal v, log_slope, d1, d2, d3;
+} map_point;
+
+/* What a step does at v: its value, log|f'| and derivatives. */
+typedef struct {
+    vreal w, log_slope, f1, f2, f3;
+} map_slopes;
+
+#define ZERO v_set1(0)
+#define ONE v_set1(1)
+#define MINUS_INFINITY v_set1(-INFINITY)
+#define LOG_2 0.6931471805599453
+
+/* The result where `inside`; elsewhere there is no density. */
+CF_INLINE map_slopes CF_FN(map_restricted)(map_slopes s, vmask inside) {
+    s.w = v_select(inside, s.w, ZERO);
+    s.log_slope = v_select(inside, s.log_slope, MINUS_INFINITY);
+    return s;
+}
+
+CF_INLINE map_slopes CF_FN(map_affine)(const cf_map_step *step, const double *buffers, vreal v,
+                                       bool up) {
+    vreal shift = v_set1(buffers[step->shift]), scale = v_set1(buffers[step->scale]);
+    if (up)
+        return (map_slopes){v * scale + shift, ZERO, scale, ZERO, ZERO};
+    return (map_slopes){(v - shift) / scale, ZERO, ONE / scale, ZERO, ZERO};
+}
+
+CF_INLINE map_slopes CF_FN(map_exp)(vreal v, bool up) {
+    if (up) {
+        vreal w = v_exp(v);
+        return (map_slopes){w, v, w, w, w};
+    }
+    vreal w = v_log(v), r = ONE / v;
+    map_slopes s = {w, -w, r, -(r * r), v_set1(2) * r * r * r};
+    return CF_FN(map_restricted)(s, v_or(v_lt(ZERO, v), v_not(v_eq(v, v))));
+}
+
+/* Both ends count from the nearer one, which the numbers beside it have the digits for. */
+CF_INLINE map_slopes CF_FN(map_sigmoid)(const cf_map_step *step, vreal v, bool up) {
+    double span = step->high - step->low;
+    vreal low = v_set1(step->low), high = v_set1(step->high), rate = v_set1(step->rate);
+    if (up) {
+        vreal t = rate * v, above = v_sigmoid(t), below = v_sigmoid(-t);
+        vreal w = v_select(v_lt(ZERO, t), high - v_set1(span) * below, low + v_set1(span) * above);
+        vreal curve = v_softplus(t) + v_softplus(-t);
+        vreal f1 = v_set1(span) * rate * above * below;
+        return (map_slopes){w, v_set1(log(span) + log(step->rate)) - curve, f1,
+                            f1 * rate * (below - above),
+                            f1 * rate * rate * (ONE - v_set1(6) * above * below)};
+    }
+    vreal min = v_set1(step->epsilon * span), max = v_set1((1.0 - step->epsilon) * span);
+    vreal left = v - low, right = high - v, a = left, b = right;
+    if (step->epsilon > 0) {
+        a = v_min(max, v_max(min, left));
+        b = v_min(max, v_max(min, right));
+    }
+    vreal ra = ONE / a, rb = ONE / b, per_rate = ONE / rate;
+    map_slopes s = {(v_log(a) - v_log(b)) * per_rate,
+                    v_set1(log(span) - log(step->rate)) - (v_log(a) + v_log(b)),
+                    (ra + rb) * per_rate, (rb * rb - ra * ra) * per_rate,
+                    v_set1(2) * (ra * ra * ra + rb * rb * rb) * per_rate};
+    if (step->epsilon > 0) {
+        vmask as_it_is = v_and(v_le(min, left), v_le(min, right));
+        s.f1 = v_select(as_it_is, s.f1, ZERO);
+        s.f2 = v_select(as_it_is, s.f2, ZERO);
+        s.f3 = v_select(as_it_is, s.f3, ZERO);
+        return s;
+    }
+    vmask inside = v_and(v_lt(ZERO, a), v_lt(ZERO, b));
+    return CF_FN(map_restricted)(s, v_or(inside, v_not(v_eq(v, v))));
+}
+
+CF_INLINE map_slopes CF_FN(map_tanh)(vreal v, bool up) {
+    vreal two = v_set1(2), six = v_set1(6);
+    if (up) {
+        vreal w = v_tanh(v), size = v_abs(v);
+        vreal log_slope = two * (v_set1(LOG_2) - size - v_softplus(-two * size));
+        vreal q = v_exp(log_slope);
+        return (map_slopes){w, log_slope, q, -two * w * q, q * (six * w * w - two)};
+    }
+    vreal above = v_log1p(v), below = v_log1p(-v), f1 = ONE / ((ONE + v) * (ONE - v));
+    map_slopes s = {v_set1(0.5) * (above - below), -(above + below), f1, two * v * f1 * f1,
+                    f1 * f1 * (two + v_set1(8) * v * v * f1)};
+    return CF_FN(map_restricted)(s, v_or(v_lt(v_abs(v), ONE), v_not(v_eq(v, v))));
+}
+
+CF_INLINE map_slopes CF_FN(map_softplus)(vreal v, bool up) {
+    if (up) {
+        vreal s = v_sigmoid(v), c = v_sigmoid(-v);
+        return (map_slopes){v_softplus(v), -v_softplus(-v), s, s * c, s * c * (c - s)};
+    }
+    vreal e = -v_expm1(-v), log_e = v_log(e), m = v_exp(-v), r = ONE / e;
+    map_slopes s = {v + log_e, -log_e, r, -m * r * r, m * r * r * (ONE + v_set1(2) * m * r)};
+    return CF_FN(map_restricted)(s, v_or(v_lt(ZERO, v), v_not(v_eq(v, v))));
+}
+
+/* log(cosh(u)). */
+CF_INLINE vreal CF_FN(map_log_cosh)(vreal u) {
+    vreal size = v_abs(u);
+    return size + v_log1p(v_exp(v_set1(-2) * size)) - v_set1(LOG_2);
+}
+
+CF_INLINE map_slopes CF_FN(map_sinh)(vreal v, bool up) {
+    vreal size = v_abs(v), half = v_set1(0.5);
+    if (up) {
+        /* Near 0 without cancellation; far out in two factors, of which neither overflows. */
+        vreal small = half * (v_expm1(v) - v_expm1(-v)), root = v_exp(half * size);
+        vreal large = v_with_sign(half * root * root, v);
+        vreal w = v_select(v_lt(size, v_set1(20)), small, large);
+        vreal log_slope = CF_FN(map_log_cosh)(v), c = v_exp(log_slope);
+        return (map_slopes){w, log_slope, c, w, c};
+    }
+    vreal square = size * size, near = v_log1p(size + square / (ONE + v_sqrt(ONE + square)));
+    vreal far = v_log(size) + v_set1(LOG_2);
+    vreal w = v_with_sign(v_select(v_lt(size, v_set1(0x1p30)), near, far), v);
+    vreal log_slope = -CF_FN(map_log_cosh)(w), c = v_exp(log_slope), cube = c * c * c;
+    return (map_slopes){w, log_slope, c, -v * cube, cube * (v_set1(3) * v * v * c * c - ONE)};
+}
+
+/* The C library's pow is right to an ulp, which exp(exponent log(v)) is far from. */
+CF_INLINE map_slopes CF_FN(map_power)(double exponent, vreal v) {
+    double number[VL];
+    v_store(number, v);
+    for (int i = 0; i < VL; i++)
+        number[i] = pow(number[i], exponent);
+    vreal w = v_load(number), e = v_set1(exponent), r = ONE / v;
+    vreal f1 = e * w * r, f2 = (e - ONE) * f1 * r;
+    vreal log_slope = v_set1(log(fabs(exponent))) + (e - ONE) * v_log(v);
+    map_slopes s = {w, log_slope, f1, f2, (e - v_set1(2)) * f2 * r};
+    return CF_FN(map_restricted)(s, v_or(v_lt(ZERO, v), v_not(v_eq(v, v))));
+}
+
+/* What lies within stays as it is, also what is an end after rounding to the dtype of the run;
+ * rounding may move the result beyond an end. */
+CF_INLINE map_slopes CF_FN(map_circle)(const cf_map_step *step, vreal v, double unit, bool up) {
+    vreal low = v_set1(step->low), high = v_set1(step->high), turn = high - low;
+    vreal x = up ? v + v_set1(step->rate) : v - v_set1(step->rate);
+    vreal turns = (x - low) / turn, whole = v_round(turns);
+    whole = v_select(v_lt(turns, whole), whole - ONE, whole);
+    vreal moved = v_fma(-whole, turn, x);
+    bool is_float = unit > 0x1p-52;
+    double lowest = is_float ? (float)step->low : step->low;
+    double highest = is_float ? (float)step->high : step->high;
+    vmask within =
+        v_and(v_le(v_set1(fmin(lowest, step->low)), x), v_le(x, v_set1(fmax(highest, step->high))));
+    vreal w = v_select(within, x, v_min(high, v_max(low, moved)));
+    return (map_slopes){w, ZERO, ONE, ZERO, ZERO};
+}
+
+/* The noise is kept so far from both ends of [v, v + 1] that v is still found below once the sum
+ * has been rounded, divided and multiplied: by four units in the last place of |v| + 1, or, where
+ * the number is large, by a part of the unit that changes no density. */
+CF_INLINE map_slopes CF_FN(map_floor)(const cf_map_step *step, vreal v, vreal noise, double unit,
+                                      bool up) {
+    vreal low = v_set1(step->low), high = v_set1(step->high), rate = v_set1(step->rate);
+    vreal nearest = v_round(up ? v * rate : v);
+    if (up) {
+        vreal w = v_select(v_lt(v * rate, nearest), nearest - ONE, nearest);
+        return (map_slopes){v_min(high, v_max(low, w)), v_set1(NAN), ZERO, ZERO, ZERO};
+    }
+    vmask level = v_and(v_eq(v, nearest), v_and(v_le(low, v), v_le(v, high)));
+    vreal margin = v_min(v_set1(0x1p-10), (v_abs(v) + ONE) * v_set1(4 * unit));
+    vreal y = v + v_min(ONE - margin, v_max(margin, noise));
+    map_slopes s = {y / rate, v_set1(-log(step->rate)), ONE / rate, ZERO, ZERO};
+    return CF_FN(map_restricted)(s, v_or(level, v_not(v_eq(v, v))));
+}
+
+CF_INLINE map_slopes CF_FN(map_step)(const cf_map_step *step, const cf_map_call *call, vreal v,
+                                     vreal noise) {
+    bool up = call->to_base == step->inverted;
+    switch (step->kind) {
+    case CF_MAP_AFFINE:
+        return CF_FN(map_affine)(step, call->buffers, v, up);
+    case CF_MAP_EXP:
+        return CF_FN(map_exp)(v, up);
+    case CF_MAP_SIGMOID:
+        return CF_FN(map_sigmoid)(step, v, up);
+    case CF_MAP_TANH:
+        return CF_FN(map_tanh)(v, up);
+    case CF_MAP_SOFTPLUS:
+        return CF_FN(map_softplus)(v, up);
+    case CF_MAP_SINH:
+        return CF_FN(map_sinh)(v, up);
+    case CF_MAP_POWER:
+        return CF_FN(map_power)(up ? step->rate : 1.0 / step->rate, v);
+    case CF_MAP_CIRCLE:
+        return CF_FN(map_circle)(step, v, call->unit, up);
+    default:
+        return CF_FN(map_floor)(step, v, noise, call->unit, up);
+    }
+}
+
+CF_INLINE void CF_FN(map_advance)(map_point *p, map_slopes s, bool derivatives) {
+    p->v = s.w;
+    p->log_slope = p->log_slope + s.log_slope;
+    if (!derivatives)
+        return;
+    vreal square = p->d1 * p->d1;
+    p->d3 = s.f3 * square * p->d1 + v_set1(3) * s.f2 * p->d1 * p->d2 + s.f1 * p->d3;
+    p->d2 = s.f2 * square + s.f1 * p->d2;
+    p->d1 = s.f1 * p->d1;
+}
+
+/* What has no density on the way to the base, and no value on the way to the data. */
+CF_INLINE void CF_FN(map_finish)(map_point *p, vreal start, bool to_base) {
+    vreal max = v_set1(INFINITY);
+    vmask number = v_eq(start, start), infinite = v_eq(v_abs(start), max);
+    vmask outside = v_and(number, v_eq(p->log_slope, MINUS_INFINITY));
+    if (!to_base) {
+        vreal nan = v_set1(NAN);
+        p->v = v_select(outside, nan, p->v);
+        p->log_slope = v_select(outside, nan, p->log_slope);
+    } else {
+        vmask finite = v_lt(v_abs(p->v), max);
+        outside = v_or(outside, v_and(number, v_or(infinite, v_not(finite))));
+        p->v = v_select(outside, ZERO, p->v);
+        p->log_slope = v_select(outside, MINUS_INFINITY, p->log_slope);
+    }
+    p->d1 = v_select(outside, ZERO, p->d1);
+    p->d2 = v_select(outside, ZERO, p->d2);
+    p->d3 = v_select(outside, ZERO, p->d3);
+}
+
+static void CF_FN(map_feature)(const cf_map_call *call, size_t f, size_t lanes, const double *noise,
+                               cf_mapped *m) {
+    const cf_map_step *steps;
+    cf_map_step own;
+    size_t count = cf_fixed_map_steps(call->map, f, &own, &steps);
+    double constant = call->log_slopes ? cf_fixed_map_constant(call, f) : 0.0;
+    for (size_t lane = 0; lane < lanes; lane += VL) {
+        vreal start = v_load(m->value + lane), drawn = noise == NULL ? ZERO : v_load(noise + lane);
+        map_point p = {start, ZERO, ONE, ZERO, ZERO};
+        for (size_t i = 0; i < count; i++) {
+            const cf_map_step *step = &steps[call->to_base ? count - 1 - i : i];
+            CF_FN(map_advance)(&p, CF_FN(map_step)(step, call, p.v, drawn), call->derivatives);
+        }
+        if (!call->constant_slopes)
+            CF_FN(map_finish)(&p, start, call->to_base);
+        v_store(m->value + lane, p.v);
+        v_store(m->log_slope + lane, p.log_slope + v_set1(constant));
+        if (!call->derivatives)
+            continue;
+        v_store(m->slope[0] + lane, p.d1);
+        v_store(m->slope[1] + lane, p.d2);
+        v_store(m->slope[2] + lane, p.d3);
+    }
+}
+
+#endif
