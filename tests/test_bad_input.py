@@ -244,7 +244,11 @@ HALF = cf.Coupling()
         (lambda: cf.Flow([HALF], 2, dtype=None), ValueError, "'float64', got None"),
         (lambda: cf.Flow([HALF], 2, seed=-1), ValueError, "seed must be from 0"),
         (lambda: cf.Flow([HALF], 2, seed="a"), TypeError, "seed must be an integer"),
-        (lambda: cf.Flow([HALF], 2, 0, None, None, "float32", 0, None, True, 7), TypeError, "at most 9"),
+        (
+            lambda: cf.Flow([HALF], 2, 0, None, None, "float32", 0, None, True, 7),
+            TypeError,
+            "at most 9",
+        ),
         (
             lambda: cf.Flow([cf.Coupling(mask=[True, True])], 2),
             ValueError,

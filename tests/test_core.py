@@ -17,7 +17,7 @@ NO_GRADIENT = {
     "random_normal": "nothing before it",
     "random_uniform": "nothing before it",
     "sample_count": "nothing before it",
-    "fixed affine log_det": "nothing before it",
+    "fixed map constant": "nothing before it",
     "output": "nothing after it",
     "log_standard_deviation": "a start of parameters, which is no function of them",
     "winograd kernel": "the weights have their gradient through the convolution itself",

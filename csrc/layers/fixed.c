@@ -7,9 +7,13 @@ bool cf_layer_steps(const cf_layer *layer, size_t feature, cf_map_step *out, siz
     return methods->steps != NULL && methods->steps(layer, feature, out, count);
 }
 
+/* No layers at all are no map: there is nothing to compute. */
 static bool is_fixed(const cf_layer *layer) {
     size_t count = 0;
-    return cf_layer_steps(layer, 0, NULL, &count);
+    for (size_t f = 0; f < layer->features && count == 0; f++)
+        if (!cf_layer_steps(layer, f, NULL, &count))
+            return false;
+    return count > 0;
 }
 
 /* The map of `count` layers of as many features. */

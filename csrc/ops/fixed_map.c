@@ -61,26 +61,71 @@ static void derivative_rule(cf_builder *b, const cf_node *node, cf_value out, cf
         dx[last] = emit_derivative(b, node, cf_multiply(b, node->operand[0], dout), p->order + 1);
 }
 
-#define MAP_OP(title, flag, kernel_name, rule)                                                     \
-    {                                                                                              \
-        .name = title, .flags = flag, .params = sizeof(map_params),                                \
-        .kernel = CF_VERSIONS(kernel_name), .gradient = rule                                       \
-    }
-
 enum { BESIDE_INPUT = CF_OP_INPUT | CF_OP_LAST_UNREAD };
-static const cf_op value_op = MAP_OP("fixed map", 0, map_value, value_rule);
-static const cf_op value_input_op =
-    MAP_OP("input of a fixed map", BESIDE_INPUT, map_value, value_rule);
-static const cf_op log_det_op = MAP_OP("fixed map log_det", 0, map_log_det, log_det_rule);
-static const cf_op log_det_input_op =
-    MAP_OP("input of a fixed map log_det", BESIDE_INPUT, map_log_det, log_det_rule);
-static const cf_op derivative_op =
-    MAP_OP("fixed map derivative", 0, map_derivative, derivative_rule);
-static const cf_op derivative_input_op =
-    MAP_OP("input of a fixed map derivative", BESIDE_INPUT, map_derivative, derivative_rule);
-static const cf_op constant_op = MAP_OP("fixed map constant", 0, map_constant, cf_zero_gradient);
+
+static const cf_op value_op = {
+    .name = "fixed map",
+    .params = sizeof(map_params),
+    .kernel = CF_VERSIONS(map_value),
+    .gradient = value_rule,
+};
+
+static const cf_op value_input_op = {
+    .name = "input of a fixed map",
+    .flags = BESIDE_INPUT,
+    .params = sizeof(map_params),
+    .kernel = CF_VERSIONS(map_value),
+    .gradient = value_rule,
+};
+
+static const cf_op log_det_op = {
+    .name = "fixed map log_det",
+    .params = sizeof(map_params),
+    .kernel = CF_VERSIONS(map_log_det),
+    .gradient = log_det_rule,
+};
+
+static const cf_op log_det_input_op = {
+    .name = "input of a fixed map log_det",
+    .flags = BESIDE_INPUT,
+    .params = sizeof(map_params),
+    .kernel = CF_VERSIONS(map_log_det),
+    .gradient = log_det_rule,
+};
+
+static const cf_op derivative_op = {
+    .name = "fixed map derivative",
+    .params = sizeof(map_params),
+    .kernel = CF_VERSIONS(map_derivative),
+    .gradient = derivative_rule,
+};
+
+static const cf_op derivative_input_op = {
+    .name = "input of a fixed map derivative",
+    .flags = BESIDE_INPUT,
+    .params = sizeof(map_params),
+    .kernel = CF_VERSIONS(map_derivative),
+    .gradient = derivative_rule,
+};
+
+/* The log_det of a map of constant slopes. */
+static const cf_op constant_op = {
+    .name = "fixed map constant",
+    .params = sizeof(map_params),
+    .kernel = CF_VERSIONS(map_constant),
+};
 
 /* ---- emission ---- */
+
+/* Whether all steps are of one of the two kinds. */
+static bool has_only(const cf_fixed_map *map, cf_map_kind one, cf_map_kind other) {
+    if (map->steps == NULL)
+        return one == CF_MAP_AFFINE || other == CF_MAP_AFFINE;
+    for (size_t i = 0; i < map->first[map->features]; i++)
+        if (map->steps[i].kind != one && map->steps[i].kind != other)
+            return false;
+    return true;
+}
 
 static cf_value emit_derivative(cf_builder *b, const cf_node *node, cf_value factor, int order) {
     map_params params = *(const map_params *)node->params;
@@ -125,6 +170,8 @@ cf_value cf_fixed_map_value(cf_builder *b, cf_value x, const cf_fixed_map *map, 
 cf_value cf_fixed_map_log_det(cf_builder *b, cf_value x, const cf_fixed_map *map, bool to_base,
                               cf_value noise) {
     map_params params = {.map = *map, .to_base = to_base, .slot = -1, .jitter = -1};
+    if (has_only(map, CF_MAP_CIRCLE, CF_MAP_CIRCLE))
+        return CF_NO_VALUE;
     if (cf_fixed_map_has_constant_slopes(map))
         return cf_emit(b, &constant_op, CF_UNBATCHED, 1, 0, NULL, CF_PARAMS(&params));
     return emit(b, &log_det_op, &log_det_input_op, 1, x, params, noise);
@@ -144,10 +191,7 @@ const cf_fixed_map *cf_fixed_map_to_data(const cf_builder *b, cf_value value, cf
 /* ---- maps ---- */
 
 bool cf_fixed_map_has_constant_slopes(const cf_fixed_map *map) {
-    for (size_t i = 0; map->steps != NULL && i < map->first[map->features]; i++)
-        if (map->steps[i].kind != CF_MAP_AFFINE && map->steps[i].kind != CF_MAP_CIRCLE)
-            return false;
-    return true;
+    return has_only(map, CF_MAP_AFFINE, CF_MAP_CIRCLE);
 }
 
 double cf_fixed_map_constant(const cf_map_call *call, size_t f) {

@@ -61,8 +61,8 @@ static inline size_t cf_fixed_map_steps(const cf_fixed_map *map, size_t f, cf_ma
 cf_value cf_fixed_map_value(cf_builder *b, cf_value x, const cf_fixed_map *map, bool to_base,
                             cf_value noise);
 
-/* Its log_det there: one feature, or an unbatched number where it is the same for all samples; NaN
- * on the way to the data where there is a Floor. */
+/* Its log_det there: one feature, an unbatched number where it is the same for all samples, or
+ * CF_NO_VALUE for 0; NaN on the way to the data where there is a Floor. */
 cf_value cf_fixed_map_log_det(cf_builder *b, cf_value x, const cf_fixed_map *map, bool to_base,
                               cf_value noise);
 

@@ -183,8 +183,8 @@ CF_INLINE map_slopes CF_FN(map_circle)(const cf_map_step *step, vreal v, double 
 }
 
 /* The noise is kept so far from both ends of [v, v + 1] that v is still found below once the sum
- * has been rounded, divided and multiplied: by four units in the last place of |v| + 1, or, where
- * the number is large, by a part of the unit that changes no density. */
+ * has been rounded, divided and multiplied: four units in the last place of |v| + 1, or a quarter,
+ * where numbers are so large that nothing changes from one to the next. */
 CF_INLINE map_slopes CF_FN(map_floor)(const cf_map_step *step, vreal v, vreal noise, double unit,
                                       bool up) {
     vreal low = v_set1(step->low), high = v_set1(step->high), rate = v_set1(step->rate);
@@ -194,7 +194,7 @@ CF_INLINE map_slopes CF_FN(map_floor)(const cf_map_step *step, vreal v, vreal no
         return (map_slopes){v_min(high, v_max(low, w)), v_set1(NAN), ZERO, ZERO, ZERO};
     }
     vmask level = v_and(v_eq(v, nearest), v_and(v_le(low, v), v_le(v, high)));
-    vreal margin = v_min(v_set1(0x1p-10), (v_abs(v) + ONE) * v_set1(4 * unit));
+    vreal margin = v_min(v_set1(0.25), (v_abs(v) + ONE) * v_set1(4 * unit));
     vreal y = v + v_min(ONE - margin, v_max(margin, noise));
     map_slopes s = {y / rate, v_set1(-log(step->rate)), ONE / rate, ZERO, ZERO};
     return CF_FN(map_restricted)(s, v_or(level, v_not(v_eq(v, v))));

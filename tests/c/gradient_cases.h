@@ -4,6 +4,7 @@
 
 #include "gradient_programs.h"
 
+#include "ops/fixed_map.h"
 #include "ops/logistic_mixture.h"
 #include "ops/spline.h"
 
@@ -88,6 +89,45 @@ static cf_value emit_numbered(cf_builder *b, const cf_value *x, const void *data
 
 #define NUMBERED(name, letter, zero)                                                               \
     { name, emit_numbered, letter, {ROWS(3, -2, 2), ROWS(3, 0.1, 0.9)}, NULL, zero }
+
+/* ---- fixed maps ---- */
+
+typedef struct {
+    cf_map_step step;
+    bool to_base, beside_input;
+} fixed_case;
+
+/* The step, then an affine one; the values and the log_det. */
+static cf_value emit_fixed_map(cf_builder *b, const cf_value *x, const void *data) {
+    static cf_map_step steps[64][6];
+    static const size_t first[] = {0, 2, 4, 6};
+    static size_t maps;
+    const fixed_case *c = data;
+    cf_map_step *own = steps[maps++ % 64];
+    for (size_t f = 0; f < 3; f++) {
+        own[2 * f + (c->to_base ? 1 : 0)] = c->step;
+        own[2 * f + (c->to_base ? 0 : 1)] =
+            (cf_map_step){.kind = CF_MAP_AFFINE, .shift = f, .scale = 3 + f};
+    }
+    cf_fixed_map map = {3, first, own, 0};
+    cf_value from = c->beside_input ? *x : cf_scale_shift(b, *x, 1.0, 0.0);
+    cf_value log_det = cf_fixed_map_log_det(b, from, &map, c->to_base, CF_NO_VALUE);
+    cf_value value = cf_fixed_map_value(b, from, &map, c->to_base, CF_NO_VALUE);
+    return cf_concat(b, (cf_value[]){value, cf_broadcast(b, log_det)}, 2);
+}
+
+#define FIXED_MAP(name, lowest, highest, base, ...)                                                \
+    {                                                                                              \
+        name,                                                                                      \
+        emit_fixed_map,                                                                            \
+        &(const fixed_case){__VA_ARGS__, base, true},                                              \
+        {ROWS(3, lowest, highest)},                                                                \
+        NULL,                                                                                      \
+        false},                                                                                    \
+    {                                                                                              \
+        name " of values", emit_fixed_map, &(const fixed_case){__VA_ARGS__, base, false},          \
+            {ROWS(3, lowest, highest)}, NULL, false                                                \
+    }
 
 /* ---- features ---- */
 
@@ -319,6 +359,21 @@ static const op_case cases[] = {
     NUMBERED("fixed affine", "f", false),
     NUMBERED("fixed affine input", "F", false),
     NUMBERED("fixed affine, inverse", "G", false),
+    FIXED_MAP("log", 0.3, 2, true, {.kind = CF_MAP_EXP}),
+    FIXED_MAP("exp", -2, 2, false, {.kind = CF_MAP_EXP}),
+    FIXED_MAP("logit", -0.8, 2.8, true,
+              {.kind = CF_MAP_SIGMOID, .low = -1, .high = 3, .rate = 0.7}),
+    FIXED_MAP("sigmoid", -2, 2, false, {.kind = CF_MAP_SIGMOID, .low = -1, .high = 3, .rate = 0.7}),
+    FIXED_MAP("inverse of tanh", -0.8, 0.8, true, {.kind = CF_MAP_TANH}),
+    FIXED_MAP("tanh", -2, 2, false, {.kind = CF_MAP_TANH}),
+    FIXED_MAP("inverse of softplus", 0.3, 2, true, {.kind = CF_MAP_SOFTPLUS}),
+    FIXED_MAP("softplus", -2, 2, false, {.kind = CF_MAP_SOFTPLUS}),
+    FIXED_MAP("arcsinh", -2, 2, true, {.kind = CF_MAP_SINH}),
+    FIXED_MAP("sinh", -2, 2, false, {.kind = CF_MAP_SINH}),
+    FIXED_MAP("root", 0.3, 2, true, {.kind = CF_MAP_POWER, .rate = 1.7}),
+    FIXED_MAP("power", 0.3, 2, false, {.kind = CF_MAP_POWER, .rate = 1.7}),
+    FIXED_MAP("circle", -2, 2, true, {.kind = CF_MAP_CIRCLE, .low = -1, .high = 1.2, .rate = 0.3}),
+    BINARY(cf_where_possible),
     NUMBERED("greater_equal", ">", true),
     NUMBERED("log_indicator_integers", "i", true),
     NUMBERED("log_indicator", "I", true),
