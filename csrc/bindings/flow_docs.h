@@ -24,37 +24,38 @@ PyDoc_STRVAR(forward_doc,
                                           ">>> y.shape, log_det.shape\n"
                                           "((5, 2), (5,))\n");
 
-PyDoc_STRVAR(
-    inverse_doc,
-    "inverse($self, /, x, context=None, seed=0, start=0, mean=False)\n--\n\n"
-    "Carry data to the base, ``x -> u``.\n\n"
-    "Parameters\n----------\n"
-    "x : array_like, shape (n, features)\n"
-    "    Real numbers of any dtype and layout; n may be 0. A row that is NaN, infinite or\n"
-    "    out of the flow's domain spoils its own results alone.\n" CF_DOC_CONTEXT("n")
-        CF_DOC_NOISE CF_DOC_MEAN "\nReturns\n-------\n"
-                                 "u : ndarray, shape (n, features)\n"
-                                 "log_det : ndarray, shape (n,)\n"
-                                 "    ``log|det du/dx|``.\n\n" CF_DOC_ERRORS "See Also\n--------\n"
-                                 "forward : the other direction.\n\n" CF_DOC_EXAMPLE
-                                 ">>> u, log_det = flow.inverse(x)\n"
-                                 ">>> np.allclose(flow.forward(u)[0], x)\n"
-                                 "True\n");
-
-PyDoc_STRVAR(log_prob_doc,
-             "log_prob($self, /, x, context=None, seed=0, start=0)\n--\n\n"
-             "The log-density of data, in nats.\n\n"
-             "``log_prob(x) = base.log_prob(u) + log|det du/dx|`` with ``u`` the inverse of ``x``\n"
-             "(Papamakarios et al. 2021, arXiv:1912.02762, equation 1).\n\n"
+PyDoc_STRVAR(inverse_doc,
+             "inverse($self, /, x, context=None, seed=0, start=0, mean=False)\n--\n\n"
+             "Carry data to the base, ``x -> u``.\n\n"
              "Parameters\n----------\n"
              "x : array_like, shape (n, features)\n"
-             "    Real numbers of any dtype and layout; n may be 0.\n" CF_DOC_CONTEXT("n")
-                 CF_DOC_NOISE
+             "    Real numbers of any dtype and layout; n may be 0. A row that is NaN or\n"
+             "    infinite spoils its own results alone; out of the support log_det is -inf and u "
+             "finite.\n" CF_DOC_CONTEXT("n") CF_DOC_NOISE CF_DOC_MEAN
              "\nReturns\n-------\n"
-             "ndarray, shape (n,)\n"
-             "    In the flow's dtype. NaN for a row that is NaN, and for that row "
-             "alone.\n\n" CF_DOC_ERRORS CF_DOC_EXAMPLE ">>> flow.log_prob(x).shape\n"
-             "(5,)\n");
+             "u : ndarray, shape (n, features)\n"
+             "log_det : ndarray, shape (n,)\n"
+             "    ``log|det du/dx|``.\n\n" CF_DOC_ERRORS "See Also\n--------\n"
+             "forward : the other direction.\n\n" CF_DOC_EXAMPLE
+             ">>> u, log_det = flow.inverse(x)\n"
+             ">>> np.allclose(flow.forward(u)[0], x)\n"
+             "True\n");
+
+PyDoc_STRVAR(
+    log_prob_doc,
+    "log_prob($self, /, x, context=None, seed=0, start=0)\n--\n\n"
+    "The log-density of data, in nats.\n\n"
+    "``log_prob(x) = base.log_prob(u) + log|det du/dx|`` with ``u`` the inverse of ``x``\n"
+    "(Papamakarios et al. 2021, arXiv:1912.02762, equation 1).\n\n"
+    "Parameters\n----------\n"
+    "x : array_like, shape (n, features)\n"
+    "    Real numbers of any dtype and layout; n may be 0.\n" CF_DOC_CONTEXT("n") CF_DOC_NOISE
+    "\nReturns\n-------\n"
+    "ndarray, shape (n,)\n"
+    "    In the flow's dtype. -inf outside of the support, also at infinity; NaN for a row "
+    "that\n    is NaN, and for that row alone.\n\n" CF_DOC_ERRORS CF_DOC_EXAMPLE
+    ">>> flow.log_prob(x).shape\n"
+    "(5,)\n");
 
 #define CF_DOC_SAMPLING                                                                            \
     "Parameters\n----------\n"                                                                     \
@@ -75,8 +76,9 @@ PyDoc_STRVAR(
     "Draw samples of the flow: ``x = T(u)`` with ``u`` from the base.\n\n" CF_DOC_SAMPLING
     "Returns\n-------\n"
     "ndarray, shape (n, features)\n"
-    "    Of the flow's dtype. With m > 1 rows of context, (m, n, features).\n\n" CF_DOC_ERRORS
-        CF_DOC_EXAMPLE ">>> flow.sample(1000, seed=1).shape\n"
+    "    Of the flow's dtype, or of float64 where float32 would round away what the flow tells\n"
+    "    apart: far from 0, or in large or tiny units. With m > 1 rows of context, (m, n, "
+    "features).\n\n" CF_DOC_ERRORS CF_DOC_EXAMPLE ">>> flow.sample(1000, seed=1).shape\n"
     "(1000, 2)\n"
     ">>> joined = np.concatenate([flow.sample(3, seed=1), flow.sample(4, seed=1, start=3)])\n"
     ">>> np.array_equal(joined, flow.sample(7, seed=1))\n"

@@ -151,17 +151,16 @@ static const cf_option options[] = {
 const cf_spec_type cf_affine_type = {
     .name = "Affine",
     .role = "layer",
-    .doc = "Elementwise scale and shift.\n\n"
-           "``x = u * scale + shift``, ``log_det = sum(log|scale|)``. As the last layer of a flow, "
-           "with\n"
-           "neither shift nor scale given, it is set from the data by the first ``fit``: "
-           "standardisation\n"
-           "inside the model, so that ``log_prob`` is in the data's own units. A fixed map beside "
-           "the data is\n"
-           "computed in float64 whatever the flow's dtype: a large offset costs ``log_prob`` "
-           "nothing. Samples\n"
-           "are of the flow's dtype: where float32 is too coarse for an offset, sample "
-           "``flow.astype('float64')``.",
+    .doc =
+        "Elementwise scale and shift.\n\n"
+        "``x = u * scale + shift``, ``log_det = sum(log|scale|)``. As the last layer of a flow, or "
+        "with only\nfixed maps such as `Exp` behind it, with neither shift nor scale given, it is "
+        "set by the first ``fit``\nto the mean and standard deviation of the data, mapped back to "
+        "where it stands: standardisation\ninside the model, so that ``log_prob`` is in the data's "
+        "own units.\n\n"
+        "The fixed maps beside the data are computed in float64 whatever the flow's dtype: an "
+        "offset or a\nnarrow column costs nothing. Samples are of float64 where float32 is too "
+        "coarse for them.",
     .options = options,
     .option_count = sizeof options / sizeof *options,
     .check = check,
