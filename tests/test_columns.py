@@ -138,7 +138,7 @@ def test_columns_of_integers_are_shown_and_checked():
 def test_columns_are_standardised_on_their_unbounded_side():
     flow = cf.nsf(4, layers=1, hidden=8, columns=COLUMNS, seed=0)
     x = drawn(500, 0)
-    flow.fit(x, epochs=1, seed=0, progress=False)
+    flow.fit(x, validation=None, epochs=1, seed=0, progress=False)
     inner, outer = (flow.buffers[f"layers.{i}.shift_scale"].reshape(2, 4) for i in (3, 7))
     assert flow.layers[3].options["standardize"] == (True, True, True, False)
     p = (x[:, 2] + 2) / 12
@@ -147,7 +147,7 @@ def test_columns_are_standardised_on_their_unbounded_side():
     np.testing.assert_allclose(inner[1], [*seen.std(0), 1], rtol=1e-9)
     np.testing.assert_allclose(outer, [[0, 0, 0, 9], [1, 1, 1, 24 / (2 * np.pi)]], rtol=1e-12)
     before = inner.copy()
-    flow.fit(x + [1, 0, 0, 0], epochs=1, seed=0, progress=False)
+    flow.fit(x + [1, 0, 0, 0], validation=None, epochs=1, seed=0, progress=False)
     np.testing.assert_array_equal(inner, before)
 
 
@@ -161,7 +161,7 @@ def test_the_starting_flow_has_the_moments_of_logarithms():
     """They are standardised behind the map: one epoch at a vanishing rate tells."""
     x = drawn(5000, 0, [1])
     flow = cf.realnvp(1, layers=1, columns=[cf.positive], dtype="float64", seed=0)
-    flow.fit(x, epochs=1, optimizer=cf.Adam(1e-30), seed=0, progress=False)
+    flow.fit(x, validation=None, epochs=1, optimizer=cf.Adam(1e-30), seed=0, progress=False)
     truth = stats.lognorm(np.log(x).std(), scale=np.exp(np.log(x).mean()))
     np.testing.assert_allclose(flow.log_prob(x), truth.logpdf(x[:, 0]), rtol=1e-9)
 

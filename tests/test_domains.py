@@ -63,7 +63,7 @@ def test_standardisation_is_undone():
     flow = cf.Flow([cf.Elementwise(), cf.Affine()], features=2, base=cf.Uniform(-1, 1))
     before = state(flow)
     with pytest.raises(ValueError, match="training data: row"):
-        flow.fit(x, epochs=1, progress=False)
+        flow.fit(x, validation=None, epochs=1, progress=False)
     for old, new in zip(before, state(flow), strict=True):
         np.testing.assert_array_equal(old, new)
 
@@ -78,7 +78,9 @@ def test_the_row_is_that_of_the_callers_array_behind_a_split():
 def test_rows_without_weight_may_lie_anywhere():
     x, weights = X.copy(), np.ones(len(X))
     x[5, 0], weights[5] = 1.5, 0.0
-    history = FLOWS["uniform"][0]().fit(x, weights=weights, epochs=1, progress=False)
+    history = FLOWS["uniform"][0]().fit(
+        x, validation=None, weights=weights, epochs=1, progress=False
+    )
     assert history.skipped == 0
 
 
@@ -89,9 +91,9 @@ def test_noise_counts():
     def flow():
         return cf.Flow([cf.Elementwise(), cf.Sigmoid(0.0, 4.0)], features=1, seed=0)
 
-    assert flow().fit(x, jitter=1.0, epochs=1, progress=False).skipped == 0
+    assert flow().fit(x, validation=None, jitter=1.0, epochs=1, progress=False).skipped == 0
     with pytest.raises(ValueError, match="row 0 has"):
-        flow().fit(x, epochs=1, progress=False)
+        flow().fit(x, validation=None, epochs=1, progress=False)
 
 
 @pytest.mark.parametrize("recipe", [cf.realnvp, cf.maf, cf.glow1d])
@@ -103,8 +105,8 @@ def test_rows_without_weight_may_lie_outside_of_layers(recipe):
     flows = [recipe(2, layers=2, columns=[cf.positive] * 2, seed=0) for _ in range(2)]
     options = {"epochs": 2, "batch_size": 500, "optimizer": cf.SGD(1e-3), "progress": False}
     losses = [
-        flows[0].fit(X, seed=0, **options),
-        flows[1].fit(x[order], weights=weights[order], seed=0, **options),
+        flows[0].fit(X, seed=0, **{"validation": None, **options}),
+        flows[1].fit(x[order], weights=weights[order], seed=0, **{"validation": None, **options}),
     ]
     np.testing.assert_allclose(*(history.train for history in losses), rtol=1e-4)
     found = flows[0].loss_and_grad(x, weights=weights)

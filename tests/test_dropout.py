@@ -29,6 +29,7 @@ def train_loss(flow: cf.Flow, seed: int = 0, rate: float = 1e-12, epochs: int = 
     return np.array(
         flow.fit(
             X,
+            validation=None,
             epochs=epochs,
             batch_size=len(X),
             optimizer=cf.SGD(rate),
@@ -65,7 +66,9 @@ def test_the_mask_is_a_coin_of_that_probability() -> None:
     for name, value in flow.parameters.items():
         value[...] = {"linear0.bias": 1.0, "linear1.weight": 1.0}.get(name.split("er.")[-1], 0.0)
     x = np.zeros((n, 2))
-    history = flow.fit(x, epochs=1, batch_size=n, optimizer=cf.SGD(1e-12), seed=0, progress=False)
+    history = flow.fit(
+        x, validation=None, epochs=1, batch_size=n, optimizer=cf.SGD(1e-12), seed=0, progress=False
+    )
     # The loss is log(2 pi) + E[shift^2] / 2, with E[shift^2] = 1 / (1 - p).
     mean_square = 2 * (history.train[0] - np.log(2 * np.pi))
     deviation = np.sqrt(p / (1 - p) / n) / (1 - p)

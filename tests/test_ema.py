@@ -95,7 +95,7 @@ def test_the_average_of_a_loss_of_ones_own():
         a = a - 0.1 * 2 * (a - x.mean(axis=0))
         steps.append({"a": a})
     options = {"batch_size": 40, "epochs": 12, "optimizer": cf.SGD(0.1), "clip_norm": None}
-    model.fit(x, ema=0.8, progress=False, seed=0, **options)
+    model.fit(x, ema=0.8, progress=False, seed=0, **{"validation": None, **options})
     close(model, averaged(steps, 0.8))
 
 
@@ -250,7 +250,12 @@ def test_copies_made_meanwhile_are_whole():
     def learn():
         shrinking = cf.AdamW(1e-30, weight_decay=1e28)
         options = {"epochs": 10**9, "optimizer": shrinking, "ema": 0.9, "progress": False}
-        model.fit(x, callback=lambda _: started.set() or stop.is_set(), seed=0, **options)
+        model.fit(
+            x,
+            callback=lambda _: started.set() or stop.is_set(),
+            seed=0,
+            **{"validation": None, **options},
+        )
 
     thread = threading.Thread(target=learn)
     thread.start()

@@ -181,6 +181,7 @@ def test_dropout_in_it_is_for_training():
         losses[dropout] = flow.fit(
             x,
             context,
+            validation=None,
             epochs=1,
             batch_size=len(x),
             optimizer=cf.SGD(1e-12),

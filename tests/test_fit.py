@@ -397,7 +397,7 @@ def test_interrupt_returns_the_history(moons):
     threading.Thread(
         target=lambda: (time.sleep(0.7), os.kill(os.getpid(), signal.SIGINT)), daemon=True
     ).start()
-    history = quietly(flow, moons, validation=0.2, epochs=10**9)  # years
+    history = quietly(flow, moons, validation=0.2, patience=None, epochs=10**9)  # years
     assert history.stopped == "interrupted"
     lists = (history.train, history.validation, history.learning_rate, history.steps)
     assert {len(values) for values in lists} == {len(history.seconds)}
@@ -538,14 +538,15 @@ def spoiled(row, value):
         ({"x": np.zeros((9, 3))}, ValueError, "shape"),
         ({"x": np.zeros(9)}, ValueError, "shape"),
         ({"x": np.zeros((9, 2), complex)}, TypeError, "complex"),
-        ({"x": np.full((9, 2), None)}, TypeError, "object"),
-        ({"x": np.zeros((9, 2)), "batch_size": 10}, ValueError, "9 rows"),
+        ({"x": np.full((9, 2), "a", object)}, TypeError, "object"),
+        ({"x": np.full((9, 2), None)}, ValueError, "row [0-9] holds nan"),
+        ({"x": np.zeros((1, 2))}, ValueError, "there are 1; validation=None trains on all rows"),
         ({"batch_size": 0}, ValueError, "batch_size"),
         ({"batch_size": 2.5}, TypeError, "batch_size"),
         ({"epochs": 0}, ValueError, "epochs"),
         ({"epochs": 2**63}, ValueError, "epochs must be at most"),
         ({"patience": 0, "validation": 0.5}, ValueError, "patience"),
-        ({"patience": 3}, ValueError, "patience needs validation"),
+        ({"patience": 3, "validation": None}, ValueError, "patience needs validation"),
         ({"clip_norm": -1.0}, ValueError, "clip_norm"),
         ({"clip_norm": np.nan}, ValueError, "clip_norm"),
         ({"clip_norm": 10**400}, ValueError, "clip_norm must fit a float"),

@@ -64,6 +64,7 @@ def test_the_weight_of_prior_and_posterior_rises_to_one(posterior):
     states = [copy.copy(vae)]
     vae.fit(
         X,
+        validation=None,
         epochs=4,
         batch_size=ROWS,
         optimizer=cf.SGD(rate),
@@ -93,7 +94,7 @@ def test_losses_are_those_of_weight_one():
         batch_size=ROWS,
         kl_warmup=5,
         callback=lambda _: states.append(copy.copy(vae)),
-        **options,
+        **{"validation": None, **options},
     )
     losses = [-sum(terms(states[k], ROWS * k)) for k in range(3)]
     np.testing.assert_allclose(history.train, losses, rtol=1e-12)
@@ -104,7 +105,7 @@ def test_a_loss_without_the_terms_has_no_warm_up():
     loss = nn.function(vae, lambda x, p: -p.log_prob(x), "bound", loss=True)
     before = {name: array.copy() for name, array in vae.parameters.items()}
     with pytest.raises(ValueError, match="the loss bound has no kl_weight"):
-        vae.fit(X, loss=loss, kl_warmup=3, epochs=2, seed=SEED, progress=False)
+        vae.fit(X, validation=None, loss=loss, kl_warmup=3, epochs=2, seed=SEED, progress=False)
     for name, array in before.items():
         assert np.array_equal(vae.parameters[name], array)
-    vae.fit(X, loss=loss, epochs=1, seed=SEED, progress=False)
+    vae.fit(X, validation=None, loss=loss, epochs=1, seed=SEED, progress=False)

@@ -209,7 +209,14 @@ def test_an_objective_is_minimised():
     y = x @ rng.normal(size=(3, 2)) + [1.0, -2.0] + 0.1 * rng.normal(size=(400, 2))
     model = least_squares()
     history = model.fit(
-        x, y, epochs=200, optimizer=cf.Adam(0.03), schedule="cosine", seed=0, progress=False
+        x,
+        y,
+        validation=None,
+        epochs=200,
+        optimizer=cf.Adam(0.03),
+        schedule="cosine",
+        seed=0,
+        progress=False,
     )
     design = np.hstack([x, np.ones((400, 1))])
     truth, residual, *_ = np.linalg.lstsq(design, y, rcond=None)

@@ -37,7 +37,7 @@ def fit_once(flow: cf.Flow, x: np.ndarray, optimizer: Any = NO_STEP, **options: 
         clip_norm=None,
         seed=0,
         progress=False,
-        **options,
+        **{"validation": None, **options},
     )
 
 
@@ -112,7 +112,9 @@ def test_later_fits_leave_the_start_alone() -> None:
 def test_a_start_from_many_rows_takes_ten_thousand() -> None:
     x = rows(30_000, 2)
     flow = cf.Flow([cf.ActNorm()], features=2, dtype="float64")
-    flow.fit(x, epochs=1, batch_size=30_000, optimizer=NO_STEP, seed=0, progress=False)
+    flow.fit(
+        x, validation=None, epochs=1, batch_size=30_000, optimizer=NO_STEP, seed=0, progress=False
+    )
     shift = flow.parameters["layers.0.shift"]
     spread = x.std(0) / np.sqrt(10_000)
     assert (np.abs(shift - x.mean(0)) < 5 * spread).all()
@@ -216,7 +218,7 @@ def test_steps_do_not_depend_on_the_threads(set_threads: Callable[[int], None]) 
     for threads in (1, 2, 3):
         set_threads(threads)
         flow = cf.Flow(maf_with_norms(), features=3, seed=0)
-        flow.fit(x, epochs=3, batch_size=300, seed=0, progress=False)
+        flow.fit(x, validation=None, epochs=3, batch_size=300, seed=0, progress=False)
         results.append(np.concatenate([value.ravel() for value in flow.parameters.values()]))
     np.testing.assert_array_equal(results[0], results[1])
     np.testing.assert_array_equal(results[0], results[2])
@@ -246,7 +248,7 @@ def test_an_inverted_batchnorm_keeps_its_statistics() -> None:
     x = rows(300, 2)
 
     def learn() -> None:
-        flow.fit(x, batch_size=100, epochs=2, seed=0, progress=False)
+        flow.fit(x, validation=None, batch_size=100, epochs=2, seed=0, progress=False)
 
     learn()
     np.testing.assert_array_equal([mean, variance], [[0.0, 0.0], [1.0, 1.0]])
@@ -283,7 +285,9 @@ def test_bad_options() -> None:
 def test_running_statistics_do_not_hang_on_a_last_small_batch(n: int) -> None:
     x = rows(n, 2)
     flow = cf.Flow([cf.BatchNorm()], features=2, dtype="float64")
-    flow.fit(x, epochs=30, batch_size=256, optimizer=NO_STEP, seed=0, progress=False)
+    flow.fit(
+        x, validation=None, epochs=30, batch_size=256, optimizer=NO_STEP, seed=0, progress=False
+    )
     np.testing.assert_allclose(flow.parameters["layers.0.variance"], x.var(0), rtol=0.15)
 
 
@@ -291,7 +295,7 @@ def test_running_statistics_do_not_hang_on_a_last_small_batch(n: int) -> None:
 def test_batches_of_one_row_are_refused(n: int, batch_size: int) -> None:
     flow = cf.Flow([cf.BatchNorm()], features=2)
     with pytest.raises(ValueError, match=f"two rows or more, got batch_size {batch_size} for {n}"):
-        flow.fit(rows(n, 2), batch_size=batch_size, epochs=1, progress=False)
+        flow.fit(rows(n, 2), validation=None, batch_size=batch_size, epochs=1, progress=False)
 
 
 def test_a_flow_of_many_actnorms_learns_with_a_column_without_spread() -> None:
@@ -299,5 +303,5 @@ def test_a_flow_of_many_actnorms_learns_with_a_column_without_spread() -> None:
     x[:, 1] = 7.0
     for dtype in ("float32", "float64"):
         flow = cf.glow1d(2, hidden=(16,), dtype=dtype, seed=0)
-        history = flow.fit(x, epochs=2, seed=0, progress=False)
+        history = flow.fit(x, validation=None, epochs=2, seed=0, progress=False)
         assert history.train[0] < 100.0

@@ -159,7 +159,7 @@ def test_context_is_standardised_by_the_rows_that_count() -> None:
     weights[-10:] = 0.0
     weights[:1500] = 3.0
     flow = cf.maf(1, 1, hidden=(8,), context_features=1, seed=0)
-    flow.fit(np.ones_like(context), context, weights, epochs=1, progress=False)
+    flow.fit(np.ones_like(context), context, weights, validation=None, epochs=1, progress=False)
     shift, scale = flow.buffers["context.shift_scale"]
     mean = np.average(context[:, 0], weights=weights)
     assert shift == pytest.approx(mean, rel=1e-12)

@@ -21,22 +21,27 @@ static bool element_of(int kind, npy_intp size, cf_element *out) {
     return kind == 'f' && size == sizeof(long double);
 }
 
-/* NumPy's masked arrays look like plain ones, with numbers where there are none. */
-static bool is_masked(PyObject *object) {
-    return PyArray_Check(object) && !PyArray_CheckExact(object) &&
-           PyObject_HasAttrString(object, "mask");
+static bool is_plain(PyObject *object, cf_element *element) {
+    PyArrayObject *array = (PyArrayObject *)object;
+    return PyArray_CheckExact(object) &&
+           element_of(PyArray_DESCR(array)->kind, PyArray_ITEMSIZE(array), element);
 }
 
-/* Holds the array that `object` is, or that NumPy makes of it; the caller sets its strides. */
+PyArrayObject *cf_py_real_array(PyObject *object, const char *name) {
+    PyObject *module = PyImport_ImportModule("cflows.arguments");
+    PyObject *array =
+        module == NULL ? NULL : PyObject_CallMethod(module, "real_array", "sO", name, object);
+    Py_XDECREF(module);
+    return (PyArrayObject *)array;
+}
+
+/* Holds the array that `object` is, or that the package makes of it; the caller sets its strides.
+ */
 static bool hold(PyObject *object, const char *name, cf_py_rows *out) {
+    cf_element element;
     *out = (cf_py_rows){0};
-    if (is_masked(object)) {
-        PyErr_Format(PyExc_TypeError, "%s is a masked array: fill or drop what is masked", name);
-        return false;
-    }
-    PyArrayObject *array = PyArray_Check(object)
-                               ? (PyArrayObject *)Py_NewRef(object)
-                               : (PyArrayObject *)PyArray_FromAny(object, NULL, 0, 0, 0, NULL);
+    PyArrayObject *array = is_plain(object, &element) ? (PyArrayObject *)Py_NewRef(object)
+                                                      : cf_py_real_array(object, name);
     *out = (cf_py_rows){.array = array};
     if (array == NULL)
         return false;

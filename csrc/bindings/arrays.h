@@ -37,6 +37,10 @@ bool cf_py_read_context(PyObject *object, size_t features, cf_py_rows *out);
 /* Fits a context to `rows` samples: as many rows, or one for all. */
 bool cf_py_spread_context(cf_py_rows *context, size_t rows);
 
+/* The array of real numbers that the package makes of anything, masked arrays and tables among it:
+ * a new reference, or NULL with an exception that calls it `name`. */
+PyArrayObject *cf_py_real_array(PyObject *object, const char *name);
+
 /* False, saying so, unless there are `rows` rows. */
 bool cf_py_check_rows(const cf_py_rows *array, const char *name, size_t rows);
 

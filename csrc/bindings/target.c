@@ -122,8 +122,14 @@ static void refuse_numbers(const char *what, int dims, const npy_intp *shape) {
 /* Copies numbers of the given shape; `what` they are, for messages. */
 static bool copy_numbers(PyObject *object, const char *what, int dims, const npy_intp *shape,
                          double *out) {
-    PyArrayObject *array =
-        (PyArrayObject *)PyArray_FROMANY(object, NPY_FLOAT64, 0, 0, NPY_ARRAY_CARRAY_RO);
+    char name[64];
+    snprintf(name, sizeof name, "the target's %s", what);
+    PyArrayObject *given = cf_py_real_array(object, name);
+    PyArrayObject *array = given == NULL
+                               ? NULL
+                               : (PyArrayObject *)PyArray_FROMANY((PyObject *)given, NPY_FLOAT64, 0,
+                                                                  0, NPY_ARRAY_CARRAY_RO);
+    Py_XDECREF(given);
     if (array == NULL)
         return false;
     bool fits =

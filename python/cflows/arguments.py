@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Iterator
 from numbers import Integral, Real
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 
 def integer(name: str, value: Any, minimum: int, maximum: int = 2**63 - 1) -> int:
@@ -28,6 +32,51 @@ def real(name: str, value: Any) -> float:
         return float(value)
     except OverflowError:
         raise ValueError(f"{name} must fit a float") from None
+
+
+def real_array(name: str, values: Any) -> NDArray[Any]:
+    """An array of real numbers, `values` itself if it is one; TypeError that says what to write.
+
+    The bindings call it for all that is not a plain array.
+    """
+    if isinstance(values, np.ma.MaskedArray):
+        raise TypeError(f"{name} is a masked array: fill or drop what is masked")
+    if isinstance(values, Iterator):
+        raise TypeError(f"{name} must be an array, got an iterator: write np.array(list({name}))")
+    if hasattr(values, "toarray"):
+        raise TypeError(f"{name} must be an array, got a sparse one: write {name}.toarray()")
+    array = values if isinstance(values, np.ndarray) else np.asarray(values)
+    if array.dtype.names is not None:
+        raise TypeError(
+            f"{name} has named fields: write "
+            f"np.lib.recfunctions.structured_to_unstructured({name}) for plain rows"
+        )
+    if array.dtype.kind == "O":
+        array = _numbers_of_objects(name, values, array)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"{name} must be real numbers, got dtype {array.dtype}")
+    return array
+
+
+def _numbers_of_objects(name: str, values: Any, array: NDArray[Any]) -> NDArray[np.float64]:
+    """Float64, NaN where something is missing; of a table the message names the columns."""
+    if array.ndim > 0 and all(map(_is_number, array.flat)):
+        return np.array(
+            [[np.nan if _is_missing(v) else v for v in array.flat]], np.float64
+        ).reshape(array.shape)
+    columns = getattr(values, "columns", None)
+    if columns is None or array.ndim != 2:
+        raise TypeError(f"{name} must be real numbers, got dtype object")
+    wrong = [str(c) for c, v in zip(columns, array.T, strict=True) if not all(map(_is_number, v))]
+    raise TypeError(f"{name} must be real numbers; not so the columns {', '.join(wrong)}")
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or type(value).__name__ in ("NAType", "NaTType")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) or _is_missing(value)
 
 
 def gradient_limit(clip_norm: Any) -> float:

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import _core
 from ._core import Cosine, Optimizer, Schedule
-from .arguments import checked_seed, decay, gradient_limit, integer, loss_name
+from .arguments import checked_seed, decay, gradient_limit, integer, loss_name, real_array
 from .epochs import Augmented, Warmup
 from .history import History
 from .optim import SCHEDULES, checked_optimizer, checked_schedule, spelled
@@ -29,6 +29,8 @@ __all__ = ["fit"]
 
 Path = str | os.PathLike[str]
 
+DEFAULT_PATIENCE = 20
+
 
 def fit(
     self: Flow,
@@ -36,13 +38,13 @@ def fit(
     context: ArrayLike | None = None,
     weights: ArrayLike | None = None,
     *,
-    validation: float | ArrayLike | tuple[Any, ...] | None = None,
+    validation: float | ArrayLike | tuple[Any, ...] | None = 0.1,
     epochs: int = 100,
     batch_size: int | None = None,
     optimizer: Optimizer | None = None,
     schedule: str | Schedule = "constant",
     clip_norm: float | None = 5.0,
-    patience: int | None = None,
+    patience: int | None = DEFAULT_PATIENCE,
     jitter: ArrayLike | None = None,
     augment: Callable[..., Any] | Sequence[Callable[..., Any]] | None = None,
     kl_warmup: int = 0,
@@ -70,13 +72,14 @@ def fit(
     weights : array_like, shape (n,), optional
         0 or more; None is 1 for all. Rows of weight 0 are left out. `ActNorm` and `BatchNorm` count
         the others alike.
-    validation : float, array_like or tuple, optional
+    validation : float, array_like, tuple or None, default 0.1
         A fraction of the rows to hold out, or other rows: ``x`` or ``(x, context, weights)``. With
-        it the weights of the best epoch are kept, else those of the last.
+        it the weights of the best epoch are kept; None trains on all rows, and those of the last
+        are.
     epochs : int, default 100
         The maximum number of passes through the rows.
     batch_size : int, optional
-        The maximum number of rows in a step; None is 256, or all rows if there are fewer. The
+        The maximum number of rows in a step, or all rows if there are fewer; None is 256. The
         steps of an epoch differ by at most one row.
     optimizer : Optimizer, optional
         None is ``Adam(1e-3)``.
@@ -84,8 +87,8 @@ def fit(
         Of the learning rate; a name is the class with its defaults.
     clip_norm : float or None, default 5
         Gradients longer than this are shortened to it; None, like infinity, leaves them.
-    patience : int, optional
-        Stop after so many epochs without a better validation loss.
+    patience : int or None, default 20
+        Stop after so many epochs without a better validation loss, if there is one.
     jitter : float or array_like, of a sample's shape, optional
         Uniform noise on ``[0, jitter)``, drawn afresh in every epoch: without it columns of
         integers have an unbounded density. Validation rows get the same noise in every epoch.
@@ -170,8 +173,8 @@ def fit(
     seed = _seed(seed, saved)
     rows, held_out = _read_data(self, x, context, weights, validation, seed)
     optimizer, plan = checked_optimizer(optimizer), checked_schedule(schedule, SCHEDULES)
-    if batch_size is None:
-        batch_size = max(1, min(256, len(rows)))  # the core refuses data without rows
+    batch_size = 256 if batch_size is None else integer("batch_size", batch_size, 1)
+    batch_size = max(1, min(batch_size, len(rows)))  # the core refuses data without rows
     numbers = _numbers(self, batch_size, clip_norm, ema, jitter, seed)
     warmup = Warmup(self, integer("kl_warmup", kl_warmup, 0))
     changing = Augmented(rows, augment, seed)
@@ -280,7 +283,7 @@ def _numbers(
 ) -> dict[str, Any]:
     """The numbers that the trainer takes."""
     return {
-        "batch_size": integer("batch_size", batch_size, 1),
+        "batch_size": batch_size,
         "clip_norm": gradient_limit(clip_norm),
         "ema": decay(ema),
         "jitter": _jitter(jitter, flow.shape),
@@ -292,9 +295,11 @@ def _patience(patience: int | None, held_out: TrainingRows | None) -> int:
     """The epochs to wait for a better one; 0 waits for ever."""
     if patience is None:
         return 0
-    if held_out is None:
+    if held_out is not None:
+        return integer("patience", patience, 1)
+    if patience != DEFAULT_PATIENCE:
         raise ValueError("patience needs validation")
-    return integer("patience", patience, 1)
+    return 0
 
 
 def _seed(seed: Any, saved: Checkpoint | None) -> int:
@@ -307,9 +312,7 @@ def _jitter(jitter: ArrayLike | None, shape: tuple[int, ...]) -> NDArray[np.floa
     """The width of the noise of each feature; None if all are 0."""
     if jitter is None:
         return None
-    array = np.asarray(jitter)
-    if array.dtype.kind not in "biuf":
-        raise TypeError(f"jitter must be real numbers, got dtype {array.dtype}")
+    array = real_array("jitter", jitter)
     if array.shape not in ((), shape):
         raise ValueError(f"jitter must be a number or have shape {shape}, got {array.shape}")
     widths = np.array(np.broadcast_to(array, shape), np.float64).ravel()

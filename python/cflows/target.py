@@ -12,7 +12,7 @@ import numpy as np
 
 from . import _core
 from ._core import Constant, Cosine, Optimizer
-from .arguments import check_callback, checked_seed, gradient_limit, integer
+from .arguments import check_callback, checked_seed, gradient_limit, integer, real_array
 from .optim import STEP_SCHEDULES, checked_optimizer, checked_schedule
 
 if TYPE_CHECKING:
@@ -333,11 +333,10 @@ def _log_density(result: Any, n: int) -> NDArray[np.float64]:
             "objects"
         )
     try:
-        log_density = np.asarray(result[0] if isinstance(result, tuple) else result)
+        given = result[0] if isinstance(result, tuple) else result
+        log_density = real_array("the target's log_density", given)
     except ValueError as error:  # such as a list of arrays of several shapes
         raise TypeError(f"the target's log_density must be an array: {error}") from None
-    if log_density.dtype.kind not in "biuf":
-        raise TypeError(f"the target's log_density must be real numbers, got {log_density.dtype}")
     if log_density.shape != (n,):
         raise ValueError(
             f"the target's log_density must have shape ({n},), got {log_density.shape}"

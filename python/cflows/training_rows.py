@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _core
+from .arguments import real_array
 
 Array = NDArray[Any]
 
@@ -50,16 +51,22 @@ def read_rows(
 
     Error messages begin with `prefix`.
     """
-    rows = TrainingRows(_array(x), None if context is None else _array(context))
+    rows = TrainingRows(
+        real_array(f"{prefix}x", x),
+        None if context is None else real_array(f"{prefix}context", context),
+    )
     if weights is None:
         return rows
-    array = np.asarray(weights)
-    if array.dtype.kind not in "biuf":
-        raise TypeError(f"{prefix}weights must be real numbers, got dtype {array.dtype}")
+    array = real_array(f"{prefix}weights", weights)
     if array.shape != (len(rows),):
         shape = f"({len(rows)},), one a row"
         raise ValueError(f"{prefix}weights must have shape {shape}, got {array.shape}")
-    return replace(rows, weights=np.ascontiguousarray(array, np.float64))
+    array = np.ascontiguousarray(array, np.float64)
+    if (array == 0.0).any() and array.any():
+        # What has no weight is not read: it may hold anything.
+        index = np.flatnonzero(array).astype(np.int64)
+        return replace(rows, weights=array[index], index=index)
+    return replace(rows, weights=array)
 
 
 def read_validation(
@@ -85,7 +92,10 @@ def read_validation(
     if isinstance(validation, bool):
         raise TypeError("validation must be a fraction, an array or a tuple, got a bool")
     if isinstance(validation, Real):
-        train, held_out = _core.split_rows(len(rows), float(validation), seed)
+        try:
+            train, held_out = _core.split_rows(len(rows), float(validation), seed)
+        except ValueError as error:
+            raise ValueError(f"{error}; validation=None trains on all rows") from None
         return _selected(rows, train), _selected(rows, held_out)
     parts = validation if isinstance(validation, tuple) else (validation,)
     if not 1 <= len(parts) <= 3:
@@ -104,9 +114,9 @@ def _check_context(rows: TrainingRows, features: int) -> None:
             )
     elif features == 0:
         raise ValueError("validation: the flow has no context features, got a context")
-    elif rows.context.shape not in ((len(rows), features), (1, features), (features,)):
+    elif rows.context.shape not in ((len(rows.x), features), (1, features), (features,)):
         raise ValueError(
-            f"validation: context must have shape ({len(rows)}, {features}) or ({features},), "
+            f"validation: context must have shape ({len(rows.x)}, {features}) or ({features},), "
             f"got {rows.context.shape}"
         )
 
@@ -125,11 +135,6 @@ def fingerprint(array: Array | None) -> str | None:
     return f"{array.shape} with digest {digest[:16]}"
 
 
-def _array(values: ArrayLike) -> Array:
-    """`values` itself if it is an array, so that it is read in place."""
-    return values if isinstance(values, np.ndarray) else np.asarray(values)
-
-
 def _selected(rows: TrainingRows, index: Array) -> TrainingRows:
     weights = None if rows.weights is None else rows.weights[index]
-    return replace(rows, weights=weights, index=index)
+    return replace(rows, weights=weights, index=index if rows.index is None else rows.index[index])
