@@ -28,6 +28,7 @@ from ._core import (
 from .check import Audit, audit, jacobian
 from .columns import Column, circular, count, interval, ordinal, positive, real
 from .ctarget import CTarget
+from .data_warnings import DataWarning
 from .flow import Flow
 from .history import EpochReport, History
 from .recipes import glow, glow1d, iaf, maf, ncsf, nice, nsf, nsf_ar, realnvp, realnvp_image
@@ -87,6 +88,7 @@ __all__ = [
     "bits_per_dimension",
     "Cotangents",
     "NumericalError",
+    "DataWarning",
     "get_num_threads",
     "set_num_threads",
     "simd_level",

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from . import _core
 from ._core import Cosine, Optimizer, Schedule
 from .arguments import checked_seed, decay, gradient_limit, integer, loss_name, real_array
+from .data_warnings import warn_of_data
 from .epochs import Augmented, Warmup
 from .history import History
 from .optim import SCHEDULES, checked_optimizer, checked_schedule, spelled
@@ -146,6 +147,13 @@ def fit(
         if the last weights are not finite. The flow then has the parameters and buffers of its
         best epoch, or the earlier ones if there is no such epoch.
 
+    Warns
+    -----
+    DataWarning
+        Of columns of a table that are constant, whole numbers without `jitter`, that repeat a
+        value, have numbers far from all others or nearly depend on each other linearly. Up to
+        10,000 rows are looked at.
+
     See Also
     --------
     cflows.plot.learning_curve : draw the history.
@@ -176,6 +184,7 @@ def fit(
     batch_size = 256 if batch_size is None else integer("batch_size", batch_size, 1)
     batch_size = max(1, min(batch_size, len(rows)))  # the core refuses data without rows
     numbers = _numbers(self, batch_size, clip_norm, ema, jitter, seed)
+    warn_of_data(self, rows, numbers["jitter"], getattr(x, "columns", None))
     warmup = Warmup(self, integer("kl_warmup", kl_warmup, 0))
     changing = Augmented(rows, augment, seed)
     trainer = _core.Trainer(

@@ -1,0 +1,123 @@
+"""What `fit` says of data that have no density, or hardly one."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+
+import cflows as cf
+
+RNG = np.random.default_rng(0)
+CLEAN = RNG.normal(size=(3000, 4)) @ RNG.normal(size=(4, 4))
+
+
+class Table:
+    """As much of a table with names as `fit` looks at."""
+
+    def __init__(self, x: np.ndarray, columns: list[str]) -> None:
+        self.x, self.columns = x, columns
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
+        return self.x
+
+
+def said(x: Any, recipe: Any = cf.maf, features: int = 4, **options: Any) -> list[str]:
+    flow = recipe(features, 1, hidden=(8,), seed=0, columns=options.pop("columns", None))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        flow.fit(x, epochs=1, seed=0, progress=False, **options)
+    assert all(w.category is cf.DataWarning and w.filename == __file__ for w in caught)
+    return [str(w.message) for w in caught]
+
+
+def with_column(i: int, values: Any) -> np.ndarray:
+    x = CLEAN.copy()
+    x[:, i] = values
+    return x
+
+
+def outliers() -> np.ndarray:
+    x = CLEAN.copy()
+    x[:5, 2] = 1e6
+    return x
+
+
+CASES: dict[str, tuple[np.ndarray, str]] = {
+    "constant": (
+        with_column(1, 7.0),
+        "column 1: one value in all rows, which has no density: drop it",
+    ),
+    "an index": (
+        with_column(0, np.arange(3000)),
+        "column 0: whole numbers, whose density is unbounded: give fit(jitter=…) their spacing, or "
+        "make the flow with columns=[…, count or ordinal(levels), …]",
+    ),
+    "zeros": (
+        with_column(3, np.where(RNG.random(3000) < 0.1, 0.0, CLEAN[:, 3])),
+        "column 3: one value in many rows, such as one that stands for a missing number, has no "
+        "density: drop these rows, or give fit(jitter=…) a width",
+    ),
+    "outliers": (
+        outliers(),
+        "column 2: numbers far from all others set the scale: drop them if they are errors, else "
+        "take logarithms (cflows.positive) or end the flow with Sinh",
+    ),
+    "nearly equal": (
+        CLEAN[:, :1] + 1e-3 * RNG.normal(size=(3000, 4)),
+        "columns 0, 1, 2, 3: one is nearly a linear function of the others, so that the density is "
+        "nearly unbounded: drop it, or give the difference instead",
+    ),
+}
+
+
+@pytest.mark.parametrize("recipe", [cf.maf, cf.realnvp, cf.nsf])
+@pytest.mark.parametrize("name", CASES)
+def test_each_kind_is_told_once_with_its_columns(name: str, recipe: Any) -> None:
+    x, message = CASES[name]
+    assert said(x, recipe) == [message]
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1.0, 1e12])
+def test_nothing_is_said_of_ordinary_data(scale: float) -> None:
+    assert said(CLEAN * scale) == []
+    assert said(CLEAN * scale + 1e3 * scale, weights=np.arange(3000) % 3) == []
+    assert said(CLEAN[:300] * scale) == []
+
+
+def test_several_kinds_and_many_columns() -> None:
+    x = np.concatenate([CLEAN, np.ones((3000, 10))], axis=1)
+    x[:, 0] = -99.0
+    x[::2, 0] = CLEAN[::2, 0]
+    sentinel, *rest = said(x, features=14)[1:]
+    assert sentinel.startswith("column 0: one value in many rows")
+    assert said(x, features=14)[0].startswith("columns 4, 5, 6, 7, 8, 9, 10, 11, …: one value in")
+    assert rest == [] or rest[0].startswith("column 0: numbers far")
+
+
+def test_columns_have_their_names() -> None:
+    x, message = CASES["constant"]
+    (told,) = said(Table(x, ["a", "redshift", "c", "d"]))
+    assert told == message.replace("column 1", "column redshift")
+
+
+def test_what_has_been_decided_is_not_asked_again() -> None:
+    counts = RNG.poisson(20, size=(2000, 1)).astype(float)
+    assert said(counts, features=1)
+    assert said(counts, features=1, jitter=1.0) == []
+    assert said(counts, features=1, columns=[cf.count]) == []
+    skewed = np.exp(3 * RNG.normal(size=(2000, 1)))
+    assert "numbers far from all others" in said(skewed, features=1)[0]
+    assert said(skewed, features=1, columns=[cf.positive]) == []
+    angles = 0.1 * RNG.normal(size=(2000, 1)) + RNG.integers(0, 1000, size=(2000, 1))
+    assert said(angles, cf.nsf, features=1, columns=[cf.circular(1.0)]) == []
+
+
+def test_rows_of_weight_zero_are_not_looked_at() -> None:
+    x, weights = CLEAN.copy(), np.ones(3000)
+    x[:10], weights[:10] = 1e9, 0.0
+    assert said(x, weights=weights) == []
+    x[:10] = np.nan
+    assert said(x, weights=weights) == []
