@@ -96,3 +96,57 @@ def test_the_first_fit_decides():
     flow.fit(X * 10 + 5, validation=None, epochs=1, seed=0, progress=False)
     (values,) = flow.buffers.values()
     np.testing.assert_array_equal(values.reshape(2, -1), first)
+
+
+def test_a_fit_on_rescaled_data_sets_it_again_on_demand():
+    """A flow of a column and its context in other units is worth as much as a new one."""
+    rng = np.random.default_rng(1)
+    z = rng.normal(size=(2000, 1))
+    x, context = 2 * z + 0.2 * rng.normal(size=z.shape), 3 + z
+    options = {"epochs": 30, "seed": 0, "progress": False}
+
+    def new():
+        return cf.maf(1, 1, hidden=(16,), context_features=1, seed=0)
+
+    flow = new()
+    flow.fit(x, context, **options)
+    before = {name: array.copy() for name, array in flow.buffers.items()}
+    flow.fit(1e4 + 50 * x, 7e5 + 9 * context, standardize="again", **options)
+    fresh = new()
+    fresh.fit(1e4 + 50 * x, 7e5 + 9 * context, **options)
+    for name, array in flow.buffers.items():
+        np.testing.assert_array_equal(array, fresh.buffers[name])
+        assert (array != before[name]).all()
+    nats = [f.log_prob(1e4 + 50 * x, 7e5 + 9 * context).mean() for f in (flow, fresh)]
+    assert nats[0] == pytest.approx(nats[1], abs=0.05)
+
+
+def test_setting_it_again_is_undone_where_the_data_are_refused():
+    flow = cf.realnvp(1, 1, columns=[cf.positive], seed=0)
+    x = np.exp(X[:, :1])
+    flow.fit(x, epochs=1, seed=0, progress=False)
+    before = {name: array.copy() for name, array in flow.buffers.items()}
+    x[7] = -1.0
+    with pytest.raises(ValueError, match="row 7 has log_prob -inf"):
+        flow.fit(x, validation=None, epochs=1, standardize="again", progress=False)
+    for name, array in flow.buffers.items():
+        np.testing.assert_array_equal(array, before[name])
+    with pytest.raises(ValueError, match="standardize must be 'once' or 'again', got True"):
+        flow.fit(x, standardize=True)
+
+
+def test_a_fit_that_sets_it_again_resumes(tmp_path):
+    path = tmp_path / "fit.safetensors"
+    flows = [cf.maf(2, 1, hidden=(8,), dtype="float64", seed=0) for _ in range(3)]
+    again = {"standardize": "again", "seed": 3, "progress": False, "validation": None}
+    for flow in flows:
+        flow.fit(X, epochs=1, seed=0, progress=False)
+    flows[0].fit(5 * X + 1, epochs=4, **again)
+    flows[1].fit(
+        5 * X + 1, epochs=4, checkpoint=path, callback=lambda report: report.epoch == 2, **again
+    )
+    flows[2].fit(5 * X + 1, epochs=4, resume=path, **again)
+    for name, array in flows[0].buffers.items():
+        np.testing.assert_array_equal(array, flows[2].buffers[name])
+    for name, array in flows[0].parameters.items():
+        np.testing.assert_array_equal(array, flows[2].parameters[name])

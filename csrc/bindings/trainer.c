@@ -59,10 +59,10 @@ static bool read_jitter(PyObject *object, const cf_function *loss, PyArrayObject
 }
 
 /* Checks the data and locks the model. */
-static bool begin(cf_py_trainer *self, PyObject *const *given) {
+static bool begin(cf_py_trainer *self, PyObject *const *given, bool standardize_again) {
     const cf_py_contents *contents = &((cf_py_model *)self->model)->contents;
     cf_training_options options;
-    cf_rows_options rows = {.flow = contents->flow};
+    cf_rows_options rows = {.flow = contents->flow, .standardize_again = standardize_again};
     PyArrayObject *jitter;
     cf_status status;
     if (!read_loop_options(self, given, &options) ||
@@ -81,22 +81,23 @@ static bool begin(cf_py_trainer *self, PyObject *const *given) {
 }
 
 static PyObject *trainer_new(PyTypeObject *type, PyObject *args, PyObject *keywords) {
-    static char *names[] = {"model",    "loss",   "train",      "validation", "optimizer",
-                            "schedule", "epochs", "batch_size", "patience",   "clip_norm",
-                            "ema",      "jitter", "seed",       NULL};
+    static char *names[] = {"model",    "loss",   "train",      "validation",        "optimizer",
+                            "schedule", "epochs", "batch_size", "patience",          "clip_norm",
+                            "ema",      "jitter", "seed",       "standardize_again", NULL};
+    int again = 0;
     const cf_module_state *state = cf_py_state(type);
     PyObject *given[ARGUMENTS];
     if (state == NULL ||
         !PyArg_ParseTupleAndKeywords(
-            args, keywords, "O!OO!OO!O!OOOOOOO:Trainer", names, state->model, &given[MODEL],
+            args, keywords, "O!OO!OO!O!OOOOOOO|p:Trainer", names, state->model, &given[MODEL],
             &given[LOSS], &PyTuple_Type, &given[TRAIN], &given[VALIDATION], state->spec,
             &given[OPTIMIZER], state->spec, &given[SCHEDULE], &given[EPOCHS], &given[BATCH_SIZE],
-            &given[PATIENCE], &given[CLIP_NORM], &given[EMA], &given[JITTER], &given[SEED]))
+            &given[PATIENCE], &given[CLIP_NORM], &given[EMA], &given[JITTER], &given[SEED], &again))
         return NULL;
     if (given[VALIDATION] != Py_None && !PyTuple_Check(given[VALIDATION]))
         return PyErr_Format(PyExc_TypeError, "validation must be a tuple or None");
     cf_py_trainer *self = cf_py_trainer_alloc(type, given[MODEL]);
-    if (self != NULL && !begin(self, given))
+    if (self != NULL && !begin(self, given, again != 0))
         Py_CLEAR(self);
     return (PyObject *)self;
 }
@@ -190,7 +191,7 @@ static PyObject *trainer_stop(PyObject *object, PyObject *unused) {
 PyDoc_STRVAR(
     trainer_doc,
     "Trainer(model, loss, train, validation, optimizer, schedule, epochs, batch_size, patience, "
-    "clip_norm, ema, jitter, seed)\n--\n\n"
+    "clip_norm, ema, jitter, seed, standardize_again=False)\n--\n\n"
     "The epoch loop of `Flow.fit`, which says what its arguments mean.\n\n"
     "The trainer holds the model, whose parameters and buffers are as they were until the first\n"
     "epoch.\n\n"
@@ -206,7 +207,8 @@ PyDoc_STRVAR(
     "epochs, batch_size, patience : int\n"
     "clip_norm, ema : float\n"
     "jitter : array_like or None\n"
-    "seed : int");
+    "seed : int\n"
+    "standardize_again : bool, default False");
 
 PyDoc_STRVAR(epoch_doc, "epoch($self, poll, kl_weight=1.0, /)\n--\n\n"
                         "Run one epoch and return its report, or None if Ctrl-C cut it short.\n\n"

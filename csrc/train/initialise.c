@@ -153,6 +153,21 @@ cf_status cf_standardize_context(cf_flow *flow, const cf_data *data) {
     return set_from(flow->context_map, flow, (moments){.data = data, .array = &data->context});
 }
 
+static void forget(const cf_fixed_map *map, double *buffers) {
+    for (size_t f = 0; map != NULL && f < map->features; f++) {
+        const cf_map_step *step = find_step(map, f);
+        if (step != NULL) {
+            buffers[step->shift] = 0.0;
+            buffers[step->scale] = 1.0;
+        }
+    }
+}
+
+void cf_forget_standardization(cf_flow *flow) {
+    forget(cf_layer_data_map(&flow->chain), cf_model_buffers(flow->model));
+    forget(flow->context_map, cf_model_buffers(flow->model));
+}
+
 /* Each image has many numbers a channel, and all are held in memory at once. */
 enum { INITIALISATION_IMAGES = 256 };
 

@@ -15,6 +15,9 @@ cf_status cf_standardize(cf_flow *flow, const cf_data *data, const double *jitte
 /* The same of the context alone; cf_standardize does it too. */
 cf_status cf_standardize_context(cf_flow *flow, const cf_data *data);
 
+/* Undoes it, so that the next data set shifts and scales again. */
+void cf_forget_standardization(cf_flow *flow);
+
 /* Samples whose statistics initialise parameters, at most. */
 enum { CF_INITIALISATION_SAMPLES = 10000 };
 

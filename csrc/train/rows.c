@@ -27,6 +27,7 @@ struct cf_rows {
     void *losses;       /* of one batch, or one chunk of the validation data */
     double *jitter;
     double kl_weight;
+    bool standardize_again;
 };
 
 /* ---- life ---- */
@@ -106,7 +107,8 @@ cf_status cf_rows_new(cf_rows **out, cf_model *model, const cf_rows_options *o) 
                    .threads = o->threads,
                    .features = cf_function_input_features(loss, "x"),
                    .context = cf_function_input_features(loss, "context"),
-                   .kl_weight = 1.0};
+                   .kl_weight = 1.0,
+                   .standardize_again = o->standardize_again};
     cf_status status = begin(r, o);
     if (status != CF_OK)
         cf_rows_free(r);
@@ -279,6 +281,8 @@ static cf_status standardize(cf_rows *r) {
     double *before;
     CF_TRY(cf_alloc(&before, bytes, 1));
     memcpy(before, cf_model_buffers(r->model), bytes);
+    if (r->flow != NULL && r->standardize_again)
+        cf_forget_standardization(r->flow);
     cf_status status = r->flow != NULL ? cf_standardize(r->flow, &r->train, r->jitter) : CF_OK;
     if (status == CF_OK)
         status = check_domains(r);

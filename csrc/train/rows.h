@@ -19,6 +19,7 @@ typedef struct {
     uint64_t batch_size, seed;
     const double *jitter; /* by feature: uniform noise on [0, jitter) added afresh to every row; or
                              NULL */
+    bool standardize_again; /* whatever earlier fits have set */
     int threads;
 } cf_rows_options;
 

@@ -1311,6 +1311,7 @@ class Trainer:
         ema: float,
         jitter: ArrayLike | None,
         seed: int,
+        standardize_again: bool = False,
     ) -> Self: ...
     def epoch(
         self, poll: Callable[..., Any] | None, kl_weight: float = 1.0, /

@@ -19,7 +19,8 @@ __all__ = ["DataWarning", "warn_of_data"]
 
 Float = NDArray[np.float64]
 
-ROWS = 10_000  # looked at, evenly spaced
+ROWS = 10_000  # looked at, evenly spaced; fewer of many columns, but 1,000
+NUMBERS = 100_000
 OFTEN = 0.02  # the share of a column that one value may have
 FAR = 30.0  # interquartile ranges from the median
 MAPS = ("Affine", "CircularShift", "Exp", "OnFeatures", "Sigmoid")  # next to the data in recipes
@@ -92,8 +93,9 @@ def _findings(flow: Flow, x: Float, noisy: NDArray[np.bool_]) -> Iterable[tuple[
 
 
 def _some_rows(rows: TrainingRows) -> Float:
-    count = len(rows)
-    chosen = np.linspace(0, count - 1, min(count, ROWS)).astype(np.int64)
+    count, features = len(rows), rows.x.shape[1]
+    enough = min(count, ROWS, max(1000, NUMBERS // features))
+    chosen = np.linspace(0, count - 1, enough).astype(np.int64)
     return np.asarray(rows.x[chosen if rows.index is None else rows.index[chosen]], np.float64)
 
 

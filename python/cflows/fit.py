@@ -50,6 +50,7 @@ def fit(
     augment: Callable[..., Any] | Sequence[Callable[..., Any]] | None = None,
     kl_warmup: int = 0,
     ema: float | None = None,
+    standardize: Literal["once", "again"] = "once",
     loss: str | Function | None = None,
     seed: int | None = None,
     progress: bool | Literal["auto"] = "auto",
@@ -103,6 +104,9 @@ def fit(
         The decay, from 0 to below 1, of an exponential moving average of the weights:
         after step t it moves by ``1 - min(ema, (1 + t) / (10 + t))`` towards them. The averaged
         weights are then validated and kept.
+    standardize : {'once', 'again'}, default 'once'
+        Whether the first fit alone sets what standardises x and the context, or this one does
+        whatever was set before: for data in other units, which the flow then learns anew.
     loss : str or nn.Function, optional
         What is minimised: a loss of `nn.function`, by itself or by name, or a loss of the library
         by name. None is 'likelihood', or the loss of an `nn.objective`.
@@ -160,9 +164,10 @@ def fit(
 
     Notes
     -----
-    The flow's first fit sets, in its first epoch, a fixed `Affine` at the end of the flow, with
-    neither shift nor scale given, to the mean and the standard deviation of the training rows (with
-    their noise). Later fits leave it as it is.
+    The flow's first fit sets, in its first epoch, what standardises the context, and a fixed
+    `Affine` at the end of the flow, or behind fixed maps alone, with neither shift nor scale given:
+    to the mean and the standard deviation of the training rows (with their noise). Later fits leave
+    both as they are unless ``standardize='again'``.
 
     If an exception is raised before the first epoch, the flow is as it was; if one is raised later,
     say by `callback`, it has the weights that the fit would have ended with there.
@@ -196,6 +201,7 @@ def fit(
         plan,
         epochs=integer("epochs", epochs, 1),
         patience=_patience(patience, held_out),
+        standardize_again=_again(standardize),
         **numbers,
     )
     with closing(trainer):
@@ -203,6 +209,7 @@ def fit(
         if checkpoint is not None or saved is not None:
             numbers |= {"kl_warmup": warmup.epochs, "augment": repr(augment), "ema": ema}
             numbers["loss"] = None if loss is None else loss_name(self, loss)
+            numbers["standardize"] = None if standardize == "once" else standardize
             config = _config(self, (rows, held_out), (optimizer, plan), epochs, numbers)
             if resume is not None and saved is not None:
                 run.history = _resume(self, trainer, saved, os.fsdecode(resume), config, epochs)
@@ -309,6 +316,12 @@ def _patience(patience: int | None, held_out: TrainingRows | None) -> int:
     if patience != DEFAULT_PATIENCE:
         raise ValueError("patience needs validation")
     return 0
+
+
+def _again(standardize: str) -> bool:
+    if standardize not in ("once", "again"):
+        raise ValueError(f"standardize must be 'once' or 'again', got {standardize!r}")
+    return standardize == "again"
 
 
 def _seed(seed: Any, saved: Checkpoint | None) -> int:
