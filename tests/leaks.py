@@ -202,7 +202,7 @@ SLOW_CALLS = {
     "wrong fit": lambda: (
         fails(fit, weights=-c[:, 0]),
         fails(fit, validation=x * np.nan),
-        fails(fit, batch_size=50),
+        fails(fit, batch_size=0),
         fails(fit, callback=stop),
         fails(fit, resume=model),
         fails(fit, checkpoint=os.path.join(checkpoint, "nowhere")),

@@ -218,7 +218,15 @@ def test_bases_learn_their_parameters(name: str) -> None:
     make, family = FAMILIES[name]
     x = frozen(family, 3.0, 2.0).rvs(size=(20_000, 1), random_state=0)
     flow = flow_of(make(learned=True), features=1)
-    flow.fit(x, epochs=20, batch_size=500, optimizer=cf.Adam(2e-2), seed=0, progress=False)
+    flow.fit(
+        x,
+        validation=None,
+        epochs=20,
+        batch_size=500,
+        optimizer=cf.Adam(2e-2),
+        seed=0,
+        progress=False,
+    )
     assert flow.parameters["base.loc"][0] == pytest.approx(3.0, abs=0.1)
     assert np.exp(flow.parameters["base.log_scale"][0]) == pytest.approx(2.0, rel=0.05)
 

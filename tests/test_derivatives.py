@@ -321,7 +321,15 @@ def test_score_matching_of_a_normal_density():
     m, precision = np.array([0.2, -0.4]), np.exp([0.1, 0.7])
     expected = ((precision * (x - m)) ** 2 / 2 - precision).sum(axis=1)
     np.testing.assert_allclose(model.loss(x), expected, rtol=1e-12)
-    model.fit(x, epochs=150, optimizer=cf.Adam(0.05), schedule="cosine", seed=0, progress=False)
+    model.fit(
+        x,
+        validation=None,
+        epochs=150,
+        optimizer=cf.Adam(0.05),
+        schedule="cosine",
+        seed=0,
+        progress=False,
+    )
     # At the optimum m and 1 / e^a are mean and variance of the rows.
     np.testing.assert_allclose(model.parameters["m"], x.mean(axis=0), atol=0.02)
     np.testing.assert_allclose(np.exp(-model.parameters["a"]), x.var(axis=0), rtol=0.02)
@@ -335,7 +343,14 @@ def test_the_fisher_divergence_of_an_affine_flow():
     loss = fisher(flow)
     x = np.random.default_rng(0).normal(size=(3000, 2)) * [0.7, 1.5] + [0.5, -1.0]
     history = flow.fit(
-        x, loss=loss, epochs=150, optimizer=cf.Adam(0.05), schedule="cosine", seed=0, progress=False
+        x,
+        validation=None,
+        loss=loss,
+        epochs=150,
+        optimizer=cf.Adam(0.05),
+        schedule="cosine",
+        seed=0,
+        progress=False,
     )
     best = -0.5 * (1.0 / x.var(axis=0)).sum()
     assert history.train[0] > best + 0.2

@@ -22,7 +22,15 @@ def test_it_is_told_however_short_the_fit(epochs):
     flow = new_flow()
     last = min(epochs, 11)  # where the first step went wrong, and 20 more are too many
     with pytest.raises(cf.NumericalError, match=f"diverged: .* the last in epoch {last},"):
-        flow.fit(X, epochs=epochs, optimizer=cf.SGD(1e9), clip_norm=None, seed=0, progress=False)
+        flow.fit(
+            X,
+            validation=None,
+            epochs=epochs,
+            optimizer=cf.SGD(1e9),
+            clip_norm=None,
+            seed=0,
+            progress=False,
+        )
     assert np.isfinite(flow.log_prob(X)).all()
 
 
@@ -30,7 +38,7 @@ def test_before_the_first_sound_epoch_the_flow_is_as_it_was():
     flow = new_flow(standardize=False)
     before, x = state(flow), X * 1e30
     with pytest.raises(cf.NumericalError, match="diverged"):
-        flow.fit(x, epochs=9, seed=0, progress=False)
+        flow.fit(x, validation=None, epochs=9, seed=0, progress=False)
     for now, then in zip(state(flow), before, strict=True):
         np.testing.assert_array_equal(now, then)
 
@@ -39,24 +47,40 @@ def test_buffers_go_back_too_so_that_other_data_are_standardized():
     flow = new_flow()
     before = state(flow)
     with pytest.raises(cf.NumericalError):
-        flow.fit(X + 50, epochs=9, optimizer=cf.SGD(1e9), clip_norm=None, seed=0, progress=False)
+        flow.fit(
+            X + 50,
+            validation=None,
+            epochs=9,
+            optimizer=cf.SGD(1e9),
+            clip_norm=None,
+            seed=0,
+            progress=False,
+        )
     for now, then in zip(state(flow), before, strict=True):
         np.testing.assert_array_equal(now, then)
-    flow.fit(X, epochs=1, seed=0, progress=False)
+    flow.fit(X, validation=None, epochs=1, seed=0, progress=False)
     assert -flow.log_prob(X).mean() < 4.0
 
 
 def test_weights_that_are_lost_in_the_very_last_step():
     flow, x = new_flow(standardize=False), X[:256] * 100
     with pytest.raises(cf.NumericalError, match="not finite"):
-        flow.fit(x, epochs=1, optimizer=cf.SGD(3e38), clip_norm=None, seed=0, progress=False)
+        flow.fit(
+            x,
+            validation=None,
+            epochs=1,
+            optimizer=cf.SGD(3e38),
+            clip_norm=None,
+            seed=0,
+            progress=False,
+        )
     assert np.isfinite(flow.log_prob(X)).all()
 
 
 def test_a_row_that_is_always_too_far_out_is_no_divergence():
     x = np.vstack([X, [[1e30, 0.0]]])
     flow = new_flow(standardize=False)
-    history = flow.fit(x, epochs=6, batch_size=16, seed=0, progress=False)
+    history = flow.fit(x, validation=None, epochs=6, batch_size=16, seed=0, progress=False)
     assert history.stopped == "epochs"
     assert history.skipped == 6  # one a round
     assert history.train[-1] < history.train[0]
@@ -67,9 +91,9 @@ def test_settings_that_vanish_in_single_precision(settings):
     optimizer = cf.Adam(1e-3, **settings)
     flow = new_flow()
     with pytest.raises(ValueError, match="in float32 epsilon must differ from 0 and the betas"):
-        flow.fit(X, epochs=1, optimizer=optimizer, progress=False)
+        flow.fit(X, validation=None, epochs=1, optimizer=optimizer, progress=False)
     double = new_flow(dtype="float64")
-    double.fit(X, epochs=1, optimizer=optimizer, seed=0, progress=False)
+    double.fit(X, validation=None, epochs=1, optimizer=optimizer, seed=0, progress=False)
     assert np.isfinite(double.log_prob(X)).all()
 
 
@@ -79,8 +103,8 @@ def test_a_fit_within_a_fit(moons=X):
 
     def callback(report):
         with pytest.raises(RuntimeError) as error:
-            flow.fit(moons, epochs=1)
+            flow.fit(moons, validation=None, epochs=1)
         messages.append(str(error.value))
 
-    flow.fit(moons, epochs=1, seed=0, progress=False, callback=callback)
+    flow.fit(moons, validation=None, epochs=1, seed=0, progress=False, callback=callback)
     assert messages == ["the flow is being fitted: wait until fit returns"]

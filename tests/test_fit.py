@@ -556,7 +556,7 @@ def spoiled(row, value):
         ({"seed": 0.5}, TypeError, "seed"),
         ({"context": np.zeros((ROWS, 1))}, (TypeError, ValueError), "context"),
         ({"weights": np.ones(3)}, ValueError, "weights"),
-        ({"weights": -np.ones(ROWS)}, ValueError, "weight of row 0"),
+        ({"weights": -np.ones(ROWS), "validation": None}, ValueError, "weight of row 0"),
         ({"weights": np.zeros(ROWS)}, ValueError, "all weights are 0"),
         ({"weights": np.where(np.arange(ROWS) == 17, np.nan, 1)}, ValueError, "weight of row 17"),
         (

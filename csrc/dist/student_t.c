@@ -3,6 +3,7 @@
 
 #include "dist/exponential.h"
 #include "dist/location_scale.h"
+#include "ops/fixed_map.h"
 #include "ops/ops.h"
 
 static cf_status bind(cf_base *base, cf_binding *binding) {
@@ -34,9 +35,10 @@ static cf_value log_prob(const cf_base *base, cf_builder *b, cf_value u, cf_valu
     cf_value log_det;
     cf_value z = cf_location_scale_remove(base->state, base, b, u, context, &log_det);
     cf_value t = cf_scale_shift(b, z, 1.0 / sqrt(df), 0.0);
-    cf_value tails = cf_sum_features(b, cf_log1p(b, cf_multiply(b, t, t)));
-    cf_value density =
-        cf_scale_shift(b, tails, -0.5 * (df + 1.0), (double)base->features * normalizer(df));
+    /* The log-slope of arcsinh is -log(1 + t^2) / 2, and t^2 does not overflow there. */
+    cf_fixed_map arcsinh = {.features = base->features, .every = {.kind = CF_MAP_SINH}};
+    cf_value tails = cf_fixed_map_log_det(b, t, &arcsinh, true, CF_NO_VALUE);
+    cf_value density = cf_scale_shift(b, tails, df + 1.0, (double)base->features * normalizer(df));
     return cf_is_none(log_det) ? density : cf_subtract(b, density, log_det);
 }
 
@@ -51,7 +53,10 @@ static cf_value sample(const cf_base *base, cf_builder *b, uint32_t stream, cf_v
     size_t n = base->features;
     double df = cf_spec_real(base->spec, "df");
     cf_value power = cf_scale_shift(b, cf_exponential_samples(b, n, stream), 2.0 / df, 0.0);
-    cf_value radius = root(b, cf_scale_shift(b, cf_expm1(b, power), df, 0.0));
+    /* Its logarithm, since e^power may overflow where the radius does not. */
+    cf_value rest = cf_expm1(b, cf_scale_shift(b, power, -1.0, 0.0));
+    cf_value both = cf_add(b, power, cf_log(b, cf_scale_shift(b, rest, -1.0, 0.0)));
+    cf_value radius = cf_exp(b, cf_scale_shift(b, both, 0.5, 0.5 * log(df)));
     cf_value x = cf_random_normal_samples(b, n, stream + 1);
     cf_value y = cf_random_normal_samples(b, n, stream + 2);
     cf_value square = cf_add(b, cf_multiply(b, x, x), cf_multiply(b, y, y));

@@ -67,7 +67,7 @@ static cf_status bind_context_map(cf_flow *flow, cf_binding *binding, size_t con
                                  .shift = offset + f,
                                  .scale = offset + context + f};
     }
-    *map = (cf_fixed_map){context, first, steps};
+    *map = (cf_fixed_map){.features = context, .first = first, .steps = steps};
     flow->context_map = map;
     return status;
 }
@@ -190,7 +190,7 @@ static bool is_finer_than_float32(const cf_fixed_map *map, const double *buffers
     cf_mapped m = {.value = {0.0, -4.0, 4.0}};
     cf_map_feature[cf_simd()](&call, f, CF_MAX_LANES, NULL, &m);
     double size = fmax(fabs(m.value[0]), fmax(fabs(m.value[1]), fabs(m.value[2])));
-    double slope = fabs(m.slope[0][0]);
+    double slope = fabs(m.slope[0]);
     if (slope == 0.0) /* integers */
         return size > 0x1p24;
     return fabs(m.value[0]) > max_ratio * slope || size > FLT_MAX || slope < FLT_MIN / FLT_EPSILON;

@@ -35,7 +35,7 @@ static cf_status new_map(const cf_layer *layers, size_t count, cf_binding *bindi
             cf_layer_steps(&layers[i], f, steps, &total);
     }
     first[features] = total;
-    *map = (cf_fixed_map){features, first, steps};
+    *map = (cf_fixed_map){.features = features, .first = first, .steps = steps};
     *out = map;
     return CF_OK;
 }

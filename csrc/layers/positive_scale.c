@@ -17,11 +17,19 @@ static cf_value direct_form(cf_builder *b, const char *form, double bound, cf_va
     return a;
 }
 
+/* log(softplus(a)), which is a, to rounding, where softplus(a) may be too small for a number. */
+static cf_value log_softplus(cf_builder *b, cf_value a) {
+    cf_value above = cf_clamp(b, a, -60.0, INFINITY);
+    return cf_add(b, cf_log(b, cf_softplus(b, above)), cf_subtract(b, a, above));
+}
+
 /* log(sigmoid(a) + minimum) or log(softplus(a) + minimum), at most log(maximum). */
 static cf_value positive_form(cf_builder *b, bool sigmoid, double minimum,
                               const cf_setting *maximum, cf_value a) {
     if (sigmoid && minimum == 0.0 && maximum->kind == CF_NONE)
         return cf_scale_shift(b, cf_softplus(b, cf_scale_shift(b, a, -1.0, 0.0)), -1.0, 0.0);
+    if (!sigmoid && minimum == 0.0 && maximum->kind == CF_NONE)
+        return log_softplus(b, a);
     cf_value scale = sigmoid ? cf_sigmoid(b, a) : cf_softplus(b, a);
     if (minimum != 0.0)
         scale = cf_scale_shift(b, scale, 1.0, minimum);

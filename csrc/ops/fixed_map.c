@@ -120,7 +120,7 @@ static const cf_op constant_op = {
 /* Whether all steps are of one of the two kinds. */
 static bool has_only(const cf_fixed_map *map, cf_map_kind one, cf_map_kind other) {
     if (map->steps == NULL)
-        return one == CF_MAP_AFFINE || other == CF_MAP_AFFINE;
+        return map->every.kind == one || map->every.kind == other;
     for (size_t i = 0; i < map->first[map->features]; i++)
         if (map->steps[i].kind != one && map->steps[i].kind != other)
             return false;
@@ -207,15 +207,21 @@ double cf_fixed_map_constant(const cf_map_call *call, size_t f) {
     return sum;
 }
 
+static cf_fixed_map affine_map(size_t features, size_t offset) {
+    return (cf_fixed_map){
+        .features = features,
+        .every = {.kind = CF_MAP_AFFINE, .shift = offset, .scale = offset + features}};
+}
+
 cf_value cf_fixed_affine(cf_builder *b, cf_value x, size_t offset, bool inverse) {
     if (cf_builder_status(b) != CF_OK)
         return CF_NO_VALUE;
-    cf_fixed_map map = {.features = cf_value_size(b, x), .affine = offset};
+    cf_fixed_map map = affine_map(cf_value_size(b, x), offset);
     return cf_fixed_map_value(b, x, &map, inverse, CF_NO_VALUE);
 }
 
 cf_value cf_fixed_affine_log_det(cf_builder *b, size_t offset, size_t features) {
-    cf_fixed_map map = {.features = features, .affine = offset};
+    cf_fixed_map map = affine_map(features, offset);
     return cf_fixed_map_log_det(b, CF_NO_VALUE, &map, false, CF_NO_VALUE);
 }
 
@@ -326,16 +332,20 @@ static void CF_FN(map_log_det)(const cf_call *call) {
         out[lane] = (real)sum[lane];
 }
 
-/* The derivative; 0 where the map is constant. */
 static double CF_FN(map_derivative_of)(const cf_mapped *m, size_t lane, int order) {
-    double first = m->slope[0][lane], second = m->slope[1][lane];
-    if (order <= SLOPE_3)
-        return m->slope[order][lane];
-    if (first == 0.0)
-        return 0.0;
-    if (order == LOG_SLOPE)
-        return second / first;
-    return m->slope[2][lane] / first - (second / first) * (second / first);
+    double slope = m->slope[lane], bend = m->bend[lane], bend_2 = m->bend_2[lane];
+    switch (order) {
+    case SLOPE:
+        return slope;
+    case SLOPE_2:
+        return slope * bend;
+    case SLOPE_3:
+        return slope * (bend_2 + bend * bend);
+    case LOG_SLOPE:
+        return bend;
+    default:
+        return bend_2;
+    }
 }
 
 static void CF_FN(map_derivative)(const cf_call *call) {

@@ -42,16 +42,17 @@ typedef struct {
     size_t features;
     const size_t *first; /* features + 1 numbers: the steps of feature f are those from first[f] to
                             before first[f + 1], base to data */
-    const cf_map_step *steps; /* NULL: every feature has one affine step, with the shifts in the
-                                 buffers from `affine` on and the scales behind them */
-    size_t affine;
+    const cf_map_step *steps; /* NULL: every feature has one step, `every`; if that is affine, its
+                                 shift and scale are those of the first feature */
+    cf_map_step every;
 } cf_fixed_map;
 
 /* The steps of feature f, base to data, and how many; `own` has room for one. */
 static inline size_t cf_fixed_map_steps(const cf_fixed_map *map, size_t f, cf_map_step *own,
                                         const cf_map_step **steps) {
-    *own = (cf_map_step){
-        .kind = CF_MAP_AFFINE, .shift = map->affine + f, .scale = map->affine + map->features + f};
+    *own = map->every;
+    own->shift += f;
+    own->scale += f;
     *steps = map->steps == NULL ? own : &map->steps[map->first[f]];
     return map->steps == NULL ? 1 : map->first[f + 1] - map->first[f];
 }
@@ -79,7 +80,8 @@ const cf_fixed_map *cf_fixed_map_to_data(const cf_builder *b, cf_value value, cf
 typedef struct {
     double value[CF_MAX_LANES];
     double log_slope[CF_MAX_LANES]; /* log of the slope's absolute value */
-    double slope[3][CF_MAX_LANES];  /* the first, second and third derivative */
+    double slope[CF_MAX_LANES];
+    double bend[CF_MAX_LANES], bend_2[CF_MAX_LANES]; /* derivatives of log_slope */
 } cf_mapped;
 
 typedef struct {

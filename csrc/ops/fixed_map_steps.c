@@ -1,11 +1,11 @@
-/* The steps of fixed maps, each with its first three derivatives, in float64.
+/* The steps of fixed maps, each with its slope and two derivatives of the slope's logarithm, in
+ * float64. Those of a chain follow from those of its steps, w = f(v):
  *
- * The derivatives of a chain follow from those of its steps, w = f(v):
+ *     w'          = f' v'
+ *     (log w')'   = (log f')' v' + (log v')'
+ *     (log w')''  = (log f')'' v'^2 + (log f')' v' (log v')' + (log v')''
  *
- *     w'   = f' v'
- *     w''  = f'' v'^2 + f' v''
- *     w''' = f''' v'^3 + 3 f'' v' v'' + f' v'''
- */
+ * in which nothing overflows sooner than it must. */
 #ifndef CF_FN
 
 #include <math.h>
@@ -29,15 +29,15 @@ const cf_map_function cf_map_feature[CF_SIMD_LEVELS] = {map_feature_base_f64};
 #define map_point CF_FN(cf_map_point)
 #define map_slopes CF_FN(cf_map_slopes)
 
-/* A number on its way, the sum of the logarithms of the slopes but for constants, and the
- * derivatives. */
+/* A number on its way, the sum of the logarithms of the slopes but for constants, the slope, and
+ * the first and second derivative of its logarithm. */
 typedef struct {
-    vreal v, log_slope, d1, d2, d3;
+    vreal v, log_slope, slope, bend, bend_2;
 } map_point;
 
-/* What a step does at v: its value, log|f'| and derivatives. */
+/* What a step does at v: its value, log|f'|, f', and the derivatives of log f'. */
 typedef struct {
-    vreal w, log_slope, f1, f2, f3;
+    vreal w, log_slope, slope, bend, bend_2;
 } map_slopes;
 
 #define ZERO v_set1(0)
@@ -63,69 +63,79 @@ CF_INLINE map_slopes CF_FN(map_affine)(const cf_map_step *step, const double *bu
 CF_INLINE map_slopes CF_FN(map_exp)(vreal v, bool up) {
     if (up) {
         vreal w = v_exp(v);
-        return (map_slopes){w, v, w, w, w};
+        return (map_slopes){w, v, w, ONE, ZERO};
     }
     vreal w = v_log(v), r = ONE / v;
-    map_slopes s = {w, -w, r, -(r * r), v_set1(2) * r * r * r};
+    map_slopes s = {w, -w, r, -r, r * r};
     return CF_FN(map_restricted)(s, v_or(v_lt(ZERO, v), v_not(v_eq(v, v))));
 }
 
-/* Both ends count from the nearer one, which the numbers beside it have the digits for. */
-CF_INLINE map_slopes CF_FN(map_sigmoid)(const cf_map_step *step, vreal v, bool up) {
-    double span = step->high - step->low;
-    vreal low = v_set1(step->low), high = v_set1(step->high), rate = v_set1(step->rate);
-    if (up) {
-        vreal t = rate * v, above = v_sigmoid(t), below = v_sigmoid(-t);
-        vreal w = v_select(v_lt(ZERO, t), high - v_set1(span) * below, low + v_set1(span) * above);
-        vreal curve = v_softplus(t) + v_softplus(-t);
-        vreal f1 = v_set1(span) * rate * above * below;
-        return (map_slopes){w, v_set1(log(span) + log(step->rate)) - curve, f1,
-                            f1 * rate * (below - above),
-                            f1 * rate * rate * (ONE - v_set1(6) * above * below)};
-    }
+/* Numbers count from the nearer end, or from the middle, which those beside it have the digits
+ * for. */
+CF_INLINE map_slopes CF_FN(map_sigmoid_up)(const cf_map_step *step, vreal v) {
+    double span = step->high - step->low, middle = 0.5 * step->low + 0.5 * step->high;
+    vreal t = v_set1(step->rate) * v, above = v_sigmoid(t), below = v_sigmoid(-t);
+    vreal far = v_select(v_lt(ZERO, t), v_set1(step->high) - v_set1(span) * below,
+                         v_set1(step->low) + v_set1(span) * above);
+    vreal near = v_set1(middle) + v_set1(0.5 * span) * v_tanh(v_set1(0.5) * t);
+    vreal w = v_select(v_lt(v_abs(t), ONE), near, far), rate = v_set1(step->rate);
+    vreal curve = v_softplus(t) + v_softplus(-t), product = above * below;
+    return (map_slopes){w, v_set1(log(span) + log(step->rate)) - curve,
+                        v_set1(span) * rate * product, rate * (below - above),
+                        v_set1(-2) * rate * rate * product};
+}
+
+CF_INLINE map_slopes CF_FN(map_sigmoid_down)(const cf_map_step *step, vreal v) {
+    double span = step->high - step->low, middle = 0.5 * step->low + 0.5 * step->high;
     vreal min = v_set1(step->epsilon * span), max = v_set1((1.0 - step->epsilon) * span);
-    vreal left = v - low, right = high - v, a = left, b = right;
+    vreal left = v - v_set1(step->low), right = v_set1(step->high) - v, a = left, b = right;
     if (step->epsilon > 0) {
         a = v_min(max, v_max(min, left));
         b = v_min(max, v_max(min, right));
     }
-    vreal ra = ONE / a, rb = ONE / b, per_rate = ONE / rate;
-    map_slopes s = {(v_log(a) - v_log(b)) * per_rate,
+    vreal q = (v - v_set1(middle)) / v_set1(0.5 * span), per_rate = v_set1(1 / step->rate);
+    vreal near = v_log1p(q) - v_log1p(-q), far = v_log(a) - v_log(b);
+    vreal ra = ONE / a, rb = ONE / b;
+    map_slopes s = {v_select(v_lt(v_abs(q), v_set1(0.25)), near, far) * per_rate,
                     v_set1(log(span) - log(step->rate)) - (v_log(a) + v_log(b)),
-                    (ra + rb) * per_rate, (rb * rb - ra * ra) * per_rate,
-                    v_set1(2) * (ra * ra * ra + rb * rb * rb) * per_rate};
+                    (ra + rb) * per_rate, rb - ra, ra * ra + rb * rb};
     if (step->epsilon > 0) {
         vmask as_it_is = v_and(v_le(min, left), v_le(min, right));
-        s.f1 = v_select(as_it_is, s.f1, ZERO);
-        s.f2 = v_select(as_it_is, s.f2, ZERO);
-        s.f3 = v_select(as_it_is, s.f3, ZERO);
+        s.slope = v_select(as_it_is, s.slope, ZERO);
+        s.bend = v_select(as_it_is, s.bend, ZERO);
+        s.bend_2 = v_select(as_it_is, s.bend_2, ZERO);
         return s;
     }
     vmask inside = v_and(v_lt(ZERO, a), v_lt(ZERO, b));
     return CF_FN(map_restricted)(s, v_or(inside, v_not(v_eq(v, v))));
 }
 
+CF_INLINE map_slopes CF_FN(map_sigmoid)(const cf_map_step *step, vreal v, bool up) {
+    return up ? CF_FN(map_sigmoid_up)(step, v) : CF_FN(map_sigmoid_down)(step, v);
+}
+
 CF_INLINE map_slopes CF_FN(map_tanh)(vreal v, bool up) {
-    vreal two = v_set1(2), six = v_set1(6);
+    vreal two = v_set1(2);
     if (up) {
         vreal w = v_tanh(v), size = v_abs(v);
         vreal log_slope = two * (v_set1(LOG_2) - size - v_softplus(-two * size));
         vreal q = v_exp(log_slope);
-        return (map_slopes){w, log_slope, q, -two * w * q, q * (six * w * w - two)};
+        return (map_slopes){w, log_slope, q, -two * w, -two * q};
     }
-    vreal above = v_log1p(v), below = v_log1p(-v), f1 = ONE / ((ONE + v) * (ONE - v));
-    map_slopes s = {v_set1(0.5) * (above - below), -(above + below), f1, two * v * f1 * f1,
-                    f1 * f1 * (two + v_set1(8) * v * v * f1)};
+    vreal above = v_log1p(v), below = v_log1p(-v), r = ONE / ((ONE + v) * (ONE - v));
+    vreal bend = two * v * r;
+    map_slopes s = {v_set1(0.5) * (above - below), -(above + below), r, bend,
+                    two * r + bend * bend};
     return CF_FN(map_restricted)(s, v_or(v_lt(v_abs(v), ONE), v_not(v_eq(v, v))));
 }
 
 CF_INLINE map_slopes CF_FN(map_softplus)(vreal v, bool up) {
     if (up) {
         vreal s = v_sigmoid(v), c = v_sigmoid(-v);
-        return (map_slopes){v_softplus(v), -v_softplus(-v), s, s * c, s * c * (c - s)};
+        return (map_slopes){v_softplus(v), -v_softplus(-v), s, c, -s * c};
     }
-    vreal e = -v_expm1(-v), log_e = v_log(e), m = v_exp(-v), r = ONE / e;
-    map_slopes s = {v + log_e, -log_e, r, -m * r * r, m * r * r * (ONE + v_set1(2) * m * r)};
+    vreal e = -v_expm1(-v), log_e = v_log(e), bend = ONE / v_expm1(v);
+    map_slopes s = {v + log_e, -log_e, ONE / e, -bend, bend + bend * bend};
     return CF_FN(map_restricted)(s, v_or(v_lt(ZERO, v), v_not(v_eq(v, v))));
 }
 
@@ -143,25 +153,25 @@ CF_INLINE map_slopes CF_FN(map_sinh)(vreal v, bool up) {
         vreal large = v_with_sign(half * root * root, v);
         vreal w = v_select(v_lt(size, v_set1(20)), small, large);
         vreal log_slope = CF_FN(map_log_cosh)(v), c = v_exp(log_slope);
-        return (map_slopes){w, log_slope, c, w, c};
+        return (map_slopes){w, log_slope, c, v_tanh(v), ONE / (c * c)};
     }
     vreal square = size * size, near = v_log1p(size + square / (ONE + v_sqrt(ONE + square)));
     vreal far = v_log(size) + v_set1(LOG_2);
-    vreal w = v_with_sign(v_select(v_lt(size, v_set1(0x1p30)), near, far), v);
-    vreal log_slope = -CF_FN(map_log_cosh)(w), c = v_exp(log_slope), cube = c * c * c;
-    return (map_slopes){w, log_slope, c, -v * cube, cube * (v_set1(3) * v * v * c * c - ONE)};
+    vmask small = v_lt(size, v_set1(0x1p30));
+    vreal w = v_with_sign(v_select(small, near, far), v);
+    vreal log_slope = -v_select(small, half * v_log1p(square), v_log(size)), c = v_exp(log_slope);
+    return (map_slopes){w, log_slope, c, -(v * c) * c, c * c * (ONE - v_set1(2) * c * c)};
 }
 
 /* The C library's pow is right to an ulp, which exp(exponent log(v)) is far from. */
 CF_INLINE map_slopes CF_FN(map_power)(double exponent, vreal v) {
     double number[VL];
     v_store(number, v);
-    for (int i = 0; i < VL; i++)
+    for (size_t i = 0; i < VL; i++)
         number[i] = pow(number[i], exponent);
-    vreal w = v_load(number), e = v_set1(exponent), r = ONE / v;
-    vreal f1 = e * w * r, f2 = (e - ONE) * f1 * r;
+    vreal w = v_load(number), e = v_set1(exponent), r = ONE / v, bend = (e - ONE) * r;
     vreal log_slope = v_set1(log(fabs(exponent))) + (e - ONE) * v_log(v);
-    map_slopes s = {w, log_slope, f1, f2, (e - v_set1(2)) * f2 * r};
+    map_slopes s = {w, log_slope, e * (w * r), bend, -bend * r};
     return CF_FN(map_restricted)(s, v_or(v_lt(ZERO, v), v_not(v_eq(v, v))));
 }
 
@@ -230,10 +240,9 @@ CF_INLINE void CF_FN(map_advance)(map_point *p, map_slopes s, bool derivatives) 
     p->log_slope = p->log_slope + s.log_slope;
     if (!derivatives)
         return;
-    vreal square = p->d1 * p->d1;
-    p->d3 = s.f3 * square * p->d1 + v_set1(3) * s.f2 * p->d1 * p->d2 + s.f1 * p->d3;
-    p->d2 = s.f2 * square + s.f1 * p->d2;
-    p->d1 = s.f1 * p->d1;
+    p->bend_2 = p->bend_2 + s.bend * p->slope * p->bend + s.bend_2 * p->slope * p->slope;
+    p->bend = p->bend + s.bend * p->slope;
+    p->slope = s.slope * p->slope;
 }
 
 /* What has no density on the way to the base, and no value on the way to the data. */
@@ -251,9 +260,9 @@ CF_INLINE void CF_FN(map_finish)(map_point *p, vreal start, bool to_base) {
         p->v = v_select(outside, ZERO, p->v);
         p->log_slope = v_select(outside, MINUS_INFINITY, p->log_slope);
     }
-    p->d1 = v_select(outside, ZERO, p->d1);
-    p->d2 = v_select(outside, ZERO, p->d2);
-    p->d3 = v_select(outside, ZERO, p->d3);
+    p->slope = v_select(outside, ZERO, p->slope);
+    p->bend = v_select(outside, ZERO, p->bend);
+    p->bend_2 = v_select(outside, ZERO, p->bend_2);
 }
 
 static void CF_FN(map_feature)(const cf_map_call *call, size_t f, size_t lanes, const double *noise,
@@ -275,9 +284,9 @@ static void CF_FN(map_feature)(const cf_map_call *call, size_t f, size_t lanes, 
         v_store(m->log_slope + lane, p.log_slope + v_set1(constant));
         if (!call->derivatives)
             continue;
-        v_store(m->slope[0] + lane, p.d1);
-        v_store(m->slope[1] + lane, p.d2);
-        v_store(m->slope[2] + lane, p.d3);
+        v_store(m->slope + lane, p.slope);
+        v_store(m->bend + lane, p.bend);
+        v_store(m->bend_2 + lane, p.bend_2);
     }
 }
 

@@ -54,7 +54,7 @@ static void read_column(const moments *all, column *c, size_t first, size_t rows
     }
     cf_map_feature[cf_simd()](&call, 0, CHUNK, noise, m);
     if (c->linear)
-        c->noise = fabs(m->slope[0][0]) * width / sqrt(12.0);
+        c->noise = fabs(m->slope[0]) * width / sqrt(12.0);
 }
 
 /* The sums of differences from the first number, and the largest: no offset loses anything. */
@@ -114,7 +114,8 @@ static size_t find_columns(const cf_fixed_map *map, const double *buffers, colum
             return 0;
         size_t behind = (size_t)(&map->steps[map->first[f + 1]] - (step + 1));
         columns[count] = (column){.feature = f, .step = step, .ends = {0, behind}};
-        columns[count].map = (cf_fixed_map){1, columns[count].ends, step + 1, 0};
+        columns[count].map =
+            (cf_fixed_map){.features = 1, .first = columns[count].ends, .steps = step + 1};
         columns[count].linear = cf_fixed_map_has_constant_slopes(&columns[count].map);
         count++;
     }

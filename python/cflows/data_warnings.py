@@ -121,7 +121,7 @@ def _unbounded(flow: Flow, x: Float) -> Float:
 
 
 def _no_context(flow: Flow) -> Float | None:
-    return np.zeros(flow.context_features) if flow.context_features else None
+    return np.full(flow.context_features, 0.0) if flow.context_features else None
 
 
 def _has_long_tails(z: Float) -> NDArray[np.bool_]:

@@ -19,7 +19,7 @@ from .history import History
 from .optim import SCHEDULES, checked_optimizer, checked_schedule, spelled
 from .progress import new_progress
 from .run import Callback, Keeper, Run, checkpoint_class
-from .training_rows import TrainingRows, fingerprint, read_rows, read_validation
+from .training_rows import TrainingRows, fingerprint, read_rows, read_validation, with_weight
 
 if TYPE_CHECKING:
     from .checkpoint import Checkpoint
@@ -282,7 +282,7 @@ def _read_data(
     seed: int,
 ) -> tuple[TrainingRows, TrainingRows | None]:
     """The rows to train on, and those to validate with."""
-    rows = read_rows(x, context, weights)
+    rows = with_weight(read_rows(x, context, weights))
     if rows.x.shape[1:] != flow.shape:
         wanted = ", ".join(map(str, ("n", *flow.shape)))
         raise ValueError(f"x must have shape ({wanted}), got {rows.x.shape}")

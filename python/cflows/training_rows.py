@@ -61,12 +61,14 @@ def read_rows(
     if array.shape != (len(rows),):
         shape = f"({len(rows)},), one a row"
         raise ValueError(f"{prefix}weights must have shape {shape}, got {array.shape}")
-    array = np.ascontiguousarray(array, np.float64)
-    if (array == 0.0).any() and array.any():
-        # What has no weight is not read: it may hold anything.
-        index = np.flatnonzero(array).astype(np.int64)
-        return replace(rows, weights=array[index], index=index)
-    return replace(rows, weights=array)
+    return replace(rows, weights=np.ascontiguousarray(array, np.float64))
+
+
+def with_weight(rows: TrainingRows) -> TrainingRows:
+    """Those that have a weight: what the others hold is not read, and may be anything."""
+    if rows.weights is None or rows.weights.all() or not rows.weights.any():
+        return rows
+    return _selected(rows, np.flatnonzero(rows.weights).astype(np.int64))
 
 
 def read_validation(
@@ -100,7 +102,7 @@ def read_validation(
     parts = validation if isinstance(validation, tuple) else (validation,)
     if not 1 <= len(parts) <= 3:
         raise ValueError(f"validation must be (x, context, weights), got {len(parts)} parts")
-    others = read_rows(*parts, prefix="validation: ")
+    others = with_weight(read_rows(*parts, prefix="validation: "))
     _check_context(others, context_features)
     return rows, others
 

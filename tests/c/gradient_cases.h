@@ -109,7 +109,7 @@ static cf_value emit_fixed_map(cf_builder *b, const cf_value *x, const void *dat
         own[2 * f + (c->to_base ? 0 : 1)] =
             (cf_map_step){.kind = CF_MAP_AFFINE, .shift = f, .scale = 3 + f};
     }
-    cf_fixed_map map = {3, first, own, 0};
+    cf_fixed_map map = {.features = 3, .first = first, .steps = own};
     cf_value from = c->beside_input ? *x : cf_scale_shift(b, *x, 1.0, 0.0);
     cf_value log_det = cf_fixed_map_log_det(b, from, &map, c->to_base, CF_NO_VALUE);
     cf_value value = cf_fixed_map_value(b, from, &map, c->to_base, CF_NO_VALUE);
