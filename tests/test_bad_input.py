@@ -307,7 +307,7 @@ def test_nesting_too_deep():
     [
         ({"layers": 0}, ValueError, "layers must be 1 or more, got 0"),
         ({"layers": 2.0}, TypeError, "layers must be an int, got 2.0"),
-        ({"hidden": 64}, TypeError, "hidden expects sequence of int, got 64"),
+        ({"hidden": 64.0}, TypeError, "hidden expects sequence of int, got 64.0"),
         ({"activation": "cosine"}, ValueError, "activation must be one of 'relu'"),
         ({"scale": "cosine"}, ValueError, "scale must be one of"),
         (

@@ -131,7 +131,7 @@ def test_empty_lists_are_of_the_options_kind():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: cf.Coupling(hidden=64), "hidden expects sequence of int, got 64"),
+        (lambda: cf.Coupling(hidden=64.0), "hidden expects sequence of int, got 64.0"),
         (lambda: cf.Coupling(hidden=[64.0]), r"hidden expects sequence of int, got \[64.0\]"),
         (lambda: cf.Coupling(hidden=[True]), "hidden expects sequence of int"),
         (lambda: cf.Coupling(hidden="64"), "hidden expects sequence of int, got '64'"),

@@ -12,7 +12,7 @@ static PyObject *map(PyObject *self, PyObject *const *args, Py_ssize_t nargs, Py
         return NULL;
     bool done = cf_py_request_begin(self, signature->function, &r) &&
                 cf_py_request_input(&r, signature->names[0], signature->names[0], given[0]) &&
-                cf_py_request_context(&r, given[1], true) &&
+                cf_py_request_context(&r, given[1], CF_PY_SPREAD_EITHER) &&
                 cf_py_request_noise(&r, given[2], given[3]) &&
                 cf_py_request_deterministic(&r, given[4]) &&
                 (value = cf_py_request_output(&r, to)) != NULL &&
@@ -40,10 +40,11 @@ CF_PY_METHOD(cf_py_flow_log_prob) {
     cf_py_request r;
     if (!cf_py_arguments(&signature, args, nargs, kwnames, given))
         return NULL;
-    bool done =
-        cf_py_request_begin(self, "log_prob", &r) && cf_py_request_input(&r, "x", "x", given[0]) &&
-        cf_py_request_context(&r, given[1], true) && cf_py_request_noise(&r, given[2], given[3]) &&
-        (log_prob = cf_py_request_output(&r, "log_prob")) != NULL && cf_py_request_run(&r);
+    bool done = cf_py_request_begin(self, "log_prob", &r) &&
+                cf_py_request_input(&r, "x", "x", given[0]) &&
+                cf_py_request_context(&r, given[1], CF_PY_SPREAD_EITHER) &&
+                cf_py_request_noise(&r, given[2], given[3]) &&
+                (log_prob = cf_py_request_output(&r, "log_prob")) != NULL && cf_py_request_run(&r);
     cf_py_request_end(&r);
     if (!done)
         Py_CLEAR(log_prob);
@@ -86,7 +87,7 @@ static bool begin_sampling(PyObject *self, PyObject *const *given, cf_py_request
                            sample_shape *shape) {
     uint64_t n;
     return cf_py_request_begin(self, "sample", r) && cf_py_count(given[0], "n", NPY_MAX_INTP, &n) &&
-           cf_py_request_context(r, given[1], false) &&
+           cf_py_request_context(r, given[1], CF_PY_SPREAD_NONE) &&
            cf_py_seed(r->self->state, given[2], &r->call.seed) &&
            cf_py_request_noise(r, NULL, given[3]) && read_shape(r, n, shape);
 }

@@ -14,7 +14,7 @@ CF_PY_METHOD(cf_py_flow_grad_log_prob) {
     int wanted = given[2] == NULL ? 0 : PyObject_IsTrue(given[2]);
     bool done = cf_py_request_begin(self, "score", &r) &&
                 cf_py_request_input(&r, "x", "x", given[0]) &&
-                cf_py_request_context(&r, given[1], true) && wanted >= 0 &&
+                cf_py_request_context(&r, given[1], CF_PY_SPREAD_EITHER) && wanted >= 0 &&
                 cf_py_request_noise(&r, given[3], given[4]) &&
                 (score = cf_py_request_output(&r, "score")) != NULL &&
                 (!wanted || (log_prob = cf_py_request_output(&r, "log_prob")) != NULL) &&
@@ -123,7 +123,7 @@ CF_PY_METHOD(cf_py_flow_vjp) {
     const char *input = forward ? "u" : "x", *output = forward ? "x" : "u";
     if (cf_py_request_begin(self, forward ? "forward" : "inverse", &r) &&
         cf_py_request_input(&r, input, "x", given[X]) &&
-        cf_py_request_context(&r, given[CONTEXT], true) && with_parameters >= 0 &&
+        cf_py_request_context(&r, given[CONTEXT], CF_PY_SPREAD_CONTEXT) && with_parameters >= 0 &&
         cf_py_request_noise(&r, given[SEED], given[START]) && read_cotangents(&r, given, output))
         result = compute_vjp(&r, input, with_parameters > 0);
     cf_py_request_end(&r);

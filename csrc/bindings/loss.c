@@ -117,12 +117,13 @@ CF_PY_METHOD(cf_py_model_loss_and_grad) {
     const char *name = loss_name(self);
     if (name == NULL)
         return NULL;
-    bool done =
-        cf_py_request_begin(self, name, &r) && cf_py_request_input(&r, "x", "x", given[0]) &&
-        cf_py_request_context(&r, given[1], true) && cf_py_request_noise(&r, given[3], given[4]) &&
-        (given[2] == NULL || cf_py_read_vector(given[2], "weights", &loss.weights)) &&
-        cf_py_check_rows(&loss.weights, "weights", r.call.samples) &&
-        (slab = cf_py_request_slab(&r)) != NULL && run_loss(&r, &loss);
+    bool done = cf_py_request_begin(self, name, &r) &&
+                cf_py_request_input(&r, "x", "x", given[0]) &&
+                cf_py_request_context(&r, given[1], CF_PY_SPREAD_CONTEXT) &&
+                cf_py_request_noise(&r, given[3], given[4]) &&
+                (given[2] == NULL || cf_py_read_vector(given[2], "weights", &loss.weights)) &&
+                cf_py_check_rows(&loss.weights, "weights", r.call.samples) &&
+                (slab = cf_py_request_slab(&r)) != NULL && run_loss(&r, &loss);
     if (done)
         result = Py_BuildValue("dN", loss.loss, cf_py_request_tensors(&r, slab));
     Py_XDECREF(slab);

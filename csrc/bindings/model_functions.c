@@ -71,7 +71,7 @@ static bool read_inputs(cf_py_request *r, PyObject *inputs) {
         if (!cf_is_port(port) || (port->optional && object == Py_None))
             continue;
         if (port == context) {
-            if (!cf_py_request_context(r, object == Py_None ? NULL : object, true))
+            if (!cf_py_request_context(r, object == Py_None ? NULL : object, CF_PY_SPREAD_CONTEXT))
                 return false;
         } else if (!cf_py_request_input(r, port->name, port->name, object)) {
             return false;

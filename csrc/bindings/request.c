@@ -42,7 +42,13 @@ bool cf_py_request_input(cf_py_request *r, const char *input, const char *name, 
     return check_samples(r, rows, name);
 }
 
-bool cf_py_request_context(cf_py_request *r, PyObject *object, bool spread) {
+/* One point with many contexts is as many samples. */
+static void spread_point(cf_py_request *r, size_t rows) {
+    r->call.input[0].row_stride = 0;
+    r->call.samples = rows;
+}
+
+bool cf_py_request_context(cf_py_request *r, PyObject *object, cf_py_spread spread) {
     const cf_function *function = r->call.function;
     size_t i = cf_function_input(function, "context");
     cf_py_rows rows;
@@ -51,7 +57,9 @@ bool cf_py_request_context(cf_py_request *r, PyObject *object, bool spread) {
     if (rows.array == NULL)
         return true;
     r->input[i] = rows;
-    if (spread && !cf_py_spread_context(&r->input[i], r->call.samples))
+    if (spread == CF_PY_SPREAD_EITHER && r->call.samples == 1 && rows.rows > 1)
+        spread_point(r, rows.rows);
+    if (spread != CF_PY_SPREAD_NONE && !cf_py_spread_context(&r->input[i], r->call.samples))
         return false;
     r->call.input[i] = r->input[i].view;
     return true;

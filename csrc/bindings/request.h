@@ -23,9 +23,12 @@ void cf_py_request_end(cf_py_request *request);
 bool cf_py_request_input(cf_py_request *request, const char *input, const char *name,
                          PyObject *object);
 
-/* Reads the input called context (NULL: none); a single row stands for all samples. Without
- * `spread` it has the rows that it has. */
-bool cf_py_request_context(cf_py_request *request, PyObject *object, bool spread);
+/* Which single row stands for as many as there are of the other. */
+typedef enum { CF_PY_SPREAD_NONE, CF_PY_SPREAD_CONTEXT, CF_PY_SPREAD_EITHER } cf_py_spread;
+
+/* Reads the input called context (NULL: none). A single row of it stands for all samples, or that
+ * of the first input for all contexts, as `spread` says. */
+bool cf_py_request_context(cf_py_request *request, PyObject *object, cf_py_spread spread);
 
 /* Reads the cotangent of an output; `name` is the argument's, for messages. NULL: none. */
 bool cf_py_request_cotangent(cf_py_request *request, const char *output, const char *name,

@@ -170,6 +170,13 @@ static bool takes(const cf_option *option, cf_setting_kind kind) {
     return (kinds & (unsigned)kind) != 0;
 }
 
+/* Whether one int is a list of one: of widths, not where booleans or numbers are taken too. */
+static bool stands_for_list(const cf_option *option) {
+    const unsigned others = CF_OPTION_INT | CF_OPTION_REAL | CF_OPTION_REALS | CF_OPTION_BOOL |
+                            CF_OPTION_BOOLS | CF_OPTION_STRING;
+    return option->kinds & CF_OPTION_INTS && !(option->kinds & others);
+}
+
 static bool refuse(const char *owner, const cf_option *option, PyObject *value) {
     PyObject *kinds = cf_py_option_kinds(option);
     if (kinds != NULL)
@@ -220,6 +227,11 @@ static bool convert(const cf_module_state *state, const char *owner, const cf_op
             return false;
         if (out->holder != NULL)
             kind = kind_of_items(state, option, out->holder);
+    } else if (kind == CF_OPTION_INT && stands_for_list(option)) {
+        out->holder = PyTuple_Pack(1, value);
+        kind = CF_OPTION_INTS;
+        if (out->holder == NULL)
+            return false;
     } else {
         out->holder = Py_NewRef(value);
     }

@@ -25,6 +25,7 @@ from ._core import (
     set_num_threads,
     simd_level,
 )
+from .arguments import hint
 from .check import Audit, audit, jacobian
 from .columns import Column, circular, count, interval, ordinal, positive, real
 from .ctarget import CTarget
@@ -105,7 +106,7 @@ def __getattr__(name: str) -> Any:
         return import_module(f".{name}", __name__)
     if name == "load":
         return import_module(".persist", __name__).load
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint(name, __all__)}")
 
 
 def __dir__() -> list[str]:

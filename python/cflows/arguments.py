@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +34,52 @@ def real(name: str, value: Any) -> float:
         return float(value)
     except OverflowError:
         raise ValueError(f"{name} must fit a float") from None
+
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+# What people write who come from other libraries: other words for the same.
+_OTHER_WORDS = {
+    "lr": "optimizer=cf.Adam(…)",
+    "learning_rate": "optimizer=cf.Adam(…)",
+    "n_layers": "layers",
+    "num_layers": "layers",
+    "transforms": "layers",
+    "hidden_features": "hidden",
+    "hidden_sizes": "hidden",
+    "dim": "features",
+    "n_features": "features",
+    "random_state": "seed",
+}
+
+
+def hint(name: str, known: Iterable[str]) -> str:
+    """``; did you mean …?`` if a known name looks like this one, else nothing."""
+    from difflib import get_close_matches
+
+    names = {other.lower(): other for other in known}
+    other = _OTHER_WORDS.get(name, name)
+    if other != name and (other in names.values() or "=" in other):
+        return f"; did you mean {other}?"
+    close = get_close_matches(name.lower(), names, n=1, cutoff=0.7)
+    return f"; did you mean {names[close[0]]}?" if close else ""
+
+
+def with_hints(function: _Function) -> _Function:
+    """The function, whose error about an unknown keyword says which was meant."""
+    known = [name for name in inspect.signature(function).parameters if name != "self"]
+
+    @functools.wraps(function)
+    def checked(*args: Any, **kwargs: Any) -> Any:
+        for keyword in kwargs:
+            if keyword not in known:
+                raise TypeError(
+                    f"{function.__name__}() got an unexpected keyword argument "
+                    f"{keyword!r}{hint(keyword, known)}"
+                )
+        return function(*args, **kwargs)
+
+    return cast(_Function, checked)
 
 
 def real_array(name: str, values: Any) -> NDArray[Any]:

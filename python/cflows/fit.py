@@ -12,7 +12,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import _core
 from ._core import Cosine, Optimizer, Schedule
-from .arguments import checked_seed, decay, gradient_limit, integer, loss_name, real_array
+from .arguments import (
+    checked_seed,
+    decay,
+    gradient_limit,
+    integer,
+    loss_name,
+    real_array,
+    with_hints,
+)
 from .data_warnings import warn_of_data
 from .epochs import Augmented, Warmup
 from .history import History
@@ -33,6 +41,7 @@ Path = str | os.PathLike[str]
 DEFAULT_PATIENCE = 20
 
 
+@with_hints
 def fit(
     self: Flow,
     x: ArrayLike,
@@ -210,7 +219,8 @@ def fit(
             numbers |= {"kl_warmup": warmup.epochs, "augment": repr(augment), "ema": ema}
             numbers["loss"] = None if loss is None else loss_name(self, loss)
             numbers["standardize"] = None if standardize == "once" else standardize
-            config = _config(self, (rows, held_out), (optimizer, plan), epochs, numbers)
+            former = {} if saved is None else saved.config
+            config = _config(self, (rows, held_out), (optimizer, plan), epochs, numbers, former)
             if resume is not None and saved is not None:
                 run.history = _resume(self, trainer, saved, os.fsdecode(resume), config, epochs)
             if checkpoint is not None:
@@ -249,12 +259,17 @@ def _config(
     method: tuple[Optimizer, Schedule],
     epochs: int,
     numbers: dict[str, Any],
+    former: dict[str, Any],
 ) -> dict[str, Any]:
-    """What has to be the same for a fit to resume from a checkpoint."""
+    """What has to be the same for a fit to resume from a checkpoint, which has `former`."""
     from .checkpoint import architecture
 
     (rows, held_out), (optimizer, schedule) = data, method
-    jitter = numbers["jitter"]
+    jitter, validated = numbers["jitter"], None
+    if held_out is not None:
+        parts = former.get("validation")
+        parts = parts if isinstance(parts, list) and len(parts) == 4 else [None] * 4
+        validated = [fingerprint(*pair) for pair in zip(held_out.arrays, parts, strict=True)]
     return {
         **architecture(flow),
         **numbers,
@@ -263,10 +278,10 @@ def _config(
         "schedule": spelled(schedule),
         # Other schedules do not depend on the number of epochs.
         "epochs": epochs if isinstance(schedule, Cosine) else None,
-        "x": fingerprint(rows.x),
-        "context": fingerprint(rows.context),
-        "weights": fingerprint(rows.weights),
-        "validation": None if held_out is None else list(map(fingerprint, held_out.arrays)),
+        "x": fingerprint(rows.x, former.get("x")),
+        "context": fingerprint(rows.context, former.get("context")),
+        "weights": fingerprint(rows.weights, former.get("weights")),
+        "validation": validated,
     }
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from . import _core
 from ._core import Constant, Cosine, Optimizer
-from .arguments import check_callback, checked_seed, gradient_limit, integer, real_array
+from .arguments import check_callback, checked_seed, gradient_limit, integer, real_array, with_hints
 from .optim import STEP_SCHEDULES, checked_optimizer, checked_schedule
 
 if TYPE_CHECKING:
@@ -115,6 +115,7 @@ class Importance:
         )
 
 
+@with_hints
 def fit_target(
     self: Flow,
     target: Target,

@@ -13,6 +13,8 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar, cast
 
+from ..arguments import hint
+
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 _SECTIONS = ("Parameters", "Returns", "Raises", "References", "Examples")
 
@@ -57,7 +59,9 @@ def _refuse_unknown(name: str, given: Iterable[str], known: Mapping[str, Any]) -
                 "number of its columns is context_features"
             )
         if keyword not in known:
-            raise TypeError(f"{name}() got an unexpected keyword argument {keyword!r}")
+            raise TypeError(
+                f"{name}() got an unexpected keyword argument {keyword!r}{hint(keyword, known)}"
+            )
 
 
 def _docstring(
