@@ -75,7 +75,7 @@ every_call = pytest.mark.parametrize("call", CALLS.values(), ids=CALLS.keys())
         (np.array([[1, 2, "a"]] * 5, object), TypeError, "must be real numbers, got dtype object"),
         (X.astype(str), TypeError, "must be real numbers, got dtype <U"),
         (X.astype("M8[s]"), TypeError, "must be real numbers, got dtype datetime64"),
-        (np.zeros(5, "f,f,f"), TypeError, "has named fields: write np.lib.recfunctions"),
+        (np.zeros(5, "f,f,U3"), TypeError, "field f2, must be real numbers, got dtype <U3"),
         ("abc", TypeError, "must be real numbers, got dtype <U3"),
         (None, TypeError, "must be real numbers, got dtype object"),
         ([[1, 2, 3], [4, 5]], ValueError, "inhomogeneous"),

@@ -33,10 +33,26 @@ static bool check_samples(cf_py_request *r, const cf_py_rows *rows, const char *
     return cf_py_check_rows(rows, name, r->call.samples);
 }
 
+/* The columns of a table that the model knows by name, or the object itself: a new reference. */
+static PyObject *by_name(const cf_py_request *r, const char *port, PyObject *object) {
+    if (PyArray_CheckExact(object) && PyArray_DESCR((PyArrayObject *)object)->kind != 'V')
+        return Py_NewRef(object);
+    PyObject *module = PyImport_ImportModule("cflows.names");
+    PyObject *chosen = module == NULL
+                           ? NULL
+                           : PyObject_CallMethod(module, "by_name", "OsO", r->self, port, object);
+    Py_XDECREF(module);
+    return chosen;
+}
+
 bool cf_py_request_input(cf_py_request *r, const char *input, const char *name, PyObject *object) {
     size_t i = cf_function_input(r->call.function, input);
     cf_py_rows *rows = &r->input[i];
-    if (!cf_py_read_rows(object, name, r->call.function->input[i].shape, rows))
+    PyObject *chosen = strcmp(input, "x") == 0 ? by_name(r, input, object) : Py_NewRef(object);
+    bool read =
+        chosen != NULL && cf_py_read_rows(chosen, name, r->call.function->input[i].shape, rows);
+    Py_XDECREF(chosen);
+    if (!read)
         return false;
     r->call.input[i] = rows->view;
     return check_samples(r, rows, name);
@@ -52,7 +68,12 @@ bool cf_py_request_context(cf_py_request *r, PyObject *object, cf_py_spread spre
     const cf_function *function = r->call.function;
     size_t i = cf_function_input(function, "context");
     cf_py_rows rows;
-    if (!cf_py_read_context(object, cf_function_input_features(function, "context"), &rows))
+    PyObject *chosen = object == NULL ? NULL : by_name(r, "context", object);
+    if (object != NULL && chosen == NULL)
+        return false;
+    bool read = cf_py_read_context(chosen, cf_function_input_features(function, "context"), &rows);
+    Py_XDECREF(chosen);
+    if (!read)
         return false;
     if (rows.array == NULL)
         return true;

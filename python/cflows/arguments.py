@@ -95,10 +95,8 @@ def real_array(name: str, values: Any) -> NDArray[Any]:
         raise TypeError(f"{name} must be an array, got a sparse one: write {name}.toarray()")
     array = values if isinstance(values, np.ndarray) else np.asarray(values)
     if array.dtype.names is not None:
-        raise TypeError(
-            f"{name} has named fields: write "
-            f"np.lib.recfunctions.structured_to_unstructured({name}) for plain rows"
-        )
+        fields = ((f"{name}, field {field},", array[field]) for field in array.dtype.names)
+        return np.stack([real_array(*field) for field in fields], axis=-1)
     if array.dtype.kind == "O":
         array = _numbers_of_objects(name, values, array)
     if array.dtype.kind not in "biuf":

@@ -52,7 +52,7 @@ def warn_of_data(
     x = _some_rows(rows)
     if len(x) < 10 or not np.isfinite(x).all():
         return
-    names = range(x.shape[1]) if names is None else names
+    names = getattr(flow, "columns", None) or names or range(x.shape[1])
     noisy = np.zeros(x.shape[1], bool) if jitter is None else jitter > 0.0
     for columns, message in _findings(flow, x, noisy):
         which = [names[i] for i in columns]

@@ -24,6 +24,7 @@ from .arguments import (
 from .data_warnings import warn_of_data
 from .epochs import Augmented, Warmup
 from .history import History
+from .names import by_name, names_of
 from .optim import SCHEDULES, checked_optimizer, checked_schedule, spelled
 from .progress import new_progress
 from .run import Callback, Keeper, Run, checkpoint_class
@@ -198,7 +199,7 @@ def fit(
     batch_size = 256 if batch_size is None else integer("batch_size", batch_size, 1)
     batch_size = max(1, min(batch_size, len(rows)))  # the core refuses data without rows
     numbers = _numbers(self, batch_size, clip_norm, ema, jitter, seed)
-    warn_of_data(self, rows, numbers["jitter"], getattr(x, "columns", None))
+    warn_of_data(self, rows, numbers["jitter"], names_of(x))
     warmup = Warmup(self, integer("kl_warmup", kl_warmup, 0))
     changing = Augmented(rows, augment, seed)
     trainer = _core.Trainer(
@@ -214,6 +215,7 @@ def fit(
         **numbers,
     )
     with closing(trainer):
+        _learn_names(self, x, context)
         run = Run(trainer, rows.counted, callback, (warmup, changing))
         if checkpoint is not None or saved is not None:
             numbers |= {"kl_warmup": warmup.epochs, "augment": repr(augment), "ema": ema}
@@ -297,11 +299,19 @@ def _read_data(
     seed: int,
 ) -> tuple[TrainingRows, TrainingRows | None]:
     """The rows to train on, and those to validate with."""
+    x, context = by_name(flow, "x", x), by_name(flow, "context", context)
     rows = with_weight(read_rows(x, context, weights))
     if rows.x.shape[1:] != flow.shape:
         wanted = ", ".join(map(str, ("n", *flow.shape)))
         raise ValueError(f"x must have shape ({wanted}), got {rows.x.shape}")
-    return read_validation(rows, validation, seed, flow.context_features)
+    return read_validation(rows, validation, seed, flow)
+
+
+def _learn_names(flow: Flow, x: ArrayLike, context: ArrayLike | None) -> None:
+    """The names of tables are the flow's, if it has none yet."""
+    if isinstance(flow, _core.Flow):
+        flow.columns = flow.columns or names_of(x)
+        flow.context_columns = flow.context_columns or names_of(context)
 
 
 def _numbers(

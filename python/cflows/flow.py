@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
+from typing import Any
 
 from . import _core
 from .bounds import importance_weighted_log_prob
 from .fit import fit
 from .levels import join_levels, levels
+from .names import checked_names
 from .part import part
 from .summary import describe
 from .target import fit_target, importance_sample
@@ -82,7 +85,7 @@ class Flow(_core.Flow):
     array([-1.837877], dtype=float32)
     """
 
-    __slots__ = ("__weakref__",)
+    __slots__ = ("__dict__", "__weakref__")
 
     fit = fit
     _loss = "likelihood"
@@ -92,6 +95,36 @@ class Flow(_core.Flow):
     part = part
     levels = levels
     join_levels = join_levels
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # A mistyped name is an error, but for classes of one's own.
+        if type(self).__module__.startswith("cflows.") and not hasattr(type(self), name):
+            raise AttributeError(f"a {type(self).__name__} has no attribute {name!r} to set")
+        super().__setattr__(name, value)
+
+    @property
+    def columns(self) -> tuple[str, ...] | None:
+        """The names of the columns of x, or None.
+
+        The first `fit` on a table that has names sets them. Tables with names are then matched by
+        them: in any order, with other columns beside; arrays go by position. They are saved with
+        the flow. Set them to rename columns, or to None to forget them.
+        """
+        return self.__dict__.get("_columns") if self.features else None
+
+    @columns.setter
+    def columns(self, names: Iterable[str] | None) -> None:
+        self.__dict__["_columns"] = checked_names("columns", names, self.features)
+
+    @property
+    def context_columns(self) -> tuple[str, ...] | None:
+        """The names of the columns of the context, or None; as of `columns`."""
+        return self.__dict__.get("_context_columns") if self.context_features else None
+
+    @context_columns.setter
+    def context_columns(self, names: Iterable[str] | None) -> None:
+        known = checked_names("context_columns", names, self.context_features)
+        self.__dict__["_context_columns"] = known
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the flow to one safetensors file: weights, buffers and architecture.

@@ -83,6 +83,9 @@ def part(self: Flow, start: int = 0, stop: int | None = None) -> Flow:
             "attributes": {},
         }
     )
+    piece.context_columns = self.context_columns
+    if stop == len(self.layers):
+        piece.columns = self.columns
     return piece
 
 

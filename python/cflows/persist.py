@@ -105,6 +105,9 @@ def _parts(flow: Flow, tensors: Tensors) -> dict[str, Any]:
     }
     if flow.standardize_context:
         parts["standardize_context"] = True
+    for name in ("columns", "context_columns"):
+        if getattr(flow, name) is not None:
+            parts[name] = list(getattr(flow, name))
     if flow.embedding is not None:
         parts["embedding"] = _described(flow.embedding, "embedding", tensors)
     return parts
@@ -216,7 +219,9 @@ def _check_sum(tensors: Tensors, metadata: dict[str, str]) -> None:
 def _built(architecture: Any, tensors: Tensors) -> Flow:
     sizes = {"context_features": int, "dtype": str, "seed": int}
     parts = {"shape": list, "base": dict, "layers": list, "frozen": list}
-    _check_members(architecture, sizes | parts, {"embedding": dict, "standardize_context": bool})
+    optional = {"embedding": dict, "standardize_context": bool}
+    names = {"columns": list, "context_columns": list}
+    _check_members(architecture, sizes | parts, optional | names)
     size = sum(array.nbytes for array in tensors.values())
     permutations = _taken(tensors, "permutations.")
     buffers = without_kl_weight(_taken(tensors, "buffers."))
@@ -244,6 +249,8 @@ def _built(architecture: Any, tensors: Tensors) -> Flow:
     flow = Flow.__new__(VAE if is_vae else Flow)
     # It compares sizes before it allocates, and builds all or nothing.
     flow.__setstate__(state)
+    for name in names.keys() & architecture.keys():
+        setattr(flow, name, architecture[name])
     return flow
 
 

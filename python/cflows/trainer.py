@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from . import _core
 from ._core import Constant, Cosine, Optimizer
 from .arguments import checked_seed, decay, gradient_limit, integer, loss_name
+from .names import by_name
 from .optim import STEP_SCHEDULES, checked_optimizer, checked_schedule
 from .training_rows import read_rows
 
@@ -127,6 +128,7 @@ class Trainer:
             If the trainer is closed.
         """
         try:
+            x, context = by_name(self.model, "x", x), by_name(self.model, "context", context)
             loss, skipped = self._trainer.step(read_rows(x, context, weights).arrays)
         except _core.NumericalError:  # it counts this step too
             self.skipped += 1

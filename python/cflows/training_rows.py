@@ -5,13 +5,18 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from numbers import Real
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _core
 from .arguments import real_array
+from .names import by_name
+
+if TYPE_CHECKING:
+    from .flow import Flow
+    from .nn import Loss
 
 Array = NDArray[Any]
 
@@ -76,7 +81,7 @@ def read_validation(
     rows: TrainingRows,
     validation: float | ArrayLike | tuple[Any, ...] | None,
     seed: int,
-    context_features: int,
+    model: Flow | Loss,
 ) -> tuple[TrainingRows, TrainingRows | None]:
     """The rows to train on, and those to validate with.
 
@@ -87,8 +92,8 @@ def read_validation(
         A fraction to hold out of `rows`, or others: ``x`` or ``(x, context, weights)``.
     seed : int
         Of the choice of the fraction.
-    context_features : int
-        Of the flow.
+    model : Flow or Loss
+        That is fitted, whose columns tables are matched to.
     """
     if validation is None:
         return rows, None
@@ -103,8 +108,10 @@ def read_validation(
     parts = validation if isinstance(validation, tuple) else (validation,)
     if not 1 <= len(parts) <= 3:
         raise ValueError(f"validation must be (x, context, weights), got {len(parts)} parts")
-    others = with_weight(read_rows(*parts, prefix="validation: "))
-    _check_context(others, context_features)
+    ports = ("x", "context")[: len(parts)]
+    named = [by_name(model, port, part) for port, part in zip(ports, parts[:2], strict=True)]
+    others = with_weight(read_rows(*named, *parts[2:], prefix="validation: "))
+    _check_context(others, model.context_features)
     return rows, others
 
 

@@ -1,0 +1,73 @@
+"""Names of columns: a table is matched to a model by them, an array by position."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from . import _core
+
+__all__ = ["by_name", "checked_names", "names_of"]
+
+# Of pandas and polars, pyarrow, astropy.
+_ATTRIBUTES = ("columns", "column_names", "colnames")
+
+
+def names_of(table: Any) -> tuple[str, ...] | None:
+    """The names of its columns; None unless all have one, of their own."""
+    names = getattr(getattr(table, "dtype", None), "names", None)
+    for attribute in _ATTRIBUTES:
+        names = getattr(table, attribute, None) if names is None else names
+    if names is None or callable(names):
+        return None
+    names = tuple(names)
+    text = all(isinstance(name, str) for name in names)
+    return names if text and names and len(set(names)) == len(names) else None
+
+
+def by_name(model: _core.Model, port: str, table: Any) -> Any:
+    """The columns of a table that the model knows, in its order; anything else as it is.
+
+    The bindings call it for all inputs but plain arrays.
+
+    Parameters
+    ----------
+    model : Model
+    port : {'x', 'context'}
+    table : object
+
+    Raises
+    ------
+    ValueError
+        If the table has names, and columns of the model are missing.
+    """
+    known = getattr(model, "columns" if port == "x" else "context_columns", None)
+    names = names_of(table)
+    if known is None or names is None or names == known:
+        return table
+    missing = [name for name in known if name not in names]
+    if missing:
+        raise ValueError(
+            f"{port} lacks the column{'' if len(missing) == 1 else 's'} {_listed(missing)}: the "
+            f"flow learned {_listed(known)}, and the table has {_listed(names)}"
+        )
+    select = getattr(table, "select", None) if hasattr(table, "column_names") else None
+    return table[list(known)] if select is None else select(list(known))
+
+
+def _listed(names: Iterable[str]) -> str:
+    names = list(names)
+    return ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
+
+
+def checked_names(what: str, names: Any, count: int) -> tuple[str, ...] | None:
+    """As many different names, or None; ValueError for others."""
+    if names is None:
+        return None
+    found = (names,) if isinstance(names, str) else tuple(names)
+    if not all(isinstance(name, str) for name in found):
+        raise TypeError(f"{what} must be strings, got {names!r}")
+    if len(found) != count or len(set(found)) != count:
+        raise ValueError(f"{what} must be {count} different names, got {found}")
+    return found

@@ -1,0 +1,178 @@
+"""Columns by name: tables are matched to the flow that learned them, arrays go by position."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import cflows as cf
+
+RNG = np.random.default_rng(0)
+Z = RNG.normal(size=(400, 3))
+VALUES = {"a": Z[:, 0], "b": 50 + 3 * Z[:, 1], "c": -7 + 0.1 * Z[:, 2], "note": Z[:, 0] ** 2}
+CONTEXT = {"z": Z[:, 0] + 2, "w": 1e4 * Z[:, 1]}
+
+
+class Table:
+    """As much of a table of pandas as is looked at: names, a choice of columns, an array."""
+
+    def __init__(self, values: dict[str, np.ndarray]) -> None:
+        self.values = values
+        self.columns: Any = list(values)
+
+    def __getitem__(self, names: list[str]) -> Table:
+        return Table({name: self.values[name] for name in names})
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
+        return np.stack(list(self.values.values()), axis=1)
+
+
+class ArrowTable:
+    """The same of pyarrow's."""
+
+    def __init__(self, values: dict[str, np.ndarray]) -> None:
+        self.values = values
+        self.column_names = list(values)
+
+    def select(self, names: list[str]) -> ArrowTable:
+        return ArrowTable({name: self.values[name] for name in names})
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
+        return np.stack(list(self.values.values()), axis=1)
+
+
+def structured(values: dict[str, np.ndarray]) -> np.ndarray:
+    """As FITS files have it: named fields, of the other byte order."""
+    array = np.zeros(400, [(name, ">f8") for name in values])
+    for name, column in values.items():
+        array[name] = column
+    return array
+
+
+def pandas(values: dict[str, np.ndarray]) -> Any:
+    return pytest.importorskip("pandas").DataFrame(values)
+
+
+KINDS: dict[str, Any] = {
+    "table": Table,
+    "arrow": ArrowTable,
+    "structured": structured,
+    "pandas": pandas,
+}
+
+
+def of(values: dict[str, np.ndarray], *names: str) -> dict[str, np.ndarray]:
+    return {name: values[name] for name in names}
+
+
+def array(*names: str) -> np.ndarray:
+    return np.stack([VALUES[name] for name in names], axis=1)
+
+
+def fitted(kind: Any = Table) -> cf.Flow:
+    flow = cf.maf(2, 1, hidden=(8,), context_features=2, seed=0)
+    flow.fit(kind(of(VALUES, "a", "b")), kind(CONTEXT), epochs=2, seed=0, progress=False)
+    return flow
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_table_is_matched_by_name(kind: str) -> None:
+    make = KINDS[kind]
+    flow = fitted(make)
+    assert (flow.columns, flow.context_columns) == (("a", "b"), ("z", "w"))
+    context, plain = np.stack(list(CONTEXT.values()), axis=1), array("a", "b")
+    truth, turned = flow.log_prob(plain, context), make(of(CONTEXT, "w", "z"))
+    for x in (make(of(VALUES, "a", "b")), make(of(VALUES, "c", "b", "note", "a"))):
+        np.testing.assert_array_equal(flow.log_prob(x, turned), truth)
+        np.testing.assert_array_equal(flow.log_prob(x, context), truth)
+        np.testing.assert_array_equal(flow.inverse(x, turned)[0], flow.inverse(plain, context)[0])
+        score = flow.grad_log_prob(plain, context)
+        np.testing.assert_array_equal(flow.grad_log_prob(x, turned), score)
+    assert abs(flow.log_prob(array("b", "a"), context).mean() - truth.mean()) > 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_missing_is_an_error_that_lists_it(kind: str) -> None:
+    make = KINDS[kind]
+    flow = fitted(make)
+    message = "x lacks the column b: the flow learned a, b, and the table has a, c"
+    for call in (flow.log_prob, flow.inverse, flow.grad_log_prob, flow.fit):
+        with pytest.raises(ValueError, match=message):
+            call(make(of(VALUES, "a", "c")), make(CONTEXT))
+    with pytest.raises(ValueError, match="context lacks the columns z, w"):
+        flow.log_prob(make(of(VALUES, "a", "b")), make(of(VALUES, "a", "c")))
+    other = (make(of(VALUES, "a", "c")), make(CONTEXT))
+    with pytest.raises(ValueError, match="x lacks the column b"):
+        flow.fit(make(of(VALUES, "b", "a")), make(CONTEXT), validation=other)
+
+
+def test_a_later_fit_and_its_validation_are_matched_too() -> None:
+    one, other = fitted(), fitted()
+    options: dict[str, Any] = {"epochs": 2, "seed": 1, "progress": False}
+    x, context = Table(of(VALUES, "a", "b")), Table(CONTEXT)
+    one.fit(x, context, validation=(x, context), **options)
+    turned = Table(of(VALUES, "b", "note", "a")), Table(of(CONTEXT, "w", "z"))
+    other.fit(*turned, validation=turned, **options)
+    with cf.Trainer(one, seed=0) as a, cf.Trainer(other, seed=0) as b:
+        assert a.step(x, context) == b.step(*turned)
+    for name, parameter in one.parameters.items():
+        np.testing.assert_array_equal(parameter, other.parameters[name])
+
+
+def test_names_go_with_the_flow(tmp_path: Path) -> None:
+    flow = fitted()
+    flow.save(tmp_path / "flow.safetensors")
+    for same in (
+        cf.load(tmp_path / "flow.safetensors"),
+        pickle.loads(pickle.dumps(flow)),
+        copy.copy(flow),
+        flow.astype("float64"),
+        flow.part(0),
+    ):
+        assert isinstance(same, cf.Flow)
+        assert (same.columns, same.context_columns) == (("a", "b"), ("z", "w"))
+    inner = flow.part(0, 1)
+    assert (inner.columns, inner.context_columns) == (None, ("z", "w"))
+
+
+def test_names_are_given_changed_and_forgotten() -> None:
+    flow = cf.maf(2, 1, hidden=(8,), seed=0)
+    flow.fit(array("a", "b"), epochs=1, seed=0, progress=False)
+    assert flow.columns is None and flow.context_columns is None
+    flow.columns = ["u", "v"]  # type: ignore[assignment]
+    assert flow.columns == ("u", "v")
+    with pytest.raises(ValueError, match="x lacks the columns u, v"):
+        flow.log_prob(Table(of(VALUES, "a", "b")))
+    flow.columns = None
+    flow.log_prob(Table(of(VALUES, "a", "b")))
+    wrong: Any
+    for wrong in (["u"], ["u", "u"], ["u", "v", "w"], "uv"):
+        with pytest.raises(ValueError, match="columns must be 2 different names, got"):
+            flow.columns = wrong
+    wrong = [1, 2]
+    with pytest.raises(TypeError, match="columns must be strings"):
+        flow.columns = wrong
+    with pytest.raises(AttributeError, match="a Flow has no attribute 'colums' to set"):
+        flow.colums = ["u", "v"]  # type: ignore[attr-defined]
+
+
+def test_a_refused_fit_learns_no_names() -> None:
+    flow = cf.maf(2, 1, hidden=(8,), seed=0)
+    x = {name: column.copy() for name, column in of(VALUES, "a", "b").items()}
+    x["b"][3] = np.nan
+    with pytest.raises(ValueError, match="row 3 holds nan in column 1"):
+        flow.fit(Table(x), validation=None)
+    assert flow.columns is None
+
+
+def test_columns_without_names_of_their_own_go_by_position() -> None:
+    x = Table(of(VALUES, "a", "b"))
+    x.columns = range(2)
+    flow = cf.maf(2, 1, hidden=(8,), seed=0)
+    flow.fit(x, epochs=1, seed=0, progress=False)
+    assert flow.columns is None
