@@ -62,8 +62,8 @@ CASES: dict[str, tuple[np.ndarray, str]] = {
     ),
     "outliers": (
         outliers(),
-        "column 2: numbers far from all others set the scale: drop them if they are errors, else "
-        "take logarithms (cflows.positive) or end the flow with Sinh",
+        "column 2: numbers far from all others set the scale: drop them if they are errors, make "
+        "the flow with standardize='robust', or take logarithms (cflows.positive)",
     ),
     "nearly equal": (
         CLEAN[:, :1] + 1e-3 * RNG.normal(size=(3000, 4)),

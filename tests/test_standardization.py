@@ -150,3 +150,46 @@ def test_a_fit_that_sets_it_again_resumes(tmp_path):
         np.testing.assert_array_equal(array, flows[2].buffers[name])
     for name, array in flows[0].parameters.items():
         np.testing.assert_array_equal(array, flows[2].parameters[name])
+
+
+@pytest.mark.filterwarnings("ignore::cflows.DataWarning")
+@pytest.mark.parametrize("recipe", [cf.realnvp, cf.nsf])  # maf has batch norms, which see them all
+def test_robust_is_median_and_quantiles(recipe):
+    """Five numbers of 1e6 in 5,000 cost next to nothing: the others have their density."""
+    rng = np.random.default_rng(0)
+    clean = rng.normal([1.0, -3.0], [1.0, 5.0], (5000, 2))
+    x = clean.copy()
+    x[::1000] = 1e6
+    flow = recipe(2, 2, hidden=(16,), standardize="robust", seed=0)
+    flow.fit(x, epochs=40, seed=0, progress=False)
+    (values,) = (v for name, v in flow.buffers.items() if name.endswith("shift_scale"))
+    shift, scale = values.reshape(2, 2)
+    np.testing.assert_allclose(shift, np.median(x, axis=0), atol=0.1)
+    low, high = np.quantile(x, [0.158655, 0.841345], axis=0)
+    np.testing.assert_allclose(scale, (high - low) / 2, rtol=0.05)  # of nine tenths
+    truth = -np.log(5) - 1 - np.log(2 * np.pi)
+    assert flow.log_prob(rng.normal([1.0, -3.0], [1.0, 5.0], (4000, 2))).mean() == pytest.approx(
+        truth, abs=0.1
+    )
+
+
+def test_robust_of_weights_of_logarithms_and_of_equal_numbers():
+    rng = np.random.default_rng(0)
+    x, weights = np.exp(rng.normal(size=(2000, 1))), rng.uniform(0.5, 3, 2000)
+    flow = cf.maf(1, 1, hidden=(8,), columns=[cf.positive], standardize="robust", seed=0)
+    flow.fit(x, None, weights, validation=None, epochs=1, progress=False)
+    order = np.argsort(x[:, 0])
+    share = np.cumsum(weights[order]) / weights.sum()
+    low, middle, high = (
+        np.log(x[order[np.searchsorted(share, q)], 0]) for q in (0.1587, 0.5, 0.8413)
+    )
+    shift, scale = next(iter(flow.buffers.values()))
+    assert shift == pytest.approx(middle, abs=2e-3) and scale == pytest.approx(
+        (high - low) / 2, rel=2e-2
+    )
+    mostly = np.where(np.arange(1000) % 10 == 0, rng.normal(size=1000), 0.0)[:, None]
+    equal = cf.maf(1, 1, hidden=(8,), standardize="robust", seed=0)
+    equal.fit(mostly, validation=None, epochs=1, progress=False)
+    np.testing.assert_allclose(next(iter(equal.buffers.values())), [mostly.mean(), mostly.std()])
+    with pytest.raises(ValueError, match="standardize must be True, False or 'robust', got 'rob'"):
+        cf.maf(2, standardize="rob")

@@ -188,7 +188,7 @@ static bool is_finer_than_float32(const cf_fixed_map *map, const double *buffers
     const double max_ratio = 64.0; /* of the rounding of x to that of u, in units of x */
     cf_map_call call = {.map = map, .buffers = buffers, .derivatives = true};
     cf_mapped m = {.value = {0.0, -4.0, 4.0}};
-    cf_map_feature[cf_simd()](&call, f, CF_MAX_LANES, NULL, &m);
+    cf_map_feature[cf_simd()](&call, f, 8, NULL, &m);
     double size = fmax(fabs(m.value[0]), fmax(fabs(m.value[1]), fabs(m.value[2])));
     double slope = fabs(m.slope[0]);
     if (slope == 0.0) /* integers */

@@ -29,6 +29,7 @@ static bool steps(const cf_layer *layer, size_t feature, cf_map_step *out, size_
     return cf_append_step(out, count,
                           (cf_map_step){.kind = CF_MAP_AFFINE,
                                         .from_data = is_from_data(layer, feature),
+                                        .robust = cf_spec_int(layer->spec, "robust") != 0,
                                         .shift = state->buffers + feature,
                                         .scale = state->buffers + layer->features + feature});
 }
@@ -146,6 +147,11 @@ static const cf_option options[] = {
      .default_value = CF_DEFAULT_NONE,
      .doc = "Whether ``fit`` sets shift and scale, by feature; the first ``fit`` alone does, while "
             "all of those are 0 and 1. None: of all if neither is given, of none otherwise."},
+    {.name = "robust",
+     .kinds = CF_OPTION_BOOL,
+     .default_value = CF_DEFAULT_BOOL(0),
+     .doc = "Whether those are the median and half the distance of the 16 % and 84 % quantiles, on "
+            "which a few wild numbers have no bearing, of up to 100,000 rows."},
 };
 
 const cf_spec_type cf_affine_type = {

@@ -333,18 +333,19 @@ static void CF_FN(map_log_det)(const cf_call *call) {
 }
 
 static double CF_FN(map_derivative_of)(const cf_mapped *m, size_t lane, int order) {
-    double slope = m->slope[lane], bend = m->bend[lane], bend_2 = m->bend_2[lane];
+    double slope = m->slope[lane], d_log_slope = m->d_log_slope[lane],
+           d2_log_slope = m->d2_log_slope[lane];
     switch (order) {
     case SLOPE:
         return slope;
     case SLOPE_2:
-        return slope * bend;
+        return slope * d_log_slope;
     case SLOPE_3:
-        return slope * (bend_2 + bend * bend);
+        return slope * (d2_log_slope + d_log_slope * d_log_slope);
     case LOG_SLOPE:
-        return bend;
+        return d_log_slope;
     default:
-        return bend_2;
+        return d2_log_slope;
     }
 }
 

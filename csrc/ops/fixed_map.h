@@ -31,7 +31,8 @@ typedef enum {
 typedef struct {
     cf_map_kind kind;
     bool inverted;  /* it is u of x */
-    bool from_data; /* Affine: the data that a fit sees first set shift and scale */
+    bool from_data; /* Affine: the data that a fit sees first set shift and scale, */
+    bool robust;    /* to median and quantiles */
     double low, high, rate;
     double epsilon;      /* Sigmoid: x nearer to an end than this share of the interval is moved
                             there on the way to the base */
@@ -81,7 +82,7 @@ typedef struct {
     double value[CF_MAX_LANES];
     double log_slope[CF_MAX_LANES]; /* log of the slope's absolute value */
     double slope[CF_MAX_LANES];
-    double bend[CF_MAX_LANES], bend_2[CF_MAX_LANES]; /* derivatives of log_slope */
+    double d_log_slope[CF_MAX_LANES], d2_log_slope[CF_MAX_LANES]; /* derivatives of log_slope */
 } cf_mapped;
 
 typedef struct {
@@ -96,7 +97,7 @@ typedef struct {
 /* What the affine steps of feature f add to the logarithm of its slope. */
 double cf_fixed_map_constant(const cf_map_call *call, size_t f);
 
-/* Maps feature f of `lanes` samples in m->value. `noise` may be NULL. */
+/* Maps feature f of `lanes` samples, a multiple of 8, in m->value. `noise` may be NULL. */
 typedef void (*cf_map_function)(const cf_map_call *call, size_t f, size_t lanes,
                                 const double *noise, cf_mapped *m);
 

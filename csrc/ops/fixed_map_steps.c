@@ -32,12 +32,12 @@ const cf_map_function cf_map_feature[CF_SIMD_LEVELS] = {map_feature_base_f64};
 /* A number on its way, the sum of the logarithms of the slopes but for constants, the slope, and
  * the first and second derivative of its logarithm. */
 typedef struct {
-    vreal v, log_slope, slope, bend, bend_2;
+    vreal v, log_slope, slope, d_log_slope, d2_log_slope;
 } map_point;
 
 /* What a step does at v: its value, log|f'|, f', and the derivatives of log f'. */
 typedef struct {
-    vreal w, log_slope, slope, bend, bend_2;
+    vreal w, log_slope, slope, d_log_slope, d2_log_slope;
 } map_slopes;
 
 #define ZERO v_set1(0)
@@ -102,8 +102,8 @@ CF_INLINE map_slopes CF_FN(map_sigmoid_down)(const cf_map_step *step, vreal v) {
     if (step->epsilon > 0) {
         vmask as_it_is = v_and(v_le(min, left), v_le(min, right));
         s.slope = v_select(as_it_is, s.slope, ZERO);
-        s.bend = v_select(as_it_is, s.bend, ZERO);
-        s.bend_2 = v_select(as_it_is, s.bend_2, ZERO);
+        s.d_log_slope = v_select(as_it_is, s.d_log_slope, ZERO);
+        s.d2_log_slope = v_select(as_it_is, s.d2_log_slope, ZERO);
         return s;
     }
     vmask inside = v_and(v_lt(ZERO, a), v_lt(ZERO, b));
@@ -123,9 +123,9 @@ CF_INLINE map_slopes CF_FN(map_tanh)(vreal v, bool up) {
         return (map_slopes){w, log_slope, q, -two * w, -two * q};
     }
     vreal above = v_log1p(v), below = v_log1p(-v), r = ONE / ((ONE + v) * (ONE - v));
-    vreal bend = two * v * r;
-    map_slopes s = {v_set1(0.5) * (above - below), -(above + below), r, bend,
-                    two * r + bend * bend};
+    vreal d_log_slope = two * v * r;
+    map_slopes s = {v_set1(0.5) * (above - below), -(above + below), r, d_log_slope,
+                    two * r + d_log_slope * d_log_slope};
     return CF_FN(map_restricted)(s, v_or(v_lt(v_abs(v), ONE), v_not(v_eq(v, v))));
 }
 
@@ -134,8 +134,9 @@ CF_INLINE map_slopes CF_FN(map_softplus)(vreal v, bool up) {
         vreal s = v_sigmoid(v), c = v_sigmoid(-v);
         return (map_slopes){v_softplus(v), -v_softplus(-v), s, c, -s * c};
     }
-    vreal e = -v_expm1(-v), log_e = v_log(e), bend = ONE / v_expm1(v);
-    map_slopes s = {v + log_e, -log_e, ONE / e, -bend, bend + bend * bend};
+    vreal e = -v_expm1(-v), log_e = v_log(e), d_log_slope = ONE / v_expm1(v);
+    map_slopes s = {v + log_e, -log_e, ONE / e, -d_log_slope,
+                    d_log_slope + d_log_slope * d_log_slope};
     return CF_FN(map_restricted)(s, v_or(v_lt(ZERO, v), v_not(v_eq(v, v))));
 }
 
@@ -169,9 +170,9 @@ CF_INLINE map_slopes CF_FN(map_power)(double exponent, vreal v) {
     v_store(number, v);
     for (size_t i = 0; i < VL; i++)
         number[i] = pow(number[i], exponent);
-    vreal w = v_load(number), e = v_set1(exponent), r = ONE / v, bend = (e - ONE) * r;
+    vreal w = v_load(number), e = v_set1(exponent), r = ONE / v, d_log_slope = (e - ONE) * r;
     vreal log_slope = v_set1(log(fabs(exponent))) + (e - ONE) * v_log(v);
-    map_slopes s = {w, log_slope, e * (w * r), bend, -bend * r};
+    map_slopes s = {w, log_slope, e * (w * r), d_log_slope, -d_log_slope * r};
     return CF_FN(map_restricted)(s, v_or(v_lt(ZERO, v), v_not(v_eq(v, v))));
 }
 
@@ -240,8 +241,9 @@ CF_INLINE void CF_FN(map_advance)(map_point *p, map_slopes s, bool derivatives) 
     p->log_slope = p->log_slope + s.log_slope;
     if (!derivatives)
         return;
-    p->bend_2 = p->bend_2 + s.bend * p->slope * p->bend + s.bend_2 * p->slope * p->slope;
-    p->bend = p->bend + s.bend * p->slope;
+    p->d2_log_slope = p->d2_log_slope + s.d_log_slope * p->slope * p->d_log_slope +
+                      s.d2_log_slope * p->slope * p->slope;
+    p->d_log_slope = p->d_log_slope + s.d_log_slope * p->slope;
     p->slope = s.slope * p->slope;
 }
 
@@ -261,8 +263,8 @@ CF_INLINE void CF_FN(map_finish)(map_point *p, vreal start, bool to_base) {
         p->log_slope = v_select(outside, MINUS_INFINITY, p->log_slope);
     }
     p->slope = v_select(outside, ZERO, p->slope);
-    p->bend = v_select(outside, ZERO, p->bend);
-    p->bend_2 = v_select(outside, ZERO, p->bend_2);
+    p->d_log_slope = v_select(outside, ZERO, p->d_log_slope);
+    p->d2_log_slope = v_select(outside, ZERO, p->d2_log_slope);
 }
 
 static void CF_FN(map_feature)(const cf_map_call *call, size_t f, size_t lanes, const double *noise,
@@ -285,8 +287,8 @@ static void CF_FN(map_feature)(const cf_map_call *call, size_t f, size_t lanes, 
         if (!call->derivatives)
             continue;
         v_store(m->slope + lane, p.slope);
-        v_store(m->bend + lane, p.bend);
-        v_store(m->bend_2 + lane, p.bend_2);
+        v_store(m->d_log_slope + lane, p.d_log_slope);
+        v_store(m->d2_log_slope + lane, p.d2_log_slope);
     }
 }
 

@@ -1,6 +1,7 @@
 #include "train/initialise.h"
 
 #include <math.h>
+#include <stdlib.h>
 
 #include "base/memory.h"
 #include "ops/fixed_map.h"
@@ -88,6 +89,55 @@ static void pass(const moments *all, void (*add)(column *c, double w, double z))
     }
 }
 
+typedef struct {
+    double z, weight;
+} weighted;
+
+static int compare(const void *a, const void *b) {
+    double x = ((const weighted *)a)->z, y = ((const weighted *)b)->z;
+    return (x > y) - (x < y);
+}
+
+/* The number below which a share of the weight lies. */
+static double quantile(const weighted *sorted, size_t count, double total, double share) {
+    double sum = 0.0;
+    size_t i = 0;
+    while (i + 1 < count && (sum += sorted[i].weight) < share * total)
+        i++;
+    return sorted[i].z;
+}
+
+/* Median and quantiles instead, unless most numbers are equal. Those of a normal distribution are
+ * its mean and deviation. */
+static cf_status compute_quantiles(const moments *all, column *c) {
+    enum { MAX_ROWS = 100000 };
+    size_t rows = all->data->rows, step = (rows + MAX_ROWS - 1) / MAX_ROWS, count = 0;
+    double total = 0.0;
+    weighted *sorted;
+    cf_mapped m;
+    CF_TRY(cf_alloc(&sorted, rows / step + 1, sizeof *sorted));
+    for (size_t i = 0; i < rows; i += step) {
+        double w = cf_data_weight(all->data, i) / all->unit;
+        read_column(all, c, i, 1, &m);
+        if (!(w > 0.0 && m.log_slope[0] > -INFINITY))
+            continue;
+        sorted[count++] = (weighted){m.value[0], w};
+        total += w;
+    }
+    qsort(sorted, count, sizeof *sorted, compare);
+    if (count > 0) {
+        double low = quantile(sorted, count, total, 0.158655253931457);
+        double high = quantile(sorted, count, total, 0.841344746068543);
+        double deviation = hypot(0.5 * (high - low), c->noise);
+        if (deviation > 0.0 && isfinite(1.0 / deviation)) {
+            c->mean = quantile(sorted, count, total, 0.5);
+            c->deviation = deviation;
+        }
+    }
+    cf_free(sorted);
+    return CF_OK;
+}
+
 static void compute(const moments *all) {
     pass(all, add_differences);
     for (size_t k = 0; k < all->count; k++)
@@ -133,7 +183,11 @@ static cf_status set_from(const cf_fixed_map *map, cf_flow *flow, moments all) {
     all.unit = cf_data_mean_weight(all.data);
     if (all.count > 0)
         compute(&all);
-    for (size_t k = 0; k < all.count; k++) {
+    cf_status status = CF_OK;
+    for (size_t k = 0; k < all.count && status == CF_OK; k++)
+        if (all.columns[k].step->robust)
+            status = compute_quantiles(&all, &all.columns[k]);
+    for (size_t k = 0; k < all.count && status == CF_OK; k++) {
         const column *c = &all.columns[k];
         if (c->total > 0.0) {
             buffers[c->step->shift] = c->mean;
@@ -141,7 +195,7 @@ static cf_status set_from(const cf_fixed_map *map, cf_flow *flow, moments all) {
         }
     }
     cf_free(all.columns);
-    return CF_OK;
+    return status;
 }
 
 cf_status cf_standardize(cf_flow *flow, const cf_data *data, const double *jitter) {

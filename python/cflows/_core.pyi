@@ -309,6 +309,7 @@ class Affine(Layer):
         scale: float | _Floats | None = None,
         learned: bool = False,
         standardize: _Bools | None = None,
+        robust: bool = False,
     ) -> Self: ...
     @property
     def shift(self) -> float | tuple[float, ...] | None: ...
@@ -318,6 +319,8 @@ class Affine(Layer):
     def learned(self) -> bool: ...
     @property
     def standardize(self) -> tuple[bool, ...] | None: ...
+    @property
+    def robust(self) -> bool: ...
 
 @final
 class Inverse(Layer):

@@ -59,7 +59,7 @@ def warn_of_data(
         if which:
             listed = ", ".join(map(str, which[:8])) + (", …" if len(which) > 8 else "")
             noun = "column" if len(which) == 1 else "columns"
-            warnings.warn(f"{noun} {listed}: {message}", DataWarning, stacklevel=3)
+            warnings.warn(f"{noun} {listed}: {message}", DataWarning, stacklevel=4)  # of fit, which is wrapped
 
 
 def _findings(flow: Flow, x: Float, noisy: NDArray[np.bool_]) -> Iterable[tuple[list[int], str]]:
@@ -82,8 +82,8 @@ def _findings(flow: Flow, x: Float, noisy: NDArray[np.bool_]) -> Iterable[tuple[
     z = _unbounded(flow, x)
     yield (
         _where(~constant & _has_long_tails(z)),
-        "numbers far from all others set the scale: drop them if they are errors, else take "
-        "logarithms (cflows.positive) or end the flow with Sinh",
+        "numbers far from all others set the scale: drop them if they are errors, make the flow "
+        "with standardize='robust', or take logarithms (cflows.positive)",
     )
     yield (
         _collinear(z[:, ~constant & ~whole], np.flatnonzero(~constant & ~whole)),

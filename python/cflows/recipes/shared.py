@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Literal, TypedDict
 
 from .._core import (
     Affine,
@@ -89,7 +89,7 @@ class ColumnOptions(Options, total=False):
 
     base: Base | None
     columns: Sequence[Column] | None
-    standardize: bool
+    standardize: bool | Literal["robust"]
 
 
 @with_options_of(flow)
@@ -99,7 +99,7 @@ def column_flow(
     *,
     base: Base | None = None,
     columns: Sequence[Column] | None = None,
-    standardize: bool = True,
+    standardize: bool | Literal["robust"] = True,
     **options: Unpack[Options],
 ) -> Flow:
     """The flow of a chain over normal features and angles.
@@ -115,9 +115,10 @@ def column_flow(
     columns : sequence of Column, optional
         What each column holds: `real`, `positive`, `interval`, `count`, `ordinal` or, with
         splines, `circular`; None is `real` for all.
-    standardize : bool, default True
+    standardize : bool or 'robust', default True
         Have an `Affine` that ``fit`` sets to the mean and standard deviation of the columns or,
-        where they are bounded, of their logarithms and logits.
+        where they are bounded, of their logarithms and logits; 'robust' to median and quantiles,
+        on which a few wild numbers have no bearing.
 
     Raises
     ------
@@ -127,10 +128,13 @@ def column_flow(
         If an argument is of the wrong kind.
     """
     kinds = checked(columns, features)
+    if standardize not in (True, False, "robust"):
+        raise ValueError(f"standardize must be True, False or 'robust', got {standardize!r}")
+    robust = standardize == "robust"
     if columns is None:
-        ends: list[Layer] = [Affine()] if standardize else []
+        ends: list[Layer] = [Affine(robust=robust)] if standardize else []
     else:
-        ends = column_layers(kinds, standardize)
+        ends = column_layers(kinds, bool(standardize), robust)
     base = column_base(kinds) if base is None else base
     return flow([*chain, *ends], features, base=base, **options)
 
@@ -144,7 +148,9 @@ def on_columns(columns: Sequence[Column], kinds: Sequence[str], layer: Layer) ->
     return [OnFeatures(found, layer)] if found else []
 
 
-def column_layers(columns: Sequence[Column], standardize: bool) -> list[Layer]:
+def column_layers(
+    columns: Sequence[Column], standardize: bool, robust: bool = False
+) -> list[Layer]:
     """From features without bounds and angles in [-pi, pi] to the columns.
 
     All of them are fixed maps, which the core computes in float64 beside the data. The first
@@ -152,7 +158,7 @@ def column_layers(columns: Sequence[Column], standardize: bool) -> list[Layer]:
     """
     opened = [standardize and column.kind != "circular" for column in columns]
     return [
-        *([Affine(standardize=opened)] if any(opened) else []),
+        *([Affine(standardize=opened, robust=robust)] if any(opened) else []),
         *on_columns(columns, ("positive", "count"), Exp()),
         *on_columns(columns, ("ordinal",), Sigmoid()),
         *on_columns(columns, ("count",), Dequantize(None)),
