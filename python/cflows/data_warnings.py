@@ -59,7 +59,8 @@ def warn_of_data(
         if which:
             listed = ", ".join(map(str, which[:8])) + (", …" if len(which) > 8 else "")
             noun = "column" if len(which) == 1 else "columns"
-            warnings.warn(f"{noun} {listed}: {message}", DataWarning, stacklevel=4)  # of fit, which is wrapped
+            # The caller of fit, which is wrapped.
+            warnings.warn(f"{noun} {listed}: {message}", DataWarning, stacklevel=4)
 
 
 def _findings(flow: Flow, x: Float, noisy: NDArray[np.bool_]) -> Iterable[tuple[list[int], str]]:
