@@ -612,7 +612,7 @@ def test_gradients_in_turn_by_the_inverse_function_theorem(name: str) -> None:
         ({"conditioner": cf.Scale()}, TypeError, ["conditioner", "got Scale()"]),
         ({"conditioner": cf.MLP(), "hidden": (4,)}, ValueError, ["hidden", "one or the other"]),
         ({"hidden": (8, 0)}, ValueError, ["hidden", "from 1", "got 0"]),
-        ({"hidden": 3}, TypeError, ["hidden", "sequence of int", "got 3"]),
+        ({"hidden": 3.5}, TypeError, ["hidden", "sequence of int", "got 3.5"]),
         ({"transform": "cubic"}, ValueError, ["transform", "'affine'", "got 'cubic'"]),
         ({"transform": "additive", "scale": "exp"}, ValueError, ["scale", "not with additive"]),
         ({"activation": "swish"}, ValueError, ["activation", "'relu'", "got 'swish'"]),
