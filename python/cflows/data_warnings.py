@@ -20,7 +20,7 @@ __all__ = ["DataWarning", "warn_of_data"]
 Float = NDArray[np.float64]
 
 ROWS = 10_000  # looked at, evenly spaced; fewer of many columns, but 1,000
-NUMBERS = 100_000
+NUMBERS = 40_000
 OFTEN = 0.02  # the share of a column that one value may have
 FAR = 30.0  # interquartile ranges from the median
 MAPS = ("Affine", "CircularShift", "Exp", "OnFeatures", "Sigmoid")  # next to the data in recipes
