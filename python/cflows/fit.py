@@ -196,9 +196,7 @@ def fit(
     seed = _seed(seed, saved)
     rows, held_out = _read_data(self, x, context, weights, validation, seed)
     optimizer, plan = checked_optimizer(optimizer), checked_schedule(schedule, SCHEDULES)
-    batch_size = 256 if batch_size is None else integer("batch_size", batch_size, 1)
-    batch_size = max(1, min(batch_size, len(rows)))  # the core refuses data without rows
-    numbers = _numbers(self, batch_size, clip_norm, ema, jitter, seed)
+    numbers = _numbers(self, len(rows), batch_size, clip_norm, ema, jitter, seed)
     warn_of_data(self, rows, numbers["jitter"], names_of(x))
     warmup = Warmup(self, integer("kl_warmup", kl_warmup, 0))
     changing = Augmented(rows, augment, seed)
@@ -221,8 +219,7 @@ def fit(
             numbers |= {"kl_warmup": warmup.epochs, "augment": repr(augment), "ema": ema}
             numbers["loss"] = None if loss is None else loss_name(self, loss)
             numbers["standardize"] = None if standardize == "once" else standardize
-            former = {} if saved is None else saved.config
-            config = _config(self, (rows, held_out), (optimizer, plan), epochs, numbers, former)
+            config = _config(self, (rows, held_out), (optimizer, plan), epochs, numbers, saved)
             if resume is not None and saved is not None:
                 run.history = _resume(self, trainer, saved, os.fsdecode(resume), config, epochs)
             if checkpoint is not None:
@@ -261,13 +258,14 @@ def _config(
     method: tuple[Optimizer, Schedule],
     epochs: int,
     numbers: dict[str, Any],
-    former: dict[str, Any],
+    saved: Checkpoint | None,
 ) -> dict[str, Any]:
-    """What has to be the same for a fit to resume from a checkpoint, which has `former`."""
+    """What has to be the same for a fit to resume from a checkpoint, such as `saved`."""
     from .checkpoint import architecture
 
     (rows, held_out), (optimizer, schedule) = data, method
     jitter, validated = numbers["jitter"], None
+    former = {} if saved is None else saved.config
     if held_out is not None:
         parts = former.get("validation")
         parts = parts if isinstance(parts, list) and len(parts) == 4 else [None] * 4
@@ -316,15 +314,17 @@ def _learn_names(flow: Flow, x: ArrayLike, context: ArrayLike | None) -> None:
 
 def _numbers(
     flow: Flow,
-    batch_size: int,
+    rows: int,
+    batch_size: int | None,
     clip_norm: float | None,
     ema: float | None,
     jitter: ArrayLike | None,
     seed: int,
 ) -> dict[str, Any]:
-    """The numbers that the trainer takes."""
+    """The numbers that the trainer takes, of a fit of so many rows."""
+    batch_size = 256 if batch_size is None else integer("batch_size", batch_size, 1)
     return {
-        "batch_size": batch_size,
+        "batch_size": max(1, min(batch_size, rows)),  # the core refuses data without rows
         "clip_norm": gradient_limit(clip_norm),
         "ema": decay(ema),
         "jitter": _jitter(jitter, flow.shape),
