@@ -6,7 +6,7 @@ import functools
 import inspect
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from numbers import Integral, Real
 from typing import Any, TypeVar, cast
 
@@ -65,18 +65,22 @@ def hint(name: str, known: Iterable[str]) -> str:
     return f"; did you mean {names[close[0]]}?" if close else ""
 
 
+def refuse_unknown(function: str, given: Iterable[str], known: Collection[str]) -> None:
+    """TypeError for the first keyword that the function of this name does not know."""
+    for keyword in given:
+        if keyword not in known:
+            raise TypeError(
+                f"{function}() got an unexpected keyword argument {keyword!r}{hint(keyword, known)}"
+            )
+
+
 def with_hints(function: _Function) -> _Function:
     """The function, whose error about an unknown keyword says which was meant."""
     known = [name for name in inspect.signature(function).parameters if name != "self"]
 
     @functools.wraps(function)
     def checked(*args: Any, **kwargs: Any) -> Any:
-        for keyword in kwargs:
-            if keyword not in known:
-                raise TypeError(
-                    f"{function.__name__}() got an unexpected keyword argument "
-                    f"{keyword!r}{hint(keyword, known)}"
-                )
+        refuse_unknown(function.__name__, kwargs, known)
         return function(*args, **kwargs)
 
     return cast(_Function, checked)

@@ -10,10 +10,10 @@ from __future__ import annotations
 import functools
 import inspect
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable
 from typing import Any, TypeVar, cast
 
-from ..arguments import hint
+from ..arguments import refuse_unknown
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 _SECTIONS = ("Parameters", "Returns", "Raises", "References", "Examples")
@@ -30,7 +30,8 @@ def with_options_of(builder: Callable[..., Any]) -> Callable[[_Function], _Funct
 
         @functools.wraps(function)
         def checked(*args: Any, **kwargs: Any) -> Any:
-            _refuse_unknown(function.__name__, kwargs, signature.parameters)
+            _refuse_context(function.__name__, kwargs, signature.parameters)
+            refuse_unknown(function.__name__, kwargs, signature.parameters)
             return function(*args, **kwargs)
 
         completed: Any = checked
@@ -50,18 +51,13 @@ def _signature(function: Callable[..., Any], builder: Callable[..., Any]) -> ins
     )
 
 
-def _refuse_unknown(name: str, given: Iterable[str], known: Mapping[str, Any]) -> None:
-    """TypeError for an unknown keyword, which ``**options`` alone would accept."""
-    for keyword in given:
-        if keyword == "context" and "context_features" in known:
-            raise TypeError(
-                f"{name}() got an unexpected keyword argument 'context', which is an array; the "
-                "number of its columns is context_features"
-            )
-        if keyword not in known:
-            raise TypeError(
-                f"{name}() got an unexpected keyword argument {keyword!r}{hint(keyword, known)}"
-            )
+def _refuse_context(function: str, given: Collection[str], known: Collection[str]) -> None:
+    """TypeError for an array of contexts, given where their number is meant."""
+    if "context" in given and "context_features" in known:
+        raise TypeError(
+            f"{function}() got an unexpected keyword argument 'context', which is an array; the "
+            "number of its columns is context_features"
+        )
 
 
 def _docstring(
