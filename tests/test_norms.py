@@ -140,13 +140,63 @@ def test_the_training_loss_is_that_of_batch_statistics(n: int) -> None:
 def test_running_statistics_start_at_those_of_the_data_and_then_follow() -> None:
     first, second = rows(300, 2), rows(200, 2, seed=5) * 2.0
     flow = cf.Flow([cf.BatchNorm(momentum=0.25)], features=2, dtype="float64")
-    fit_once(flow, first)
-    mean, variance = flow.parameters["layers.0.mean"], flow.parameters["layers.0.variance"]
-    np.testing.assert_allclose(mean, first.mean(0), rtol=1e-12)
-    np.testing.assert_allclose(variance, first.var(0), rtol=1e-12)
-    fit_once(flow, second)
-    np.testing.assert_allclose(mean, 0.75 * first.mean(0) + 0.25 * second.mean(0), rtol=1e-12)
-    np.testing.assert_allclose(variance, 0.75 * first.var(0) + 0.25 * second.var(0), rtol=1e-12)
+    with cf.Trainer(flow, optimizer=NO_STEP, seed=0) as trainer:
+        trainer.step(first)
+        mean, variance = flow.parameters["layers.0.mean"], flow.parameters["layers.0.variance"]
+        np.testing.assert_allclose(mean, first.mean(0), rtol=1e-12)
+        np.testing.assert_allclose(variance, first.var(0), rtol=1e-12)
+        trainer.step(second)
+        mixed = [0.75 * a + 0.25 * b for a, b in zip(moments(first), moments(second), strict=True)]
+        np.testing.assert_allclose([mean, variance], mixed, rtol=1e-12)
+
+
+def moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return x.mean(0), x.var(0)
+
+
+@pytest.mark.parametrize("validation", [None, 0.25])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_fit_ends_with_the_statistics_of_its_rows(
+    validation: float | None, weighted: bool
+) -> None:
+    """Each norm has those of what it sees, whatever it saw on the way: with the weights kept."""
+    x = rows(800, 3)
+    weights = np.where(np.arange(800) < 500, 2.0, 0.0) if weighted else None
+    held_out = None if validation is None else x[:100] + 0.1
+    flow = cf.Flow(maf_with_norms(), features=3, dtype="float64", seed=0)
+    history = flow.fit(
+        x, None, weights, validation=held_out, epochs=4, batch_size=100,
+        optimizer=cf.Adam(0.05), seed=0, progress=False,
+    )  # fmt: skip
+    counted = x[:500] if weighted else x
+    for norm in (3, 1):
+        seen, _ = flow.part(norm + 1).inverse(counted) if norm < 3 else (counted, None)
+        mean, variance = (flow.parameters[f"layers.{norm}.{k}"] for k in ("mean", "variance"))
+        np.testing.assert_allclose([mean, variance], moments(seen), rtol=1e-10, atol=1e-12)
+    if held_out is not None:
+        best = history.validation[history.best_epoch - 1]
+        assert best == pytest.approx(-flow.log_prob(held_out).mean(), rel=1e-12)
+
+
+def test_the_statistics_of_many_rows_are_pooled() -> None:
+    x = rows(25_000, 2)
+    x[:12_000] *= 3.0  # the parts have their own
+    flow = cf.Flow([cf.BatchNorm()], features=2, dtype="float64")
+    fit_once(flow, x)
+    found = [flow.parameters[f"layers.0.{name}"] for name in ("mean", "variance")]
+    np.testing.assert_allclose(found, moments(x), rtol=1e-10)
+
+
+def test_a_fit_that_diverges_leaves_the_statistics() -> None:
+    x = rows(500, 2)
+    flow = cf.Flow([cf.Coupling("half", hidden=(8,)), cf.BatchNorm()], features=2, seed=0)
+    before = flow.parameters["layers.1.mean"].copy()
+    with pytest.raises(cf.NumericalError):
+        flow.fit(
+            x, validation=None, epochs=50, optimizer=cf.SGD(1e30), clip_norm=None, seed=0,
+            progress=False,
+        )  # fmt: skip
+    np.testing.assert_array_equal(flow.parameters["layers.1.mean"], before)
 
 
 def test_evaluation_takes_the_running_statistics() -> None:

@@ -104,7 +104,7 @@ void cf_fit_free(cf_fit *fit) {
     if (fit == NULL)
         return;
     if (fit->loop != NULL && !fit->failed)
-        cf_training_finish(fit->loop);
+        (void)cf_training_finish(fit->loop); /* a failure leaves statistics as they are */
     cf_training_free(fit->loop);
     cf_rows_free(fit->rows);
     cf_free(fit);

@@ -110,12 +110,15 @@ const char cf_py_load_state_doc[] = PyDoc_STR("load_state($self, state, /)\n--\n
 
 PyObject *cf_py_trainer_finish(PyObject *object, PyObject *unused) {
     cf_py_trainer *self = (cf_py_trainer *)object;
+    cf_status status;
     (void)unused;
     if (!cf_py_enter_method(&self->busy, self->loop))
         return NULL;
-    cf_training_finish(self->loop);
+    Py_BEGIN_ALLOW_THREADS;
+    status = cf_training_finish(self->loop);
+    Py_END_ALLOW_THREADS;
     cf_py_leave_method(&self->busy);
-    Py_RETURN_NONE;
+    return status == CF_OK ? Py_NewRef(Py_None) : cf_py_fail(self->state, status);
 }
 
 bool cf_py_add_trainer_type(PyObject *module, PyType_Spec *spec) {

@@ -16,7 +16,8 @@ static cf_status bind_statistics(cf_layer *layer, cf_binding *binding) {
     batchnorm_state *state = layer->state;
     double momentum = cf_spec_real(layer->spec, "momentum");
     state->mean = (cf_statistic){.initial = 0.0, .momentum = momentum};
-    state->variance = (cf_statistic){.initial = 1.0, .momentum = momentum};
+    state->variance =
+        (cf_statistic){.initial = 1.0, .momentum = momentum, .variance_of = &state->mean};
     CF_TRY(cf_bind_statistic(binding, "mean", layer->shape.channels, &state->mean));
     return cf_bind_statistic(binding, "variance", layer->shape.channels, &state->variance);
 }

@@ -14,14 +14,17 @@ typedef enum { CF_START_CONSTANT, CF_START_UNIFORM } cf_start;
 
 /* A parameter that is a statistic of the data. In programs of the modes for it (cf_mode), layers
  * output the statistic (cf_output_statistic). */
-typedef struct {
+typedef struct cf_statistic cf_statistic;
+struct cf_statistic {
     size_t parameter; /* offset in the parameter slab */
     size_t output;    /* offset in the slab of statistics */
     size_t size;
     double initial;  /* the parameter's, before any data */
     double momentum; /* weight of the newest batch in running statistics, which are always frozen;
                         0: the parameter starts at the statistic and is trained */
-} cf_statistic;
+    const cf_statistic *variance_of; /* the mean that it is the variance about, bound before; NULL:
+                                        it is a mean itself */
+};
 
 /* A named tensor of the parameter slab or of the buffers. Offsets count elements; each tensor
  * starts a cache line. */

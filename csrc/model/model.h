@@ -93,4 +93,11 @@ void cf_model_initialise(cf_model *model);
 bool cf_model_has_running_statistics(const cf_model *model);
 void cf_model_mix_statistics(cf_model *model);
 
+/* Setting the running ones to those of many samples. `pooled` has cf_model_statistic_elements
+ * numbers; to add to those of `before` samples in it the ones that the last training program left,
+ * of `samples`; and to set the running ones, unless a number is not finite. */
+size_t cf_model_statistic_elements(const cf_model *model);
+void cf_model_pool_statistics(const cf_model *model, double *pooled, double before, double samples);
+void cf_model_set_statistics(cf_model *model, const double *pooled);
+
 #endif

@@ -13,7 +13,7 @@ enum { MAX_SKIPPED = 20, POLL_MILLISECONDS = 100 };
 struct cf_training {
     cf_objective objective;
     cf_model *model;
-    bool locked, in_epoch;
+    bool locked, in_epoch, diverged;
     cf_training_options options;
     cf_optimizer *optimizer;
     cf_spec *schedule;
@@ -157,11 +157,21 @@ cf_status cf_training_check(const cf_training *loop, const cf_training_progress 
     return CF_OK;
 }
 
-void cf_training_finish(cf_training *loop) {
+static cf_status settle(cf_training *loop, bool last) {
+    if (loop->objective.settle == NULL)
+        return CF_OK;
+    begin_change(loop);
+    cf_status status = loop->objective.settle(loop->objective.self, last);
+    end_change(loop);
+    return status;
+}
+
+cf_status cf_training_finish(cf_training *loop) {
     if (loop->objective.validate != NULL && loop->progress.has_best)
         put_best(loop);
     else
         put_average(loop);
+    return loop->progress.step > 0 && !loop->diverged ? settle(loop, true) : CF_OK;
 }
 
 /* ---- steps ---- */
@@ -175,6 +185,7 @@ static double schedule_factor(const cf_training *loop) {
 static cf_status diverged(cf_training *loop, uint64_t epoch) {
     const cf_training_progress *p = &loop->progress;
     put_best(loop);
+    loop->diverged = true;
     if (!loop->options.keep_best)
         return cf_fail(CF_NUMERICAL,
                        "%llu steps in a row led to a loss or a gradient that is not "
@@ -329,6 +340,8 @@ static cf_status end_epoch(cf_training *loop, cf_interrupt *interrupt) {
     cf_status status = CF_OK;
     swap_average(loop);
     if (loop->objective.validate != NULL)
+        status = settle(loop, false);
+    if (loop->objective.validate != NULL && status == CF_OK)
         status = loop->objective.validate(loop->objective.self, interrupt, &report->validation);
     if (status == CF_OK && report->stop != CF_STOP_INTERRUPTED) {
         loop->progress.epoch++;

@@ -37,6 +37,9 @@ typedef struct {
     cf_status (*gradient)(void *self, uint64_t step, uint64_t drawn, cf_batch_result *result);
     /* The loss that decides which weights are best; NULL: that of training does. */
     cf_status (*validate)(void *self, cf_interrupt *interrupt, double *loss);
+    /* Sets what follows from the weights and the data alone, before each validation and, `last`,
+     * with the weights that training ends with; NULL: nothing does. */
+    cf_status (*settle)(void *self, bool last);
     uint64_t steps_per_epoch;
     const char *advice; /* when training diverges */
 } cf_objective;
@@ -106,8 +109,9 @@ cf_training_state cf_training_get_state(cf_training *loop);
 cf_status cf_training_check(const cf_training *loop, const cf_training_progress *progress);
 
 /* Puts in place the weights that training ends with: those of the epoch with the best validation
- * loss, if there is one, else the averaged ones, if they are averaged. */
-void cf_training_finish(cf_training *loop);
+ * loss, if there is one, else the averaged ones, if they are averaged. They are then settled, after
+ * a step at least, unless training diverged. */
+cf_status cf_training_finish(cf_training *loop);
 
 /* Unlocks the model; NULL is accepted. */
 void cf_training_free(cf_training *loop);

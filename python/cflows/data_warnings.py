@@ -74,7 +74,7 @@ def _findings(flow: Flow, x: Float, noisy: NDArray[np.bool_]) -> Iterable[tuple[
         "whole numbers, whose density is unbounded: give fit(jitter=…) their spacing, or make the "
         "flow with columns=[…, count or ordinal(levels), …]",
     )
-    often = np.array([_share_of_one_value(column) > OFTEN for column in x.T])
+    often = np.array([_rows_of_one_value(column) > max(4, OFTEN * len(x)) for column in x.T])
     yield (
         _where(free & ~whole & often & (not flow.stochastic)),
         "one value in many rows, such as one that stands for a missing number, has no density: "
@@ -104,8 +104,8 @@ def _where(which: NDArray[np.bool_]) -> list[int]:
     return [int(i) for i in np.flatnonzero(which)]
 
 
-def _share_of_one_value(column: Float) -> float:
-    return float(np.unique(column, return_counts=True)[1].max() / len(column))
+def _rows_of_one_value(column: Float) -> int:
+    return int(np.unique(column, return_counts=True)[1].max())
 
 
 def _unbounded(flow: Flow, x: Float) -> Float:
