@@ -25,7 +25,9 @@ class Table:
 
 
 def said(x: Any, recipe: Any = cf.maf, features: int = 4, **options: Any) -> list[str]:
-    flow = recipe(features, 1, hidden=(8,), seed=0, columns=options.pop("columns", None))
+    of_recipe = ("columns", "hidden", "standardize")
+    made = {name: options.pop(name) for name in of_recipe if name in options}
+    flow = recipe(features, 1, **{"hidden": (8,), **made}, seed=0)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         flow.fit(x, epochs=1, seed=0, progress=False, **options)
@@ -68,9 +70,31 @@ CASES: dict[str, tuple[np.ndarray, str]] = {
     "nearly equal": (
         CLEAN[:, :1] + 1e-3 * RNG.normal(size=(3000, 4)),
         "columns 0, 1, 2, 3: one is nearly a linear function of the others, so that the density is "
-        "nearly unbounded: drop it, or give the difference instead",
+        "nearly unbounded: drop it, give the difference instead, or make the flow with "
+        "standardize='whiten'",
     ),
 }
+
+
+@pytest.mark.parametrize(
+    ("name", "standardize"), [("outliers", "robust"), ("nearly equal", "whiten")]
+)
+def test_a_flow_made_for_it_says_nothing(name: str, standardize: str) -> None:
+    assert said(CASES[name][0], standardize=standardize) == []
+
+
+def test_few_rows_without_any_held_out() -> None:
+    hidden = (32, 32)
+    flow = cf.maf(4, 1, hidden)
+    weights = sum(flow.parameters[name].size for name in set(flow.parameters) - set(flow.frozen))
+    few = -(-weights // 40)  # rows of 4 numbers: a tenth of the weights
+    assert said(CLEAN[:few], hidden=hidden, validation=None) == []
+    assert said(CLEAN[: few - 1], hidden=hidden) == []
+    (message,) = said(CLEAN[: few - 1], hidden=hidden, validation=None)
+    assert message == (
+        f"{few - 1} rows for {weights:,} weights, and none held out: the flow may learn the rows "
+        "by heart; leave validation at 0.1, or take fewer layers or narrower ones"
+    )
 
 
 @pytest.mark.parametrize("recipe", [cf.maf, cf.realnvp, cf.nsf])

@@ -1,6 +1,6 @@
 /* Multiplication by a triangular matrix: the determinant is read off the diagonal, the inverse is
  * a substitution. */
-#include "layers/layer.h"
+#include "layers/triangular.h"
 #include "layers/positive_scale.h"
 #include "ops/ops.h"
 
@@ -22,6 +22,19 @@ static cf_status bind_diagonal(cf_layer *layer, cf_binding *binding) {
                                       &state->diagonal);
 }
 
+bool cf_triangular_from_data(const cf_layer *layer, cf_triangular_parameters *out) {
+    if (cf_spec_type_of(layer->spec) != &cf_triangular_type || !cf_spec_int(layer->spec, "standardize"))
+        return false;
+    const triangular_state *state = layer->state;
+    *out = (cf_triangular_parameters){.upper = state->upper,
+                                      .has_bias = state->has_bias,
+                                      .features = layer->features,
+                                      .weight = state->weight,
+                                      .diagonal = state->diagonal,
+                                      .bias = state->bias};
+    return true;
+}
+
 static cf_status bind(cf_layer *layer, cf_binding *binding) {
     const cf_setting *signs = cf_spec_get(layer->spec, "signs");
     size_t n = layer->shape.channels;
@@ -31,6 +44,8 @@ static cf_status bind(cf_layer *layer, cf_binding *binding) {
     state->upper = cf_spec_int(layer->spec, "upper") != 0;
     state->unit = cf_spec_int(layer->spec, "unit") != 0;
     state->has_bias = cf_spec_int(layer->spec, "bias") != 0;
+    if (cf_spec_int(layer->spec, "standardize") && layer->shape.image)
+        return cf_fail(CF_INVALID, "Triangular: standardize takes vectors, the flow has images");
     if (signs->kind != CF_NONE && signs->count != n)
         return cf_fail(CF_INVALID, "Triangular: %zu signs, the flow has %zu %s", signs->count, n,
                        layer->shape.image ? "channels" : "features");
@@ -93,6 +108,11 @@ static cf_status check(const cf_spec *spec) {
     const cf_setting *signs = cf_spec_get(spec, "signs");
     if (cf_spec_int(spec, "unit") && (signs->kind != CF_NONE || cf_spec_get(spec, "scale")->is_set))
         return cf_fail(CF_INVALID, "Triangular: a unit diagonal has neither scale nor signs");
+    if (cf_spec_int(spec, "standardize") &&
+        (cf_spec_int(spec, "unit") || signs->kind != CF_NONE || cf_spec_get(spec, "scale")->is_set))
+        return cf_fail(CF_INVALID,
+                       "Triangular: standardize takes neither unit, scale nor signs, since the "
+                       "data set the diagonal");
     for (size_t i = 0; signs->kind != CF_NONE && i < signs->count; i++)
         if (signs->integers[i] != 1 && signs->integers[i] != -1)
             return cf_fail(CF_INVALID, "Triangular: signs must be 1 or -1, got %lld at %zu",
@@ -125,6 +145,14 @@ static const cf_option options[] = {
      .kinds = CF_OPTION_BOOL,
      .default_value = CF_DEFAULT_BOOL(0),
      .doc = "Whether a learned vector is added."},
+    {.name = "standardize",
+     .kinds = CF_OPTION_BOOL,
+     .default_value = CF_DEFAULT_BOOL(0),
+     .doc =
+         "Whether the first ``fit`` starts it, as the last layer or with only fixed maps such as "
+         "`Affine` behind it, at the Cholesky factor of the covariance of what it sees of up to "
+         "100,000 rows, so that the layers before it see whitened columns. Of ``p`` columns and "
+         "``n`` rows, correlations are shrunk by ``(p / n)**2``, and in float32 by 8e-6."},
 };
 
 const cf_spec_type cf_triangular_type = {

@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "train/losses/losses.h"
 #include "train/initialise.h"
+#include "train/whiten.h"
 
 struct cf_batches {
     cf_model *model;
@@ -121,6 +122,7 @@ static cf_status initialise(void *self, uint64_t epoch, bool first) {
     if (!first || b->flow == NULL || cf_data_check(&b->data, features, context, "") != CF_OK)
         return CF_OK;
     CF_TRY(cf_standardize(b->flow, &b->data, NULL));
+    CF_TRY(cf_whiten(b->flow, &b->data, NULL, false));
     cf_function_call call = new_call(b, cf_model_function(b->model, "initialise"), 0);
     if (call.samples > CF_INITIALISATION_SAMPLES)
         call.samples = CF_INITIALISATION_SAMPLES;

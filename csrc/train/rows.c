@@ -7,6 +7,7 @@
 #include "base/philox.h"
 #include "train/losses/losses.h"
 #include "train/initialise.h"
+#include "train/whiten.h"
 
 enum { SCORED_AT_ONCE = 16384 }; /* rows of the validation data */
 
@@ -368,6 +369,8 @@ static cf_status begin_epoch(void *self, uint64_t epoch, bool first) {
     if (!first)
         return CF_OK;
     CF_TRY(standardize(r));
+    if (r->flow != NULL)
+        CF_TRY(cf_whiten(r->flow, &r->train, r->jitter, r->standardize_again));
     return initialise_from_data(r);
 }
 

@@ -369,6 +369,7 @@ class Triangular(Layer):
         scale: str | Scale = "exp",
         signs: _Ints | None = None,
         bias: bool = False,
+        standardize: bool = False,
     ) -> Self: ...
     @property
     def upper(self) -> bool: ...
@@ -380,6 +381,8 @@ class Triangular(Layer):
     def signs(self) -> tuple[int, ...] | None: ...
     @property
     def bias(self) -> bool: ...
+    @property
+    def standardize(self) -> bool: ...
 
 @final
 class Householder(Layer):

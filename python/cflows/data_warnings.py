@@ -25,6 +25,7 @@ OFTEN = 0.02  # the share of a column that one value may have
 FAR = 30.0  # interquartile ranges from the median
 MAPS = ("Affine", "CircularShift", "Exp", "OnFeatures", "Sigmoid")  # next to the data in recipes
 SINGULAR = 1e-5  # eigenvalue of the correlation matrix
+MANY = 10  # weights for each number of the data, of which none is held out
 
 
 class DataWarning(UserWarning):
@@ -33,7 +34,11 @@ class DataWarning(UserWarning):
 
 
 def warn_of_data(
-    flow: Flow, rows: TrainingRows, jitter: Float | None, names: Sequence[Any] | None
+    flow: Flow,
+    rows: TrainingRows,
+    held_out: TrainingRows | None,
+    jitter: Float | None,
+    names: Sequence[Any] | None,
 ) -> None:
     """Give a `DataWarning` a kind, from a part of the rows of a table.
 
@@ -41,7 +46,8 @@ def warn_of_data(
     ----------
     flow : Flow
         That is about to be fitted.
-    rows : TrainingRows
+    rows, held_out : TrainingRows
+        None held out is a finding where there are few rows.
     jitter : ndarray or None
         By column, the width of the noise that is added.
     names : sequence or None
@@ -52,6 +58,8 @@ def warn_of_data(
     x = _some_rows(rows)
     if len(x) < 10 or not np.isfinite(x).all():
         return
+    if held_out is None:
+        _warn_of_few_rows(flow, rows)
     names = getattr(flow, "columns", None) or names or range(x.shape[1])
     noisy = np.zeros(x.shape[1], bool) if jitter is None else jitter > 0.0
     for columns, message in _findings(flow, x, noisy):
@@ -61,6 +69,17 @@ def warn_of_data(
             noun = "column" if len(which) == 1 else "columns"
             # The caller of fit, which is wrapped.
             warnings.warn(f"{noun} {listed}: {message}", DataWarning, stacklevel=4)
+
+
+def _warn_of_few_rows(flow: Flow, rows: TrainingRows) -> None:
+    weights = sum(array.size for name, array in flow.parameters.items() if name not in flow.frozen)
+    if weights > MANY * len(rows) * flow.features:
+        warnings.warn(
+            f"{len(rows):,} rows for {weights:,} weights, and none held out: the flow may learn "
+            "the rows by heart; leave validation at 0.1, or take fewer layers or narrower ones",
+            DataWarning,
+            stacklevel=5,
+        )
 
 
 def _findings(flow: Flow, x: Float, noisy: NDArray[np.bool_]) -> Iterable[tuple[list[int], str]]:
@@ -82,15 +101,24 @@ def _findings(flow: Flow, x: Float, noisy: NDArray[np.bool_]) -> Iterable[tuple[
     )
     z = _unbounded(flow, x)
     yield (
-        _where(~constant & _has_long_tails(z)),
+        _where(~constant & _has_long_tails(z) & (not _is_robust(flow))),
         "numbers far from all others set the scale: drop them if they are errors, make the flow "
         "with standardize='robust', or take logarithms (cflows.positive)",
     )
+    smooth = ~constant & ~whole
     yield (
-        _collinear(z[:, ~constant & ~whole], np.flatnonzero(~constant & ~whole)),
+        [] if _whitens(flow) else _collinear(z[:, smooth], np.flatnonzero(smooth)),
         "one is nearly a linear function of the others, so that the density is nearly unbounded: "
-        "drop it, or give the difference instead",
+        "drop it, give the difference instead, or make the flow with standardize='whiten'",
     )
+
+
+def _is_robust(flow: Flow) -> bool:
+    return any(layer.type == "Affine" and layer.options["robust"] for layer in flow.layers)
+
+
+def _whitens(flow: Flow) -> bool:
+    return any(layer.type == "Triangular" and layer.options["standardize"] for layer in flow.layers)
 
 
 def _some_rows(rows: TrainingRows) -> Float:

@@ -165,8 +165,9 @@ def fit(
     -----
     DataWarning
         Of columns of a table that are constant, whole numbers without `jitter`, that repeat a
-        value, have numbers far from all others or nearly depend on each other linearly. Up to
-        10,000 rows are looked at.
+        value, have numbers far from all others or nearly depend on each other linearly; and of
+        rows that are few for the flow's weights, if none are held out. Up to 10,000 rows are
+        looked at.
 
     See Also
     --------
@@ -197,7 +198,7 @@ def fit(
     rows, held_out = _read_data(self, x, context, weights, validation, seed)
     optimizer, plan = checked_optimizer(optimizer), checked_schedule(schedule, SCHEDULES)
     numbers = _numbers(self, len(rows), batch_size, clip_norm, ema, jitter, seed)
-    warn_of_data(self, rows, numbers["jitter"], names_of(x))
+    warn_of_data(self, rows, held_out, numbers["jitter"], names_of(x))
     warmup = Warmup(self, integer("kl_warmup", kl_warmup, 0))
     changing = Augmented(rows, augment, seed)
     trainer = _core.Trainer(

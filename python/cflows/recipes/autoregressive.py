@@ -22,7 +22,7 @@ def maf(
     layers: int = 5,
     hidden: Sequence[int] = (100, 100),
     *,
-    batch_norm: bool = True,
+    batch_norm: bool | None = None,
     activation: str = "relu",
     scale: str | Scale = "softclip",
     **options: Unpack[ColumnOptions],
@@ -37,8 +37,9 @@ def maf(
         The number of autoregressive layers; 5 and 10 in the paper.
     hidden : sequence of int, default (100, 100)
         The hidden widths of each network; 100, or 512 for many columns, in the paper.
-    batch_norm : bool, default True
-        A `BatchNorm` on the base's side of each autoregressive layer, as in the authors' code.
+    batch_norm : bool, optional
+        A `BatchNorm` on the base's side of each autoregressive layer, as in the authors' code. None
+        has them unless ``standardize='robust'``: wild numbers set the statistics of their batch.
     activation : str, default 'relu'
     scale : str or Scale, default 'softclip'
         How unconstrained outputs become scales, as of `Autoregressive`; the paper's own is
@@ -63,6 +64,8 @@ def maf(
     """
     features, layers = sizes(features, layers)
     without_angles("maf", features, options)
+    if batch_norm is None:
+        batch_norm = options.get("standardize") != "robust"
     chain: list[Layer] = []
     for i in range(layers):
         chain += [BatchNorm()] if batch_norm else []

@@ -18,6 +18,7 @@ from .._core import (
     OnFeatures,
     Product,
     Sigmoid,
+    Triangular,
     Uniform,
 )
 from ..arguments import integer
@@ -89,7 +90,7 @@ class ColumnOptions(Options, total=False):
 
     base: Base | None
     columns: Sequence[Column] | None
-    standardize: bool | Literal["robust"]
+    standardize: bool | Literal["robust", "whiten"]
 
 
 @with_options_of(flow)
@@ -99,7 +100,7 @@ def column_flow(
     *,
     base: Base | None = None,
     columns: Sequence[Column] | None = None,
-    standardize: bool | Literal["robust"] = True,
+    standardize: bool | Literal["robust", "whiten"] = True,
     **options: Unpack[Options],
 ) -> Flow:
     """The flow of a chain over normal features and angles.
@@ -115,10 +116,11 @@ def column_flow(
     columns : sequence of Column, optional
         What each column holds: `real`, `positive`, `interval`, `count`, `ordinal` or, with
         splines, `circular`; None is `real` for all.
-    standardize : bool or 'robust', default True
+    standardize : bool, 'robust' or 'whiten', default True
         Have an `Affine` that ``fit`` sets to the mean and standard deviation of the columns or,
         where they are bounded, of their logarithms and logits; 'robust' to median and quantiles,
-        on which a few wild numbers have no bearing.
+        on which a few wild numbers have no bearing; 'whiten' has a `Triangular` too, which starts
+        at the Cholesky factor of their correlations, for columns that nearly depend on each other.
 
     Raises
     ------
@@ -128,9 +130,15 @@ def column_flow(
         If an argument is of the wrong kind.
     """
     kinds = checked(columns, features)
-    if standardize not in (True, False, "robust"):
-        raise ValueError(f"standardize must be True, False or 'robust', got {standardize!r}")
+    if standardize not in (True, False, "robust", "whiten"):
+        raise ValueError(
+            f"standardize must be True, False, 'robust' or 'whiten', got {standardize!r}"
+        )
     robust = standardize == "robust"
+    if standardize == "whiten":
+        if indices(kinds, "circular"):
+            raise ValueError("standardize='whiten' mixes columns, and circular ones cannot be")
+        chain = [*chain, Triangular(standardize=True)]
     if columns is None:
         ends: list[Layer] = [Affine(robust=robust)] if standardize else []
     else:
