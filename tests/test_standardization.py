@@ -193,3 +193,24 @@ def test_robust_of_weights_of_logarithms_and_of_equal_numbers():
     np.testing.assert_allclose(next(iter(equal.buffers.values())), [mostly.mean(), mostly.std()])
     with pytest.raises(ValueError, match="standardize must be True, False or 'robust', got 'rob'"):
         cf.maf(2, standardize="rob")
+
+
+@pytest.mark.parametrize("layers", [[cf.Affine()], [cf.Affine(), cf.Exp()]])
+def test_images_have_one_shift_and_scale_a_channel(layers):
+    """Also with pixels that never change, such as those of a border."""
+    z = RNG.normal(size=(300, 2, 3, 5)) * [[[0.3]], [[0.01]]] + [[[2.0]], [[-5.0]]]
+    z[:, 0, 0] = 1.0
+    weights = RNG.uniform(0, 3, len(z))
+    x = np.exp(z) if len(layers) > 1 else z
+    flow = cf.Flow([cf.ActNorm(), *layers], shape=(2, 3, 5), dtype="float64", seed=0)
+    flow.fit(x, weights=weights, validation=None, epochs=1, seed=0, progress=False)
+    (values,) = flow.buffers.values()
+    of_pixels = np.repeat(weights, 15)
+    expected = np.array([moments(z[:, c].ravel(), of_pixels) for c in (0, 1)])
+    np.testing.assert_allclose(values.reshape(2, 2, 15)[:, :, 0], expected.T, rtol=1e-10)
+    assert (values.reshape(4, 15) == values.reshape(4, 15)[:, :1]).all()
+
+
+def test_a_robust_affine_of_images_is_refused():
+    with pytest.raises(ValueError, match="Affine: robust takes vectors, the flow has images"):
+        cf.Flow([cf.Affine(robust=True)], shape=(2, 3, 5))

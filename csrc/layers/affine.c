@@ -70,6 +70,8 @@ static cf_status bind(cf_layer *layer, cf_binding *binding) {
     if (chosen->kind != CF_NONE && chosen->count != layer->features)
         return cf_fail(CF_INVALID, "Affine: standardize has %zu entries, the flow has %zu features",
                        chosen->count, layer->features);
+    if (layer->shape.image && cf_spec_int(layer->spec, "robust"))
+        return cf_fail(CF_INVALID, "Affine: robust takes vectors, the flow has images");
     state->learned = cf_spec_int(layer->spec, "learned") != 0;
     CF_TRY(cf_alloc(&values, 2 * layer->features, sizeof *values));
     cf_status status = bind_values(layer, binding, values);
@@ -162,8 +164,8 @@ const cf_spec_type cf_affine_type = {
         "``x = u * scale + shift``, ``log_det = sum(log|scale|)``. As the last layer of a flow, or "
         "with only\nfixed maps such as `Exp` behind it, with neither shift nor scale given, it is "
         "set by the first ``fit``\nto the mean and standard deviation of the data, mapped back to "
-        "where it stands: standardisation\ninside the model, so that ``log_prob`` is in the data's "
-        "own units.\n\n"
+        "where it stands, of images by\nchannel: standardisation inside the model, so that "
+        "``log_prob`` is in the data's own units.\n\n"
         "The fixed maps beside the data are computed in float64 whatever the flow's dtype: an "
         "offset or a\nnarrow column costs nothing. Samples are of float64 where float32 is too "
         "coarse for them.",

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
+#include "base/shape.h"
 #include "ops/fixed_map.h"
 
 /* A feature whose shift and scale data set: the step that has them, and the map from the data to
@@ -24,7 +25,8 @@ typedef struct {
     const cf_data *data;
     const cf_array *array; /* of it: x or the context */
     const double *jitter, *buffers;
-    double unit; /* of the weights */
+    double unit;   /* of the weights */
+    size_t pixels; /* of images, whose channels have one shift and scale each; else 1 */
     column *columns;
     size_t count;
 } moments;
@@ -138,6 +140,29 @@ static cf_status compute_quantiles(const moments *all, column *c) {
     return CF_OK;
 }
 
+/* Gives the columns [first, end) the moments of all of their numbers. */
+static void pool(column *columns, size_t first, size_t end) {
+    double mean = 0.0, squares = 0.0, count = (double)(end - first);
+    for (size_t k = first; k < end; k++)
+        mean += columns[k].mean / count;
+    for (size_t k = first; k < end; k++)
+        squares = hypot(squares, hypot(columns[k].deviation, columns[k].mean - mean));
+    for (size_t k = first; k < end; k++) {
+        columns[k].mean = mean;
+        columns[k].deviation = squares / sqrt(count);
+    }
+}
+
+static void pool_channels(const moments *all) {
+    for (size_t first = 0, end; all->pixels > 1 && first < all->count; first = end) {
+        size_t channel = all->columns[first].feature / all->pixels;
+        for (end = first; end < all->count; end++)
+            if (all->columns[end].feature / all->pixels != channel)
+                break;
+        pool(all->columns, first, end);
+    }
+}
+
 static void compute(const moments *all) {
     pass(all, add_differences);
     for (size_t k = 0; k < all->count; k++)
@@ -148,6 +173,10 @@ static void compute(const moments *all) {
         column *c = &all->columns[k];
         c->deviation = hypot(c->largest * sqrt(c->deviation / c->total), c->noise);
         c->mean += c->pivot;
+    }
+    pool_channels(all);
+    for (size_t k = 0; k < all->count; k++) {
+        column *c = &all->columns[k];
         if (!(c->deviation > 0.0 && isfinite(1.0 / c->deviation) && isfinite(c->deviation)))
             c->deviation = 1.0;
     }
@@ -200,12 +229,15 @@ static cf_status set_from(const cf_fixed_map *map, cf_flow *flow, moments all) {
 
 cf_status cf_standardize(cf_flow *flow, const cf_data *data, const double *jitter) {
     CF_TRY(cf_standardize_context(flow, data));
-    return set_from(cf_layer_data_map(&flow->chain), flow,
-                    (moments){.data = data, .array = &data->x, .jitter = jitter});
+    return set_from(
+        cf_layer_data_map(&flow->chain), flow,
+        (moments){
+            .data = data, .array = &data->x, .jitter = jitter, .pixels = cf_pixels(flow->shape)});
 }
 
 cf_status cf_standardize_context(cf_flow *flow, const cf_data *data) {
-    return set_from(flow->context_map, flow, (moments){.data = data, .array = &data->context});
+    return set_from(flow->context_map, flow,
+                    (moments){.data = data, .array = &data->context, .pixels = 1});
 }
 
 static void forget(const cf_fixed_map *map, double *buffers) {
