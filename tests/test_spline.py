@@ -250,3 +250,42 @@ def test_finite_where_rounding_leaves_nothing_of_a_bin(low, tails):
             found = flow.vjp(x, np.ones_like(x), np.ones(len(x)), direction=direction)
             assert np.isfinite(found.x).all()
             assert all(np.isfinite(array).all() for array in found.parameters.values())
+
+
+NEW_SPLINES = {
+    **{f"{tails}, {form}": cf.Spline(5, 2.0, tails=tails, form=form)
+       for tails in TAILS for form in FORMS},
+    "another minimum": cf.Spline(minimum_slope=0.3, minimum_bin=0.05),
+    "quadratic": cf.QuadraticSpline(4, 2.0),
+    "cubic": cf.CubicSpline(4, 2.0, minimum_slope=0.1),
+    "of each its own": cf.MixedTransform(
+        [cf.Spline(4), cf.CubicSpline(3, tails="free"), cf.LinearSpline(3)], which=[2, 0, 1, 1, 0]
+    ),
+}  # fmt: skip
+LAYERS_OF = {
+    "elementwise": lambda transform: cf.Elementwise(transform),
+    "coupling": lambda transform: cf.Coupling(transform=transform, hidden=(6,)),
+    "residual": lambda t: cf.Coupling("half", transform=t, conditioner=cf.ResidualNet(6)),
+    "autoregressive": lambda t: cf.Autoregressive((3, 0, 4, 2, 1), transform=t, hidden=(6,)),
+}
+
+
+@pytest.mark.parametrize("layer", LAYERS_OF)
+@pytest.mark.parametrize("name", NEW_SPLINES)
+def test_a_new_spline_is_the_identity(name: str, layer: str) -> None:
+    flow = cf.Flow([LAYERS_OF[layer](NEW_SPLINES[name])], 5, dtype="float64", seed=0)
+    x = np.random.default_rng(0).uniform(-1.9, 1.9, (50, 5))
+    u, log_det = flow.inverse(x)
+    np.testing.assert_allclose(u, x, atol=1e-13)
+    np.testing.assert_allclose(log_det, 0.0, atol=1e-13)
+
+
+@pytest.mark.parametrize("conditioner", [cf.ConvNet((4,)), cf.ConvResidualNet(4, blocks=1)])
+@pytest.mark.parametrize("mask", ["half", "checkerboard"])
+def test_a_new_spline_of_images_is_the_identity(mask: str, conditioner: cf.Conditioner) -> None:
+    coupling = cf.Coupling(mask, transform=cf.Spline(3), conditioner=conditioner)
+    flow = cf.Flow([coupling], shape=(2, 4, 6), dtype="float64", seed=0)
+    x = np.random.default_rng(0).normal(size=(8, 2, 4, 6))
+    u, log_det = flow.inverse(x)
+    np.testing.assert_allclose(u, x, atol=1e-13)
+    np.testing.assert_allclose(log_det, 0.0, atol=1e-13)

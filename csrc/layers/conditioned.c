@@ -90,6 +90,38 @@ static cf_status find_periods(const cf_spec *transform, cf_binding *binding, cf_
     return CF_OK;
 }
 
+/* The feature whose unconstrained parameters are group g of a masked network's outputs: the one
+ * that input g is or, of the last group, the one that is no input. */
+static int64_t feature_of_group(const cf_conditioned *given, size_t g) {
+    int64_t rest = 0;
+    if (g < given->inputs.count)
+        return given->inputs.feature[g];
+    for (size_t i = 0; i < given->transformed.count; i++)
+        rest += given->transformed.feature[i];
+    for (size_t i = 0; i < given->inputs.count; i++)
+        rest -= given->inputs.feature[i];
+    return rest;
+}
+
+/* Where the outputs start, such that the transform is the identity; NULL: at 0. */
+static cf_status find_start(const cf_conditioned *given, size_t params, size_t outputs,
+                            size_t groups, double **out) {
+    const cf_transform_methods *methods = cf_transform_methods_of(given->transform);
+    size_t features = outputs / params;
+    *out = NULL;
+    if (methods->start == NULL)
+        return CF_OK;
+    CF_TRY(cf_alloc(out, outputs, sizeof **out));
+    for (size_t i = 0; i < outputs; i++) {
+        size_t p = groups > 1 ? i % params : i / features, f = i % features;
+        int64_t feature = groups > 1 ? feature_of_group(given, i / params)
+                          : features == given->transformed.count ? given->transformed.feature[f]
+                                                                 : (int64_t)f;
+        (*out)[i] = methods->start(given->transform, feature, p);
+    }
+    return CF_OK;
+}
+
 static cf_status bind_one(cf_conditioned *given, const cf_layer *layer, cf_binding *binding,
                           size_t groups) {
     const cf_spec *transform = given->transform;
@@ -98,10 +130,15 @@ static cf_status bind_one(cf_conditioned *given, const cf_layer *layer, cf_bindi
     CF_TRY(find_periods(transform, binding, given->inputs, &sizes.periods));
     CF_TRY(conditioner_spec(layer->spec, &conditioner));
     CF_TRY(cf_binding_keep(binding, conditioner));
-    CF_TRY(sizes_of(given, layer, conditioner,
-                    cf_transform_methods_of(transform)->param_count(transform), &sizes));
-    return cf_conditioner_bind(&given->conditioner[0], conditioner, binding, "conditioner", sizes,
-                               true);
+    size_t params = cf_transform_methods_of(transform)->param_count(transform);
+    double *start;
+    CF_TRY(sizes_of(given, layer, conditioner, params, &sizes));
+    CF_TRY(find_start(given, params, sizes.outputs, groups, &start));
+    sizes.start = start;
+    cf_status status = cf_conditioner_bind(&given->conditioner[0], conditioner, binding,
+                                           "conditioner", sizes, true);
+    cf_free(start);
+    return status;
 }
 
 /* The images that a convolutional conditioner would read and give. */

@@ -26,6 +26,14 @@ static size_t param_count(const cf_spec *mixed) {
     return max;
 }
 
+static double start(const cf_spec *mixed, int64_t feature, size_t param) {
+    const cf_spec *own = part(mixed, which(mixed, feature));
+    const cf_transform_methods *methods = cf_transform_methods_of(own);
+    return methods->start != NULL && param < methods->param_count(own)
+               ? methods->start(own, feature, param)
+               : 0.0;
+}
+
 static double period(const cf_spec *mixed, int64_t feature) {
     const cf_spec *own = part(mixed, which(mixed, feature));
     const cf_transform_methods *methods = cf_transform_methods_of(own);
@@ -130,8 +138,11 @@ static cf_status check(const cf_spec *mixed) {
     return CF_OK;
 }
 
-static const cf_transform_methods methods = {
-    .param_count = param_count, .apply = apply, .period = period, .check_features = check_features};
+static const cf_transform_methods methods = {.param_count = param_count,
+                                             .apply = apply,
+                                             .start = start,
+                                             .period = period,
+                                             .check_features = check_features};
 
 static const cf_option options[] = {
     {.name = "transforms",

@@ -11,6 +11,11 @@ static size_t param_count(const cf_spec *shifted) {
     return cf_transform_methods_of(inner(shifted))->param_count(inner(shifted));
 }
 
+static double start(const cf_spec *shifted, int64_t feature, size_t param) {
+    const cf_transform_methods *methods = cf_transform_methods_of(inner(shifted));
+    return methods->start != NULL ? methods->start(inner(shifted), feature, param) : 0.0;
+}
+
 static cf_value shift(const cf_spec *spec, cf_builder *b, cf_value x, double sign) {
     x = cf_scale_shift(b, x, 1.0, sign * cf_spec_real(spec, "shift"));
     return cf_wrap_to_interval(b, spec, x);
@@ -33,7 +38,7 @@ static cf_status check_features(const cf_spec *shifted, size_t features) {
 
 /* No period: networks read the features as they are. */
 static const cf_transform_methods methods = {
-    .param_count = param_count, .apply = apply, .check_features = check_features};
+    .param_count = param_count, .apply = apply, .start = start, .check_features = check_features};
 
 static const cf_option options[] = {
     {.name = "transform",

@@ -74,8 +74,22 @@ static double period(const cf_spec *spec, int64_t feature) {
     return spline.tails == CF_TAILS_CIRCULAR ? spline.high - spline.low : 0.0;
 }
 
+/* Bins of one size are those of 0. The slopes, of which the cubic spline has those of the ends, are
+ * to be 1. */
+static double start(const cf_spec *spec, int64_t feature, size_t param) {
+    cf_spline spline = read(spec);
+    (void)feature;
+    if (param < 2 * (size_t)spline.bins)
+        return 0.0;
+    if (spline.kind == CF_CUBIC_SPLINE) /* min + 3 (1 - min) sigmoid(params) */
+        return -log(2.0);
+    if (spline.kind == CF_RATIONAL_QUADRATIC_SPLINE && spline.form == CF_SPLINE_SOFTMAX)
+        return log(expm1(1.0 - spline.min_slope)); /* min + softplus(params) */
+    return 0.0;
+}
+
 const cf_transform_methods cf_spline_methods = {
-    .param_count = param_count, .apply = apply, .period = period};
+    .param_count = param_count, .apply = apply, .start = start, .period = period};
 
 static cf_status check_box(const cf_spec *spec) {
     const cf_setting *box = cf_spec_get(spec, "box");

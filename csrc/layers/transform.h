@@ -16,6 +16,9 @@ typedef struct {
      * CF_NO_VALUE for 0. features[i] is the number, in the layer, of feature i of u. */
     cf_value (*apply)(const cf_spec *transform, cf_builder *b, cf_value u, cf_value params,
                       const int64_t *features, bool inverse, cf_value *log_det);
+    /* Where unconstrained parameter `param` of a feature of the layer starts, such that the map is
+     * the identity; NULL: all start at 0. */
+    double (*start)(const cf_spec *transform, int64_t feature, size_t param);
     /* The period of a feature of the layer whose two ends are one point, 0 for others; NULL: for
      * all. */
     double (*period)(const cf_spec *transform, int64_t feature);

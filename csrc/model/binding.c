@@ -41,6 +41,14 @@ static cf_status full_name(cf_binding *binding, const char *name, const char **o
     return CF_OK;
 }
 
+static cf_status copy_values(cf_tensor *tensor, cf_arena *arena, const double *values) {
+    double *copy;
+    CF_TRY(cf_arena_alloc(arena, &copy, tensor->size, sizeof *copy));
+    memcpy(copy, values, tensor->size * sizeof *copy);
+    tensor->values = copy;
+    return CF_OK;
+}
+
 /* Appends a tensor whose name, shape and start are set. */
 static cf_status add_tensor(cf_binding *binding, cf_slab_table *table, const char *name,
                             cf_tensor tensor, size_t *offset) {
@@ -50,12 +58,8 @@ static cf_status add_tensor(cf_binding *binding, cf_slab_table *table, const cha
             return cf_fail(CF_INVALID, "%s%s: more than %d numbers in one tensor", binding->path,
                            name, INT32_MAX);
     CF_TRY(full_name(binding, name, &tensor.name));
-    if (tensor.values != NULL) {
-        double *values;
-        CF_TRY(cf_arena_alloc(binding->arena, &values, tensor.size, sizeof *values));
-        memcpy(values, tensor.values, tensor.size * sizeof *values);
-        tensor.values = values;
-    }
+    if (tensor.values != NULL)
+        CF_TRY(copy_values(&tensor, binding->arena, tensor.values));
     tensor.offset = table->elements;
     size_t end = table->elements + (tensor.size + 15) / 16 * 16;
     if (end > table->max)
@@ -96,6 +100,23 @@ cf_status cf_bind_parameter_constant(cf_binding *binding, const char *name, size
                                      double value, size_t *offset) {
     cf_tensor tensor = {.dims = 1, .shape = {size}, .constant = value};
     return add_tensor(binding, &binding->parameters, name, tensor, offset);
+}
+
+/* The parameter that begins there. */
+static cf_tensor *find_parameter(const cf_binding *binding, size_t offset) {
+    cf_tensor *tensor = &binding->parameters.tensors[binding->parameters.count - 1];
+    while (tensor->offset != offset)
+        tensor--;
+    return tensor;
+}
+
+size_t cf_bound_size(const cf_binding *binding, size_t offset) {
+    return find_parameter(binding, offset)->size;
+}
+
+cf_status cf_bind_start_values(cf_binding *binding, size_t offset, const double *values) {
+    cf_tensor *tensor = find_parameter(binding, offset);
+    return copy_values(tensor, binding->arena, values);
 }
 
 void cf_bind_freeze_last(cf_binding *binding) {

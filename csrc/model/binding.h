@@ -91,6 +91,11 @@ cf_status cf_bind_parameter_values(cf_binding *binding, const char *name, size_t
 cf_status cf_bind_parameter_constant(cf_binding *binding, const char *name, size_t size,
                                      double value, size_t *offset);
 
+/* Has the parameter that begins at `offset` start at these values, copied, as many as it has; and
+ * how many that is. */
+cf_status cf_bind_start_values(cf_binding *binding, size_t offset, const double *values);
+size_t cf_bound_size(const cf_binding *binding, size_t offset);
+
 /* Freezes the parameter that was declared last. */
 void cf_bind_freeze_last(cf_binding *binding);
 

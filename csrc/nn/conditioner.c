@@ -12,7 +12,23 @@ static cf_status bind_constant(cf_conditioner *conditioner, cf_binding *binding)
     constant_state *state;
     CF_TRY(cf_arena_alloc(binding->arena, &state, 1, sizeof *state));
     conditioner->state = state;
-    return cf_bind_parameter(binding, "constant", 1, &conditioner->outputs, 0, &state->offset);
+    CF_TRY(cf_bind_parameter(binding, "constant", 1, &conditioner->outputs, 0, &state->offset));
+    conditioner->last_bias = state->offset;
+    return CF_OK;
+}
+
+/* Has the outputs start there: the last bias does, since the weights before it are 0. */
+static cf_status start_at(const cf_conditioner *c, cf_binding *binding, const double *start) {
+    double *values;
+    if (start == NULL || c->last_bias == SIZE_MAX)
+        return CF_OK;
+    size_t count = cf_bound_size(binding, c->last_bias);
+    CF_TRY(cf_alloc(&values, count, sizeof *values));
+    for (size_t i = 0; i < count; i++)
+        values[i] = start[i * (c->outputs / count)];
+    cf_status status = cf_bind_start_values(binding, c->last_bias, values);
+    cf_free(values);
+    return status;
 }
 
 static bool is_constant(const cf_conditioner *conditioner) {
@@ -84,7 +100,8 @@ cf_status cf_conditioner_bind(cf_conditioner *out, const cf_spec *spec, cf_bindi
                             .periods = sizes.periods,
                             .image = sizes.image,
                             .context = cf_shape_features(sizes.context),
-                            .outputs = sizes.outputs};
+                            .outputs = sizes.outputs,
+                            .last_bias = SIZE_MAX};
     if (cf_conditioner_is_convolutional(spec) && sizes.shape.image && sizes.context.image)
         CF_TRY(join_images(out, binding, sizes.context));
     out->features = cf_shape_features(out->shape);
@@ -103,7 +120,7 @@ cf_status cf_conditioner_bind(cf_conditioner *out, const cf_spec *spec, cf_bindi
     cf_status status = is_constant(out) ? bind_constant(out, binding)
                                         : methods_of(out)->bind(out, binding, zero_last);
     cf_binding_leave(binding, mark);
-    return status;
+    return status == CF_OK && zero_last ? start_at(out, binding, sizes.start) : status;
 }
 
 /* Features [first, …) as the network reads them. */

@@ -12,8 +12,8 @@
 typedef struct cf_conditioner cf_conditioner;
 
 typedef struct {
-    /* Declares the parameters and sets conditioner->state and dense_layers. The last layer starts
-     * at zero if `zero_last`. */
+    /* Declares the parameters and sets conditioner->state, dense_layers and last_bias. The last
+     * layer starts at zero if `zero_last`. */
     cf_status (*bind)(cf_conditioner *conditioner, cf_binding *binding, bool zero_last);
     /* Emits the outputs of some groups; x are the features that these groups are the first to see,
      * and context is the context if group 0 is among them. Either may be CF_NO_VALUE. */
@@ -35,6 +35,8 @@ struct cf_conditioner {
     cf_groups input_groups, feature_groups, output_groups; /* inputs: context and features */
     void *state;                                           /* of its type, in the flow's arena */
     size_t dense_layers;                                   /* the network's */
+    size_t last_bias; /* offset of the parameter that is added last, a number for so many outputs in
+                         a row; SIZE_MAX: none is, such as before an activation */
 };
 
 typedef struct {
@@ -44,6 +46,8 @@ typedef struct {
     size_t outputs;        /* features */
     size_t groups;         /* of outputs, of one size: inputs + 1, or 1 for a plain network */
     const double *periods; /* by input, 0 where there is none; NULL: none has one. Kept */
+    const double *start;   /* by output: where they start if the last layer starts at zero, or as
+                              near as the network can, one number a channel; NULL: 0 */
 } cf_conditioner_sizes;
 
 /* Binds `spec` to its sizes under the name `name`. With no input at all the

@@ -53,8 +53,10 @@ static cf_status bind(cf_conditioner *conditioner, cf_binding *binding, bool zer
     CF_TRY(cf_groups_each(&inputs, binding->arena, 1,
                           cf_shape_features(shape) + conditioner->context, 0));
     CF_TRY(cf_groups_each(&outputs, binding->arena, 1, conditioner->outputs, 0));
-    return cf_dense_bind(&state->dense, binding, "linear", -1, inputs, outputs, zero_last,
-                         &conditioner->dense_layers);
+    CF_TRY(cf_dense_bind(&state->dense, binding, "linear", -1, inputs, outputs, zero_last,
+                         &conditioner->dense_layers));
+    conditioner->last_bias = state->dense.bias;
+    return CF_OK;
 }
 
 static cf_value emit(const cf_conditioner *conditioner, cf_builder *b, cf_emission *emission,

@@ -42,6 +42,7 @@ static cf_status bind(cf_conditioner *conditioner, cf_binding *binding, bool zer
         CF_TRY(cf_conv_bind(&state->conv[i], binding, "conv", (long)i, in, options));
         in.channels = options.outputs;
     }
+    conditioner->last_bias = state->conv[count - 1].bias;
     return conditioner->context > 0 ? bind_context(conditioner, binding, zero_last && count == 1)
                                     : CF_OK;
 }

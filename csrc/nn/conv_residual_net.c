@@ -72,7 +72,9 @@ static cf_status bind(cf_conditioner *conditioner, cf_binding *binding, bool zer
     options.kernel = (size_t)cf_spec_int(spec, "outer_kernel");
     options.outputs = outputs;
     options.zero = zero_last;
-    return cf_conv_bind(&state->final, binding, "final", -1, state->hidden, options);
+    CF_TRY(cf_conv_bind(&state->final, binding, "final", -1, state->hidden, options));
+    conditioner->last_bias = state->final.bias;
+    return CF_OK;
 }
 
 static cf_value emit_block(const cf_conditioner *conditioner, const block *k, cf_builder *b,

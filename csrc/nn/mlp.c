@@ -1,5 +1,7 @@
 /* The multilayer perceptron: h = activation(W h + b) for each hidden width, then a last dense
  * layer. */
+#include <string.h>
+
 #include "nn/conditioner.h"
 #include "nn/dense.h"
 #include "ops/ops.h"
@@ -8,6 +10,12 @@ typedef struct {
     size_t layers;
     cf_dense *dense;
 } mlp_state;
+
+/* Whether nothing follows the last dense layer. */
+static bool is_plain_last(const cf_spec *spec) {
+    return strcmp(cf_spec_string(spec, "output_activation"), "identity") == 0 &&
+           cf_spec_real(spec, "output_multiplier") == 1.0;
+}
 
 static cf_status bind(cf_conditioner *conditioner, cf_binding *binding, bool zero_last) {
     const cf_setting *hidden = cf_spec_get(conditioner->spec, "hidden");
@@ -27,6 +35,8 @@ static cf_status bind(cf_conditioner *conditioner, cf_binding *binding, bool zer
                              last && zero_last, &conditioner->dense_layers));
         inputs = outputs;
     }
+    if (is_plain_last(conditioner->spec))
+        conditioner->last_bias = state->dense[hidden->count].bias;
     return CF_OK;
 }
 

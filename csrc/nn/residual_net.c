@@ -68,8 +68,10 @@ static cf_status bind(cf_conditioner *conditioner, cf_binding *binding, bool zer
         CF_TRY(bind_context(&state->context, &s));
     for (size_t i = 0; i < state->blocks; i++)
         CF_TRY(bind_block(&state->block[i], &s, i));
-    return cf_dense_bind(&state->final, binding, "final", -1, s.hidden, conditioner->output_groups,
-                         zero_last, s.dense_layers);
+    CF_TRY(cf_dense_bind(&state->final, binding, "final", -1, s.hidden, conditioner->output_groups,
+                         zero_last, s.dense_layers));
+    conditioner->last_bias = state->final.bias;
+    return CF_OK;
 }
 
 static cf_value emit_block(const cf_conditioner *conditioner, const block *k, cf_builder *b,
