@@ -208,3 +208,16 @@ def test_a_softplus_scale_has_its_logarithm_everywhere(a: float, dtype: str) -> 
     base = float(mp.log(mp.log(2)))
     assert any(f == pytest.approx(truth, rel=1e-6) for f in found)
     assert all(np.isfinite(found)) and any(f == pytest.approx(base, rel=1e-6) for f in found)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("log_scale", [-2000.0, 2000.0])
+def test_an_infinite_scale_of_nothing_is_nothing(log_scale: float, dtype: str) -> None:
+    """Where the exponential overflows, the one point that it does not move stays where it was."""
+    flow = cf.Flow([cf.Elementwise("affine", scale="exp")], features=2, dtype=dtype)
+    flow.parameters["layers.0.conditioner.constant"][...] = [log_scale, log_scale, 0.5, -0.25]
+    u, log_det = flow.inverse([[0.5, -0.25]])
+    np.testing.assert_array_equal(u, [[0.0, 0.0]])
+    np.testing.assert_array_equal(log_det, [-2 * log_scale])
+    np.testing.assert_array_equal(flow.forward([[0.0, 0.0]])[0], [[0.5, -0.25]])
+    assert flow.log_prob([[0.5, -0.25]])[0] == pytest.approx(-np.log(2 * np.pi) - 2 * log_scale)

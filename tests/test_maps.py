@@ -188,6 +188,44 @@ def test_householder_is_orthogonal_and_of_the_sign_of_its_reflections() -> None:
         np.testing.assert_allclose(matrix, expected, rtol=0, atol=1e-14)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("layer", [cf.Householder(4), cf.Linear("qr")])
+def test_reflections_at_vectors_of_any_length(layer: cf.Layer, dtype: str) -> None:
+    """They depend on directions alone; a vector of zeros reflects nothing."""
+    flow = cf.Flow([layer], features=3, dtype=dtype, seed=0)
+    vectors = next(v for name, v in flow.parameters.items() if name.endswith("vectors"))
+    directions = np.random.default_rng(0).normal(size=(3, 3)).astype(dtype)
+    tiny, huge = np.finfo(dtype).tiny, np.finfo(dtype).max
+    vectors[:3] = directions
+    if len(vectors) == 4:
+        vectors[3] = 0.0
+    points = np.random.default_rng(1).normal(size=(5, 3))
+    expected, _ = flow.forward(points)
+    vectors[:3] = directions * np.array([tiny * 4, 1e-30, huge / 4])[:, None]
+    found, _ = flow.forward(points)
+    rtol = {"float32": 2e-6, "float64": 1e-14}[dtype]
+    np.testing.assert_allclose(found, expected, rtol=rtol, atol=rtol)
+    np.testing.assert_allclose(flow.inverse(found)[0], points, rtol=10 * rtol, atol=10 * rtol)
+    matrix = np.eye(3)
+    for q in directions.astype(float):
+        matrix = (np.eye(3) - 2 * np.outer(q, q) / (q @ q)) @ matrix
+    if layer.type == "Householder":
+        np.testing.assert_allclose(found, points @ matrix.T, rtol=rtol, atol=rtol)
+    assert np.isfinite(flow.vjp(points, np.ones((5, 3))).parameters["layers.0.vectors"][1]).all()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("size", [1e4, 1e8, 1e15, 1e30])
+def test_rotation_is_one_however_large_the_weights_are(size: float, dtype: str) -> None:
+    flow = cf.Flow([cf.Rotation()], features=6, dtype=dtype)
+    weight = flow.parameters["layers.0.weight"]
+    weight[...] = size * np.random.default_rng(3).normal(size=(6, 6))
+    matrix = flow.forward(np.eye(6))[0].astype(float)
+    atol = {"float32": 1e-6, "float64": 1e-12}[dtype]
+    np.testing.assert_allclose(matrix @ matrix.T, np.eye(6), rtol=0, atol=atol)
+    assert np.linalg.det(matrix) == pytest.approx(1.0, rel=1e-5)
+
+
 @pytest.mark.parametrize("size", [1e-3, 1.0, 30.0])
 def test_rotation_is_the_exponential_of_an_antisymmetric_matrix(size: float) -> None:
     rng = np.random.default_rng(1)

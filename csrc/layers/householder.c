@@ -22,16 +22,15 @@ static cf_status bind(cf_layer *layer, cf_binding *binding) {
     return state->has_bias ? cf_bind_parameter(binding, "bias", 1, &n, 0.0, &state->bias) : CF_OK;
 }
 
-/* x - 2 q (q x) / (q q) for row `row` of the vectors. */
+/* x - 2 q (q x) with q = v / |v| for row `row` of the vectors. */
 static cf_value reflect_once(cf_builder *b, cf_value vectors, size_t row, cf_value x,
                              cf_shape shape) {
     size_t n = shape.channels;
-    cf_value q = cf_slice(b, vectors, row * n, n);
-    cf_value square = cf_sum_features(b, cf_multiply(b, q, q));
-    cf_value scaled = cf_divide(b, cf_scale_shift(b, q, 2.0, 0.0), square);
+    cf_value q = cf_unit_vector(b, cf_slice(b, vectors, row * n, n));
+    cf_value twice = cf_scale_shift(b, q, 2.0, 0.0);
     cf_value along = cf_channels_matmul(b, q, CF_NO_VALUE, x, shape, 1);
     return cf_subtract(b, x,
-                       cf_multiply(b, cf_broadcast_channels(b, scaled, shape),
+                       cf_multiply(b, cf_broadcast_channels(b, twice, shape),
                                    cf_broadcast_pixels(b, along, shape)));
 }
 
@@ -98,9 +97,9 @@ const cf_spec_type cf_householder_type = {
     .doc =
         "An orthogonal matrix as a product of reflections ``x = u - 2 q (q u) / (q q)``, one a "
         "row q\n"
-        "of the parameter ``vectors``, in their order; ``log_det = 0``. Of images it acts on the "
-        "channels of\n"
-        "every pixel.\n\n"
+        "of the parameter ``vectors``, in their order, of whatever length; one of zeros reflects "
+        "nothing.\n"
+        "``log_det = 0``. Of images it acts on the channels of every pixel.\n\n"
         "References\n----------\n"
         "Tomczak and Welling 2016, Improving variational auto-encoders using Householder flow,\n"
         "arXiv:1611.09630.",

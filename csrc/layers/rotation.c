@@ -21,7 +21,7 @@ static cf_value matrix(const cf_layer *layer, cf_builder *b) {
     size_t n = layer->shape.channels;
     cf_value weight = cf_parameter(b, state->weight, n * n);
     cf_value transposed = cf_contiguous(b, cf_transpose(b, weight, n));
-    return cf_matrix_exponential(b, cf_subtract(b, weight, transposed));
+    return cf_matrix_exponential(b, cf_subtract(b, weight, transposed), true);
 }
 
 static cf_value forward(const cf_layer *layer, cf_builder *b, cf_value u, cf_value context,
@@ -49,7 +49,8 @@ const cf_spec_type cf_rotation_type = {
     .doc = "A learned rotation.\n\n"
            "``x = exp(W - W^T) u`` with the matrix exponential of the parameter ``weight``, "
            "``log_det = 0``.\n"
-           "Every rotation is one; reflections are not, see `Householder`. A new layer is a random "
+           "Every rotation is one, and it is one however large the weights are; reflections are "
+           "not, see `Householder`. A new layer is a random "
            "rotation.\nOf images it acts on the channels of every pixel.\n\n"
            "References\n----------\n"
            "Lezcano-Casado and Martínez-Rubio 2019, Cheap orthogonal constraints in neural "

@@ -71,7 +71,9 @@ static void CF_FN(affine)(const cf_call *call) {
             vreal x = v_load(cf_feature_row(call, 0, f) + lane);
             vreal s = v_load(cf_feature_row(call, 1, f) + lane);
             vreal t = v_load(cf_feature_row(call, 2, f) + lane);
-            vreal y = inverse ? (x - t) * v_exp(-s) : v_fma(x, v_exp(s), t);
+            vreal u = inverse ? x - t : x, scale = v_exp(inverse ? -s : s);
+            scale = v_select(v_eq(u, v_set1(0)), v_set1(1), scale); /* it may be infinite */
+            vreal y = inverse ? u * scale : v_fma(u, scale, t);
             v_store(out + f * lanes + lane, y);
             sum = sum + s;
         }

@@ -17,6 +17,13 @@ static size_t with_room(size_t size, size_t matrices) {
     return size + size % 2 + 2 * matrices * size;
 }
 
+typedef struct {
+    bool antisymmetric;
+} exponential_params;
+
+/* Squarings double the distance from a rotation; so many still leave it at float32's rounding. */
+enum { PLAIN_SQUARINGS = 12 };
+
 #define CF_BODY "ops/matrix_exponential.c"
 #include "simd/instantiate.h"
 
@@ -47,7 +54,7 @@ static cf_value gradient_formula(cf_builder *b, const cf_node *node, const cf_va
     norm = cf_scale_shift(b, norm, 1.0, 1e-30);
     cf_value both =
         join_blocks(b, cf_transpose(b, operand[0], n), cf_divide(b, operand[1], norm), n);
-    both = cf_block(b, cf_matrix_exponential(b, both), 2 * n, n, n, n);
+    both = cf_block(b, cf_matrix_exponential(b, both, false), 2 * n, n, n, n);
     return cf_multiply(b, both, norm);
 }
 
@@ -77,19 +84,21 @@ static void exponential_rule(cf_builder *b, const cf_node *node, cf_value out, c
 
 static const cf_op exponential_op = {
     .name = "matrix exponential",
+    .params = sizeof(exponential_params),
     .kernel = CF_VERSIONS(exponential),
     .gradient = exponential_rule,
 };
 
-cf_value cf_matrix_exponential(cf_builder *b, cf_value matrix) {
+cf_value cf_matrix_exponential(cf_builder *b, cf_value matrix, bool antisymmetric) {
     if (cf_builder_status(b) != CF_OK)
         return CF_NO_VALUE;
     size_t size = cf_value_size(b, matrix), n = cf_order_of_square(size);
     if (n * n != size)
         return cf_builder_fail(b, CF_INVALID, "a square matrix of %zu numbers", size);
     matrix = cf_contiguous(b, matrix);
-    cf_value all =
-        cf_emit(b, &exponential_op, CF_UNBATCHED, with_room(size, 3), 1, &matrix, CF_NO_PARAMS);
+    exponential_params params = {antisymmetric};
+    cf_value all = cf_emit(b, &exponential_op, CF_UNBATCHED, with_room(size, 4), 1, &matrix,
+                           CF_PARAMS(&params));
     return cf_slice(b, all, 0, size);
 }
 
@@ -132,8 +141,24 @@ static int CF_FN(halve)(double *a, size_t n) {
     return halvings;
 }
 
-/* result = exp(a); a and room are overwritten. */
-static void CF_FN(exponential_of)(double *a, size_t n, double *result, double *room) {
+/* result = result (3 - result^T result) / 2, a step of Newton towards the nearest rotation; two
+ * matrices of room. */
+static void CF_FN(orthogonalize)(double *result, size_t n, double *room) {
+    double *rest = room + n * n;
+    for (size_t i = 0; i < n; i++)
+        for (size_t j = 0; j < n; j++) {
+            double sum = i == j ? -3.0 : 0.0;
+            for (size_t k = 0; k < n; k++)
+                sum += result[k * n + i] * result[k * n + j];
+            rest[i * n + j] = sum;
+        }
+    CF_FN(product)(result, rest, n, -2.0, room);
+    memcpy(result, room, n * n * sizeof *result);
+}
+
+/* result = exp(a); a and room, of a matrix or, antisymmetric, two, are overwritten. */
+static void CF_FN(exponential_of)(double *a, size_t n, bool antisymmetric, double *result,
+                                  double *room) {
     int halvings = CF_FN(halve)(a, n);
     memset(result, 0, n * n * sizeof *result);
     for (size_t i = 0; i < n; i++)
@@ -147,6 +172,8 @@ static void CF_FN(exponential_of)(double *a, size_t n, double *result, double *r
     for (int k = 0; k < halvings; k++) {
         CF_FN(product)(result, result, n, 1.0, room);
         memcpy(result, room, n * n * sizeof *result);
+        if (antisymmetric && halvings > PLAIN_SQUARINGS)
+            CF_FN(orthogonalize)(result, n, room);
     }
 }
 
@@ -157,7 +184,8 @@ static void CF_FN(exponential)(const cf_call *call) {
     double *a = (double *)(out + size + size % 2), *result = a + size;
     for (size_t i = 0; i < size; i++)
         a[i] = (double)matrix[i];
-    CF_FN(exponential_of)(a, n, result, result + size);
+    const exponential_params *p = call->step->node->params;
+    CF_FN(exponential_of)(a, n, p->antisymmetric, result, result + size);
     for (size_t i = 0; i < size; i++)
         out[i] = (real)result[i];
 }
@@ -179,7 +207,7 @@ static void CF_FN(exponential_gradient)(const cf_call *call) {
             a[i * m + j] = a[(n + i) * m + n + j] = (double)matrix[j * n + i];
             a[i * m + n + j] = g[i * n + j] / scale;
         }
-    CF_FN(exponential_of)(a, m, result, result + 4 * size);
+    CF_FN(exponential_of)(a, m, false, result, result + 4 * size);
     for (size_t i = 0; i < n; i++)
         for (size_t j = 0; j < n; j++)
             gradient[i * n + j] = (real)(result[i * m + n + j] * scale);

@@ -100,8 +100,9 @@ cf_value cf_masked_matmul_transposed(cf_builder *b, cf_value weight, cf_value x,
  * given, or `number`. */
 cf_value cf_triangle(cf_builder *b, cf_value matrix, cf_value diagonal, double number, bool upper);
 
-/* The exponential of an unbatched square matrix. */
-cf_value cf_matrix_exponential(cf_builder *b, cf_value matrix);
+/* The exponential of an unbatched square matrix; of one that is antisymmetric, a rotation however
+ * large it is. */
+cf_value cf_matrix_exponential(cf_builder *b, cf_value matrix, bool antisymmetric);
 
 /* x y of two unbatched square matrices of n rows. */
 cf_value cf_matrix_product(cf_builder *b, cf_value x, cf_value y, size_t n);
@@ -217,6 +218,9 @@ cf_value cf_softclip(cf_builder *b, cf_value x, double bound);
 
 /* log(variance) / 2, or 0 where there is no spread around `mean`; without a gradient. */
 cf_value cf_log_standard_deviation(cf_builder *b, cf_value variance, cf_value mean);
+
+/* x / |x|, however long the vector x is; of zeros, zeros. */
+cf_value cf_unit_vector(cf_builder *b, cf_value x);
 
 /* log(sum of exp(x)) over features: one feature. */
 cf_value cf_log_sum_exp(cf_builder *b, cf_value x);

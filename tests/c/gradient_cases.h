@@ -144,6 +144,8 @@ static cf_value emit_features(cf_builder *b, const cf_value *x, const void *data
         return cf_log_sum_exp_groups(b, cf_transpose(b, *x, 3), 2);
     case 'n':
         return cf_normal_log_density(b, *x);
+    case 'u':
+        return cf_unit_vector(b, *x);
     default:
         y = cf_affine(b, x[0], x[1], x[2], *(const char *)data == 'A', &log_det);
         return cf_concat(b, (cf_value[]){y, log_det}, 2);
@@ -178,7 +180,7 @@ static cf_value emit_matrix(cf_builder *b, const cf_value *x, const void *data) 
     case 'D':
         return cf_triangle(b, x[0], cf_exp(b, cf_diagonal(b, x[0], 3)), 0.0, false);
     case 'e':
-        return cf_matrix_exponential(b, x[0]);
+        return cf_matrix_exponential(b, x[0], false);
     case 'p':
         return cf_matrix_product(b, x[0], cf_transpose(b, x[0], 3), 3);
     case 'i':
@@ -382,6 +384,8 @@ static const op_case cases[] = {
     {"log_sum_exp", emit_features, "l", {ROWS(6, -2, 2)}, NULL, false},
     {"log_sum_exp of groups", emit_features, "L", {ROWS(6, -2, 2)}, NULL, false},
     {"log_sum_exp of unbatched", emit_features, "l", {SHARED(6, -2, 2)}, NULL, false},
+    {"unit_vector", emit_features, "u", {ROWS(4, -2, 2)}, NULL, false},
+    {"unit_vector, unbatched", emit_features, "u", {SHARED(4, -2, 2)}, NULL, false},
     {"normal_log_density", emit_features, "n", {ROWS(3, -2, 2)}, NULL, false},
     {"affine", emit_features, "a", {ROWS(2, -2, 2), ROWS(2, -1, 1), ROWS(2, -2, 2)}, NULL, false},
     {"affine, inverse",
