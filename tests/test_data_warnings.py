@@ -83,6 +83,14 @@ def test_a_flow_made_for_it_says_nothing(name: str, standardize: str) -> None:
     assert said(CASES[name][0], standardize=standardize) == []
 
 
+@pytest.mark.parametrize(
+    "values",
+    [1e50 * CLEAN[:, 1], 1.7e18 + np.round(3e12 * CLEAN[:, 1]), 2.0**31 * CLEAN[:, 1] // 1],
+)
+def test_large_floats_are_no_integers(values: np.ndarray) -> None:
+    assert said(with_column(1, values)) == []
+
+
 def test_few_rows_without_any_held_out() -> None:
     hidden = (32, 32)
     flow = cf.maf(4, 1, hidden)

@@ -24,6 +24,7 @@ NUMBERS = 40_000
 OFTEN = 0.02  # the share of a column that one value may have
 FAR = 30.0  # interquartile ranges from the median
 MAPS = ("Affine", "CircularShift", "Exp", "OnFeatures", "Sigmoid")  # next to the data in recipes
+WHOLE = 2.0**30  # the range up to which numbers without fractions are taken for integers
 SINGULAR = 1e-5  # eigenvalue of the correlation matrix
 MANY = 10  # weights for each number of the data, of which none is held out
 
@@ -87,7 +88,7 @@ def _findings(flow: Flow, x: Float, noisy: NDArray[np.bool_]) -> Iterable[tuple[
     constant = np.ptp(x, axis=0) == 0.0
     free = ~constant & ~noisy
     yield _where(constant & ~noisy), "one value in all rows, which has no density: drop it"
-    whole = free & (x == np.round(x)).all(axis=0) & (not flow.stochastic)
+    whole = free & _are_whole_numbers(x) & (not flow.stochastic)
     yield (
         _where(whole),
         "whole numbers, whose density is unbounded: give fit(jitter=…) their spacing, or make the "
@@ -130,6 +131,12 @@ def _some_rows(rows: TrainingRows) -> Float:
 
 def _where(which: NDArray[np.bool_]) -> list[int]:
     return [int(i) for i in np.flatnonzero(which)]
+
+
+def _are_whole_numbers(x: Float) -> NDArray[np.bool_]:
+    """Over a range in which the spacing matters: large floats are whole whatever they count."""
+    whole: NDArray[np.bool_] = (x == np.round(x)).all(axis=0) & (np.ptp(x, axis=0) < WHOLE)
+    return whole
 
 
 def _rows_of_one_value(column: Float) -> int:
