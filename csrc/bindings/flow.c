@@ -151,6 +151,12 @@ static PyObject *get_stochastic(PyObject *self, void *closure) {
     return flow == NULL ? NULL : PyBool_FromLong(cf_layer_is_stochastic(&flow->chain));
 }
 
+static PyObject *get_fixed_maps(PyObject *self, void *closure) {
+    (void)closure;
+    const cf_flow *flow = cf_py_flow_of(self);
+    return flow == NULL ? NULL : PyLong_FromSize_t(flow->chain.children - flow->chain.mapped);
+}
+
 static PyGetSetDef getset[] = {
     {"layers", get_layers, NULL, "tuple of BoundLayer: the layers, base to data.", NULL},
     {"base", get_base, NULL, "Base: the base distribution.", NULL},
@@ -163,6 +169,10 @@ static PyGetSetDef getset[] = {
      NULL},
     {"stochastic", get_stochastic, NULL,
      "bool: whether a layer is stochastic, so that `log_prob` is a lower bound.", NULL},
+    {"fixed_maps", get_fixed_maps, NULL,
+     "int: how many of the last layers are fixed maps of single features, such as `Affine` and\n"
+     "`Exp`, which are computed in float64 as one.",
+     NULL},
     {"features", get_features, NULL, "int: the number of features of a sample.", NULL},
     {"context_features", get_context_features, NULL,
      "int: the number of context features, before any embedding.", NULL},

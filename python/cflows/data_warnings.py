@@ -23,7 +23,6 @@ ROWS = 10_000  # looked at, evenly spaced; fewer of many columns, but 1,000
 NUMBERS = 40_000
 OFTEN = 0.02  # the share of a column that one value may have
 FAR = 30.0  # interquartile ranges from the median
-MAPS = ("Affine", "CircularShift", "Exp", "OnFeatures", "Sigmoid")  # next to the data in recipes
 WHOLE = 2.0**30  # the range up to which numbers without fractions are taken for integers
 SINGULAR = 1e-5  # eigenvalue of the correlation matrix
 MANY = 10  # weights for each number of the data, of which none is held out
@@ -145,14 +144,10 @@ def _rows_of_one_value(column: Float) -> int:
 
 def _unbounded(flow: Flow, x: Float) -> Float:
     """The columns behind the fixed maps beside the data, such as logarithms."""
-    layers = len(flow.layers)
-    while layers > 0 and flow.layers[layers - 1].type in MAPS:
-        if any(name.startswith(f"layers.{layers - 1}.") for name in flow.parameters):
-            break
-        layers -= 1
-    if flow.stochastic or layers == len(flow.layers):
+    if flow.stochastic or flow.fixed_maps == 0:
         return x
-    z = np.asarray(flow.part(layers).inverse(x, _no_context(flow))[0], np.float64)
+    maps = flow.part(len(flow.layers) - flow.fixed_maps)
+    z = np.asarray(maps.inverse(x, _no_context(flow))[0], np.float64)
     return np.where(np.isfinite(z), z, 0.0)
 
 

@@ -22,7 +22,7 @@ from .arguments import (
     with_hints,
 )
 from .data_warnings import warn_of_data
-from .epochs import Augmented, Warmup
+from .epochs import Warmup, changing_rows
 from .history import History
 from .names import by_name, names_of
 from .optim import SCHEDULES, checked_optimizer, checked_schedule, spelled
@@ -61,6 +61,8 @@ def fit(
     kl_warmup: int = 0,
     ema: float | None = None,
     standardize: Literal["once", "again"] = "once",
+    missing: Literal["error", "marginal"] = "error",
+    missing_draws: int = 20,
     loss: str | Function | None = None,
     seed: int | None = None,
     progress: bool | Literal["auto"] = "auto",
@@ -117,6 +119,14 @@ def fit(
     standardize : {'once', 'again'}, default 'once'
         Whether the first fit alone sets what standardises x and the context, or this one does
         whatever was set before: for data in other units, which the flow then learns anew.
+    missing : {'error', 'marginal'}, default 'error'
+        Whether NaN in `x` is an error, or stands for a number that is missing: the likelihood is
+        then that of the others in the row, by numbers in its place which the flow itself draws, as
+        `impute` does, afresh in every epoch and at first from a normal distribution. Training
+        losses are of rows so completed, validation losses of the rows that are complete or, if
+        there are not even 20, completed from the normal distribution. Takes a copy of `x`.
+    missing_draws : int, default 20
+        Of how many proposals for a row each draw is one.
     loss : str or nn.Function, optional
         What is minimised: a loss of `nn.function`, by itself or by name, or a loss of the library
         by name. None is 'likelihood', or the loss of an `nn.objective`.
@@ -198,10 +208,11 @@ def fit(
     rows, held_out = _read_data(self, x, context, weights, validation, seed)
     optimizer, plan = checked_optimizer(optimizer), checked_schedule(schedule, SCHEDULES)
     numbers = _numbers(self, len(rows), batch_size, clip_norm, ema, jitter, seed)
-    warn_of_data(self, rows, held_out, numbers["jitter"], names_of(x))
+    filling = (augment, missing, missing_draws)
+    changing, held_out = changing_rows(self, rows, held_out, seed, *filling)
+    warn_of_data(self, changing.rows, held_out, numbers["jitter"], names_of(x))
     warmup = Warmup(self, integer("kl_warmup", kl_warmup, 0))
-    changing = Augmented(rows, augment, seed)
-    trainer = _core.Trainer(
+    trainer = _new_trainer(
         self,
         loss_name(self, loss),
         changing.rows.arrays,
@@ -220,18 +231,30 @@ def fit(
             numbers |= {"kl_warmup": warmup.epochs, "augment": repr(augment), "ema": ema}
             numbers["loss"] = None if loss is None else loss_name(self, loss)
             numbers["standardize"] = None if standardize == "once" else standardize
+            numbers["missing"] = None if missing == "error" else [missing, missing_draws]
             config = _config(self, (rows, held_out), (optimizer, plan), epochs, numbers, saved)
             if resume is not None and saved is not None:
-                run.history = _resume(self, trainer, saved, os.fsdecode(resume), config, epochs)
+                run.history = _resume(self, run, saved, os.fsdecode(resume), config, epochs)
             if checkpoint is not None:
                 run.keeper = Keeper(self, trainer, os.fsdecode(checkpoint), config, run)
         run.progress = new_progress(progress, epochs, rows.counted, len(run.history.train))
         return run.run()
 
 
+def _new_trainer(*args: Any, **options: Any) -> _core.Trainer:
+    """ValueError of the core, with what to do about missing numbers."""
+    try:
+        return _core.Trainer(*args, **options)
+    except ValueError as error:
+        if "holds nan" not in str(error):
+            raise
+        advice = "drop such rows, or learn from what is there with missing='marginal'"
+        raise ValueError(f"{error}; {advice}") from None
+
+
 def _resume(
     flow: Flow,
-    trainer: _core.Trainer,
+    run: Run,
     saved: Checkpoint,
     path: str,
     config: dict[str, Any],
@@ -246,7 +269,8 @@ def _resume(
     if saved.state["epoch"] > epochs:
         raise ValueError(f"{path} is {saved.state['epoch']} epochs on, got epochs={epochs}")
     try:
-        trainer.load_state(saved.state)
+        run.rows_of_epoch.load_state(saved.state)
+        run.trainer.load_state(saved.state)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{path}: damaged checkpoint: {error}") from error
     saved.restore(flow)

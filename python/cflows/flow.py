@@ -10,6 +10,7 @@ from . import _core
 from .bounds import importance_weighted_log_prob
 from .fit import fit
 from .levels import join_levels, levels
+from .missing import impute, marginal_log_prob
 from .names import checked_names
 from .part import part
 from .summary import describe
@@ -92,6 +93,8 @@ class Flow(_core.Flow):
     fit_target = fit_target
     importance_sample = importance_sample
     importance_weighted_log_prob = importance_weighted_log_prob
+    impute = impute
+    marginal_log_prob = marginal_log_prob
     part = part
     levels = levels
     join_levels = join_levels

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import _core
 from .arguments import check_callback
-from .epochs import Augmented, Warmup
+from .epochs import Augmented, Imputed, Warmup
 from .history import EpochReport, History
 from .progress import Progress
 
@@ -74,7 +74,7 @@ class Keeper:
             self.config,
             {name: array.copy() for name, array in self.flow.parameters.items()},
             {name: array.copy() for name, array in self.flow.buffers.items()},
-            self.trainer.state(),
+            {**self.trainer.state(), **self.run.rows_of_epoch.state()},
             self.run.history,
         )
 
@@ -95,11 +95,11 @@ class Run:
         trainer: _core.Trainer,
         rows: int,
         callback: Callback | None,
-        changing: tuple[Warmup, Augmented],
+        changing: tuple[Warmup, Augmented | Imputed],
     ) -> None:
         check_callback(callback)
         self.trainer, self.rows, self.callback = trainer, rows, callback
-        self.warmup, self.augmented = changing
+        self.warmup, self.rows_of_epoch = changing
         self.history = History()  # of the epochs before this run
         self.reports: list[EpochReport] = []
         self.start = time.monotonic()
@@ -137,7 +137,7 @@ class Run:
 
     def _epoch(self) -> str | None:
         epoch = len(self.history.train) + len(self.reports)
-        self.augmented.start(epoch)
+        self.rows_of_epoch.start(epoch)
         poll = None if self.progress is None else self._poll
         found = self.trainer.epoch(poll, self.warmup.weight(epoch))
         if found is None:
