@@ -33,9 +33,15 @@ static bool check_samples(cf_py_request *r, const cf_py_rows *rows, const char *
     return cf_py_check_rows(rows, name, r->call.samples);
 }
 
+/* Whether it is an array of numbers, which has neither names nor labels. */
+static bool is_of_numbers(PyObject *object) {
+    return PyArray_CheckExact(object) &&
+           strchr("biufc", PyArray_DESCR((PyArrayObject *)object)->kind) != NULL;
+}
+
 /* The columns of a table that the model knows by name, or the object itself: a new reference. */
 static PyObject *by_name(const cf_py_request *r, const char *port, PyObject *object) {
-    if (PyArray_CheckExact(object) && PyArray_DESCR((PyArrayObject *)object)->kind != 'V')
+    if (is_of_numbers(object))
         return Py_NewRef(object);
     PyObject *module = PyImport_ImportModule("cflows.names");
     PyObject *chosen = module == NULL

@@ -232,6 +232,9 @@ cf_value cf_log_sum_exp_groups(cf_builder *b, cf_value x, size_t groups);
  * for the others. It has no gradient. */
 cf_value cf_choose(cf_builder *b, cf_value u, cf_value probabilities);
 
+/* The index of the largest feature: one feature. It has no gradient. */
+cf_value cf_argmax(cf_builder *b, cf_value x);
+
 /* The log indicator of an interval: 0 where x lies between its feature's ends, which are at `low`
  * and at `high` of the buffers, and -inf outside; the gradient is 0. */
 cf_value cf_log_indicator(cf_builder *b, cf_value x, size_t low, size_t high);

@@ -27,7 +27,7 @@ from ._core import (
 )
 from .arguments import hint
 from .check import Audit, audit, jacobian
-from .columns import Column, circular, count, interval, ordinal, positive, real
+from .columns import Column, categorical, circular, count, interval, ordinal, positive, real
 from .ctarget import CTarget
 from .data_warnings import DataWarning
 from .flow import Flow
@@ -72,6 +72,7 @@ __all__ = [
     "circular",
     "count",
     "ordinal",
+    "categorical",
     # learning
     "History",
     "EpochReport",

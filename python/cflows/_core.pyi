@@ -25,6 +25,7 @@ __all__ = [
     "Squeeze",
     "Split",
     "Dequantize",
+    "Argmax",
     "Variational",
     "Expression",
     "Affine",
@@ -249,6 +250,12 @@ class Dequantize(Layer):
     def levels(self) -> int | None: ...
     @property
     def layers(self) -> tuple[Layer, ...]: ...
+
+@final
+class Argmax(Layer):
+    def __new__(cls, categories: _Ints) -> Self: ...
+    @property
+    def categories(self) -> tuple[int, ...]: ...
 
 @final
 class Variational(Layer):

@@ -1,5 +1,5 @@
 """What the columns of a table hold, for recipes: any number, positive ones, an interval, angles,
-integers."""
+integers, categories."""
 
 from __future__ import annotations
 
@@ -10,26 +10,30 @@ from dataclasses import dataclass
 from .arguments import integer
 from .arguments import real as number
 
-__all__ = ["Column", "circular", "count", "interval", "ordinal", "positive", "real"]
+__all__ = ["Column", "categorical", "circular", "count", "interval", "ordinal", "positive", "real"]
 
-KINDS = ("real", "positive", "interval", "circular", "count", "ordinal")
+KINDS = ("real", "positive", "interval", "circular", "count", "ordinal", "categorical")
+MAX_CATEGORIES = 1024  # as of Argmax
 
 
 @dataclass(frozen=True)
 class Column:
-    """What one column holds; `real`, `positive`, `interval`, `circular`,
-    `count` and `ordinal` make them.
+    """What one column holds; `real`, `positive`, `interval`, `circular`, `count`, `ordinal` and
+    `categorical` make them.
 
     Attributes
     ----------
-    kind : {'real', 'positive', 'interval', 'circular', 'count', 'ordinal'}
+    kind : {'real', 'positive', 'interval', 'circular', 'count', 'ordinal', 'categorical'}
     low, high : float
         The ends: of all numbers that the column may hold or, of a circle, one point.
+    labels : tuple of str or None
+        Of the numbers 0, 1, ... of a column of categories.
     """
 
     kind: str
     low: float
     high: float
+    labels: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -40,6 +44,8 @@ class Column:
             return self.kind
         if self.kind == "ordinal":
             return f"ordinal({self.levels})"
+        if self.kind == "categorical":
+            return f"categorical({self.levels if self.labels is None else list(self.labels)})"
         if self.kind == "interval":
             return f"interval({self.low!r}, {self.high!r})"
         start = f", low={self.low!r}" if self.low else ""
@@ -47,7 +53,7 @@ class Column:
 
     @property
     def levels(self) -> int:
-        """The number of integers that an ordinal column may hold."""
+        """The number of integers that an ordinal column or one of categories may hold."""
         return int(self.high - self.low) + 1
 
 
@@ -160,6 +166,69 @@ def circular(period: float, low: float = 0.0) -> Column:
             f"period must be positive and finite, and low near it, got {period} and {low}"
         )
     return Column("circular", low, low + period)
+
+
+def categorical(categories: int | Sequence[str]) -> Column:
+    """Categories without an order, by `Argmax`: a category is the largest of as many real numbers.
+
+    The `log_prob` of a flow with such columns is a lower bound, in which they have probabilities
+    and the others densities; samples are integers in these columns, or labels where
+    ``sample(n, as_frame=True)`` makes a table.
+
+    Parameters
+    ----------
+    categories : int or sequence of str
+        How many there are, from 2 to 1024, of which the column holds the numbers 0, 1, ...; or
+        their labels, all different: tables may then hold these.
+
+    Returns
+    -------
+    Column
+
+    Raises
+    ------
+    ValueError
+        If there are too few or too many, or two have one label.
+    TypeError
+        If it is neither an int nor labels that are strings.
+
+    References
+    ----------
+    Hoogeboom et al. 2021, Argmax flows and multinomial diffusion, arXiv:2102.05379.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import cflows as cf
+    >>> kinds = cf.categorical(["star", "galaxy", "quasar"])
+    >>> flow = cf.realnvp(2, columns=[cf.real, kinds], seed=0)
+    >>> x = np.array([[0.5, "star"], [1.5, "quasar"]], object)
+    >>> bool((flow.log_prob(x) == flow.log_prob([[0.5, 0], [1.5, 2]])).all())
+    True
+    """
+    if isinstance(categories, str):
+        raise TypeError(f"categories must be a number or a list of labels, got {categories!r}")
+    if not isinstance(categories, Sequence):
+        count = integer("categories", categories, 2, MAX_CATEGORIES)
+        return Column("categorical", 0.0, count - 1.0)
+    labels = tuple(categories)
+    if not all(isinstance(label, str) for label in labels):
+        raise TypeError(f"labels must be strings, got {labels}")
+    if not 2 <= len(labels) <= MAX_CATEGORIES or len(set(labels)) != len(labels):
+        raise ValueError(
+            f"labels must be 2 to {MAX_CATEGORIES}, all different, got {len(labels)}, of which "
+            f"{len(set(labels))} are different"
+        )
+    return Column("categorical", 0.0, len(labels) - 1.0, labels)
+
+
+def expanded(columns: Sequence[Column]) -> list[Column]:
+    """The columns that the layers before `Argmax` see: a real one for each category."""
+    return [
+        inner
+        for column in columns
+        for inner in ([real] * column.levels if column.kind == "categorical" else [column])
+    ]
 
 
 def checked(columns: Sequence[Column] | None, features: int) -> list[Column]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from . import _core
 from .bounds import importance_weighted_log_prob
+from .categories import Labels, checked_labels
 from .fit import fit
 from .levels import join_levels, levels
 from .missing import impute, marginal_log_prob
@@ -128,6 +129,19 @@ class Flow(_core.Flow):
     def context_columns(self, names: Iterable[str] | None) -> None:
         known = checked_names("context_columns", names, self.context_features)
         self.__dict__["_context_columns"] = known
+
+    @property
+    def categories(self) -> Labels | None:
+        """By column, the labels of its categories, or None of a column of numbers; or None.
+
+        Recipes set it from ``columns=[cf.categorical(labels), ...]``. Tables may then hold labels.
+        It is saved with the flow.
+        """
+        return self.__dict__.get("_categories") if self.features else None
+
+    @categories.setter
+    def categories(self, labels: Iterable[Iterable[str] | None] | None) -> None:
+        self.__dict__["_categories"] = checked_labels(labels, self.features)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the flow to one safetensors file: weights, buffers and architecture.

@@ -32,6 +32,7 @@ Float = NDArray[np.float64]
 
 SAMPLES = 10_000  # of the flow, that proposals are made from
 ROWS_AT_ONCE = 1 << 16  # completed ones, that a flow scores at once
+FAR = 10.0  # widths of the middle 68 % from the median
 LOG_2_PI = math.log(2.0 * math.pi)
 ELEMENTWISE = ("ActNorm", "Affine", "BatchNorm", "Elementwise")
 
@@ -235,7 +236,7 @@ class Completion:
         else:
             context = self.context[np.linspace(0, len(self.x) - 1, SAMPLES).astype(np.int64)]
             samples = body.sample(1, context, seed=seed)[:, 0]
-        self.proposals = Proposals.of_rows(_joined(samples, context))
+        self.proposals = Proposals.of_rows(_without_far(_joined(samples, context)))
 
     def propose(self, other: Completion) -> None:
         """Take the proposals of other rows."""
@@ -368,6 +369,13 @@ def _order(body: Flow) -> tuple[int, ...] | None:
     if body.base != Normal():
         return None
     return order or ()
+
+
+def _without_far(rows: Float) -> Float:
+    """Without those that set the scale: a flow that was not fitted well has some."""
+    low, middle, high = np.quantile(rows, [0.16, 0.5, 0.84], axis=0)
+    near = (np.abs(rows - middle) <= FAR * (high - low)).all(axis=1)
+    return rows[near] if near.any() else rows
 
 
 def _joined(z: ArrayLike, context: Float | None) -> Float:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from .categories import encoded
+
 if TYPE_CHECKING:
     from . import _core
 
@@ -27,7 +29,8 @@ def names_of(table: Any) -> tuple[str, ...] | None:
 
 
 def by_name(model: _core.Model, port: str, table: Any) -> Any:
-    """The columns of a table that the model knows, in its order; anything else as it is.
+    """The columns of a table that the model knows, in its order, with numbers for the labels of
+    categories; anything else as it is.
 
     The bindings call it for all inputs but plain arrays.
 
@@ -42,6 +45,12 @@ def by_name(model: _core.Model, port: str, table: Any) -> Any:
     ValueError
         If the table has names, and columns of the model are missing.
     """
+    table = _matched(model, port, table)
+    labels = getattr(model, "categories", None) if port == "x" else None
+    return table if labels is None else encoded(table, names_of(table), labels)
+
+
+def _matched(model: _core.Model, port: str, table: Any) -> Any:
     known = getattr(model, "columns" if port == "x" else "context_columns", None)
     names = names_of(table)
     if known is None or names is None or names == known:

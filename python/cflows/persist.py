@@ -108,6 +108,8 @@ def _parts(flow: Flow, tensors: Tensors) -> dict[str, Any]:
     for name in ("columns", "context_columns"):
         if getattr(flow, name) is not None:
             parts[name] = list(getattr(flow, name))
+    if flow.categories is not None:
+        parts["categories"] = [None if own is None else list(own) for own in flow.categories]
     if flow.embedding is not None:
         parts["embedding"] = _described(flow.embedding, "embedding", tensors)
     return parts
@@ -220,7 +222,7 @@ def _built(architecture: Any, tensors: Tensors) -> Flow:
     sizes = {"context_features": int, "dtype": str, "seed": int}
     parts = {"shape": list, "base": dict, "layers": list, "frozen": list}
     optional = {"embedding": dict, "standardize_context": bool}
-    names = {"columns": list, "context_columns": list}
+    names = {"columns": list, "context_columns": list, "categories": list}
     _check_members(architecture, sizes | parts, optional | names)
     size = sum(array.nbytes for array in tensors.values())
     permutations = _taken(tensors, "permutations.")

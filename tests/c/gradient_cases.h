@@ -253,6 +253,8 @@ static cf_value emit_levels(cf_builder *b, const cf_value *x, const void *data) 
         return cf_categorical_draw(b, x[0], x[2], 4);
     case 'm':
         return cf_categorical_mean(b, x[0], 4);
+    case 'a':
+        return cf_argmax(b, x[0]);
     default:
         return cf_choose(b, cf_slice(b, x[2], 0, 1), x[0]);
     }
@@ -434,6 +436,7 @@ static const op_case cases[] = {
     LEVELS("categorical_draw", "d", true),
     LEVELS("categorical_mean", "m", true),
     LEVELS("choose", "c", true),
+    LEVELS("argmax", "a", true),
     MIXTURE(1, false),
     MIXTURE(4, false),
     MIXTURE(4, true),

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 from .._core import Coupling, Layer, Permutation, Scale
+from ..columns import checked, expanded
 from ..flow import Flow
 from .options import with_options_of
 from .shared import ColumnOptions, column_flow, sizes, without_angles
@@ -66,7 +67,8 @@ def realnvp(
     between = [] if permute is False else [Permutation(permute)]
     # Reversing an even number of features turns the even ones into the odd ones: swapping the
     # mask as well would keep the same features in all couplings.
-    swapping = not (permute == "reverse" and features % 2 == 0)
+    inner = len(expanded(checked(options.get("columns"), features)))
+    swapping = not (permute == "reverse" and inner % 2 == 0)
     chain: list[Layer] = []
     for i in range(layers):
         if i > 0:

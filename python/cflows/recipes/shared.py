@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, TypedDict
 
 from .._core import (
     Affine,
+    Argmax,
     Base,
     CircularShift,
     Dequantize,
@@ -22,7 +23,7 @@ from .._core import (
     Uniform,
 )
 from ..arguments import integer
-from ..columns import Column, checked, indices
+from ..columns import Column, checked, expanded, indices
 from ..flow import Flow
 from .options import with_options_of
 
@@ -114,8 +115,8 @@ def column_flow(
     base : Base, optional
         None is the standard normal, and uniform for circular columns.
     columns : sequence of Column, optional
-        What each column holds: `real`, `positive`, `interval`, `count`, `ordinal` or, with
-        splines, `circular`; None is `real` for all.
+        What each column holds: `real`, `positive`, `interval`, `count`, `ordinal`, `categorical`
+        or, with splines, `circular`; None is `real` for all.
     standardize : bool, 'robust' or 'whiten', default True
         Have an `Affine` that ``fit`` sets to the mean and standard deviation of the columns or,
         where they are bounded, of their logarithms and logits; 'robust' to median and quantiles,
@@ -136,15 +137,19 @@ def column_flow(
         )
     robust = standardize == "robust"
     if standardize == "whiten":
-        if indices(kinds, "circular"):
-            raise ValueError("standardize='whiten' mixes columns, and circular ones cannot be")
+        if indices(kinds, "circular", "categorical"):
+            raise ValueError(
+                "standardize='whiten' mixes columns, and circular and categorical ones cannot be"
+            )
         chain = [*chain, Triangular(standardize=True)]
     if columns is None:
         ends: list[Layer] = [Affine(robust=robust)] if standardize else []
     else:
         ends = column_layers(kinds, bool(standardize), robust)
-    base = column_base(kinds) if base is None else base
-    return flow([*chain, *ends], features, base=base, **options)
+    base = column_base(expanded(kinds)) if base is None else base
+    made = flow([*chain, *ends], features, base=base, **options)
+    made.categories = [column.labels for column in kinds]
+    return made
 
 
 def on_columns(columns: Sequence[Column], kinds: Sequence[str], layer: Layer) -> list[Layer]:
@@ -161,11 +166,12 @@ def column_layers(
 ) -> list[Layer]:
     """From features without bounds and angles in [-pi, pi] to the columns.
 
-    All of them are fixed maps, which the core computes in float64 beside the data. The first
+    All of them but `Argmax` are fixed maps, computed in float64 beside the data. The first
     `Affine` standardises logarithms and logits as it does plain numbers.
     """
-    opened = [standardize and column.kind != "circular" for column in columns]
+    opened = [standardize and column.kind not in ("circular", "categorical") for column in columns]
     return [
+        *_categories(columns),
         *([Affine(standardize=opened, robust=robust)] if any(opened) else []),
         *on_columns(columns, ("positive", "count"), Exp()),
         *on_columns(columns, ("ordinal",), Sigmoid()),
@@ -174,6 +180,14 @@ def column_layers(
         *_by_ends(columns, "interval", lambda column: Sigmoid(column.low, column.high)),
         *_turns(columns),
     ]
+
+
+def _categories(columns: Sequence[Column]) -> list[Layer]:
+    """From a number for each category to the category."""
+    if not indices(columns, "categorical"):
+        return []
+    counts = [column.levels if column.kind == "categorical" else 1 for column in columns]
+    return [Argmax(counts)]
 
 
 def _by_ends(columns: Sequence[Column], kind: str, layer: Callable[[Column], Layer]) -> list[Layer]:

@@ -20,7 +20,7 @@ from .._core import (
     Transform,
 )
 from ..arguments import integer
-from ..columns import KINDS, Column, checked, circular, indices
+from ..columns import KINDS, Column, checked, circular, expanded, indices
 from ..flow import Flow
 from .autoregressive import ORDERS
 from .options import with_options_of
@@ -78,7 +78,7 @@ def spline_flow(
         The networks' activation, as of `ResidualNet`.
     """
     features, layers = sizes(features, layers)
-    columns = checked(options.get("columns"), features)
+    columns = expanded(checked(options.get("columns"), features))
     spline = column_spline(columns, bins, bound)
     conditioner = network(hidden, blocks, activation, dropout)
     angles = bool(indices(columns, "circular"))

@@ -1,0 +1,79 @@
+"""Columns of categories: their labels become numbers where a table is read, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .arguments import real_array
+
+__all__ = ["Labels", "checked_labels", "decoded", "encoded"]
+
+Labels = tuple[tuple[str, ...] | None, ...]
+"""By column: the labels of its categories, or None of a column of numbers."""
+
+
+def checked_labels(labels: Any, features: int) -> Labels | None:
+    """None, or a tuple of labels or None a column; ValueError for others."""
+    if labels is None:
+        return None
+    found = tuple(None if column is None else tuple(column) for column in labels)
+    if len(found) != features:
+        raise ValueError(f"categories must have {features} entries, a column each, got {found}")
+    for column in found:
+        if column is not None and not all(isinstance(label, str) for label in column):
+            raise TypeError(f"labels of categories must be strings, got {column}")
+    return found if any(found) else None
+
+
+def encoded(table: Any, names: Sequence[str] | None, labels: Labels) -> NDArray[np.float64]:
+    """The numbers of a table, (n, columns), with a category's place among the labels for it.
+
+    Columns of numbers are taken as they are, also where there are labels.
+
+    Raises
+    ------
+    ValueError
+        If a label is none of those of its column.
+    """
+    if names is None:
+        cells = np.asarray(table, object)
+        if cells.ndim != 2 or cells.shape[1] != len(labels):
+            raise ValueError(f"x must have shape (n, {len(labels)}), got {cells.shape}")
+        columns = list(cells.T)
+    else:
+        columns = [np.asarray(table[name]) for name in names]
+    result = np.empty((len(columns[0]), len(columns)))
+    for i, (column, own) in enumerate(zip(columns, labels, strict=True)):
+        name = repr(names[i]) if names is not None else str(i)
+        result[:, i] = _numbers(name, column, own)
+    return result
+
+
+def _numbers(name: str, column: NDArray[Any], labels: tuple[str, ...] | None) -> NDArray[Any]:
+    if labels is None or column.dtype.kind in "biuf":
+        return real_array(f"column {name}", column)
+    places = {label: place for place, label in enumerate(labels)}
+    for row, label in enumerate(column.tolist()):
+        if label not in places and not _is_place(label, len(labels)):
+            known = ", ".join(labels[:12]) + (", …" if len(labels) > 12 else "")
+            raise ValueError(
+                f"column {name}, row {row}: {label!r} is none of its categories {known}"
+            )
+    return np.array([places.get(label, label) for label in column.tolist()], np.float64)
+
+
+def _is_place(label: Any, count: int) -> bool:
+    number = isinstance(label, (int, float)) and not isinstance(label, bool)
+    return number and label in range(count)
+
+
+def decoded(x: NDArray[Any], labels: Labels) -> list[NDArray[Any]]:
+    """The columns of samples, with labels for the numbers of categories."""
+    return [
+        column if own is None else np.array(own, object)[column.astype(np.int64)]
+        for column, own in zip(x.T, labels, strict=True)
+    ]
