@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import argparse
 
-from .. import Adam, set_num_threads
-from . import kinds, options, tables
+import numpy as np
+
+from .. import Adam, Flow, NumericalError, set_num_threads
+from ..history import History
+from . import domains, kinds, options, outputs, tables
 from .recipes import RECIPES, build
 from .status import INTERRUPTED, summary
 
@@ -46,7 +49,8 @@ def add(commands: options.Commands) -> None:
     parser.add_argument(
         "-o", "--output", metavar="MODEL", required=True, help="file to write (.safetensors)"
     )
-    options.add_columns(parser)
+    options.add_columns(parser, "all but the context's", "none")
+    tables.add_reading(parser)
     kinds.add(parser)
     _add_model(parser)
     _add_learning(parser)
@@ -143,15 +147,29 @@ def _add_running(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     table, output, checkpoint = arguments.table, arguments.output, arguments.checkpoint
-    tables.check_writable(output, table, checkpoint, arguments.resume)
+    outputs.check_model_name(output, table, checkpoint, arguments.resume)
     if checkpoint is not None:
-        tables.check_writable(checkpoint, table)
+        outputs.check_writable(checkpoint, table)
     if arguments.threads is not None:
         set_num_threads(arguments.threads)
-    rows = tables.read(table, arguments.columns, arguments.context_columns)
-    flow = build(rows, arguments)
+    source = tables.opened(table, arguments)
+    rows = tables.read(source, arguments.columns, arguments.context_columns, arguments.missing)
+    columns = kinds.of(arguments, rows)
+    domains.check(rows, columns)
+    flow = build(rows, columns, arguments)
+    flow.columns = rows.names(rows.features)
+    flow.context_columns = rows.names(rows.given) if rows.given else None
+    history = _learn(flow, rows, arguments)
+    _check_learned(flow, history)
+    flow.save(output)
+    print(summary(history))
+    print(f"wrote {output}")
+    return INTERRUPTED if history.stopped == "interrupted" else 0
+
+
+def _learn(flow: Flow, rows: tables.Table, arguments: argparse.Namespace) -> History:
     validated = arguments.validation > 0.0
-    history = flow.fit(
+    return flow.fit(
         rows.x,
         context=rows.context,
         validation=arguments.validation if validated else None,
@@ -162,10 +180,20 @@ def run(arguments: argparse.Namespace) -> int:
         jitter=arguments.jitter,
         seed=arguments.seed,
         progress=not arguments.quiet,
-        checkpoint=checkpoint,
+        checkpoint=arguments.checkpoint,
         resume=arguments.resume,
     )
-    flow.save(output)
-    print(summary(history))
-    print(f"wrote {output}")
-    return INTERRUPTED if history.stopped == "interrupted" else 0
+
+
+def _check_learned(flow: Flow, history: History) -> None:
+    """NumericalError of a model that must not be saved."""
+    losses = history.train if history.best_epoch is None else history.validation
+    last = losses[-1:] if history.best_epoch is None else [losses[history.best_epoch - 1]]
+    finite = all(np.isfinite(array).all() for array in flow.parameters.values())
+    if finite and all(loss is not None and np.isfinite(loss) for loss in last):
+        return
+    raise NumericalError(
+        "the fit diverged, and the model is not written: its "
+        + ("loss is" if finite else "weights are")
+        + " not finite; try a smaller --learning-rate, or look for numbers far from all others"
+    )

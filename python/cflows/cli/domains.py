@@ -1,0 +1,53 @@
+"""What the columns of a table may hold, looked at before a fit: messages have the file's lines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..columns import Column, real
+from .outputs import pieces
+from .tables import Table
+
+Array = NDArray[np.generic]
+
+
+def check(table: Table, columns: Sequence[Column] | None) -> None:
+    """ValueError for the first number that is not finite, or not what its column is said to hold.
+
+    It names the column, the line of the file and the number.
+    """
+    columns = columns or [real] * table.x.shape[1]
+    for rows in pieces(len(table.x)):
+        x = np.asarray(table.x[rows], np.float64)
+        for feature, column in enumerate(columns):
+            outside = _outside(x[:, feature], column)
+            if outside.any():
+                row = int(outside.argmax())
+                raise ValueError(
+                    f"{table.cell(rows.start + row, feature)}: expected {_expected(column)}, got "
+                    f"{x[row, feature]:.15g}"
+                )
+
+
+def _outside(x: NDArray[np.float64], column: Column) -> NDArray[np.bool_]:
+    outside = ~np.isfinite(x)
+    if column.kind in ("positive", "interval"):
+        outside |= ~((x > column.low) & (x < column.high))
+    elif column.kind in ("count", "ordinal"):
+        outside |= ~((x >= column.low) & (x <= column.high) & (x == np.round(x)))
+    return outside
+
+
+def _expected(column: Column) -> str:
+    if column.kind == "positive":
+        return "a number above 0"
+    if column.kind == "interval":
+        return f"a number between {column.low:g} and {column.high:g}, not these"
+    if column.kind == "count":
+        return "an integer from 0"
+    if column.kind == "ordinal":
+        return f"an integer from 0 to {column.high:g}"
+    return "a finite number"

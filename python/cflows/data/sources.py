@@ -1,0 +1,81 @@
+"""Files that tables are read from, by the endings of their names."""
+
+from __future__ import annotations
+
+import operator
+import os
+import re
+
+from ..arguments import near
+from .array_source import ArraySource
+from .delimited import Delimited
+from .dialect import Header
+from .numpy_files import read_npy, read_npz
+from .rows import Source
+from .write_delimited import DELIMITERS
+
+__all__ = ["ENDINGS", "column_index", "ending", "open_source", "split_key"]
+
+ARRAYS = (".npy", ".npz")
+TEXT = tuple(DELIMITERS)
+ENDINGS = (*ARRAYS, *TEXT, *(f"{text}.gz" for text in TEXT))
+
+
+def open_source(path: str, header: Header = "auto", decimal: str = "auto") -> Source:
+    """The table of a file.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be opened.
+    ValueError
+        If it is not a table, or an option is none of its choices.
+    """
+    if header not in ("auto", True, False):
+        raise ValueError(f"header must be 'auto', True or False, got {header!r}")
+    if decimal not in ("auto", ".", ","):
+        raise ValueError(f"decimal must be 'auto', '.' or ',', got {decimal!r}")
+    file, key = split_key(path)
+    kind = ending(file)
+    if kind == ".npy":
+        return ArraySource(path, read_npy(file), None)
+    if kind == ".npz":
+        return ArraySource(path, *read_npz(file, key))
+    return Delimited(file, header, decimal)
+
+
+def split_key(path: str) -> tuple[str, str | None]:
+    """``"file.npz:key"`` to ``("file.npz", "key")``."""
+    match = re.fullmatch(r"(.+\.npz):(.+)", path, re.IGNORECASE)
+    return (match[1], match[2]) if match else (path, None)
+
+
+def ending(path: str | os.PathLike[str]) -> str:
+    """The ending that says the format; ValueError if none does."""
+    name = os.fspath(path).lower()
+    found = next((known for known in reversed(ENDINGS) if name.endswith(known)), None)
+    if found is None:
+        raise ValueError(
+            f"{os.fspath(path)}: expected a name ending in one of {', '.join(ENDINGS)}"
+        )
+    return found
+
+
+def column_index(column: str | int, source: Source) -> int:
+    """The index of a column in the file, of a name or an index, which may count from the end."""
+    if isinstance(column, str):
+        if source.names is None:
+            raise ValueError(f"{source.path}: no column {column!r}, the columns have no names")
+        if source.names.count(column) != 1:
+            raise ValueError(f"{source.path}: {_not_one(column, source.names)}")
+        return source.names.index(column)
+    index = operator.index(column)
+    if not -source.width <= index < source.width:
+        raise ValueError(f"{source.path}: no column {index}, there are {source.width}")
+    return index % source.width
+
+
+def _not_one(column: str, names: list[str]) -> str:
+    if column in names:
+        return f"several columns {column!r} among {', '.join(names)}"
+    return f"no column {column!r} among {', '.join(names)}{near(column, names)}"
