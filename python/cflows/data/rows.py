@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
@@ -113,22 +113,32 @@ def _lacking(array: Array) -> NDArray[np.bool_]:
 
 
 def without_row_numbers(rows: Rows, path: str) -> Rows:
-    """The rows without the index that pandas writes: a first column without a name, of integers
-    that all differ. A warning tells of it."""
-    names, array = rows.names, rows.array
-    if names is None or len(names) < 2 or names[0] not in _INDEX_NAMES or array.ndim != 2:
+    """The rows without the index that pandas writes, of integers that all differ: in text a first
+    column without a name. A warning tells of it."""
+    index = _index(rows)
+    if index is None:
         return rows
-    first = array[:, 0]
-    whole = np.isfinite(first).all() and (first == np.round(first)).all()
-    if len(first) == 0 or not whole or len(np.unique(first)) < len(first):
+    numbers = rows.array[:, index]
+    whole = np.isfinite(numbers).all() and (numbers == np.round(numbers)).all()
+    if len(numbers) == 0 or not whole or len(np.unique(numbers)) < len(numbers):
         return rows
     warnings.warn(
-        f"{path}: left out the first column, which has no name and numbers the rows, as pandas "
-        "writes its index (index=False writes none); columns= (--columns) chooses others",
+        f"{path}: left out the {'first' if index == 0 else 'last'} column, which has no name and "
+        "numbers the rows, as pandas writes its index (index=False writes none); columns= "
+        "(--columns) chooses others",
         DataWarning,
         stacklevel=3,
     )
-    return replace(rows, array=array[:, 1:], names=names[1:], columns=rows.columns[1:])
+    rest = slice(1, None) if index == 0 else slice(None, -1)
+    names = rows.names and rows.names[rest]
+    return replace(rows, array=rows.array[:, rest], names=names, columns=rows.columns[rest])
 
 
-_INDEX_NAMES: Sequence[str] = ("", "Unnamed: 0", "__index_level_0__")
+def _index(rows: Rows) -> int | None:
+    """Where a column may be pandas' index."""
+    names = rows.names or []
+    if len(names) < 2 or rows.array.ndim != 2:
+        return None
+    if names[0] in ("", "Unnamed: 0"):
+        return 0
+    return len(names) - 1 if names[-1] == "__index_level_0__" else None

@@ -5,20 +5,29 @@ from __future__ import annotations
 import operator
 import os
 import re
+from typing import Any
+
+from numpy.typing import NDArray
 
 from ..arguments import near
 from .array_source import ArraySource
+from .arrow_files import open_arrow, write_arrow
 from .delimited import Delimited
 from .dialect import Header
-from .numpy_files import read_npy, read_npz
+from .fits_files import open_fits, write_fits
+from .hdf5_files import open_hdf5, write_hdf5
+from .numpy_files import read_npy, read_npz, write_npy, write_npz
 from .rows import Source
-from .write_delimited import DELIMITERS
+from .write_delimited import DELIMITERS, write_delimited
 
-__all__ = ["ENDINGS", "column_index", "ending", "open_source", "split_key"]
+Array = NDArray[Any]
 
-ARRAYS = (".npy", ".npz")
-TEXT = tuple(DELIMITERS)
-ENDINGS = (*ARRAYS, *TEXT, *(f"{text}.gz" for text in TEXT))
+__all__ = ["ENDINGS", "column_index", "ending", "open_source", "split_key", "write_array"]
+
+_ARRAYS = (".npy", ".npz")
+_TEXT = (*DELIMITERS, *(f"{text}.gz" for text in DELIMITERS))
+_PARQUET, _FEATHER, _FITS, _HDF5 = (".parquet",), (".feather",), (".fits",), (".h5", ".hdf5")
+ENDINGS = (*_ARRAYS, *_TEXT, *_PARQUET, *_FEATHER, *_FITS, *_HDF5)
 
 
 def open_source(path: str, header: Header = "auto", decimal: str = "auto") -> Source:
@@ -41,12 +50,37 @@ def open_source(path: str, header: Header = "auto", decimal: str = "auto") -> So
         return ArraySource(path, read_npy(file), None)
     if kind == ".npz":
         return ArraySource(path, *read_npz(file, key))
+    if kind in (*_PARQUET, *_FEATHER):
+        return open_arrow(file, parquet=kind in _PARQUET)
+    if kind in _FITS:
+        return open_fits(file, key)
+    if kind in _HDF5:
+        return open_hdf5(file, key)
     return Delimited(file, header, decimal)
+
+
+def write_array(path: str | os.PathLike[str], table: Array, names: list[str] | None) -> None:
+    """Write a table in the format that the name's ending says."""
+    kind = ending(path)
+    if kind not in (*_ARRAYS, *_HDF5) and table.ndim != 2:
+        raise ValueError(f"{kind} holds a table of rows and columns, got shape {table.shape}")
+    if kind == ".npz":
+        write_npz(path, table, names)
+    elif kind == ".npy":
+        write_npy(path, table)
+    elif kind in (*_PARQUET, *_FEATHER):
+        write_arrow(path, table, names, parquet=kind in _PARQUET)
+    elif kind in _FITS:
+        write_fits(path, table, names)
+    elif kind in _HDF5:
+        write_hdf5(path, table, names)
+    else:
+        write_delimited(path, table, names)
 
 
 def split_key(path: str) -> tuple[str, str | None]:
     """``"file.npz:key"`` to ``("file.npz", "key")``."""
-    match = re.fullmatch(r"(.+\.npz):(.+)", path, re.IGNORECASE)
+    match = re.fullmatch(r"(.+\.(?:npz|fits|h5|hdf5)):(.+)", path, re.IGNORECASE)
     return (match[1], match[2]) if match else (path, None)
 
 

@@ -11,10 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from .array_source import as_table
 from .dialect import Header
-from .numpy_files import write_npy, write_npz
 from .rows import Missing, Source, treat_missing, without_row_numbers
-from .sources import column_index, ending, open_source
-from .write_delimited import write_delimited
+from .sources import column_index, ending, open_source, write_array
 
 Array = NDArray[Any]
 
@@ -29,14 +27,21 @@ def load_table(
 ) -> tuple[Array, list[str] | None]:
     """Read a table of numbers.
 
-    ========  =====================================================================================
-    ``.npy``  Mapped, not read: an array larger than memory can be used.
-    ``.npz``  Of one array, or ``"file.npz:key"`` to pick one. A text array ``columns``, if there,
-              names the columns.
-    ``.csv``  Or ``.tsv``, ``.txt``, ``.dat``, each also with ``.gz``: text with commas, tabs,
-              semicolons, bars or blanks between cells, quoted or not, in UTF-8 or with a byte
-              order mark. Lines that begin with ``#`` are comments.
-    ========  =====================================================================================
+    ============  =================================================================================
+    ``.npy``      Mapped, not read: an array larger than memory can be used.
+    ``.npz``      Of one array, or ``"file.npz:key"`` to pick one. A text array ``columns``, if
+                  there, names the columns.
+    ``.csv``      Or ``.tsv``, ``.txt``, ``.dat``, each also with ``.gz``: text with commas, tabs,
+                  semicolons, bars or blanks between cells, quoted or not, in UTF-8 or with a byte
+                  order mark. Lines that begin with ``#`` are comments.
+    ``.parquet``  Or ``.feather``, by pyarrow.
+    ``.fits``     By astropy: the only table, or ``"file.fits:extension"``, by name or number.
+    ``.h5``       Or ``.hdf5``, by h5py: the only data set, or ``"file.h5:name"`` of one or of a
+                  group of columns. Mapped if it is stored in one piece.
+    ============  =================================================================================
+
+    ``pip install 'cflows[tables]'`` installs these three libraries. Vectors in rows of FITS and
+    HDF5 are the columns ``name[0]``, ``name[1]``, ...
 
     Parameters
     ----------
@@ -47,9 +52,10 @@ def load_table(
         may hold anything.
     missing : {'error', 'drop', 'nan'}, default 'error'
         What becomes of rows without a number in some column, where text has an empty cell, ``NA``,
-        ``NaN``, ``null``, ``-`` or what else pandas takes for missing: an error that tells the
-        first, or rows left out with a warning, or NaN. In arrays NaN is a number like others,
-        unless `missing` is 'drop'.
+        ``NaN``, ``null``, ``-`` or what else pandas takes for missing, Parquet and Feather a null,
+        FITS a masked number, or any of these NaN: an error that tells the first, or rows left out
+        with a warning, or NaN. In NumPy's and HDF5's arrays NaN is a number like others, unless
+        `missing` is 'drop'.
     header : {'auto', True, False}, default 'auto'
         Whether the first line of text names the columns; see Notes.
     decimal : {'auto', '.', ','}, default 'auto'
@@ -58,9 +64,9 @@ def load_table(
     Returns
     -------
     array : ndarray, shape (n, features)
-        Read-only and in the file's number type for ``.npy``, float64 for text, correctly rounded. A
-        one-dimensional array becomes a table of one column; arrays of more dimensions keep their
-        shape.
+        Read-only and in the file's number type for ``.npy``, float64 for text, correctly rounded;
+        of columns apart float32 if all are, else float64. A one-dimensional array becomes a table
+        of one column; arrays of more dimensions keep their shape.
     names : list of str or None
         The column names, if the file has any.
 
@@ -68,6 +74,8 @@ def load_table(
     ------
     OSError
         If the file cannot be opened.
+    ImportError
+        If the library that reads the format is not installed.
     ValueError
         If it is not a table of numbers, or lacks the key or columns asked for, or a number, or may
         be read in two ways. For text the message has the line and the column.
@@ -119,17 +127,19 @@ def save_table(
     Parameters
     ----------
     path : str or path-like
-        The format follows from the ending: ``.npy``, ``.npz``, or of text ``.csv``, ``.tsv``,
-        ``.txt``, ``.dat``, each also with ``.gz``.
+        The format follows from the ending, which is one of those that `load_table` reads.
     array : array_like of real numbers, shape (n, features) or (n,)
-        ``.npy`` and ``.npz`` take more dimensions.
+        ``.npy``, ``.npz`` and ``.h5`` take more dimensions.
     columns : sequence of str, optional
-        Names of the columns. An ``.npy`` file cannot hold them.
+        Names of the columns. An ``.npy`` file cannot hold them; Parquet, Feather and FITS cannot do
+        without and have 0, 1, ... then.
 
     Raises
     ------
     OSError
         If the file cannot be written.
+    ImportError
+        If the library that writes the format is not installed.
     ValueError
         If the ending is unknown, the array is not a table, or the names do not fit it.
 
@@ -145,15 +155,10 @@ def save_table(
     0.1,2.0
     0.3333333333333333,4.0
     """
-    kind = ending(path)
+    ending(path)
     table = as_table(np.asanyarray(array), "array")
     names = None if columns is None else _checked_names(columns, table.shape)
-    if kind == ".npz":
-        write_npz(path, table, names)
-    elif kind == ".npy":
-        write_npy(path, table)
-    else:
-        write_delimited(path, table, names)
+    write_array(path, table, names)
 
 
 def _checked_names(columns: Sequence[str], shape: tuple[int, ...]) -> list[str]:

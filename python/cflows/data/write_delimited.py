@@ -25,8 +25,6 @@ def write_delimited(
     path: str | os.PathLike[str], table: NDArray[Any], names: list[str] | None
 ) -> None:
     """Write a table of shape (n, columns), every number with digits that reproduce it."""
-    if table.ndim != 2:
-        raise ValueError(f"text holds a table of rows and columns, got shape {table.shape}")
     if names is not None:
         _check_names(names, table)
     name = os.fspath(path).lower()
