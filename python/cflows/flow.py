@@ -9,6 +9,7 @@ from typing import Any
 from . import _core
 from .bounds import importance_weighted_log_prob
 from .fit import fit
+from .frames import sample
 from .levels import join_levels, levels
 from .names import checked_names
 from .part import part
@@ -92,6 +93,7 @@ class Flow(_core.Flow):
     fit_target = fit_target
     importance_sample = importance_sample
     importance_weighted_log_prob = importance_weighted_log_prob
+    sample = sample
     part = part
     levels = levels
     join_levels = join_levels
