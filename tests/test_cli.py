@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import re
 import shlex
@@ -11,6 +12,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
@@ -25,6 +27,12 @@ ROWS = np.random.default_rng(0).normal(size=(300, 2)) @ [[2.0, 1.0], [0.0, 0.5]]
 QUICK = ["--quiet", "--epochs", "3", "--layers", "2", "--hidden", "8"]
 COMMANDS = ["demo", "fit", "log-prob", "sample", "info"]
 KINDS = ["x.npy", "x.npz", "x.npz:key", "x.csv", "bare.csv", "semicolons.csv", "x.tsv"]
+
+
+@pytest.fixture(autouse=True)
+def same_date(monkeypatch):
+    """Models that are fitted alike are the same bit for bit, as the date in them is."""
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
 
 
 @pytest.fixture
@@ -73,7 +81,8 @@ ENVIRONMENT = {k: v for k, v in os.environ.items() if not k.startswith("PYTHONUN
 
 def run(*arguments, **options):
     """The command in a process of its own."""
-    options = {"stdout": subprocess.PIPE, "env": ENVIRONMENT, **options}
+    same_date = {"SOURCE_DATE_EPOCH": "1700000000"}
+    options = {"stdout": subprocess.PIPE, "env": ENVIRONMENT | same_date, **options}
     return subprocess.run(
         command(*arguments), stderr=subprocess.PIPE, text=True, timeout=120, **options
     )
@@ -313,6 +322,199 @@ def test_info(model, capsys):
     assert f"{model.stat().st_size:,} bytes" in said
 
 
+def test_info_tells_of_the_fit(tmp_path, capsys):
+    table, model = tmp_path / "x.csv", tmp_path / "m.safetensors"
+    save_table(table, np.column_stack([ROWS, ROWS[:, :1] ** 3]), columns=["a", "b", "z"])
+    assert main(["fit", str(table), "-o", str(model), *QUICK, "--context-columns", "z"]) == 0
+    said = capsys.readouterr().out
+    assert main(["info", str(model)]) == 0
+    shown = capsys.readouterr().out
+    for line in ("columns: a, b", "context columns: z", "recipe: realnvp", "rows: 270", "seed 0"):
+        assert f"\n{line}\n" in shown
+    assert "date: 2023-11-14T22:13:20Z" in shown
+    assert main(["info", str(model), "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    flow = cf.load(model)
+    assert (facts["columns"], facts["context_columns"]) == (["a", "b"], ["z"])
+    assert (facts["shape"], facts["parameters"]) == ([2], flow.n_parameters)
+    assert facts["fitted"] == flow.fitted
+    assert (facts["fitted"]["rows held out"], facts["fitted"]["epochs"]) == (30, 3)
+    nats = facts["fitted"]["nats a row, held out"]
+    assert f"negative log-likelihood {nats:.4f} nats" in said
+    held_out = cf._core.split_rows(300, 0.1, 0)[1]
+    truth = -flow.log_prob(ROWS[held_out], ROWS[held_out, :1] ** 3).mean(dtype="f8")
+    np.testing.assert_allclose(nats, truth, rtol=1e-6)  # float32's rounding, of sums in two orders
+
+
+def test_info_of_a_model_that_is_not_fitted(tmp_path, normals, capsys):
+    assert main(["info", str(normals), "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["fitted"] == {} and facts["columns"] is None and len(facts["layers"]) == 1
+    loss = cf.nn.objective(lambda x, p: cf.nn.sum(x * p.a), 2, parameters={"a": [0.0, 0.0]}, seed=0)
+    loss.save(tmp_path / "loss.safetensors")
+    assert main(["info", str(tmp_path / "loss.safetensors"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["type"] == "Loss"
+
+
+# -- Names, and tables as people have them -- #
+
+
+STARS = np.column_stack([np.exp(ROWS), ROWS[:, 0] > 1, np.arange(300) % 7 + 0.5])
+
+
+@pytest.fixture
+def stars(tmp_path):
+    """Columns with names, text beside them, and an index."""
+    frame = pd.DataFrame(STARS, columns=["mass", "radius", "side", "z"])
+    frame.insert(1, "name", "NGC 1")
+    frame.to_csv(tmp_path / "stars.csv")
+    return tmp_path / "stars.csv"
+
+
+@pytest.fixture
+def conditional(tmp_path, stars):
+    path = tmp_path / "conditional.safetensors"
+    chosen = ["--columns", "radius,mass", "--context-columns", "z,side"]
+    assert main(["fit", str(stars), "-o", str(path), *QUICK, *chosen]) == 0
+    return path
+
+
+def test_columns_are_found_by_name(tmp_path, stars, conditional, capsys):
+    flow, out = cf.load(conditional), tmp_path / "scores.npy"
+    assert flow.columns == ("radius", "mass") and flow.context_columns == ("z", "side")
+    truth = flow.log_prob(STARS[:, [1, 0]], STARS[:, [3, 2]])
+    score = ["log-prob", str(conditional), str(stars), "-o", str(out)]
+    assert main(score) == 0
+    np.testing.assert_array_equal(np.load(out)[:, 0], truth)
+    frame = pd.read_csv(stars, index_col=0)
+    frame[["z", "radius", "side", "mass"]].to_csv(stars, index=False)
+    assert main(score) == 0
+    np.testing.assert_array_equal(np.load(out)[:, 0], truth)
+    told = ["--columns", "radius,mass", "--context-columns", "0,side"]
+    assert main([*score, *told]) == 0
+    np.testing.assert_array_equal(np.load(out)[:, 0], truth)
+    frame.rename(columns={"mass": "Mass", "z": "redshift"}).to_csv(stars)
+    error = fails(capsys, *score)
+    assert "the model learned radius, mass; no column 'mass'; did you mean Mass? among" in error
+    frame.assign(more=1)[["mass", "radius", "side"]].to_csv(stars)
+    assert "the model learned z, side; no column 'z' among" in fails(capsys, *score)
+    np.save(tmp_path / "x.npy", STARS)
+    error = fails(capsys, "log-prob", conditional, tmp_path / "x.npy", "-o", out)
+    assert "the model has a context of 2 columns: name them with --context-columns" in error
+
+
+def test_samples_have_names_and_find_their_context(tmp_path, stars, conditional, capsys):
+    flow, out = cf.load(conditional), tmp_path / "new.csv"
+    sample = ["sample", str(conditional), "-n", "3", "-o", str(out), "--seed", "1"]
+    assert main([*sample, "--context", "side=1,z=0.5"]) == 0
+    frame = pd.read_csv(out)
+    assert list(frame) == ["radius", "mass"]
+    expected = flow.sample(3, [0.5, 1.0], seed=1)
+    np.testing.assert_array_equal(frame.to_numpy("f4"), expected)
+    assert main([*sample, "--context", str(stars)]) == 0
+    expected = flow.sample(3, STARS[:, [3, 2]], seed=1).reshape(900, 2)
+    np.testing.assert_array_equal(pd.read_csv(out).to_numpy("f4"), expected)
+    for context in ("side=1", "side=1,z=2,z=3", "side=1,zz=2"):
+        assert "expected each of z, side once" in fails(capsys, *sample, "--context", context)
+    assert "could not convert" in fails(capsys, *sample, "--context", "side=1,z=x")
+    pd.read_csv(stars)[["side"]].to_csv(stars)
+    assert "no column 'z' among" in fails(capsys, *sample, "--context", stars)
+
+
+def test_models_of_columns_with_numbers_for_names(tmp_path, capsys):
+    table, model, out = (tmp_path / name for name in ("x.csv", "m.safetensors", "new.csv"))
+    pd.DataFrame(STARS).to_csv(table, index=False)
+    assert main(["fit", str(table), "-o", str(model), *QUICK]) == 0
+    assert cf.load(model).columns == ("0", "1", "2", "3")
+    assert main(["sample", str(model), "-n", "9", "-o", str(out)]) == 0
+    assert main(["log-prob", str(model), str(out), "-o", str(tmp_path / "scores.npy")]) == 0
+    pd.DataFrame(np.arange(12).reshape(4, 3)).to_csv(table, index=False)
+    fit = ["fit", str(table), "-o", str(model), *QUICK]
+    assert "--header yes" in fails(capsys, *fit)
+    assert main([*fit, "--header", "yes", "--validation", "0"]) == 0
+    assert cf.load(model).fitted["rows"] == 4
+    assert main([*fit, "--header", "no", "--validation", "0"]) == 0
+    assert cf.load(model).fitted["rows"] == 5
+
+
+def test_missing_numbers(tmp_path, stars, conditional, capsys):
+    lines = stars.read_text().splitlines()
+    cells = lines[4].split(",")
+    lines[4] = ",".join([*cells[:4], "NA", cells[5]])
+    stars.write_text("\n".join(lines))
+    model, out = tmp_path / "m.safetensors", tmp_path / "scores.npy"
+    fit = ["fit", stars, "-o", model, *QUICK, "--columns", "mass,side"]
+    assert "line 5, column 5 (side): missing; 1 of 300 rows" in fails(capsys, *fit)
+    assert main([*map(str, fit), "--missing", "drop"]) == 0
+    assert "warning: " in capsys.readouterr().err
+    assert sum(cf.load(model).fitted[name] for name in ("rows", "rows held out")) == 299
+    score = ["log-prob", conditional, stars, "-o", out]
+    assert "line 5, column 5 (side): missing" in fails(capsys, *score)
+    truth = cf.load(conditional).log_prob(STARS[:, [1, 0]], STARS[:, [3, 2]])
+    for missing in ("drop", "nan"):
+        assert main([*map(str, score), "--missing", missing]) == 0
+        scores = np.load(out)[:, 0]
+        assert np.flatnonzero(np.isnan(scores)).tolist() == [3]
+        np.testing.assert_array_equal(np.delete(scores, 3), np.delete(truth, 3))
+
+
+@pytest.mark.parametrize(
+    ("option", "cell", "expected"),
+    [
+        (["--positive", "b"], "-1.5", "a number above 0, got -1.5"),
+        (["--positive", "b"], "0", "a number above 0, got 0"),
+        (["--interval", "b:0:9"], "9", "a number between 0 and 9, not these, got 9"),
+        (["--count", "b"], "2.5", "an integer from 0, got 2.5"),
+        (["--count", "b"], "-1", "an integer from 0, got -1"),
+        (["--ordinal", "b:3"], "3", "an integer from 0 to 2, got 3"),
+        ([], "-inf", "a finite number, got -inf"),
+        (["--context-columns", "b"], "inf", "a finite number, got inf"),
+    ],
+)
+def test_numbers_that_columns_cannot_hold(tmp_path, capsys, option, cell, expected):
+    path = tmp_path / "x.csv"
+    path.write_text(
+        "a,b\n# a comment\n\n" + "1.5,1\n2.5,2\n" * 20 + f"3.5,{cell}\n" + "1.5,1\n" * 9
+    )
+    error = fails(capsys, "fit", path, "-o", tmp_path / "m.safetensors", *QUICK, *option)
+    assert f"x.csv, line 44: column 2 (b): expected {expected}\n" in error
+
+
+def test_models_must_have_their_ending(tmp_path, table, capsys, monkeypatch):
+    monkeypatch.setattr("cflows.cli.fit.build", never)
+    for name in ("model", "model.csv", "model.safetensors.bak"):
+        error = fails(capsys, "fit", table, "-o", tmp_path / name)
+        assert f"{name}: expected the name of a model, ending in .safetensors" in error
+
+
+@pytest.mark.parametrize("damage", ["weights", "loss"])
+def test_a_model_that_diverged_is_not_written(tmp_path, table, capsys, monkeypatch, damage):
+    """As a fit that ends early may leave one."""
+    fit = cf.Flow.fit
+
+    def diverged(self, *args, **kwargs):
+        history = fit(self, *args, **kwargs)
+        if damage == "weights":
+            next(iter(self.parameters.values()))[...] = np.nan
+        else:
+            history.best_epoch, history.train[-1] = None, float("inf")
+        return history
+
+    monkeypatch.setattr(cf.Flow, "fit", diverged)
+    error = fails(capsys, "fit", table, "-o", tmp_path / "m.safetensors", *QUICK)
+    assert f"the fit diverged, and the model is not written: its {damage}" in error
+    assert not (tmp_path / "m.safetensors").exists()
+
+
+def test_warnings_of_data_are_a_line_each(tmp_path, capsys):
+    path = tmp_path / "x.csv"
+    path.write_text("a,b\n" + "".join(f"{x},3\n" for x in ROWS[:, 0]))
+    assert main(["fit", str(path), "-o", str(tmp_path / "m.safetensors"), *QUICK]) == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith("cflows: warning: column b: one value in all rows")
+
+
 def test_resuming_gives_the_uninterrupted_model(tmp_path, table):
     whole, half, rest = (tmp_path / f"{name}.safetensors" for name in ("whole", "half", "rest"))
     kept = tmp_path / "checkpoint"
@@ -371,10 +573,14 @@ def test_the_demo_compares_with_a_normal_distribution():
         fit_gaussian(np.zeros((5, 2)), np.zeros((5, 2)))
 
 
-def test_demo_is_the_default(monkeypatch, capsys):
-    monkeypatch.setattr("cflows.cli.demo.run", lambda arguments: print(arguments.data) or 0)
-    assert main([]) == 0
-    assert capsys.readouterr().out == "digits\n"
+def test_without_a_command_there_is_help(capsys):
+    said = []
+    for arguments in ([], ["--help"]):
+        with pytest.raises(SystemExit) as stopped:
+            main(arguments)
+        assert stopped.value.code == 0
+        said.append(capsys.readouterr().out)
+    assert said[0] == said[1] and "cflows demo" in said[0]
 
 
 def test_demo_without_matplotlib(tmp_path, monkeypatch, capsys):
@@ -709,9 +915,9 @@ def test_ctrl_c_saves_the_model(tmp_path, table):
     assert learned.log_prob(ROWS).mean() > start.log_prob(ROWS).mean()
 
 
-@pytest.mark.parametrize(("arguments", "name"), [([], "digits"), (["demo", "moons"], "moons")])
-def test_ctrl_c_in_the_demo_saves_model_and_picture(tmp_path, arguments, name):
-    said = interrupted(tmp_path, *arguments, until="epoch.*loss")
+@pytest.mark.parametrize("name", ["digits", "moons"])
+def test_ctrl_c_in_the_demo_saves_model_and_picture(tmp_path, name):
+    said = interrupted(tmp_path, "demo", name, until="epoch.*loss")
     assert "interrupted" in said and "nats" in said
     assert sorted(contents(tmp_path)) == [f"cflows-{name}.png", f"cflows-{name}.safetensors"]
     cf.load(tmp_path / f"cflows-{name}.safetensors")

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 import cflows as cf
+import model_files
 
 RNG = np.random.default_rng(0)
 Z = RNG.normal(size=(400, 3))
@@ -196,3 +197,23 @@ def test_samples_as_a_table(monkeypatch):
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(ImportError, match="as_frame needs pandas: pip install pandas"):
         flow.sample(4, [1.0], as_frame=True)
+
+
+def test_notes_of_a_fit(tmp_path):
+    flow = cf.realnvp(2, layers=2, hidden=8, seed=0)
+    assert flow.fitted == {}
+    notes = {"rows": 7, "nats": 1.5, "recipe": "realnvp", "none": None}
+    flow.fitted = notes
+    flow.fitted["rows"] = 8  # of a copy
+    flow.save(tmp_path / "flow")
+    for again in (flow, copy.deepcopy(flow), pickle.loads(pickle.dumps(flow))):
+        assert again.fitted == notes
+    assert cf.load(tmp_path / "flow").fitted == notes
+    for wrong, error in (({"a": [1]}, TypeError), ({1: 2}, TypeError), ({"a": np.inf}, ValueError)):
+        with pytest.raises(error, match="notes"):
+            flow.fitted = wrong
+    content = (tmp_path / "flow").read_bytes()
+    for hostile in ({"a": [1]}, {"a": {"b": 1}}, [1]):
+        forged = model_files.forge(content, fitted=hostile)
+        with pytest.raises(ValueError, match=r"notes (must|are)|fitted must be of type dict"):
+            cf.load(model_files.write(tmp_path / "hostile", forged))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from . import _core
@@ -11,7 +11,7 @@ from .bounds import importance_weighted_log_prob
 from .fit import fit
 from .frames import sample
 from .levels import join_levels, levels
-from .names import checked_names
+from .names import checked_names, checked_notes
 from .part import part
 from .summary import describe
 from .target import fit_target, importance_sample
@@ -127,6 +127,19 @@ class Flow(_core.Flow):
     def context_columns(self, names: Iterable[str] | None) -> None:
         known = checked_names("context_columns", names, self.context_features)
         self.__dict__["_context_columns"] = known
+
+    @property
+    def fitted(self) -> dict[str, str | int | float | None]:
+        """What was noted of a fit, by name, such as rows and date; a copy.
+
+        ``cflows fit`` notes it, and ``cflows info`` shows it. It is saved with the flow. Set it to
+        note something else: a dict of str, int, float or None by name.
+        """
+        return dict(self.__dict__.get("_fitted", {}))
+
+    @fitted.setter
+    def fitted(self, notes: Mapping[str, str | int | float | None]) -> None:
+        self.__dict__["_fitted"] = checked_notes(notes)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the flow to one safetensors file: weights, buffers and architecture.

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from . import _core
 
-__all__ = ["by_name", "checked_names", "names_of"]
+__all__ = ["by_name", "checked_names", "checked_notes", "names_of"]
 
 # Of pandas and polars, pyarrow, astropy.
 _ATTRIBUTES = ("columns", "column_names", "colnames")
@@ -70,4 +71,17 @@ def checked_names(what: str, names: Any, count: int) -> tuple[str, ...] | None:
         raise TypeError(f"{what} must be strings, got {names!r}")
     if len(found) != count or len(set(found)) != count:
         raise ValueError(f"{what} must be {count} different names, got {found}")
+    return found
+
+
+def checked_notes(notes: Any) -> dict[str, Any]:
+    """A dict of text and finite numbers by name; TypeError or ValueError for others."""
+    found = dict(notes)
+    for name, note in found.items():
+        if not isinstance(name, str) or not isinstance(note, (str, int, float, type(None))):
+            raise TypeError(
+                f"notes must be str, int, float or None by name, got {name!r}: {note!r}"
+            )
+        if isinstance(note, float) and not math.isfinite(note):
+            raise ValueError(f"notes must be finite, got {name}={note}")
     return found

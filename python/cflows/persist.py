@@ -108,6 +108,8 @@ def _parts(flow: Flow, tensors: Tensors) -> dict[str, Any]:
     for name in ("columns", "context_columns"):
         if getattr(flow, name) is not None:
             parts[name] = list(getattr(flow, name))
+    if flow.fitted:
+        parts["fitted"] = flow.fitted
     if flow.embedding is not None:
         parts["embedding"] = _described(flow.embedding, "embedding", tensors)
     return parts
@@ -220,7 +222,7 @@ def _built(architecture: Any, tensors: Tensors) -> Flow:
     sizes = {"context_features": int, "dtype": str, "seed": int}
     parts = {"shape": list, "base": dict, "layers": list, "frozen": list}
     optional = {"embedding": dict, "standardize_context": bool}
-    names = {"columns": list, "context_columns": list}
+    names = {"columns": list, "context_columns": list, "fitted": dict}
     _check_members(architecture, sizes | parts, optional | names)
     size = sum(array.nbytes for array in tensors.values())
     permutations = _taken(tensors, "permutations.")

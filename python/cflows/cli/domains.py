@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..columns import Column, real
-from .outputs import pieces
 from .tables import Table
 
 Array = NDArray[np.generic]
+
+_NUMBERS_AT_ONCE = 1 << 20  # a table may be larger than memory
 
 
 def check(table: Table, columns: Sequence[Column] | None) -> None:
@@ -19,16 +20,22 @@ def check(table: Table, columns: Sequence[Column] | None) -> None:
 
     It names the column, the line of the file and the number.
     """
-    columns = columns or [real] * table.x.shape[1]
-    for rows in pieces(len(table.x)):
-        x = np.asarray(table.x[rows], np.float64)
-        for feature, column in enumerate(columns):
-            outside = _outside(x[:, feature], column)
+    _check(table, table.x, table.features, columns or [real] * len(table.features))
+    if table.context is not None:
+        _check(table, table.context, table.given, [real] * len(table.given))
+
+
+def _check(table: Table, array: Array, indices: list[int], columns: Sequence[Column]) -> None:
+    step = max(1, _NUMBERS_AT_ONCE // array.shape[1])
+    for start in range(0, len(array), step):
+        x = np.asarray(array[start : start + step], np.float64)
+        for values, index, column in zip(x.T, indices, columns, strict=True):
+            outside = _outside(values, column)
             if outside.any():
                 row = int(outside.argmax())
                 raise ValueError(
-                    f"{table.cell(rows.start + row, feature)}: expected {_expected(column)}, got "
-                    f"{x[row, feature]:.15g}"
+                    f"{table.cell(start + row, index)}: expected {_expected(column)}, got "
+                    f"{values[row]:.15g}"
                 )
 
 

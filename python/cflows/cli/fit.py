@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import os
+import time
+from datetime import datetime, timezone
 
 import numpy as np
 
-from .. import Adam, Flow, NumericalError, set_num_threads
+from .. import Adam, Flow, NumericalError, _core, set_num_threads
 from ..history import History
 from . import domains, kinds, options, outputs, tables
 from .recipes import RECIPES, build
@@ -161,6 +164,7 @@ def run(arguments: argparse.Namespace) -> int:
     flow.context_columns = rows.names(rows.given) if rows.given else None
     history = _learn(flow, rows, arguments)
     _check_learned(flow, history)
+    flow.fitted = _notes(rows, history, arguments)
     flow.save(output)
     print(summary(history))
     print(f"wrote {output}")
@@ -183,6 +187,31 @@ def _learn(flow: Flow, rows: tables.Table, arguments: argparse.Namespace) -> His
         checkpoint=arguments.checkpoint,
         resume=arguments.resume,
     )
+
+
+def _notes(
+    rows: tables.Table, history: History, arguments: argparse.Namespace
+) -> dict[str, str | int | float | None]:
+    """What ``cflows info`` tells of the fit."""
+    total, held_out = len(rows.x), 0
+    if arguments.validation > 0.0:
+        held_out = len(_core.split_rows(total, arguments.validation, arguments.seed)[1])
+    best = history.best_epoch
+    return {
+        "recipe": arguments.recipe,
+        "rows": total - held_out,
+        "rows held out": held_out,
+        "epochs": len(history.train),
+        "nats a row, held out": None if best is None else history.validation[best - 1],
+        "nats a row, learning": history.train[-1] if history.train else None,
+        "date": _now(),
+    }
+
+
+def _now() -> str:
+    """The date, or that of SOURCE_DATE_EPOCH, with which a file can be made again bit for bit."""
+    seconds = int(os.environ.get("SOURCE_DATE_EPOCH") or time.time())
+    return datetime.fromtimestamp(seconds, timezone.utc).isoformat().replace("+00:00", "Z")
 
 
 def _check_learned(flow: Flow, history: History) -> None:

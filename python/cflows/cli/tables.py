@@ -48,11 +48,10 @@ class Table:
             raise ValueError(f"{self.source.path}: column {column!r} is none of those to learn")
         return self.features.index(index)
 
-    def cell(self, row: int, feature: int) -> str:
-        """Where a number of x is in the file."""
-        index = self.features[feature]
-        name = "" if self.source.names is None else f" ({self.source.names[index]})"
-        return f"{self.source.path}, {self.place(row)}: column {index + 1}{name}"
+    def cell(self, row: int, column: int) -> str:
+        """Where a number is, of a row of the table and a column of the file."""
+        name = "" if self.source.names is None else f" ({self.source.names[column]})"
+        return f"{self.source.path}, {self.place(row)}: column {column + 1}{name}"
 
 
 def add_reading(parser: argparse.ArgumentParser) -> None:
