@@ -79,7 +79,7 @@ def test_what_is_no_number_is_none(tmp_path):
     pd.DataFrame(X[:, :2]),
     pd.DataFrame(X[:, :1]),
     pd.DataFrame({0: X[:, 0], 1: np.arange(30), 2: X[:, 1]}),
-], ids=str)  # fmt: skip
+], ids=lambda f: str(list(f)))  # fmt: skip
 @pytest.mark.parametrize("index", [False, True])
 def test_what_pandas_writes(tmp_path, frame, index):
     path = tmp_path / "t.csv"
@@ -87,7 +87,8 @@ def test_what_pandas_writes(tmp_path, frame, index):
     asked = not index and list(frame.columns) == [2019, 2020, 2021]
     if asked:
         with pytest.raises(
-            ValueError, match=r"line 1 \(2019, 2020, 2021\) has integers over numbers.*header=True"
+            ValueError,
+            match=r"line 1 \(2019, 2020, 2021\) counts up as names of columns may.*header=True",
         ):
             load_table(path)
     array, names, said = told(path, header=True if asked else "auto")
@@ -105,6 +106,11 @@ def test_what_pandas_writes(tmp_path, frame, index):
         ("3,5,2\n3.5,5,2.5\n", 2, None),
         ("0.0,1.0,2.0\n0.5,0.25,0.125\n", 2, None),
         ("0\n", 1, None),
+        ("Ann,3,7\nBob,1,9\n", 2, None),
+        ("True,1.5\nFalse,2\n", 2, None),
+        ("% made by hand\n// and once again\n1 2\n", 1, None),
+        ("%x,y\n1,2\n", 1, ["%x", "y"]),
+        ("sep=;\nx;y\n1;2\n", 1, ["x", "y"]),
         ("id,2019,2020\n" + "7,0.5,0.25\n" * 3, 3, ["id", "2019", "2020"]),
         ("# a b c\n1 2 3\n4 5 6\n", 2, ["a", "b", "c"]),
         ("# made by hand\n# x,y\n1,2\n", 1, ["x", "y"]),
@@ -114,12 +120,20 @@ def test_what_pandas_writes(tmp_path, frame, index):
     ],
 )
 def test_first_lines(tmp_path, text, rows, names):
-    array, found, said = told(written(tmp_path, text))
+    path = written(tmp_path, text)
+    columns = [1, 2] if "Ann" in text else None
+    array, found, said = told(path, columns=columns)
     assert (len(array), found, said) == (rows, names, "")
 
 
 def test_lines_that_may_be_either_are_asked_about(tmp_path):
-    for text in ("0,1,2\n3,4,5\n", "1,oops\n1,2\n", "400,410,420\n" + "0.5,0.25,0.75\n" * 3):
+    for text in (
+        "0,1,2\n3,4,5\n",
+        "1,oops\n1,2\n",
+        "1970,1971,1972\n3,8,1\n",
+        "0\n3\n1\n",
+        "400,410,420\n" + "0.5,0.25,0.75\n" * 3,
+    ):
         path = written(tmp_path, text)
         with pytest.raises(ValueError, match=r"line 1 \(.*header=True .*header=False"):
             load_table(path)
@@ -130,6 +144,10 @@ def test_lines_that_may_be_either_are_asked_about(tmp_path):
     array, names = load_table(path, header=False)
     np.testing.assert_array_equal(array, pd.read_csv(path, header=None).to_numpy())
     assert names is None
+    path = written(tmp_path, "name,1970,1971\nx,3,8\ny,9,2\n")
+    with pytest.raises(ValueError, match="counts up as names of columns may"):
+        load_table(path, columns=[1, 2])
+    assert load_table(path, columns=["1971"], header=True)[0].tolist() == [[8], [2]]
     with pytest.raises(ValueError, match="header must be 'auto', True or False, got 'yes'"):
         load_table(path, header="yes")
 
@@ -271,6 +289,8 @@ def test_delimiters_and_ends_of_lines(tmp_path, text, expected):
         ("x\n1,5\n2,7\n", "line 2: expected 1 cells, got 2"),
         ("a\n" + "1\n" * 200_000 + "z\n", "line 200002: column 1"),
         ('a,b\n1,"2\n' + "3,4\n" * 9, "line 2: unexpected end of data"),
+        ("a\0,\0b\0\n\0", "expected text, got null characters; UTF-16 must have"),
+        ("A title\n\na,b\n1,2\n", "line 3: expected 1 cells, got 2; put # before lines above"),
         ("a,b\n1,2\n#VALUE!,3\n", "line 3: column 1 .*got '#VALUE!'"),
     ],
 )  # fmt: skip
@@ -304,8 +324,51 @@ def test_lines_across_chunks(tmp_path, monkeypatch):
         load_table(path, columns=["a", "b"])
 
 
+def test_truth_is_1_and_0(tmp_path):
+    frame = pd.DataFrame({"a": [True, False, True], "b": [1.5, 2, 3]})
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    np.testing.assert_array_equal(load_table(tmp_path / "t.csv")[0], frame.to_numpy(float))
+    path = written(tmp_path, "a;b\nTRUE;1,5\n FALSE ;2\n")
+    assert load_table(path)[0].tolist() == [[1, 1.5], [0, 2]]
+    with pytest.raises(ValueError, match="got 'Trueish'"):
+        load_table(written(tmp_path, "a,b\n1,2\nTrueish,3\n"))
+
+
+def test_any_bytes_are_read_or_refused(tmp_path):
+    parts = [
+        b"1",
+        b"2.5",
+        b"-3e4",
+        b",",
+        b";",
+        b"\t",
+        b" ",
+        b"\n",
+        b"\r\n",
+        b'"',
+        b"#",
+        b"NA",
+        b"a",
+    ]
+    parts += [b"\0", b"\xff", b"1,5", b"|", b"\r", b".", b"e", b"-", b"True", b"%", b"a", b"a,b\n"]
+    rng, read = random.Random(0), 0
+    for _ in range(500):
+        path = written(tmp_path, b"".join(rng.choices(parts, k=rng.randint(0, 40))))
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                array, names = load_table(path, missing="nan")
+        except ValueError as error:
+            assert str(path) in str(error)
+            continue
+        read += 1
+        assert array.ndim == 2 and (names is None or len(names) == array.shape[1])
+    assert 20 < read < 480
+
+
 def test_damaged_gzip(tmp_path):
     whole = gzip.compress(b"a,b\n" + b"1,2\n" * 1000)
+    np.testing.assert_array_equal(load_table(written(tmp_path, whole, "t.csv"))[0], [[1, 2]] * 1000)
     for damaged in (whole[:-9], whole[:30] + b"\0" + whole[31:], b"a,b\n1,2\n"):
         with pytest.raises(ValueError, match=r"t\.csv\.gz"):
             load_table(written(tmp_path, damaged, "t.csv.gz"))

@@ -125,10 +125,22 @@ static const char *read_missing(const form *f, const char *start, char end) {
     return NULL;
 }
 
+/* True or False; the place behind it, or NULL. */
+static const char *read_truth(const char *p, double *out) {
+    static const char *const words[] = {"False", "True", "FALSE", "TRUE"};
+    for (int i = 0; i < 4; i++)
+        if (strncmp(p, words[i], strlen(words[i])) == 0) {
+            *out = i % 2;
+            return p + strlen(words[i]);
+        }
+    return NULL;
+}
+
 static const char *read_cell(const form *f, const char *p, double *out) {
     bool quoted = *p == '"';
     p = quoted ? skip_blanks(f, p + 1) : p;
     const char *end = read_number(f, p, out);
+    end = end == NULL ? read_truth(p, out) : end;
     if (end == NULL) {
         *out = Py_NAN;
         end = read_missing(f, p, quoted ? '"' : '\0');
@@ -157,7 +169,7 @@ static const char *skip_cell(const form *f, const char *p) {
 /* A line of the text into `out`; the place behind it, or NULL if there is anything odd. */
 static const char *read_line(const form *f, const char *p, double *out) {
     p = skip_blanks(f, p);
-    if (*p == '#' || *p == '\n' || *p == '\0')
+    if (strchr("\n#%/", *p) != NULL) /* or the null character: blank lines and comments */
         return NULL;
     for (Py_ssize_t i = 0; i < f->cell_count; i++) {
         p = skip_blanks(f, p);

@@ -19,6 +19,9 @@ _NUMBER = re.compile(
 _PLAIN_INTEGER = re.compile(r"-?[0-9]+")
 
 
+_TRUTH = {"True": 1.0, "TRUE": 1.0, "False": 0.0, "FALSE": 0.0}
+
+
 def kind_of(cell: str, decimal: str = ".") -> Literal["number", "missing", "text"]:
     """What a cell without blanks around it holds."""
     if is_number(cell, decimal):
@@ -27,7 +30,9 @@ def kind_of(cell: str, decimal: str = ".") -> Literal["number", "missing", "text
 
 
 def is_number(cell: str, decimal: str = ".") -> bool:
-    """Whether it is a number in decimal notation, or infinite."""
+    """Whether it is a number in decimal notation, infinite, or True or False, 1 and 0."""
+    if cell in _TRUTH:
+        return True
     if decimal != ".":
         cell = "text" if "." in cell else cell.replace(decimal, ".")
     return _NUMBER.fullmatch(cell) is not None
@@ -42,5 +47,5 @@ def convert(cell: str, decimal: str) -> float | None:
     """Its number, NaN if that is missing, and None if there is something else."""
     kind = kind_of(cell, decimal)
     if kind == "number":
-        return float(cell.replace(decimal, "."))
+        return _TRUTH[cell] if cell in _TRUTH else float(cell.replace(decimal, "."))
     return float("nan") if kind == "missing" else None

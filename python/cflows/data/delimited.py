@@ -133,7 +133,9 @@ class _Reader:
             raise ValueError(f"{place}: {error}") from error
         count = len(cells) - (self.dialect.open_end and cells[-1] == "")
         if count != self.dialect.width:
-            raise ValueError(f"{place}: expected {self.dialect.width} cells, got {count}")
+            above = self.row == 0 and self.dialect.names is not None
+            hint = "; put # before lines above the names, or remove them" if above else ""
+            raise ValueError(f"{place}: expected {self.dialect.width} cells, got {count}{hint}")
         return np.array([[self._number(cells, i, place) for i in self.wanted]])
 
     def _number(self, cells: list[str], i: int, place: str) -> float:
@@ -141,7 +143,7 @@ class _Reader:
         if number is not None:
             return number
         names, cell = self.dialect.names, cells[i]
-        name = f" ({names[i]})" if names is not None else ""
+        name = f" ({names[i]})" if names is not None and names[i] else ""
         hint = "choose the columns to read (columns=, --columns)"
         if _THOUSANDS.fullmatch(cell):
             hint = "numbers must not have marks between thousands"

@@ -22,6 +22,8 @@ _DELIMITERS = ("\t", ";", ",", "|")
 _LINES = 100
 _TAB = re.compile(r'("[^"]*")|\t')
 _EXCEL_ERROR = re.compile(r"#(?:N/A|NA\b|VALUE!|REF!|DIV/0!|NUM!|NAME\?|NULL!)")
+_EXCEL_DELIMITER = re.compile(r'"?sep=([,;|\t])"?')  # the first line, where Excel is to read it
+_COMMENT = re.compile(r"#|//|%(?:\s|$)")
 _WITH_COMMA = re.compile(r"[+-]?[0-9]*,[0-9]+(?:[eE][+-]?[0-9]+)?")
 _WITH_THOUSANDS = re.compile(r"[+-]?[1-9][0-9]{0,2}(?:,[0-9]{3})+")
 
@@ -64,7 +66,11 @@ def read_dialect(path: str, header: Header, decimal: str) -> Dialect:
     rows = [line for line in lines if not is_comment(line.text)]
     if not rows:
         raise ValueError(f"{path}: expected a table, the file is empty")
-    delimiter = _delimiter([line.text for line in rows], decimal)
+    told = _EXCEL_DELIMITER.fullmatch(rows[0].text.strip("\r\n"))
+    if told and len(rows) > 1:
+        rows = rows[1:]
+    texts = [line.text for line in rows]
+    delimiter = told[1] if told else _delimiter(texts, decimal)
     cells = [_cells(line, delimiter, path) for line in rows]
     if decimal == "auto":
         decimal = _decimal(delimiter, cells, path)
@@ -102,8 +108,8 @@ def _fitted(
             names, width = ["", *names], width + 1
     if names is not None and open_end:
         names = names[: width - 1]
-    # Comments and blank lines before the first row are passed over again.
-    start, line = (0, 1) if body == 0 else (rows[body - 1].end, rows[body - 1].next)
+    before = rows[body - 1] if body > 0 else None
+    start, line = (rows[0].start, rows[0].number) if before is None else (before.end, before.next)
     return Dialect(delimiter, decimal, names, width - open_end, open_end, start, line)
 
 
@@ -134,7 +140,7 @@ def _in_utf8(names: list[str], path: str) -> list[str]:
 def is_comment(text: str) -> bool:
     """Whether there is a mark before the line; errors of Excel, such as #N/A, are none."""
     text = text.lstrip()
-    return text.startswith("#") and not _EXCEL_ERROR.match(text)
+    return _COMMENT.match(text) is not None and not _EXCEL_ERROR.match(text)
 
 
 def _first_lines(path: str) -> Iterable[_Line]:
@@ -152,6 +158,10 @@ def _first_lines(path: str) -> Iterable[_Line]:
                 return
             end = len(text)
         line = decoded(text[start:end])
+        if rows == 0 and "\0" in line:
+            raise ValueError(
+                f"{path}: expected text, got null characters; UTF-16 must have its byte order mark"
+            )
         if line.strip():
             rows += not is_comment(line)
             yield _Line(number, start, end, line)
@@ -210,7 +220,7 @@ def _names_in_comment(
 ) -> list[str] | None:
     """The cells of the last comment before the rows that are as many names, as NumPy writes."""
     for line in reversed(comments):
-        text = line.text.strip().lstrip("#").strip(" ")
+        text = line.text.strip().lstrip("#/%").strip(" ")
         for mark in (delimiter, " "):
             try:
                 cells = cells_of(text, mark)

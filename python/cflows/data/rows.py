@@ -50,7 +50,8 @@ class Rows:
     def column(self, index: int) -> str:
         """What to call a column in messages."""
         number = f"column {self.columns[index] + 1}"
-        return number if self.names is None else f"{number} ({self.names[index]})"
+        name = "" if self.names is None else self.names[index]
+        return f"{number} ({name})" if name else number
 
 
 class Source(Protocol):

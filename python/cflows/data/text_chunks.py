@@ -12,6 +12,8 @@ __all__ = ["logical_end", "text_chunks"]
 
 _BYTES = 1 << 20
 
+_GZIP = b"\x1f\x8b"  # which begins no text
+
 # UTF-32's little-endian mark begins with that of UTF-16.
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -34,7 +36,9 @@ def text_chunks(path: str) -> Iterator[bytes]:
     """
     with open(path, "rb") as file:
         plain: IO[bytes] = file
-        if path.lower().endswith(".gz"):
+        zipped = file.read(len(_GZIP)) == _GZIP
+        file.seek(0)
+        if zipped or path.lower().endswith(".gz"):
             plain = cast(IO[bytes], gzip.GzipFile(fileobj=file))
         try:
             yield from _with_newlines(_decoded(plain))
