@@ -19,7 +19,7 @@ ENDINGS = [".parquet", ".feather", ".fits", ".h5", ".hdf5"]
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
-@pytest.mark.parametrize("dtype", ["f8", "f4", ">f8", "i4", "u1"])
+@pytest.mark.parametrize("dtype", ["f8", "f4", ">f8", "i4", "u1", "g"])
 def test_tables_come_back(tmp_path, ending, dtype):
     table, path = (X * 9).clip(0, 200).astype(dtype), tmp_path / f"t{ending}"
     names = NAMES[:2] + ["z"] if ending == ".fits" else NAMES  # of ASCII

@@ -290,6 +290,8 @@ def test_delimiters_and_ends_of_lines(tmp_path, text, expected):
         ("a\n" + "1\n" * 200_000 + "z\n", "line 200002: column 1"),
         ('a,b\n1,"2\n' + "3,4\n" * 9, "line 2: unexpected end of data"),
         ("a\0,\0b\0\n\0", "expected text, got null characters; UTF-16 must have"),
+        ("a,b\n1,2\n\n# c\n3,4\n5,\n", r"line 6, column 2 \(b\): missing; 1 of 3 rows"),
+        ('a,b\n"1",2\n\n3,4\n\n\n"x\n",5\n', "line 7: column 1"),
         ("A title\n\na,b\n1,2\n", "line 3: expected 1 cells, got 2; put # before lines above"),
         ("a,b\n1,2\n#VALUE!,3\n", "line 3: column 1 .*got '#VALUE!'"),
     ],

@@ -7,6 +7,7 @@ import os
 import re
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from ..arguments import near
@@ -69,13 +70,18 @@ def write_array(path: str | os.PathLike[str], table: Array, names: list[str] | N
     elif kind == ".npy":
         write_npy(path, table)
     elif kind in (*_PARQUET, *_FEATHER):
-        write_arrow(path, table, names, parquet=kind in _PARQUET)
+        write_arrow(path, _of_eight_bytes(table), names, parquet=kind in _PARQUET)
     elif kind in _FITS:
-        write_fits(path, table, names)
+        write_fits(path, _of_eight_bytes(table), names)
     elif kind in _HDF5:
         write_hdf5(path, table, names)
     else:
         write_delimited(path, table, names)
+
+
+def _of_eight_bytes(table: Array) -> Array:
+    """The table; long doubles, which most formats do not know, in float64."""
+    return table.astype(np.float64) if table.dtype.itemsize > 8 else table
 
 
 def split_key(path: str) -> tuple[str, str | None]:
