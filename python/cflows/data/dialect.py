@@ -19,7 +19,9 @@ __all__ = ["Dialect", "Header", "cells_of", "decoded", "is_comment", "read_diale
 Header = Literal["auto"] | bool
 
 _DELIMITERS = ("\t", ";", ",", "|")
-_LINES = 100
+_LINES = 100  # looked at, if they are not too long
+_BYTES = 1 << 20
+_MIN_LINES = 3
 _TAB = re.compile(r'("[^"]*")|\t')
 _EXCEL_ERROR = re.compile(r"#(?:N/A|NA\b|VALUE!|REF!|DIV/0!|NUM!|NAME\?|NULL!)")
 _EXCEL_DELIMITER = re.compile(r'"?sep=([,;|\t])"?')  # the first line, where Excel is to read it
@@ -146,7 +148,7 @@ def is_comment(text: str) -> bool:
 def _first_lines(path: str) -> Iterable[_Line]:
     """The first lines that are not blank; names and rows among them, comments beside."""
     text, chunks, whole = b"", text_chunks(path), False
-    while not whole and text.count(b"\n") < _LINES and len(text) < (1 << 26):
+    while not whole and text.count(b"\n") < (_LINES if len(text) < _BYTES else _MIN_LINES):
         chunk = next(chunks, None)
         whole = chunk is None
         text += chunk or b"\n"
