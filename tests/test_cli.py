@@ -286,6 +286,8 @@ def test_what_columns_hold(tmp_path, capsys):
     save_table(table, rows, columns=["a", "b", "b", "angle"])
     assert "2 columns are named 'b'" in fails(capsys, *fit, "--positive", "b")
     assert main([*fit, "--positive", "1", "--interval", "2:0:5"]) == 0
+    assert "several columns are named 'b': the model keeps no names" in capsys.readouterr().err
+    assert cf.load(model).columns is None
 
 
 def test_columns_of_integers(tmp_path, capsys):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from . import _core
 
-__all__ = ["by_name", "checked_names", "checked_notes", "names_of"]
+__all__ = ["by_name", "checked_names", "checked_notes", "listed", "names_of"]
 
 # Of pandas and polars, pyarrow, astropy.
 _ATTRIBUTES = ("columns", "column_names", "colnames")
@@ -50,16 +50,17 @@ def by_name(model: _core.Model, port: str, table: Any) -> Any:
     missing = [name for name in known if name not in names]
     if missing:
         raise ValueError(
-            f"{port} lacks the column{'' if len(missing) == 1 else 's'} {_listed(missing)}: the "
-            f"flow learned {_listed(known)}, and the table has {_listed(names)}"
+            f"{port} lacks the column{'' if len(missing) == 1 else 's'} {listed(missing)}: the "
+            f"flow learned {listed(known)}, and the table has {listed(names)}"
         )
     select = getattr(table, "select", None) if hasattr(table, "column_names") else None
     return table[list(known)] if select is None else select(list(known))
 
 
-def _listed(names: Iterable[str]) -> str:
-    names = list(names)
-    return ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
+def listed(names: Iterable[str], most: int = 12) -> str:
+    """The first names with commas between them, for messages."""
+    known = [name for name in names if name]
+    return ", ".join(known[:most]) + (", …" if len(known) > most else "")
 
 
 def checked_names(what: str, names: Any, count: int) -> tuple[str, ...] | None:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ..arguments import near
 from ..data.rows import Missing, Rows, Source, treat_missing, without_row_numbers
 from ..flow import Flow
+from ..names import listed
 from . import tables
 from .tables import Table
 
@@ -59,10 +60,10 @@ def _told_or_named(
     names = source.names
     missing = [name for name in known if name not in names]
     if missing:
-        listed = ", ".join(f"{name!r}{near(name, names)}" for name in missing)
+        lacking = listed(f"{name!r}{near(name, names)}" for name in missing)
         raise ValueError(
-            f"{source.path}: the model learned {', '.join(known)}; no column {listed} among "
-            f"{', '.join(names)}: --columns and --context-columns say which to take"
+            f"{source.path}: the model learned {listed(known)}; no column {lacking} among "
+            f"{listed(names)}: --columns and --context-columns say which to take"
         )
     several = [name for name in known if names.count(name) > 1]
     if several:

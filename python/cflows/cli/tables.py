@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,12 +14,15 @@ from ..arguments import near
 from ..data.array_source import selected
 from ..data.dialect import Header
 from ..data.rows import Missing, Rows, Source, treat_missing, without_row_numbers
-from ..data.sources import open_source
+from ..data.sources import ENDINGS, open_source
+from ..data_warnings import DataWarning
+from ..names import listed
 
 Array = NDArray[Any]
 
 TABLE_HELP = (
-    "table of numbers: .npy, .npz (or file.npz:key), text such as .csv, .tsv, .txt, .csv.gz"
+    f"table of numbers, {', '.join(ENDINGS)}; of several in a file one, as in file.npz:key, "
+    "file.h5:name or file.fits:extension"
 )
 _HEADERS: dict[str, Header] = {"auto": "auto", "yes": True, "no": False}
 
@@ -35,11 +39,19 @@ class Table:
     place: Callable[[int], str]  # where a row is in the file
 
     def names(self, columns: Sequence[int]) -> list[str] | None:
-        """The names of columns of the file; None unless each has one of its own."""
+        """The names of columns of the file; None, and a warning, unless each has one of its own."""
         if self.source.names is None:
             return None
         names = [self.source.names[i] for i in columns]
-        return names if len(set(names)) == len(names) else None
+        several = [name for name in names if names.count(name) > 1]
+        if several:
+            warnings.warn(
+                f"{self.source.path}: several columns are named {several[0]!r}: the model "
+                "keeps no names, and its columns go by position",
+                DataWarning,
+                stacklevel=2,
+            )
+        return None if several else names
 
     def feature_index(self, column: str) -> int:
         """The index among the features of a column, named or numbered as in the file."""
@@ -130,7 +142,7 @@ def column_index(column: str, source: Source) -> int:
     if column in header:
         count = header.count(column)
         raise ValueError(f"{source.path}: {count} columns are named {column!r}: give their numbers")
-    known = ", ".join([f"0 to {width - 1}", *header])
+    known = listed([f"0 to {width - 1}", *header])
     raise ValueError(
         f"{source.path}: no column {column[:60]!r} among {known}{near(column[:60], header)}"
     )

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arguments import near
+from ..names import listed
 from .array_source import ArraySource
 from .arrow_files import open_arrow, write_arrow
 from .delimited import Delimited
@@ -117,5 +118,5 @@ def column_index(column: str | int, source: Source) -> int:
 
 def _not_one(column: str, names: list[str]) -> str:
     if column in names:
-        return f"several columns {column!r} among {', '.join(names)}"
-    return f"no column {column!r} among {', '.join(names)}{near(column, names)}"
+        return f"several columns {column!r} among {listed(names)}"
+    return f"no column {column!r} among {listed(names)}{near(column, names)}"
