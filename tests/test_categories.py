@@ -171,3 +171,14 @@ def test_labels_of_tables(tmp_path: Path) -> None:
         flow.log_prob(pandas.DataFrame({"kind": ["star", "comet"], "flux": [1.0, 2.0]}))
     with pytest.raises(ValueError, match="column 'kind', row 0: nan is none of its"):
         flow.log_prob(pandas.DataFrame({"kind": [None, "star"], "flux": [1.0, 2.0]}))
+
+
+def test_samples_as_tables_have_labels() -> None:
+    flow = cf.maf(2, 2, hidden=(8,), columns=[KINDS, cf.real], seed=0)
+    frame, rows = flow.sample(50, seed=1, as_frame=True), flow.sample(50, seed=1)
+    assert list(frame.columns) == [0, 1]
+    assert frame[0].tolist() == [KINDS.labels[int(kind)] for kind in rows[:, 0]]
+    np.testing.assert_array_equal(frame[1], rows[:, 1])
+    flow.columns = ("kind", "flux")
+    again = flow.sample(50, seed=1, as_frame=True)
+    np.testing.assert_array_equal(flow.log_prob(again, seed=2), flow.log_prob(rows, seed=2))

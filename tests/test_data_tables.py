@@ -15,15 +15,18 @@ AWKWARD = np.array(
 )
 
 
-@pytest.mark.parametrize("suffix", [".npy", ".npz", ".csv", ".tsv", ".CSV"])
+TEXT = [".csv", ".tsv", ".CSV", ".txt"]
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".npz", *TEXT])
 @pytest.mark.parametrize("dtype", ["f8", ">f8", "f4", "f2", "i8", "u1", "?"])
 def test_tables_come_back_bit_for_bit(tmp_path, suffix, dtype):
     with np.errstate(over="ignore", invalid="ignore"):
         table = AWKWARD.astype(dtype)
     path = tmp_path / f"table{suffix}"
     data.save_table(path, np.asfortranarray(table), columns=["a", "b c", 'd,";\té'])
-    loaded, names = data.load_table(path)
-    text = suffix.lower() in (".csv", ".tsv")
+    loaded, names = data.load_table(path, missing="nan")
+    text = suffix in TEXT
     assert loaded.dtype == (np.float64 if text else table.dtype)
     np.testing.assert_array_equal(loaded, table)
     np.testing.assert_array_equal(np.signbit(loaded), np.signbit(table.astype(np.float64)))
@@ -73,11 +76,11 @@ def test_npy_is_mapped_not_read(tmp_path):
         ("\ufeffx,y\n1,2\n", [[1, 2]], ["x", "y"]),
         ("\n\n  \n 1 , -2e-3\n", [[1, -0.002]], None),
         (" x , y\n1,2\n", [[1, 2]], ["x", "y"]),
-        (",x\n0,1\n", [[0, 1]], ["", "x"]),
+        ("x,,y\n1,2,3\n", [[1, 2, 3]], ["x", "", "y"]),
         ("height\n1\n\n2\n", [[1], [2]], ["height"]),
         ("7", [[7]], None),
         ("x,y\n", np.empty((0, 2)), ["x", "y"]),
-        ("nan,inf\n-inf,1\n", [[np.nan, np.inf], [-np.inf, 1]], None),
+        ("inf,-1\n-inf,+Infinity\n", [[np.inf, -1], [-np.inf, np.inf]], None),
     ],
 )
 def test_text_tables(tmp_path, text, expected, names):
@@ -92,19 +95,19 @@ def test_text_tables(tmp_path, text, expected, names):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (b"", "line 0: expected a table, the file is empty"),
-        (b"\n \n", "line 2: expected a table, the file is empty"),
+        (b"", "expected a table, the file is empty"),
+        (b"\n \n", "expected a table, the file is empty"),
         (b"x,y\n1,2\n3,oops\n", r"line 3: column 2 \(y\): expected a number, got 'oops'"),
-        (b"1,2\n\n3,\n", "line 3: column 2: expected a number, got ''"),
-        (b"1,oops\n1,2\n", "line 1: column 2: expected a number, got 'oops'"),
-        (b"a;b\n1,5;2\n", r"line 2: column 1 \(a\): expected a number, got '1,5'"),
+        (b"1,2\n\n3,\n", "line 3, column 2: missing; 1 of 2 rows lack a number"),
+        (b"1.5,oops\n1,2\n", "line 1: column 2: expected a number, got 'oops'"),
+        (b"a;b\n1.5;2\n1,5;2\n", r"line 3: column 1 \(a\): expected a number, got '1,5'"),
         (b"1,2\n3,4,5\n", "line 2: expected 2 cells, got 3"),
         (b"1,2\n3\n", "line 2: expected 2 cells, got 1"),
-        (b'a,b\n1,"2\n3,4\n', "line 3: unexpected end of data"),
-        (b"a,b\n1,\xff\xfe\n", "expected text in UTF-8"),
+        (b'a,b\n1,"2\n3,4\n', "line 2: unexpected end of data"),
+        (b"a,\xff\n1,2\n", "expected text in UTF-8, got the column"),
         (b"a,b\n1," + b"9x" * 200_000, "line 2: field larger than field limit"),
         (b"9x" * 200_000, "line [01]: field larger than field limit"),
-        (b"a,b\n1,\x00\n", "line [12]: "),
+        (b"a,b\n1,\x00\n", "line 2: column 2"),
     ],
 )
 def test_text_errors_say_where(tmp_path, text, message):
@@ -139,7 +142,7 @@ def test_columns_are_chosen_by_name_or_index(tmp_path):
     with pytest.raises(ValueError, match="several columns 'a' among a, a"):
         data.load_table(named, columns=["a"])
     data.save_table(bare, np.zeros((2, 3, 4)))
-    with pytest.raises(ValueError, match=r"shape \(2, 3, 4\) has no columns"):
+    with pytest.raises(ValueError, match="array of 3 dimensions has no columns"):
         data.load_table(bare, columns=[0])
 
 
@@ -249,12 +252,18 @@ def test_flipped_bit_in_an_archive_is_found(tmp_path):
 @pytest.mark.parametrize(
     ("name", "array", "columns", "message"),
     [
-        ("t.txt", np.ones((2, 2)), None, r"t\.txt: expected a name ending in one of \.npy, \.npz"),
+        ("t.odt", np.ones((2, 2)), None, r"t\.odt: expected a name ending in one of \.npy, \.npz"),
         ("t", np.ones((2, 2)), None, "expected a name ending"),
         ("t.csv", np.ones((2, 2, 2)), None, r"rows and columns, got shape \(2, 2, 2\)"),
         ("t.csv", np.ones((2, 2)), ["a"], r"1 column names for an array of shape \(2, 2\)"),
         ("t.npz", np.ones((2, 2, 2)), ["a", "b"], "2 column names for an array of shape"),
-        ("t.csv", np.ones((2, 2)), ["a", "1"], "'1' would not be read back as a column name"),
+        (
+            "t.csv",
+            np.ones((2, 2)),
+            ["1.5", "1"],
+            "1.5, 1 would be read back as a row, not as names",
+        ),
+        ("t.csv", np.ones((2, 2)), ["#a", "b"], "begins with '#a' is a comment"),
         ("t.csv", np.ones((2, 1)), [" "], "' ' would not be read back as a column name"),
     ],
 )

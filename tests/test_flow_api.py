@@ -429,9 +429,10 @@ def test_signatures():
         "(layers, features=None, context_features=0, embedding=None, base=None, dtype='float32', "
         "seed=None, shape=None, standardize_context=True)"
     )
-    assert (
-        str(inspect.signature(cf.Flow.sample)) == "(self, /, n, context=None, seed=None, start=0)"
-    )
+    signature = "(self, /, n, context=None, seed=None, start=0)"
+    assert str(inspect.signature(cf.Flow.sample_and_log_prob)) == signature
+    names = list(inspect.signature(cf.Flow.sample).parameters)
+    assert names == ["self", "n", "context", "seed", "start", "as_frame"]
 
 
 # ---- copies ----

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import copy
 import pickle
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import cflows as cf
+import model_files
 
 RNG = np.random.default_rng(0)
 Z = RNG.normal(size=(400, 3))
@@ -55,7 +58,7 @@ def structured(values: dict[str, np.ndarray]) -> np.ndarray:
 
 
 def pandas(values: dict[str, np.ndarray]) -> Any:
-    return pytest.importorskip("pandas").DataFrame(values)
+    return pd.DataFrame(values)
 
 
 KINDS: dict[str, Any] = {
@@ -176,3 +179,41 @@ def test_columns_without_names_of_their_own_go_by_position() -> None:
     flow = cf.maf(2, 1, hidden=(8,), seed=0)
     flow.fit(x, epochs=1, seed=0, progress=False)
     assert flow.columns is None
+
+
+def test_samples_as_a_table(monkeypatch):
+    flow = cf.realnvp(2, context_features=1, layers=2, hidden=8, seed=0)
+    context = [[0.0], [1.0], [2.0]]
+    rows = flow.sample(4, context, seed=3).reshape(12, 2)
+    frame = flow.sample(4, context, seed=3, as_frame=True)
+    pd.testing.assert_frame_equal(frame, pd.DataFrame(rows))
+    flow.columns = ["mass", "radius"]
+    frame = flow.sample(4, [1.0], 3, 2, as_frame=True)
+    expected = flow.sample(4, [1.0], seed=3, start=2)
+    pd.testing.assert_frame_equal(frame, pd.DataFrame(expected, columns=["mass", "radius"]))
+    assert "as_frame : bool" in (cf.Flow.sample.__doc__ or "")
+    with pytest.raises(ValueError, match=r"as_frame needs samples that are rows.*\(1, 4, 4\)"):
+        cf.glow((1, 4, 4), levels=1, steps=1, channels=4, seed=0).sample(1, as_frame=True)
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(ImportError, match="as_frame needs pandas: pip install pandas"):
+        flow.sample(4, [1.0], as_frame=True)
+
+
+def test_notes_of_a_fit(tmp_path):
+    flow = cf.realnvp(2, layers=2, hidden=8, seed=0)
+    assert flow.fitted == {}
+    notes = {"rows": 7, "nats": 1.5, "recipe": "realnvp", "none": None}
+    flow.fitted = notes
+    flow.fitted["rows"] = 8  # of a copy
+    flow.save(tmp_path / "flow")
+    for again in (flow, copy.deepcopy(flow), pickle.loads(pickle.dumps(flow))):
+        assert again.fitted == notes
+    assert cf.load(tmp_path / "flow").fitted == notes
+    for wrong, error in (({"a": [1]}, TypeError), ({1: 2}, TypeError), ({"a": np.inf}, ValueError)):
+        with pytest.raises(error, match="notes"):
+            flow.fitted = wrong
+    content = (tmp_path / "flow").read_bytes()
+    for hostile in ({"a": [1]}, {"a": {"b": 1}}, [1]):
+        forged = model_files.forge(content, fitted=hostile)
+        with pytest.raises(ValueError, match=r"notes (must|are)|fitted must be of type dict"):
+            cf.load(model_files.write(tmp_path / "hostile", forged))

@@ -47,7 +47,7 @@ from .tracer import Tracer'''
 
 # What a kind in a docstring is as an argument and as a result. Classes stand for themselves.
 KINDS = {
-    **{kind: (kind, kind) for kind in ("bool", "int", "float", "str", "None")},
+    **{kind: (kind, kind) for kind in ("bool", "bytes", "int", "float", "str", "None")},
     "Self": (None, "Self"),
     "array_like": ("ArrayLike", None),
     "callable": ("Callable[..., Any]", None),

@@ -8,6 +8,7 @@
 #include "bindings/flow.h"
 #include "bindings/layer.h"
 #include "bindings/model.h"
+#include "bindings/number_lines.h"
 #include "bindings/operations.h"
 #include "bindings/spec.h"
 #include "bindings/training.h"
@@ -144,6 +145,31 @@ PyDoc_STRVAR(
     "Returns\n-------\n"
     "train, held_out : ndarray of int64");
 
+PyDoc_STRVAR(
+    number_lines_doc,
+    "number_lines($module, text, start, delimiter, decimal, cells, missing, /)\n--\n\n"
+    "Read lines of cells with numbers, each correctly rounded, up to the first that is odd.\n\n"
+    "Parameters\n----------\n"
+    "text : bytes\n"
+    "start : int\n"
+    "    The place of the first line.\n"
+    "delimiter : str\n"
+    "    A character; a blank is any run of blanks.\n"
+    "decimal : str\n"
+    "    The decimal point.\n"
+    "cells : bytes\n"
+    "    For each cell of a line 0 if it is ignored, 1 if a number is wanted, 2 if it must be\n"
+    "    empty.\n"
+    "missing : bytes\n"
+    "    The spellings of a missing number, which is NaN, with a null character before and after\n"
+    "    each.\n\n"
+    "Returns\n-------\n"
+    "rows : ndarray of float64\n"
+    "stop : int\n"
+    "    The place of the first line that is blank, a comment, or in any way not of such cells; "
+    "or\n"
+    "    the end.");
+
 PyDoc_STRVAR(nn_operations_doc,
              "nn_operations($module, /)\n--\n\n"
              "The operations that are functions of `cflows.nn`, by name.\n\n"
@@ -169,6 +195,7 @@ static PyMethodDef functions[] = {
     {"simd_level", simd_level, METH_NOARGS, simd_level_doc},
     {"nn_operations", cf_py_nn_operations, METH_NOARGS, nn_operations_doc},
     {"nn_size", cf_py_nn_size, METH_VARARGS, nn_size_doc},
+    {"number_lines", cf_py_number_lines, METH_VARARGS, number_lines_doc},
     {"split_rows", cf_py_split_rows, METH_VARARGS, split_rows_doc},
     {"make_spec", (PyCFunction)(void (*)(void))cf_py_make_spec, METH_FASTCALL, make_spec_doc},
     {0},

@@ -54,13 +54,19 @@ _OTHER_WORDS = {
 
 
 def hint(name: str, known: Iterable[str]) -> str:
+    """``; did you mean …?`` of a keyword that others call so or that looks alike, else nothing."""
+    known = list(known)
+    other = _OTHER_WORDS.get(name, name)
+    if other != name and (other in known or "=" in other):
+        return f"; did you mean {other}?"
+    return near(name, known)
+
+
+def near(name: str, known: Iterable[str]) -> str:
     """``; did you mean …?`` if a known name looks like this one, else nothing."""
     from difflib import get_close_matches
 
     names = {other.lower(): other for other in known}
-    other = _OTHER_WORDS.get(name, name)
-    if other != name and (other in names.values() or "=" in other):
-        return f"; did you mean {other}?"
     close = get_close_matches(name.lower(), names, n=1, cutoff=0.7)
     return f"; did you mean {names[close[0]]}?" if close else ""
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from . import _core
 from .bounds import importance_weighted_log_prob
 from .categories import Labels, checked_labels
 from .fit import fit
+from .frames import sample
 from .levels import join_levels, levels
 from .missing import impute, marginal_log_prob
-from .names import checked_names
+from .names import checked_names, checked_notes
 from .part import part
 from .summary import describe
 from .target import fit_target, importance_sample
@@ -96,6 +97,7 @@ class Flow(_core.Flow):
     importance_weighted_log_prob = importance_weighted_log_prob
     impute = impute
     marginal_log_prob = marginal_log_prob
+    sample = sample
     part = part
     levels = levels
     join_levels = join_levels
@@ -142,6 +144,19 @@ class Flow(_core.Flow):
     @categories.setter
     def categories(self, labels: Iterable[Iterable[str] | None] | None) -> None:
         self.__dict__["_categories"] = checked_labels(labels, self.features)
+
+    @property
+    def fitted(self) -> dict[str, str | int | float | None]:
+        """What was noted of a fit, by name, such as rows and date; a copy.
+
+        ``cflows fit`` notes it, and ``cflows info`` shows it. It is saved with the flow. Set it to
+        note something else: a dict of str, int, float or None by name.
+        """
+        return dict(self.__dict__.get("_fitted", {})) if self.features else {}
+
+    @fitted.setter
+    def fitted(self, notes: Mapping[str, str | int | float | None]) -> None:
+        self.__dict__["_fitted"] = checked_notes(notes)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the flow to one safetensors file: weights, buffers and architecture.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ from .categories import encoded
 if TYPE_CHECKING:
     from . import _core
 
-__all__ = ["by_name", "checked_names", "names_of"]
+__all__ = ["by_name", "checked_names", "checked_notes", "listed", "names_of"]
 
 # Of pandas and polars, pyarrow, astropy.
 _ATTRIBUTES = ("columns", "column_names", "colnames")
@@ -58,16 +59,17 @@ def _matched(model: _core.Model, port: str, table: Any) -> Any:
     missing = [name for name in known if name not in names]
     if missing:
         raise ValueError(
-            f"{port} lacks the column{'' if len(missing) == 1 else 's'} {_listed(missing)}: the "
-            f"flow learned {_listed(known)}, and the table has {_listed(names)}"
+            f"{port} lacks the column{'' if len(missing) == 1 else 's'} {listed(missing)}: the "
+            f"flow learned {listed(known)}, and the table has {listed(names)}"
         )
     select = getattr(table, "select", None) if hasattr(table, "column_names") else None
     return table[list(known)] if select is None else select(list(known))
 
 
-def _listed(names: Iterable[str]) -> str:
-    names = list(names)
-    return ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
+def listed(names: Iterable[str], most: int = 12) -> str:
+    """The first names with commas between them, for messages."""
+    known = [name for name in names if name]
+    return ", ".join(known[:most]) + (", …" if len(known) > most else "")
 
 
 def checked_names(what: str, names: Any, count: int) -> tuple[str, ...] | None:
@@ -79,4 +81,17 @@ def checked_names(what: str, names: Any, count: int) -> tuple[str, ...] | None:
         raise TypeError(f"{what} must be strings, got {names!r}")
     if len(found) != count or len(set(found)) != count:
         raise ValueError(f"{what} must be {count} different names, got {found}")
+    return found
+
+
+def checked_notes(notes: Any) -> dict[str, Any]:
+    """A dict of text and finite numbers by name; TypeError or ValueError for others."""
+    found = dict(notes)
+    for name, note in found.items():
+        if not isinstance(name, str) or not isinstance(note, (str, int, float, type(None))):
+            raise TypeError(
+                f"notes must be str, int, float or None by name, got {name!r}: {note!r}"
+            )
+        if isinstance(note, float) and not math.isfinite(note):
+            raise ValueError(f"notes must be finite, got {name}={note}")
     return found

@@ -110,6 +110,8 @@ def _parts(flow: Flow, tensors: Tensors) -> dict[str, Any]:
             parts[name] = list(getattr(flow, name))
     if flow.categories is not None:
         parts["categories"] = [None if own is None else list(own) for own in flow.categories]
+    if flow.fitted:
+        parts["fitted"] = flow.fitted
     if flow.embedding is not None:
         parts["embedding"] = _described(flow.embedding, "embedding", tensors)
     return parts
@@ -222,7 +224,7 @@ def _built(architecture: Any, tensors: Tensors) -> Flow:
     sizes = {"context_features": int, "dtype": str, "seed": int}
     parts = {"shape": list, "base": dict, "layers": list, "frozen": list}
     optional = {"embedding": dict, "standardize_context": bool}
-    names = {"columns": list, "context_columns": list, "categories": list}
+    names = {"columns": list, "context_columns": list, "categories": list, "fitted": dict}
     _check_members(architecture, sizes | parts, optional | names)
     size = sum(array.nbytes for array in tensors.values())
     permutations = _taken(tensors, "permutations.")

@@ -8,7 +8,7 @@ import os
 from .. import set_num_threads
 from ..data import TOYS
 from ..history import History
-from . import digits, options, tables, toys
+from . import digits, options, outputs, toys
 from .status import INTERRUPTED, summary
 
 _DESCRIPTION = f"""\
@@ -62,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
     start = os.path.normpath(os.path.join(arguments.output, f"cflows-{arguments.data}"))
     model, picture = f"{start}.safetensors", f"{start}.png"
     for path in (model, picture):
-        tables.check_writable(path)
+        outputs.check_writable(path)
     if arguments.threads is not None:
         set_num_threads(arguments.threads)
     if arguments.data == "digits":

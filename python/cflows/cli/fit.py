@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import os
+import time
+from datetime import datetime, timezone
 
-from .. import Adam, set_num_threads
-from . import kinds, options, tables
+import numpy as np
+
+from .. import Adam, Flow, NumericalError, _core, set_num_threads
+from ..history import History
+from . import domains, kinds, options, outputs, tables
 from .recipes import RECIPES, build
 from .status import INTERRUPTED, summary
 
@@ -46,7 +52,8 @@ def add(commands: options.Commands) -> None:
     parser.add_argument(
         "-o", "--output", metavar="MODEL", required=True, help="file to write (.safetensors)"
     )
-    options.add_columns(parser)
+    options.add_columns(parser, "all but the context's", "none")
+    tables.add_reading(parser)
     kinds.add(parser)
     _add_model(parser)
     _add_learning(parser)
@@ -143,15 +150,30 @@ def _add_running(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     table, output, checkpoint = arguments.table, arguments.output, arguments.checkpoint
-    tables.check_writable(output, table, checkpoint, arguments.resume)
+    outputs.check_model_name(output, table, checkpoint, arguments.resume)
     if checkpoint is not None:
-        tables.check_writable(checkpoint, table)
+        outputs.check_writable(checkpoint, table)
     if arguments.threads is not None:
         set_num_threads(arguments.threads)
-    rows = tables.read(table, arguments.columns, arguments.context_columns)
-    flow = build(rows, arguments)
+    source = tables.opened(table, arguments)
+    rows = tables.read(source, arguments.columns, arguments.context_columns, arguments.missing)
+    columns = kinds.of(arguments, rows)
+    domains.check(rows, columns)
+    flow = build(rows, columns, arguments)
+    flow.columns = rows.names(rows.features)
+    flow.context_columns = rows.names(rows.given) if rows.given else None
+    history = _learn(flow, rows, arguments)
+    _check_learned(flow, history)
+    flow.fitted = _notes(rows, history, arguments)
+    flow.save(output)
+    print(summary(history))
+    print(f"wrote {output}")
+    return INTERRUPTED if history.stopped == "interrupted" else 0
+
+
+def _learn(flow: Flow, rows: tables.Table, arguments: argparse.Namespace) -> History:
     validated = arguments.validation > 0.0
-    history = flow.fit(
+    return flow.fit(
         rows.x,
         context=rows.context,
         validation=arguments.validation if validated else None,
@@ -162,10 +184,45 @@ def run(arguments: argparse.Namespace) -> int:
         jitter=arguments.jitter,
         seed=arguments.seed,
         progress=not arguments.quiet,
-        checkpoint=checkpoint,
+        checkpoint=arguments.checkpoint,
         resume=arguments.resume,
     )
-    flow.save(output)
-    print(summary(history))
-    print(f"wrote {output}")
-    return INTERRUPTED if history.stopped == "interrupted" else 0
+
+
+def _notes(
+    rows: tables.Table, history: History, arguments: argparse.Namespace
+) -> dict[str, str | int | float | None]:
+    """What ``cflows info`` tells of the fit."""
+    total, held_out = len(rows.x), 0
+    if arguments.validation > 0.0:
+        held_out = len(_core.split_rows(total, arguments.validation, arguments.seed)[1])
+    best = history.best_epoch
+    return {
+        "recipe": arguments.recipe,
+        "rows": total - held_out,
+        "rows held out": held_out,
+        "epochs": len(history.train),
+        "nats a row, held out": None if best is None else history.validation[best - 1],
+        "nats a row, learning": history.train[-1] if history.train else None,
+        "date": _now(),
+    }
+
+
+def _now() -> str:
+    """The date, or that of SOURCE_DATE_EPOCH, with which a file can be made again bit for bit."""
+    seconds = int(os.environ.get("SOURCE_DATE_EPOCH") or time.time())
+    return datetime.fromtimestamp(seconds, timezone.utc).isoformat().replace("+00:00", "Z")
+
+
+def _check_learned(flow: Flow, history: History) -> None:
+    """NumericalError of a model that must not be saved."""
+    losses = history.train if history.best_epoch is None else history.validation
+    last = losses[-1:] if history.best_epoch is None else [losses[history.best_epoch - 1]]
+    finite = all(np.isfinite(array).all() for array in flow.parameters.values())
+    if finite and all(loss is not None and np.isfinite(loss) for loss in last):
+        return
+    raise NumericalError(
+        "the fit diverged, and the model is not written: its "
+        + ("loss is" if finite else "weights are")
+        + " not finite; try a smaller --learning-rate, or look for numbers far from all others"
+    )

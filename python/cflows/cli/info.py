@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
+from typing import Any
 
+from ..flow import Flow
 from ..persist import load, read_safetensors
 from . import options
 
 _DESCRIPTION = """\
 Show what a model is: the chain of layers from base to data, shapes, numbers of
-parameters.
+parameters, the names of its columns, and what it was learned from.
 
 The whole file is checked: damage shows as an error.
 """
 
 _EPILOG = """\
-example:
+examples:
   cflows info stars.safetensors
+  cflows info stars.safetensors --json
 """
 
 
@@ -30,16 +34,55 @@ def add(commands: options.Commands) -> None:
         formatter_class=options.Help,
     )
     parser.add_argument("model", metavar="MODEL", help="model that cflows fit has written")
+    parser.add_argument("--json", action="store_true", help="print all that is known, as JSON")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    flow = load(arguments.model)
+    model = load(arguments.model)
     _, metadata = read_safetensors(arguments.model)
-    print(flow)
-    print(f"seed {flow.seed}")
+    facts = _facts(model, arguments.model, metadata)
+    if arguments.json:
+        print(json.dumps(facts))
+        return 0
+    print(model)
+    for name in ("columns", "context_columns"):
+        if facts[name] is not None:
+            print(f"{name.replace('_', ' ')}: {', '.join(facts[name])}")
+    for name, note in facts["fitted"].items():
+        if note is not None:
+            print(f"{name}: {_spelled(note)}")
+    print(f"seed {model.seed}")
     print(
-        f"{arguments.model}: {os.path.getsize(arguments.model):,} bytes, "
-        f"format {metadata['format_version']}, written by cflows {metadata['version']}"
+        f"{arguments.model}: {facts['bytes']:,} bytes, format {facts['format']}, "
+        f"written by cflows {facts['version']}"
     )
     return 0
+
+
+def _facts(model: Any, path: str, metadata: dict[str, str]) -> dict[str, Any]:
+    """What is known of a model, in terms of JSON."""
+    flow = model if isinstance(model, Flow) else None
+    return {
+        "file": path,
+        "bytes": os.path.getsize(path),
+        "format": int(metadata["format_version"]),
+        "version": metadata["version"],
+        "type": type(model).__name__,
+        "dtype": str(model.dtype),
+        "seed": model.seed,
+        "parameters": model.n_parameters,
+        "shape": flow and list(flow.shape),
+        "context_features": flow and flow.context_features,
+        "columns": flow and flow.columns,
+        "context_columns": flow and flow.context_columns,
+        "base": flow and repr(flow.base),
+        "layers": flow and [repr(layer.spec) for layer in flow.layers],
+        "fitted": {} if flow is None else flow.fitted,
+    }
+
+
+def _spelled(note: str | int | float) -> str:
+    if isinstance(note, str):
+        return note
+    return f"{note:,}" if isinstance(note, int) else f"{note:.4f}"

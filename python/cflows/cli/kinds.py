@@ -55,7 +55,7 @@ def of(arguments: argparse.Namespace, table: Table) -> list[columns.Column] | No
             index = table.feature_index(name)
             if index in found:
                 said = f"{found[index]} and {column}" if column != found[index] else "so twice"
-                raise ValueError(f"{table.path}: column {name!r} is said to be {said}")
+                raise ValueError(f"{table.source.path}: column {name!r} is said to be {said}")
             found[index] = column
     if not found:
         return None

@@ -9,14 +9,21 @@ import numpy as np
 
 from .. import set_num_threads
 from ..data import save_table
-from . import options, tables
+from ..data.rows import Missing
+from . import options, outputs, tables
+from .matching import read_for
 
 _DESCRIPTION = """\
 Score the rows of a table: the log of the model's density at each, in nats.
 
+Columns are matched to the model by their names, in any order and with others
+beside; the context's are too. A table or a model without names goes by
+position: then the numbers of columns must be equal, and --context-columns must
+say what the context is.
+
 The output has one column, log_prob, and the table's rows in their order. A row
-with NaN or infinity gets NaN. Higher is likelier; the rows with the lowest
-scores are the outliers.
+with NaN or infinity, or that lacks a number (--missing drop), gets NaN. Higher
+is likelier; the rows with the lowest scores are the outliers.
 """
 
 _EPILOG = """\
@@ -35,21 +42,25 @@ def add(commands: options.Commands) -> None:
     )
     parser.add_argument("model", metavar="MODEL", help="model that cflows fit has written")
     parser.add_argument("table", metavar="TABLE", help=tables.TABLE_HELP)
-    parser.add_argument("-o", "--output", metavar="OUT", required=True, help=tables.OUTPUT_HELP)
-    options.add_columns(parser)
+    parser.add_argument("-o", "--output", metavar="OUT", required=True, help=outputs.OUTPUT_HELP)
+    options.add_columns(parser, "the model's", "the model's")
+    tables.add_reading(parser)
     options.add_threads(parser)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    tables.check_table_name(arguments.output, arguments.model, arguments.table)
+    outputs.check_table_name(arguments.output, arguments.model, arguments.table)
     if arguments.threads is not None:
         set_num_threads(arguments.threads)
     flow = options.read_flow(arguments.model)
-    table = tables.read(arguments.table, arguments.columns, arguments.context_columns)
+    source = tables.opened(arguments.table, arguments)
+    # Rows to drop stay, and score NaN: scores stand beside the rows of the table.
+    missing: Missing = "nan" if arguments.missing == "drop" else arguments.missing
+    table = read_for(flow, source, arguments.columns, arguments.context_columns, missing)
     x, context = table.x, table.context
     log_prob = np.empty(len(x), flow.dtype)
-    for rows in tables.pieces(len(x)):
+    for rows in outputs.pieces(len(x)):
         log_prob[rows] = flow.log_prob(x[rows], None if context is None else context[rows])
     if len(x) == 0:  # its columns are checked in either case
         flow.log_prob(x, context)

@@ -15,12 +15,15 @@ from .status import INTERRUPTED, NOBODY_READS
 
 _DESCRIPTION = """\
 Normalizing flows: learn the density of a table of numbers, score rows, draw
-new ones. Without a command, the demo runs.
+new ones.
 
 Every command explains itself: cflows fit --help
 """
 
 _EPILOG = """\
+a first look, at data that come with it:
+  cflows demo
+
 example, from a table to new rows:
   cflows fit stars.csv -o stars.safetensors
   cflows log-prob stars.safetensors stars.csv -o scores.csv
@@ -34,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Parameters
     ----------
     argv : sequence of str, optional
-        The arguments; by default those of the process. Without arguments the demo runs.
+        The arguments; by default those of the process. Without any, it prints its help.
 
     Returns
     -------
@@ -51,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _warn
-            return _run(given or ["demo"])
+            return _run(given or ["--help"])
     except KeyboardInterrupt:
         print("cflows: interrupted", file=sys.stderr)
         return INTERRUPTED

@@ -28,18 +28,19 @@ def read_flow(path: str) -> Flow:
     return model
 
 
-def add_columns(parser: argparse.ArgumentParser) -> None:
+def add_columns(parser: argparse.ArgumentParser, columns: str, context: str) -> None:
+    """The options that choose columns, with what their defaults are."""
     parser.add_argument(
         "--columns",
         metavar="A,B,...",
         type=names,
-        help="the columns to use, by name or by number from 0 (default: all but the context's)",
+        help=f"the columns to use, by name or by number from 0 (default: {columns})",
     )
     parser.add_argument(
         "--context-columns",
         metavar="C,...",
         type=names,
-        help="the columns that the density is conditioned on (default: none)",
+        help=f"the columns that the density is conditioned on (default: {context})",
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .. import Flow, glow1d, iaf, maf, ncsf, nice, nsf, nsf_ar, realnvp
-from . import kinds
+from ..columns import Column
 from .tables import Table
 
 RECIPES: dict[str, Callable[..., Flow]] = {
@@ -18,7 +18,7 @@ RECIPES: dict[str, Callable[..., Flow]] = {
 _SPLINES = ("nsf", "nsf_ar", "ncsf")
 
 
-def build(table: Table, arguments: argparse.Namespace) -> Flow:
+def build(table: Table, columns: list[Column] | None, arguments: argparse.Namespace) -> Flow:
     """The flow that the options of ``cflows fit`` ask for."""
     sizes: dict[str, Any] = {}
     if arguments.layers is not None:
@@ -26,7 +26,6 @@ def build(table: Table, arguments: argparse.Namespace) -> Flow:
     if arguments.hidden is not None:
         one = len(arguments.hidden) == 1 and arguments.recipe in _SPLINES
         sizes["hidden"] = arguments.hidden[0] if one else arguments.hidden
-    columns = kinds.of(arguments, table)
     if arguments.recipe == "ncsf" and arguments.circular is None:
         raise ValueError(
             "--recipe ncsf learns angles, which --circular names: expected one or more"

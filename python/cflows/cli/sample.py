@@ -10,22 +10,26 @@ import numpy as np
 
 from .. import set_num_threads
 from ..data import save_table
+from ..data.sources import ENDINGS
 from ..flow import Flow
-from . import options, tables
+from . import options, outputs, tables
+from .matching import read_context
 
 _DESCRIPTION = """\
 Draw new rows from a model. The same seed gives the same rows, on any number of
 threads.
 
-A conditional model needs a context: numbers with commas between them, for all
-rows, or a table, for each of whose rows N are drawn and written one after the
-other.
+A conditional model needs a context: numbers with commas between them, with
+names if you like, for all rows, or a table, for each of whose rows N are drawn
+and written one after the other. Its columns are found by the names that the
+model knows, or else by position.
 """
 
 _EPILOG = """\
 examples:
   cflows sample stars.safetensors -n 1000 -o new.csv --seed 1
   cflows sample by-colour.safetensors -n 100 -o new.npy --context=-0.3,1.2
+  cflows sample by-colour.safetensors -n 100 -o new.csv --context colour=1.2
   cflows sample by-colour.safetensors -n 5 -o new.npy --context colours.csv
 """
 
@@ -47,7 +51,7 @@ def add(commands: options.Commands) -> None:
         required=True,
         help="how many rows, for each row of the context if there is one",
     )
-    parser.add_argument("-o", "--output", metavar="OUT", required=True, help=tables.OUTPUT_HELP)
+    parser.add_argument("-o", "--output", metavar="OUT", required=True, help=outputs.OUTPUT_HELP)
     parser.add_argument(
         "--seed",
         metavar="N",
@@ -55,12 +59,13 @@ def add(commands: options.Commands) -> None:
         help="of the random numbers (default: drawn, and printed)",
     )
     parser.add_argument("--context", metavar="NUMBERS|TABLE", help="what to condition on")
+    tables.add_reading(parser)
     options.add_threads(parser)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    tables.check_table_name(arguments.output, arguments.model, arguments.context)
+    outputs.check_table_name(arguments.output, arguments.model, arguments.context)
     if arguments.threads is not None:
         set_num_threads(arguments.threads)
     flow = options.read_flow(arguments.model)
@@ -68,9 +73,9 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.context is None:
         rows = _rows(flow, arguments.number, seed)
     else:
-        context = _context(arguments.context)
+        context = _context(flow, arguments.context, arguments)
         rows = flow.sample(arguments.number, context, seed=seed).reshape(-1, flow.features)
-    save_table(arguments.output, rows)
+    save_table(arguments.output, rows, flow.columns)
     print(f"wrote {arguments.output}: {len(rows):,} rows of {flow.features}, seed {seed}")
     return 0
 
@@ -78,17 +83,34 @@ def run(arguments: argparse.Namespace) -> int:
 def _rows(flow: Flow, number: int, seed: int) -> np.ndarray:
     flow.sample(0, seed=seed)  # report a missing context before memory is allocated
     rows = np.empty((number, flow.features), flow.dtype)
-    for piece in tables.pieces(number):
+    for piece in outputs.pieces(number):
         # The pieces of one seed are the samples that one call would draw.
         rows[piece] = flow.sample(piece.stop - piece.start, seed=seed, start=piece.start)
     return rows
 
 
-def _context(text: str) -> np.ndarray:
+def _context(flow: Flow, text: str, arguments: argparse.Namespace) -> np.ndarray:
     """The context given as numbers, (context_features,), or as a table, (m, context_features)."""
+    if "=" in text and not os.path.exists(text):
+        return _named(flow, text)
     try:
         return np.array([float(item) for item in text.split(",")])
     except ValueError:
-        if not os.path.exists(text) and not text.endswith(tables.ENDINGS):
+        if not os.path.exists(text) and not text.endswith(ENDINGS):
             raise ValueError(f"--context: neither numbers nor a table: {text}") from None
-    return tables.read(text, None, None).x
+    return read_context(flow, tables.opened(text, arguments), arguments.missing)
+
+
+def _named(flow: Flow, text: str) -> np.ndarray:
+    """The context of ``"a=1,b=2"``, in the model's order."""
+    known = flow.context_columns
+    if known is None:
+        raise ValueError("--context: the model has no names for its context: give numbers alone")
+    pairs = [item.partition("=") for item in text.split(",")]
+    given = {name.strip(): number for name, _, number in pairs}
+    if len(given) != len(pairs) or given.keys() != set(known):
+        raise ValueError(f"--context: expected each of {', '.join(known)} once, got {text}")
+    try:
+        return np.array([float(given[name]) for name in known])
+    except ValueError as error:
+        raise ValueError(f"--context: {error}, in {text}") from None

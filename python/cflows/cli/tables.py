@@ -1,134 +1,148 @@
-"""Tables that subcommands read and write."""
+"""Tables that subcommands read: the columns to learn and those of the context."""
 
 from __future__ import annotations
 
-import math
-import os
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
-from pathlib import Path
-from typing import Any, NamedTuple
+import argparse
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from ..data import load_table
-from ..data.delimited import DELIMITERS
-from ..data.tables import _split_key
+from ..arguments import near
+from ..data.array_source import selected
+from ..data.dialect import Header
+from ..data.rows import Missing, Rows, Source, treat_missing, without_row_numbers
+from ..data.sources import ENDINGS, open_source
+from ..data_warnings import DataWarning
+from ..names import listed
 
 Array = NDArray[Any]
 
-ENDINGS = (".npy", ".npz", *DELIMITERS)
-TABLE_HELP = "table of numbers: .npy, .npz (or file.npz:key), .csv or .tsv, with or without header"
-OUTPUT_HELP = f"file to write: {', '.join(ENDINGS)}"
+TABLE_HELP = (
+    f"table of numbers, {', '.join(ENDINGS)}; of several in a file one, as in file.npz:key, "
+    "file.h5:name or file.fits:extension"
+)
+_HEADERS: dict[str, Header] = {"auto": "auto", "yes": True, "no": False}
 
-# Ctrl-C takes effect between pieces.
-_ROWS_AT_ONCE = 1 << 18
 
-
-class Table(NamedTuple):
+@dataclass(frozen=True)
+class Table:
     """The rows of a file, (n, features), and their context, (n, context_features), if any."""
 
     x: Array
     context: Array | None
     features: list[int]  # the indices of x's columns in the file
-    width: int  # columns of the file
-    header: Sequence[str] | None
-    path: str
+    given: list[int]  # and of those of the context
+    source: Source
+    place: Callable[[int], str]  # where a row is in the file
+
+    def names(self, columns: Sequence[int]) -> list[str] | None:
+        """The names of columns of the file; None, and a warning, unless each has one of its own."""
+        if self.source.names is None:
+            return None
+        names = [self.source.names[i] for i in columns]
+        several = [name for name in names if names.count(name) > 1]
+        if several:
+            warnings.warn(
+                f"{self.source.path}: several columns are named {several[0]!r}: the model "
+                "keeps no names, and its columns go by position",
+                DataWarning,
+                stacklevel=2,
+            )
+        return None if several else names
 
     def feature_index(self, column: str) -> int:
         """The index among the features of a column, named or numbered as in the file."""
-        index = _index(column, self.header, self.width, self.path)
+        index = column_index(column, self.source)
         if index not in self.features:
-            raise ValueError(f"{self.path}: column {column!r} is none of those to learn")
+            raise ValueError(f"{self.source.path}: column {column!r} is none of those to learn")
         return self.features.index(index)
 
+    def cell(self, row: int, column: int) -> str:
+        """Where a number is, of a row of the table and a column of the file."""
+        name = "" if self.source.names is None else f" ({self.source.names[column]})"
+        return f"{self.source.path}, {self.place(row)}: column {column + 1}{name}"
 
-def read(path: str, columns: Sequence[str] | None, context_columns: Sequence[str] | None) -> Table:
-    """Read the columns of a file; without ``columns``, all but the context's. An ``.npy`` file
-    stays on disk."""
-    rows, header = load_table(path)
-    rows = rows.reshape(len(rows), math.prod(rows.shape[1:]))
-    width = rows.shape[1]
-    context = _indices(context_columns or (), header, width, path)
+
+def add_reading(parser: argparse.ArgumentParser) -> None:
+    """The options that say how a table is written."""
+    parser.add_argument(
+        "--missing",
+        choices=["error", "drop", "nan"],
+        default="error",
+        help="rows with an empty cell, NA, NaN or the like: refuse, leave out, or keep as they are "
+        "(default: error)",
+    )
+    parser.add_argument(
+        "--header",
+        choices=list(_HEADERS),
+        default="auto",
+        help="whether the first line of text names the columns (default: auto)",
+    )
+    parser.add_argument(
+        "--decimal",
+        choices=["auto", ".", ","],
+        default="auto",
+        help="the decimal point of text (default: auto)",
+    )
+
+
+def opened(path: str, arguments: argparse.Namespace) -> Source:
+    """The table of a file, written as the options say."""
+    return open_source(path, _HEADERS[arguments.header], arguments.decimal)
+
+
+def read(
+    source: Source,
+    columns: Sequence[str] | None,
+    context_columns: Sequence[str] | None,
+    missing: Missing,
+) -> Table:
+    """Read columns of a file; without ``columns``, all but the context's. An ``.npy`` file stays on
+    disk."""
+    context = indices(context_columns or (), source)
     if columns is None:
-        features = [i for i in range(width) if i not in context]
+        rows = source.read(None)
+        if 0 not in context:
+            rows = without_row_numbers(rows, source.path)
+        features = [i for i in rows.columns if i not in context]
     else:
-        features = _indices(columns, header, width, path)
+        features = indices(columns, source)
+        rows = source.read(sorted({*features, *context}))
     if not features and context:
-        raise ValueError(f"{path}: all columns are context, there is none to learn")
-    x = rows if features == list(range(width)) else _selected(rows, features)
-    given = _selected(rows, context) if context else None
-    return Table(x, given, features, width, header, path)
+        raise ValueError(f"{source.path}: all columns are context, there is none to learn")
+    return divided(treat_missing(rows, missing, source.path), features, context, source)
 
 
-def pieces(rows: int) -> Iterator[slice]:
-    """Consecutive ranges of rows."""
-    for start in range(0, rows, _ROWS_AT_ONCE):
-        yield slice(start, min(start + _ROWS_AT_ONCE, rows))
+def divided(rows: Rows, features: list[int], context: list[int], source: Source) -> Table:
+    """The rows, with the columns of the context apart."""
+    flat = rows.array.reshape(len(rows.array), len(rows.columns))
+    x = selected(flat, [rows.columns.index(i) for i in features])
+    given = selected(flat, [rows.columns.index(i) for i in context]) if context else None
+    return Table(x, given, features, context, source, rows.place)
 
 
-def check_table_name(path: str, *others: str | None) -> None:
-    """Raise, before the work, what writing a table of that name would raise after it."""
-    if Path(path).suffix.lower() not in ENDINGS:
-        raise ValueError(f"{path}: expected a name ending in one of {', '.join(ENDINGS)}")
-    check_writable(path, *others)
-
-
-def check_writable(path: str, *others: str | None) -> None:
-    """Raise unless the file can be created or replaced, and is none of the others."""
-    if not os.path.basename(path):
-        raise ValueError(f"expected the name of a file to write, got {path!r}")
-    if os.path.isdir(path):
-        raise IsADirectoryError(21, "Is a directory", path)
-    if os.path.exists(path) and not os.path.isfile(path):
-        raise ValueError(f"{path}: expected a regular file, got a pipe or a device")
-    for other in others:
-        if other is not None and _same_file(path, _split_key(other)[0]):
-            raise ValueError(f"{path}: expected an output of its own, this would replace {other}")
-    target = os.path.realpath(path)
-    try:
-        with suppress(FileNotFoundError):
-            os.stat(target)  # such as a name that is too long
-        with tempfile.TemporaryFile(dir=os.path.dirname(target)):
-            pass
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, path) from error
-
-
-def _same_file(a: str, b: str) -> bool:
-    try:
-        return os.path.samefile(a, b)
-    except OSError:  # it does not exist yet
-        return os.path.realpath(a) == os.path.realpath(b)
-
-
-def _indices(
-    columns: Sequence[str], header: Sequence[str] | None, width: int, path: str
-) -> list[int]:
-    found = [_index(column, header, width, path) for column in columns]
+def indices(columns: Sequence[str], source: Source) -> list[int]:
+    """The indices of different columns, named or numbered from 0."""
+    found = [column_index(column, source) for column in columns]
     if len(set(found)) != len(found):
-        raise ValueError(f"{path}: a column is given twice: {', '.join(columns)}")
+        raise ValueError(f"{source.path}: a column is given twice: {', '.join(columns)}")
     return found
 
 
-def _index(column: str, header: Sequence[str] | None, width: int, path: str) -> int:
+def column_index(column: str, source: Source) -> int:
     """The index of a column: a name of the header or a number from 0."""
-    named = header.count(column) if header is not None else 0
-    if header is not None and named == 1:
+    header, width = source.names or [], source.width
+    if header.count(column) == 1:
         return header.index(column)
     if column.isascii() and column.isdigit() and len(column) <= 9 and int(column) < width:
         return int(column)
-    if named > 1:
-        raise ValueError(f"{path}: {named} columns are named {column!r}: give their numbers")
-    known = f"0 to {width - 1}" + (f", {', '.join(header)}" if header is not None else "")
-    raise ValueError(f"{path}: no column {column[:60]!r} among {known}")
-
-
-def _selected(table: Array, indices: Sequence[int]) -> Array:
-    """The columns; evenly spaced ones as a view, which leaves a mapped file on disk."""
-    steps = set(np.diff(indices).tolist())
-    if len(steps) <= 1 and min(steps, default=1) > 0:
-        return table[:, indices[0] : indices[-1] + 1 : min(steps, default=1)]
-    return table[:, indices]
+    if column in header:
+        count = header.count(column)
+        raise ValueError(f"{source.path}: {count} columns are named {column!r}: give their numbers")
+    known = listed([f"0 to {width - 1}", *header])
+    raise ValueError(
+        f"{source.path}: no column {column[:60]!r} among {known}{near(column[:60], header)}"
+    )

@@ -36,6 +36,7 @@ class Toy:
             batch_size=256,
             optimizer=Adam(2e-3),
             schedule="cosine",
+            patience=None,  # the schedule is to come to its end
             seed=0,
             progress=progress,
         )

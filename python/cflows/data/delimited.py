@@ -1,101 +1,154 @@
-"""Tables of numbers as text, one row a line."""
+"""Tables of numbers as text, one row a line: reading."""
 
 from __future__ import annotations
 
 import csv
-import io
-import os
 import re
-from array import array
-from collections.abc import Iterable
-from itertools import chain
-from pathlib import Path
+from bisect import bisect_right
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..atomic import atomic_write
+from .. import _core
+from .cells import MISSING, convert
+from .dialect import Dialect, Header, cells_of, decoded, is_comment, read_dialect
+from .rows import Rows
+from .text_chunks import logical_end, text_chunks
 
-# The delimiter to write for each ending; when reading, the file itself decides.
-DELIMITERS = {".csv": ",", ".tsv": "\t"}
-_RECOGNISED = (",", "\t", ";")
+__all__ = ["Delimited"]
+
+Array = NDArray[Any]
+
+_SPELLINGS = "\0".join(["", *sorted(MISSING), ""]).encode()
+_IGNORED, _NUMBER, _EMPTY = 0, 1, 2
+_MAX_ROW = 1 << 24  # bytes; more is a quote that nothing closes
+_THOUSANDS = re.compile(r"[+-]?[0-9]{1,3}(?:[,.'  ][0-9]{3})+(?:[.,][0-9]*)?")
 
 
-def read_delimited(path: str) -> tuple[NDArray[np.float64], list[str] | None]:
-    """The numbers of the file, shape (n, columns), and the names in its header, if it has one."""
-    with open(path, encoding="utf-8-sig", newline="") as file:
-        reader = csv.reader(file, delimiter=_delimiter(path), strict=True)
+class Delimited:
+    """A `Source` of a text file: lines of cells, of which the columns asked for are numbers."""
+
+    dimensions = 2
+
+    def __init__(self, path: str, header: Header = "auto", decimal: str = "auto") -> None:
+        self.path = path
+        self._dialect = read_dialect(path, header, decimal)
+        self.names, self.width = self._dialect.names, self._dialect.width
+
+    def read(self, columns: list[int] | None) -> Rows:
+        chosen = list(range(self.width)) if columns is None else columns
+        wanted = sorted(set(chosen))
+        reader = _Reader(self.path, self._dialect, wanted)
+        array = np.concatenate([np.empty((0, len(wanted))), *reader.pieces()])
+        if chosen != wanted:
+            array = array[:, [wanted.index(i) for i in chosen]]
+        names = None if self.names is None else [self.names[i] for i in chosen]
+        return Rows(array, names, chosen, reader.lines.place, marked=True)
+
+
+class _Lines:
+    """The lines that rows come from: one after the other, but for those marked."""
+
+    def __init__(self) -> None:
+        self._rows: list[int] = []
+        self._lines: list[int] = []
+
+    def mark(self, row: int, line: int) -> None:
+        """From this row on, lines follow this one."""
+        if not self._rows or line - row != self._lines[-1] - self._rows[-1]:
+            self._rows.append(row)
+            self._lines.append(line)
+
+    def place(self, row: int) -> str:
+        i = bisect_right(self._rows, row) - 1
+        return f"line {self._lines[i] + row - self._rows[i]}"
+
+
+class _Reader:
+    """Reads the rows: most by the core, and one by one the lines that it hands back."""
+
+    def __init__(self, path: str, dialect: Dialect, wanted: list[int]) -> None:
+        self.path, self.dialect, self.wanted = path, dialect, wanted
+        kinds = [_IGNORED] * dialect.width
+        for i in wanted:
+            kinds[i] = _NUMBER
+        self.kinds = bytes(kinds + [_EMPTY] * dialect.open_end)
+        self.lines, self.row, self.line = _Lines(), 0, dialect.line
+
+    def pieces(self) -> Iterator[Array]:
+        """The rows, (some, len(wanted)) at a time."""
+        text, start = b"", self.dialect.start
+        chunks = text_chunks(self.path)
+        chunk = next(chunks, b"")
+        while chunk:
+            following = next(chunks, b"")
+            text += chunk
+            if not following:
+                yield from self._rows_of(text, start, whole=True)
+            elif start < len(text):
+                cut = text.rfind(b"\n") + 1
+                start = yield from self._rows_of(text[:cut], start, whole=False)
+                text, start = text[start:], 0
+            chunk = following
+
+    def _rows_of(self, text: bytes, start: int, whole: bool) -> Generator[Array, None, int]:
+        """The rows of lines from `start` on; returns where they end, which is before the end of the
+        text if a quoted cell goes on behind it."""
+        while start < len(text):
+            rows, start = _core.number_lines(
+                text, start, self.dialect.delimiter, self.dialect.decimal, self.kinds, _SPELLINGS
+            )
+            if len(rows):
+                yield self._counted(rows, self.line, len(rows))
+            if start == len(text):
+                break
+            end = logical_end(text, start)
+            if end is None and not whole and len(text) - start < _MAX_ROW:
+                break
+            end = len(text) if end is None else end
+            row = self._odd_row(text[start:end])
+            if row is not None:
+                yield self._counted(row, self.line, 0)
+            self.line += text.count(b"\n", start, end)
+            start = end
+        return start
+
+    def _counted(self, rows: Array, line: int, lines: int) -> Array:
+        self.lines.mark(self.row, line)
+        self.row += len(rows)
+        self.line += lines
+        return rows
+
+    def _odd_row(self, text: bytes) -> Array | None:
+        """The row of a line that the core did not read; None if it is blank or a comment."""
+        place = f"{self.path}, line {self.line}"
+        line = decoded(text)
+        if not line.strip() or is_comment(line):
+            return None
         try:
-            return _numbers(row for row in reader if not _blank(row))
-        except UnicodeDecodeError as error:
-            raise ValueError(f"{path}: expected text in UTF-8: {error}") from error
-        except (ValueError, csv.Error) as error:
-            raise ValueError(f"{path}, line {reader.line_num}: {error}") from error
+            cells = cells_of(line, self.dialect.delimiter)
+        except csv.Error as error:
+            raise ValueError(f"{place}: {error}") from error
+        count = len(cells) - (self.dialect.open_end and cells[-1] == "")
+        if count != self.dialect.width:
+            above = self.row == 0 and self.dialect.names is not None
+            hint = "; put # before lines above the names, or remove them" if above else ""
+            raise ValueError(f"{place}: expected {self.dialect.width} cells, got {count}{hint}")
+        return np.array([[self._number(cells, i, place) for i in self.wanted]])
 
-
-def write_delimited(
-    path: str | os.PathLike[str], table: NDArray[Any], names: list[str] | None
-) -> None:
-    """Write a table of shape (n, columns), every number with digits that reproduce it."""
-    if table.ndim != 2:
-        raise ValueError(f"text holds a table of rows and columns, got shape {table.shape}")
-    for name in names or ():
-        if _is_number(name) or not name.strip():
-            raise ValueError(f"in text, {name!r} would not be read back as a column name")
-    with atomic_write(path) as file:
-        text = io.TextIOWrapper(file, encoding="utf-8", newline="")
-        delimiter = DELIMITERS[Path(path).suffix.lower()]
-        writer = csv.writer(text, delimiter=delimiter, lineterminator="\n")
-        if names is not None:
-            writer.writerow(names)
-        # In blocks, because Python's numbers take several times the space of the table's.
-        for start in range(0, len(table), 4096):
-            rows = table[start : start + 4096]
-            exact = rows if rows.dtype.kind in "iu" else rows.astype(np.float64)
-            writer.writerows(exact.tolist())
-        text.detach()
-
-
-def _delimiter(path: str) -> str:
-    """The most frequent delimiter outside quotes in the first line."""
-    with open(path, encoding="utf-8", errors="replace", newline="") as file:
-        line = next((line for line in file if line.strip()), "")
-    unquoted = re.sub(r'"[^"]*("|$)', "", line)
-    return max(_RECOGNISED, key=unquoted.count)
-
-
-def _blank(row: list[str]) -> bool:
-    return len(row) == 0 or (len(row) == 1 and not row[0].strip())
-
-
-def _numbers(rows: Iterable[list[str]]) -> tuple[NDArray[np.float64], list[str] | None]:
-    rows = iter(rows)
-    first = next(rows, None)
-    if first is None:
-        raise ValueError("expected a table, the file is empty")
-    names = None if any(map(_is_number, first)) else [name.strip() for name in first]
-    # A packed array grows without an object for every number.
-    values = array("d")
-    for row in rows if names is not None else chain([first], rows):
-        if len(row) != len(first):
-            raise ValueError(f"expected {len(first)} cells, got {len(row)}")
-        try:
-            values.extend(map(float, row))
-        except ValueError:
-            raise ValueError(_complaint(row, names)) from None
-    return np.asarray(values, dtype=np.float64).reshape(-1, len(first)), names
-
-
-def _complaint(row: list[str], names: list[str] | None) -> str:
-    column, cell = next((i, cell) for i, cell in enumerate(row) if not _is_number(cell))
-    name = f" ({names[column]})" if names is not None else ""
-    return f"column {column + 1}{name}: expected a number, got {cell[:40]!r}"
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
+    def _number(self, cells: list[str], i: int, place: str) -> float:
+        number = convert(cells[i], self.dialect.decimal)
+        if number is not None:
+            return number
+        names, cell = self.dialect.names, cells[i]
+        name = f" ({names[i]})" if names is not None and names[i] else ""
+        hint = "choose the columns to read (columns=, --columns)"
+        if _THOUSANDS.fullmatch(cell):
+            hint = "numbers must not have marks between thousands"
+        elif names is not None and self.row == 0:
+            hint += ", or remove the line if it does not belong to the table"
+        raise ValueError(
+            f"{place}: column {i + 1}{name}: expected a number, got {cell[:40]!r}; {hint}"
+        )

@@ -2,47 +2,71 @@
 
 from __future__ import annotations
 
-import operator
 import os
-import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .delimited import DELIMITERS, read_delimited, write_delimited
-from .numpy_files import read_npy, read_npz, write_npy, write_npz
+from .array_source import as_table
+from .dialect import Header
+from .rows import Missing, Source, treat_missing, without_row_numbers
+from .sources import column_index, ending, open_source, write_array
 
 Array = NDArray[Any]
 
 
 def load_table(
-    path: str | os.PathLike[str], columns: Sequence[str | int] | None = None
+    path: str | os.PathLike[str],
+    columns: Sequence[str | int] | None = None,
+    *,
+    missing: Missing = "error",
+    header: Header = "auto",
+    decimal: str = "auto",
 ) -> tuple[Array, list[str] | None]:
     """Read a table of numbers.
 
-    ========  =====================================================================================
-    ``.npy``  Mapped, not read: an array larger than memory can be used.
-    ``.npz``  Of one array, or ``"file.npz:key"`` to pick one. A text array ``columns``, if there,
-              names the columns.
-    ``.csv``  Or ``.tsv``: text with commas, tabs or semicolons between cells, quoted or not, in
-              UTF-8. A first line without any number is the header.
-    ========  =====================================================================================
+    ============  =================================================================================
+    ``.npy``      Mapped, not read: an array larger than memory can be used.
+    ``.npz``      Of one array, or ``"file.npz:key"`` to pick one. A text array ``columns``, if
+                  there, names the columns.
+    ``.csv``      Or ``.tsv``, ``.txt``, ``.dat``, each also with ``.gz``: text with commas, tabs,
+                  semicolons, bars or blanks between cells, quoted or not, in UTF-8 or with a byte
+                  order mark. Lines that begin with ``#`` are comments.
+    ``.parquet``  Or ``.feather``, by pyarrow.
+    ``.fits``     By astropy: the only table, or ``"file.fits:extension"``, by name or number.
+    ``.h5``       Or ``.hdf5``, by h5py: the only data set, or ``"file.h5:name"`` of one or of a
+                  group of columns. Mapped if it is stored in one piece.
+    ============  =================================================================================
+
+    ``pip install 'cflows[tables]'`` installs these three libraries. Vectors in rows of FITS and
+    HDF5 are the columns ``name[0]``, ``name[1]``, ...
 
     Parameters
     ----------
     path : str or path-like
         The file; the format follows from its ending. Pickled objects are never read.
     columns : sequence of str or int, optional
-        Names or indices of the columns to keep, in this order; copies the table.
+        Names or indices of the columns to keep, in this order. Of text only they are read: others
+        may hold anything.
+    missing : {'error', 'drop', 'nan'}, default 'error'
+        What becomes of rows without a number in some column, where text has an empty cell, ``NA``,
+        ``NaN``, ``null``, ``-`` or what else pandas takes for missing, Parquet and Feather a null,
+        FITS a masked number, or any of these NaN: an error that tells the first, or rows left out
+        with a warning, or NaN. In NumPy's and HDF5's arrays NaN is a number like others, unless
+        `missing` is 'drop'.
+    header : {'auto', True, False}, default 'auto'
+        Whether the first line of text names the columns; see Notes.
+    decimal : {'auto', '.', ','}, default 'auto'
+        The decimal point of text. 'auto' takes a comma if cells have one and none has a point.
 
     Returns
     -------
     array : ndarray, shape (n, features)
-        Read-only and in the file's number type for ``.npy``, float64 for text. A one-dimensional
-        array becomes a table of one column; arrays of more dimensions keep their shape.
+        Read-only and in the file's number type for ``.npy``, float64 for text, correctly rounded;
+        of columns apart float32 if all are, else float64. A one-dimensional array becomes a table
+        of one column; arrays of more dimensions keep their shape.
     names : list of str or None
         The column names, if the file has any.
 
@@ -50,9 +74,28 @@ def load_table(
     ------
     OSError
         If the file cannot be opened.
+    ImportError
+        If the library that reads the format is not installed.
     ValueError
-        If it is not a table of numbers, or lacks the key or columns asked for. For text the message
-        has the line and the column.
+        If it is not a table of numbers, or lacks the key or columns asked for, or a number, or may
+        be read in two ways. For text the message has the line and the column.
+
+    Warns
+    -----
+    DataWarning
+        Of what is left out: rows by ``missing='drop'``, units, an index.
+
+    Notes
+    -----
+    A first line without any number is a header. So are, over numbers with fractions, the numbers 0,
+    1, ..., n - 1 that pandas writes for columns without names, and any different integers behind an
+    empty cell. If integers may be names as well as a row, an error asks for `header`. Without a
+    header, a comment before the rows names the columns if it has as many words, as
+    `numpy.savetxt` writes it.
+
+    A first column without a name, of integers that all differ, is the index that pandas writes. It
+    is left out with a warning, unless `columns` asks for it. A line of text under the header and
+    over numbers is taken for units, with a warning too.
 
     Examples
     --------
@@ -65,19 +108,13 @@ def load_table(
     (array([[  1.5,  -2. ],
            [300. ,   4. ]]), ['ra', 'dec'])
     """
-    file, key = _split_key(os.fspath(path))
-    suffix = _suffix(file)
-    if suffix == ".npz":
-        array, names = read_npz(file, key)
-    elif suffix == ".npy":
-        array, names = read_npy(file), None
-    else:
-        array, names = read_delimited(file)
-    array = _as_table(array, os.fspath(path))
+    source = open_source(os.fspath(path), header, decimal)
     if columns is None:
-        return array, names
-    indices = _column_indices(columns, names, array.shape, os.fspath(path))
-    return array[:, indices], names and [names[i] for i in indices]
+        rows = without_row_numbers(source.read(None), source.path)
+    else:
+        rows = source.read(_indices(columns, source))
+    rows = treat_missing(rows, missing, source.path)
+    return rows.array, rows.names
 
 
 def save_table(
@@ -90,16 +127,19 @@ def save_table(
     Parameters
     ----------
     path : str or path-like
-        The format follows from the ending: ``.npy``, ``.npz``, ``.csv`` or ``.tsv``.
+        The format follows from the ending, which is one of those that `load_table` reads.
     array : array_like of real numbers, shape (n, features) or (n,)
-        ``.npy`` and ``.npz`` take more dimensions.
+        ``.npy``, ``.npz`` and ``.h5`` take more dimensions.
     columns : sequence of str, optional
-        Names of the columns. An ``.npy`` file cannot hold them.
+        Names of the columns. An ``.npy`` file cannot hold them; Parquet, Feather and FITS cannot do
+        without and have 0, 1, ... then.
 
     Raises
     ------
     OSError
         If the file cannot be written.
+    ImportError
+        If the library that writes the format is not installed.
     ValueError
         If the ending is unknown, the array is not a table, or the names do not fit it.
 
@@ -115,37 +155,10 @@ def save_table(
     0.1,2.0
     0.3333333333333333,4.0
     """
-    suffix = _suffix(path)
-    table = _as_table(np.asanyarray(array), "array")
+    ending(path)
+    table = as_table(np.asanyarray(array), "array")
     names = None if columns is None else _checked_names(columns, table.shape)
-    if suffix == ".npz":
-        write_npz(path, table, names)
-    elif suffix == ".npy":
-        write_npy(path, table)
-    else:
-        write_delimited(path, table, names)
-
-
-def _split_key(path: str) -> tuple[str, str | None]:
-    """``"file.npz:key"`` to ``("file.npz", "key")``."""
-    match = re.fullmatch(r"(.+\.npz):(.+)", path, re.IGNORECASE)
-    return (match[1], match[2]) if match else (path, None)
-
-
-def _suffix(path: str | os.PathLike[str]) -> str:
-    suffix = Path(path).suffix.lower()
-    known = (".npy", ".npz", *DELIMITERS)
-    if suffix not in known:
-        raise ValueError(f"{os.fspath(path)}: expected a name ending in one of {', '.join(known)}")
-    return suffix
-
-
-def _as_table(array: Array, where: str) -> Array:
-    if array.dtype.kind not in "biuf":
-        raise ValueError(f"{where}: expected real numbers, got dtype {array.dtype}")
-    if array.ndim == 0:
-        raise ValueError(f"{where}: expected a table, got a single number")
-    return array[:, None] if array.ndim == 1 else array
+    write_array(path, table, names)
 
 
 def _checked_names(columns: Sequence[str], shape: tuple[int, ...]) -> list[str]:
@@ -154,25 +167,11 @@ def _checked_names(columns: Sequence[str], shape: tuple[int, ...]) -> list[str]:
     return [str(name) for name in columns]
 
 
-def _column_indices(
-    columns: Sequence[str | int], names: list[str] | None, shape: tuple[int, ...], where: str
-) -> list[int]:
+def _indices(columns: Sequence[str | int], source: Source) -> list[int]:
     if isinstance(columns, str):
         raise ValueError(f"columns must be a list of names or indices, got {columns!r}")
-    if len(shape) != 2:
-        raise ValueError(f"{where}: an array of shape {shape} has no columns to choose from")
-    return [_column_index(column, names, shape[1], where) for column in columns]
-
-
-def _column_index(column: str | int, names: list[str] | None, width: int, where: str) -> int:
-    if isinstance(column, str):
-        if names is None:
-            raise ValueError(f"{where}: no column {column!r}, the columns have no names")
-        if names.count(column) != 1:
-            found = "several columns" if column in names else "no column"
-            raise ValueError(f"{where}: {found} {column!r} among {', '.join(names)}")
-        return names.index(column)
-    index = operator.index(column)
-    if not -width <= index < width:
-        raise ValueError(f"{where}: no column {index}, there are {width}")
-    return index
+    if source.dimensions != 2:
+        raise ValueError(
+            f"{source.path}: an array of {source.dimensions} dimensions has no columns"
+        )
+    return [column_index(column, source) for column in columns]

@@ -1,0 +1,90 @@
+"""Tables matched to models: by the names of columns, or else by position."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..arguments import near
+from ..data.rows import Missing, Rows, Source, treat_missing, without_row_numbers
+from ..flow import Flow
+from ..names import listed
+from . import tables
+from .tables import Table
+
+
+def read_for(
+    flow: Flow,
+    source: Source,
+    columns: Sequence[str] | None,
+    context_columns: Sequence[str] | None,
+    missing: Missing,
+) -> Table:
+    """The columns that a flow learned: those told, or of the same names, or all by position."""
+    features = _told_or_named(columns, flow.columns, source)
+    context = _told_or_named(context_columns, flow.context_columns, source)
+    if context is None and flow.context_features > 0:
+        raise ValueError(
+            f"{source.path}: the model has a context of {flow.context_features} columns: name them "
+            "with --context-columns"
+        )
+    if features is None:
+        return _by_position(flow, source, context or [], missing)
+    rows = source.read(sorted({*features, *(context or [])}))
+    return tables.divided(
+        treat_missing(rows, missing, source.path), features, context or [], source
+    )
+
+
+def read_context(flow: Flow, source: Source, missing: Missing) -> NDArray[np.generic]:
+    """The context in a table, by names or else by position."""
+    context = _told_or_named(None, flow.context_columns, source)
+    if context is None:
+        rows = treat_missing(_all_rows(source), missing, source.path)
+        return rows.array.reshape(len(rows.array), len(rows.columns))
+    rows = treat_missing(source.read(sorted(context)), missing, source.path)
+    return tables.divided(rows, context, [], source).x
+
+
+def _told_or_named(
+    told: Sequence[str] | None, known: Sequence[str] | None, source: Source
+) -> list[int] | None:
+    """The indices of columns: those told, or those known; None if there are names on one side
+    alone."""
+    if told is not None:
+        return tables.indices(told, source)
+    if known is None or source.names is None:
+        return None
+    names = source.names
+    missing = [name for name in known if name not in names]
+    if missing:
+        lacking = listed(f"{name!r}{near(name, names)}" for name in missing)
+        raise ValueError(
+            f"{source.path}: the model learned {listed(known)}; no column {lacking} among "
+            f"{listed(names)}: --columns and --context-columns say which to take"
+        )
+    several = [name for name in known if names.count(name) > 1]
+    if several:
+        raise ValueError(
+            f"{source.path}: several columns are named {several[0]!r}: --columns and "
+            "--context-columns say by number which to take"
+        )
+    return [names.index(name) for name in known]
+
+
+def _by_position(flow: Flow, source: Source, context: list[int], missing: Missing) -> Table:
+    rows = source.read(None) if 0 in context else _all_rows(source)
+    features = [i for i in rows.columns if i not in context]
+    if len(features) != flow.features:
+        beside = " beside the context" if context else ""
+        raise ValueError(
+            f"{source.path}: expected {flow.features} columns{beside}, as the model learned, got "
+            f"{len(features)}: --columns says which to take, in the model's order"
+        )
+    return tables.divided(treat_missing(rows, missing, source.path), features, context, source)
+
+
+def _all_rows(source: Source) -> Rows:
+    return without_row_numbers(source.read(None), source.path)
