@@ -460,6 +460,38 @@ def test_missing_numbers(tmp_path, stars, conditional, capsys):
         np.testing.assert_array_equal(np.delete(scores, 3), np.delete(truth, 3))
 
 
+def test_rows_with_missing_numbers_are_learned_and_scored(tmp_path, capsys):
+    x = np.random.default_rng(0).normal(size=(300, 2)) + 5
+    x[::7, 1] = np.nan
+    table, model, out = (tmp_path / name for name in ("x.csv", "m.safetensors", "s.npy"))
+    pd.DataFrame(x, columns=["a", "b"]).to_csv(table, index=False)
+    options = ["--missing", "marginal", "--positive", "a"]
+    assert main(["fit", str(table), "-o", str(model), *QUICK, *options]) == 0
+    assert sum(cf.load(model).fitted[name] for name in ("rows", "rows held out")) == 300
+    assert main(["log-prob", str(model), str(table), "-o", str(out), "--missing", "marginal"]) == 0
+    expected = cf.load(model).marginal_log_prob(x, seed=0)
+    np.testing.assert_allclose(np.load(out)[:, 0], expected, rtol=1e-6)
+    x[2, 0] = -1.0
+    pd.DataFrame(x, columns=["a", "b"]).to_csv(table, index=False)
+    message = fails(capsys, "fit", table, "-o", model, *QUICK, *options)
+    assert "line 4: column 1 (a): expected a number above 0, got -1" in message
+
+
+def test_columns_of_categories(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    rows = np.column_stack([rng.integers(0, 3, 300), rng.normal(size=300)])
+    table, model, out = (tmp_path / name for name in ("x.csv", "m.safetensors", "new.npy"))
+    save_table(table, rows, columns=["kind", "a"])
+    fit = ["fit", str(table), "-o", str(model), *QUICK]
+    assert main([*fit, "--categorical", "kind:3"]) == 0
+    columns = [cf.categorical(3), cf.real]
+    assert str(cf.load(model)) == str(cf.realnvp(2, layers=2, hidden=(8,), columns=columns, seed=0))
+    assert main(["sample", str(model), "-n", "99", "-o", str(out), "--seed", "1"]) == 0
+    assert set(np.load(out)[:, 0]) <= {0.0, 1.0, 2.0}
+    message = fails(capsys, *fit, "--categorical", "kind:2")
+    assert "column 1 (kind): expected an integer from 0 to 1, got 2" in message
+
+
 @pytest.mark.parametrize(
     ("option", "cell", "expected"),
     [

@@ -102,3 +102,20 @@ def test_a_fit_does_not_resume_on_other_data_wherever_they_differ(row: int, tmp_
     x[row, 1] += 1e-9
     with pytest.raises(ValueError, match="is of a fit with x="):
         small().fit(x, resume=path, **options)
+
+
+@pytest.mark.parametrize("call", [lambda flow, x: flow.fit(x), lambda flow, x: flow.log_prob(x)])
+@pytest.mark.parametrize(
+    ("shape", "given", "hint"),
+    [
+        ((4,), (4, 300), r"got \(4, 300\); it looks transposed: give x.T"),
+        ((1,), (300,), r"got \(300,\); samples of one feature are x.reshape\(-1, 1\)"),
+        ((3, 8, 6), (9, 8, 6, 3), r"channels come first: x.transpose\(0, 3, 1, 2\)"),
+    ],
+)
+def test_what_a_shape_may_have_meant(
+    call: Any, shape: tuple[int, ...], given: tuple[int, ...], hint: str
+) -> None:
+    with pytest.raises(ValueError, match=hint):
+        size = {"features": shape[0]} if len(shape) == 1 else {"shape": shape}
+        call(cf.Flow([cf.ActNorm()], **size), np.zeros(given))

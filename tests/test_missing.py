@@ -134,6 +134,11 @@ def test_contexts_and_names() -> None:
     whole = flow.log_prob([[1.0, 0.5]], [1.0]) - flow.marginal_log_prob([[1.0, NAN]], [1.0])
     assert found[0] == pytest.approx(whole[0], rel=1e-9)
     assert flow.impute(x, context, seed=0).shape == (3, 2)
+    unknown = np.array([[NAN], [2.0], [3.0]])
+    np.testing.assert_array_equal(
+        flow.marginal_log_prob([[NAN, 0.5], [1.0, NAN], [2.0, 1.0]], unknown), [NAN, *found[1:]]
+    )
+    assert np.isnan(flow.impute([[NAN, 0.5]] * 3, unknown, seed=0)).sum() == 1
     with pytest.raises(ValueError, match="context must have 3 rows, as x has, got 2"):
         flow.impute(x, context[:2])
 

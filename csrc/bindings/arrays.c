@@ -137,6 +137,10 @@ static bool refuse_rows(cf_py_rows *rows, const char *name, cf_shape shape) {
         PyOS_snprintf(hint, sizeof hint, "; samples of one feature are %s.reshape(-1, 1)", name);
     else if (dims == 1 && !shape.image && first == shape.channels)
         PyOS_snprintf(hint, sizeof hint, "; one sample is %s.reshape(1, -1)", name);
+    else if (dims == 2 && !shape.image && first == shape.channels)
+        PyOS_snprintf(hint, sizeof hint, "; it looks transposed: give %s.T", name);
+    else if (dims == 4 && shape.image && (size_t)PyArray_DIM(array, 3) == shape.channels)
+        PyOS_snprintf(hint, sizeof hint, "; channels come first: %s.transpose(0, 3, 1, 2)", name);
     else if (dims == 3 && shape.image && first == shape.channels)
         PyOS_snprintf(hint, sizeof hint, "; one image is %s[None]", name);
     else if (dims == 3 && shape.image && shape.channels == 1)

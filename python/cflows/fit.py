@@ -28,7 +28,14 @@ from .names import by_name, names_of
 from .optim import SCHEDULES, checked_optimizer, checked_schedule, spelled
 from .progress import new_progress
 from .run import Callback, Keeper, Run, checkpoint_class
-from .training_rows import TrainingRows, fingerprint, read_rows, read_validation, with_weight
+from .training_rows import (
+    TrainingRows,
+    check_shape,
+    fingerprint,
+    read_rows,
+    read_validation,
+    with_weight,
+)
 
 if TYPE_CHECKING:
     from .checkpoint import Checkpoint
@@ -324,9 +331,7 @@ def _read_data(
     """The rows to train on, and those to validate with."""
     x, context = by_name(flow, "x", x), by_name(flow, "context", context)
     rows = with_weight(read_rows(x, context, weights))
-    if rows.x.shape[1:] != flow.shape:
-        wanted = ", ".join(map(str, ("n", *flow.shape)))
-        raise ValueError(f"x must have shape ({wanted}), got {rows.x.shape}")
+    check_shape(rows.x, flow.shape)
     return read_validation(rows, validation, seed, flow)
 
 

@@ -207,7 +207,9 @@ class Completion:
     def __init__(self, flow: Flow, x: Float, context: Float | None, draws: int) -> None:
         self.x, self.context, self.draws = x, context, draws
         self.missing = np.isnan(x)
-        self.rows = np.flatnonzero(self.missing.any(axis=1))
+        # Rows whose context is not known stay as they are.
+        self.known = np.ones(len(x), bool) if context is None else np.isfinite(context).all(axis=1)
+        self.rows = np.flatnonzero(self.missing.any(axis=1) & self.known)
         self.proposals: Proposals | None = None
         self.look(flow)
 
@@ -234,7 +236,8 @@ class Completion:
         if self.context is None:
             samples = body.sample(SAMPLES, seed=seed)
         else:
-            context = self.context[np.linspace(0, len(self.x) - 1, SAMPLES).astype(np.int64)]
+            context = self.context[self.known]
+            context = context[np.linspace(0, len(context) - 1, SAMPLES).astype(np.int64)]
             samples = body.sample(1, context, seed=seed)[:, 0]
         self.proposals = Proposals.of_rows(_without_far(_joined(samples, context)))
 
@@ -267,7 +270,7 @@ class Completion:
 
     def log_prob(self, flow: Flow, seed: int) -> Float:
         """The log-density of what is not missing."""
-        result = np.zeros(len(self.x))
+        result = np.full(len(self.x), np.nan)
         complete = ~self.missing.any(axis=1)
         context = None if self.context is None else self.context[complete]
         result[complete] = flow.log_prob(self.x[complete], context)
@@ -277,7 +280,7 @@ class Completion:
             weights = self._log_weights(body, rows, z, log_q)
             result[rows] = np.logaddexp.reduce(weights, axis=1) - math.log(self.draws)
         result[self.rows] += self._log_slopes(self.rows)
-        result[self.missing.all(axis=1)] = 0.0
+        result[self.missing.all(axis=1) & self.known] = 0.0
         return result
 
     def _proposals(

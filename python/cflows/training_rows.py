@@ -77,6 +77,21 @@ def with_weight(rows: TrainingRows) -> TrainingRows:
     return _selected(rows, np.flatnonzero(rows.weights).astype(np.int64))
 
 
+def check_shape(x: Array, wanted: tuple[int, ...]) -> None:
+    """ValueError, with what may have been meant, unless samples have this shape."""
+    if x.shape[1:] == wanted:
+        return
+    hint = ""
+    if x.ndim == 1 and wanted == (1,):
+        hint = "; samples of one feature are x.reshape(-1, 1)"
+    elif x.ndim == 2 and len(wanted) == 1 and x.shape[0] == wanted[0]:
+        hint = "; it looks transposed: give x.T"
+    elif x.ndim == 4 and x.shape[3:] == wanted[:1]:
+        hint = "; channels come first: x.transpose(0, 3, 1, 2)"
+    shape = ", ".join(map(str, ("n", *wanted)))
+    raise ValueError(f"x must have shape ({shape}), got {x.shape}{hint}")
+
+
 def read_validation(
     rows: TrainingRows,
     validation: float | ArrayLike | tuple[Any, ...] | None,

@@ -10,6 +10,7 @@ from datetime import datetime, timezone
 import numpy as np
 
 from .. import Adam, Flow, NumericalError, _core, set_num_threads
+from ..data.rows import Missing
 from ..history import History
 from . import domains, kinds, options, outputs, tables
 from .recipes import RECIPES, build
@@ -20,8 +21,8 @@ Learn the density of the rows of a table with a flow, and write it to a file.
 
 Rows are independent samples, columns are features; every value must be finite.
 Columns of positive numbers, of numbers between bounds, of angles and of whole
-numbers (--count, --ordinal: the score is then a lower bound) are learned as
-such if they are named. Rounded numbers need --jitter and the step between two,
+numbers (--count, --ordinal, --categorical: the score is then a lower bound)
+are learned as such if they are named. Rounded numbers need --jitter and the step between two,
 for their density is unbounded: fresh noise is added in every epoch.
 
 Some of the rows are held out to see when to stop; the weights that do best on
@@ -53,7 +54,7 @@ def add(commands: options.Commands) -> None:
         "-o", "--output", metavar="MODEL", required=True, help="file to write (.safetensors)"
     )
     options.add_columns(parser, "all but the context's", "none")
-    tables.add_reading(parser)
+    tables.add_reading(parser, "error", "drop", "marginal")
     kinds.add(parser)
     _add_model(parser)
     _add_learning(parser)
@@ -156,9 +157,11 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.threads is not None:
         set_num_threads(arguments.threads)
     source = tables.opened(table, arguments)
-    rows = tables.read(source, arguments.columns, arguments.context_columns, arguments.missing)
+    marginal = arguments.missing == "marginal"
+    missing: Missing = "nan" if marginal else arguments.missing
+    rows = tables.read(source, arguments.columns, arguments.context_columns, missing)
     columns = kinds.of(arguments, rows)
-    domains.check(rows, columns)
+    domains.check(rows, columns, may_lack=marginal)
     flow = build(rows, columns, arguments)
     flow.columns = rows.names(rows.features)
     flow.context_columns = rows.names(rows.given) if rows.given else None
@@ -182,6 +185,7 @@ def _learn(flow: Flow, rows: tables.Table, arguments: argparse.Namespace) -> His
         optimizer=Adam(arguments.learning_rate),
         patience=arguments.patience if validated else None,
         jitter=arguments.jitter,
+        missing="marginal" if arguments.missing == "marginal" else "error",
         seed=arguments.seed,
         progress=not arguments.quiet,
         checkpoint=arguments.checkpoint,

@@ -4,6 +4,7 @@ integers."""
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 
 from .. import columns
 from . import options
@@ -33,6 +34,13 @@ def add(parser: argparse.ArgumentParser) -> None:
         help="the integers 0, 1, ..., LEVELS - 1",
     )
     group.add_argument(
+        "--categorical",
+        metavar="A,...:NUMBER",
+        type=_categorical,
+        action="append",
+        help="the integers 0, 1, ..., NUMBER - 1 for categories without an order",
+    )
+    group.add_argument(
         "--circular",
         metavar="A,...:PERIOD",
         type=_circular,
@@ -46,7 +54,7 @@ def of(arguments: argparse.Namespace, table: Table) -> list[columns.Column] | No
     """A `Column` for each feature of the table; None if no option says anything."""
     given = [
         choice
-        for name in ("positive", "interval", "count", "ordinal", "circular")
+        for name in ("positive", "interval", "count", "ordinal", "categorical", "circular")
         for choice in getattr(arguments, name) or ()
     ]
     found: dict[int, columns.Column] = {}
@@ -75,9 +83,18 @@ def _count(text: str) -> Choice:
 
 def _ordinal(text: str) -> Choice:
     """``"a,b:5"``"""
-    names, (levels,) = _split(text, 1, "columns:LEVELS")
+    return _counted(text, "columns:LEVELS", columns.ordinal)
+
+
+def _categorical(text: str) -> Choice:
+    """``"a,b:3"``"""
+    return _counted(text, "columns:NUMBER", columns.categorical)
+
+
+def _counted(text: str, form: str, column: Callable[[int], columns.Column]) -> Choice:
+    names, (count,) = _split(text, 1, form)
     try:
-        return names, columns.ordinal(int(levels) if levels == int(levels) else 0)
+        return names, column(int(count) if count == int(count) else 0)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 

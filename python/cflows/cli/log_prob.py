@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .. import set_num_threads
 from ..data import save_table
@@ -44,7 +48,7 @@ def add(commands: options.Commands) -> None:
     parser.add_argument("table", metavar="TABLE", help=tables.TABLE_HELP)
     parser.add_argument("-o", "--output", metavar="OUT", required=True, help=outputs.OUTPUT_HELP)
     options.add_columns(parser, "the model's", "the model's")
-    tables.add_reading(parser)
+    tables.add_reading(parser, "error", "drop", "nan", "marginal")
     options.add_threads(parser)
     parser.set_defaults(run=run)
 
@@ -56,14 +60,17 @@ def run(arguments: argparse.Namespace) -> int:
     flow = options.read_flow(arguments.model)
     source = tables.opened(arguments.table, arguments)
     # Rows to drop stay, and score NaN: scores stand beside the rows of the table.
-    missing: Missing = "nan" if arguments.missing == "drop" else arguments.missing
+    missing: Missing = "error" if arguments.missing == "error" else "nan"
+    score: Callable[..., NDArray[Any]] = flow.log_prob
+    if arguments.missing == "marginal":
+        score = partial(flow.marginal_log_prob, seed=0)
     table = read_for(flow, source, arguments.columns, arguments.context_columns, missing)
     x, context = table.x, table.context
     log_prob = np.empty(len(x), flow.dtype)
     for rows in outputs.pieces(len(x)):
-        log_prob[rows] = flow.log_prob(x[rows], None if context is None else context[rows])
+        log_prob[rows] = score(x[rows], None if context is None else context[rows])
     if len(x) == 0:  # its columns are checked in either case
-        flow.log_prob(x, context)
+        score(x, context)
     save_table(arguments.output, log_prob[:, None], columns=["log_prob"])
     _report(log_prob, arguments.output)
     return 0

@@ -59,7 +59,7 @@ def add(commands: options.Commands) -> None:
         help="of the random numbers (default: drawn, and printed)",
     )
     parser.add_argument("--context", metavar="NUMBERS|TABLE", help="what to condition on")
-    tables.add_reading(parser)
+    tables.add_reading(parser, "error", "drop", "nan")
     options.add_threads(parser)
     parser.set_defaults(run=run)
 

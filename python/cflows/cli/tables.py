@@ -66,14 +66,23 @@ class Table:
         return f"{self.source.path}, {self.place(row)}: column {column + 1}{name}"
 
 
-def add_reading(parser: argparse.ArgumentParser) -> None:
-    """The options that say how a table is written."""
+# What is done with rows that have an empty cell, NA, NaN or the like.
+_MISSING = {
+    "error": "refuse them",
+    "drop": "leave them out",
+    "nan": "keep NaN",
+    "marginal": "go by their other numbers",
+}
+
+
+def add_reading(parser: argparse.ArgumentParser, *missing: str) -> None:
+    """The options that say how a table is written; `missing` are the ways to treat such rows."""
+    ways = ", ".join(f"{way}: {_MISSING[way]}" for way in missing)
     parser.add_argument(
         "--missing",
-        choices=["error", "drop", "nan"],
+        choices=missing,
         default="error",
-        help="rows with an empty cell, NA, NaN or the like: refuse, leave out, or keep as they are "
-        "(default: error)",
+        help=f"rows with an empty cell, NA, NaN or the like; {ways} (default: error)",
     )
     parser.add_argument(
         "--header",
