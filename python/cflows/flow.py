@@ -8,6 +8,7 @@ from typing import Any
 
 from . import _core
 from .bounds import importance_weighted_log_prob
+from .distribution import cdf, quantile
 from .fit import fit
 from .levels import join_levels, levels
 from .names import checked_names
@@ -92,6 +93,8 @@ class Flow(_core.Flow):
     fit_target = fit_target
     importance_sample = importance_sample
     importance_weighted_log_prob = importance_weighted_log_prob
+    cdf = cdf
+    quantile = quantile
     part = part
     levels = levels
     join_levels = join_levels
