@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from .flow import Flow
 
-__all__ = ["cdf", "quantile"]
+__all__ = ["cdf", "is_circular", "quantile"]
 
 Float = NDArray[np.float64]
 
@@ -160,7 +160,7 @@ def _continuous(flow: Flow, method: str) -> tuple[Flow, int]:
         inner, levels = flow.part(0, -1), flow.layers[-1].options["levels"] or 1
     if inner.stochastic:
         raise ValueError(f"{method} needs a flow without stochastic layers but a last Dequantize")
-    if any(_is_circular(layer.spec) for layer in inner.layers):
+    if is_circular(inner):
         raise ValueError(
             f"{method} needs an order, which angles have none of: cut the circle of samples, "
             "flow.sample(n, context), and take quantiles there"
@@ -168,15 +168,20 @@ def _continuous(flow: Flow, method: str) -> tuple[Flow, int]:
     return inner, levels
 
 
-def _is_circular(spec: Any) -> bool:
+def is_circular(flow: Flow) -> bool:
+    """Whether a flow of one feature is one of angles."""
+    return _turns(tuple(layer.spec for layer in flow.layers))
+
+
+def _turns(spec: Any) -> bool:
     """Whether a layer, or one inside, carries numbers around a circle."""
     if isinstance(spec, tuple):
-        return any(map(_is_circular, spec))
+        return any(map(_turns, spec))
     if not isinstance(spec, _core.Spec):
         return False
     options = spec.options
     circular = spec.type in ("CircularShift", "ShiftedTransform")
-    return circular or options.get("tails") == "circular" or _is_circular(tuple(options.values()))
+    return circular or options.get("tails") == "circular" or _turns(tuple(options.values()))
 
 
 def _context_rows(flow: Flow, context: ArrayLike | None) -> NDArray[Any] | None:
