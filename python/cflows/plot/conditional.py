@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ..arguments import integer, real_array
 from ..names import by_name
-from .canvas import Float, finite_rows, limits, mass_levels, new_axes, thinned
+from .canvas import Float, finite_rows, limits, new_axes, thinned
 from .line import framed
 from .marginal import Marginal, index_of
 
@@ -40,8 +40,9 @@ def conditional(
 
     Without `along`, a curve for each of the first eight rows of the context. With `along`, an
     image of ``p(x | context)`` over that column's range in the context, the other columns at
-    their medians there, and lines of quantiles. The density of a flow of one feature is exact;
-    that of one feature of several, or of integers, is a histogram of samples.
+    their medians there, and lines of quantiles; the colour is linear in the density, up to the
+    median over the columns of the image of the highest there. The density of a flow of one
+    feature is exact; that of one feature of several, or of integers, is a histogram of samples.
 
     Parameters
     ----------
@@ -185,8 +186,9 @@ def _image(
 ) -> Axes:
     at, prob = marginal.density(rows, ends, resolution)
     ax = new_axes(5.5, 4.0) if ax is None else ax
-    top: NDArray[Any] = mass_levels(prob, [0.02])
-    ax.pcolormesh(line, at, prob.T, cmap="magma", vmin=0.0, vmax=top[0] or None, rasterized=True)
+    # Of most contexts: where one is told very well, its density is far above all others.
+    top = float(np.median(prob.max(axis=1)))
+    ax.pcolormesh(line, at, prob.T, cmap="magma", vmin=0.0, vmax=top or None, rasterized=True)
     wanted = np.asarray(quantiles, np.float64)
     if not marginal.circular and len(wanted):
         curves = marginal.quantiles(rows, wanted)
