@@ -13,7 +13,7 @@ from .fit import fit
 from .levels import join_levels, levels
 from .names import checked_names
 from .part import part
-from .summary import describe
+from .summary import describe, flow_table
 from .target import fit_target, importance_sample
 
 
@@ -154,3 +154,6 @@ class Flow(_core.Flow):
 
     def __repr__(self) -> str:
         return describe(self)
+
+    def _repr_html_(self) -> str:
+        return flow_table(self)
