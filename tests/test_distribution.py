@@ -35,10 +35,10 @@ FAMILIES: dict[str, tuple[cf.Base, Any]] = {
 def test_families_are_scipys_in_both_tails(name: str, upper: bool) -> None:
     base, law = FAMILIES[name]
     family = family_of(base)
-    u = family.point(STANDARD, P, upper)[0]
+    u = family.point(STANDARD, P, np.array([upper]))[0]
     np.testing.assert_allclose(u, (law.isf if upper else law.ppf)(P), rtol=3e-13, atol=1e-12)
     wide = Components(*(np.repeat(a, len(u), axis=0) for a in STANDARD))
-    found = family.probability(wide, u, upper)
+    found = family.probability(wide, u, np.full(len(u), upper))
     np.testing.assert_allclose(found, (law.sf if upper else law.cdf)(u), rtol=1e-12)
 
 
@@ -52,10 +52,10 @@ def test_student_t_is_the_incomplete_beta_function(df: float) -> None:
         ]
     exact = np.array([float(tail) for tail in tails])
     wide = Components(*(np.repeat(a, len(z), axis=0) for a in STANDARD))
-    found = family_of(cf.StudentT(df)).probability(wide, z, upper=True)
+    found = family_of(cf.StudentT(df)).probability(wide, z, np.ones(len(z), bool))
     np.testing.assert_allclose(found, exact, rtol=1e-12)
     some = (exact > 1e-300) & (z < 1e9)
-    back = family_of(cf.StudentT(df)).point(STANDARD, exact[some], upper=True)[0]
+    back = family_of(cf.StudentT(df)).point(STANDARD, exact[some], np.ones(1, bool))[0]
     np.testing.assert_allclose(back, z[some], rtol=1e-12, atol=1e-15)
 
 
@@ -64,7 +64,7 @@ def test_mixtures_are_sums_in_both_tails() -> None:
     weight, loc = rng.dirichlet(np.ones(4), 3), 4 * rng.normal(size=(3, 4))
     scale = np.exp(rng.normal(size=(3, 4)))
     base = Components(weight, loc, scale)
-    u = family_of(cf.Mixture(4)).point(base, P, upper=False)
+    u = family_of(cf.Mixture(4)).point(base, P, np.zeros(3, bool))
     z = (u[..., None] - loc[:, None]) / scale[:, None]
     lower = (weight[:, None] * stats.norm.cdf(z)).sum(-1)
     upper = (weight[:, None] * stats.norm.sf(z)).sum(-1)
@@ -149,6 +149,24 @@ def test_levels_of_an_ordinal_add_up() -> None:
     assert flow.cdf([3])[0] == 1.0
 
 
+def test_contexts_may_turn_the_direction() -> None:
+    """x = c u falls where c is negative; x is then the same, and so are its tails."""
+    turn = cf.nn.layer(
+        1,
+        lambda u, p, c: (u * c, cf.nn.log(cf.nn.abs(c))),
+        lambda x, p, c: (x / c, -cf.nn.log(cf.nn.abs(c))),
+        context_features=1,
+    )
+    flow = cf.Flow(
+        [turn], 1, context_features=1, standardize_context=False, dtype="float64", seed=0
+    )
+    contexts = np.array([[2.0], [-2.0], [0.5]])
+    scale = np.abs(contexts)
+    np.testing.assert_allclose(flow.quantile(P, contexts), stats.norm.ppf(P, scale=scale), 1e-12)
+    at = np.array([-30.0, -30.0, 5.0])
+    np.testing.assert_allclose(flow.cdf(at, contexts), stats.norm.cdf(at, scale=scale[:, 0]), 1e-12)
+
+
 def test_time_stamps_keep_their_digits() -> None:
     rng = np.random.default_rng(0)
     stamps = 1.126e9 + 0.05 * rng.normal(size=(2000, 1))
@@ -189,7 +207,10 @@ def test_shapes_of_numbers_contexts_and_tables() -> None:
 
 
 REFUSED: dict[str, tuple[Any, str]] = {
-    "two features": (lambda: cf.nsf(2, layers=1, hidden=4), "one feature, got 2"),
+    "two features": (
+        lambda: cf.nsf(2, layers=1, hidden=4),
+        r"one feature, got samples of shape \(2,\)",
+    ),
     "angles": (lambda: cf.ncsf(1, layers=1, hidden=4), "angles have none"),
     "a turn": (lambda: cf.Flow([cf.CircularShift(0.3)], 1, base=cf.Uniform()), "angles have none"),
     "inner noise": (lambda: cf.Flow([cf.Dequantize(4), cf.Affine(1.0, 2.0)], 1), "stochastic"),
@@ -229,6 +250,9 @@ def test_wrong_arguments_are_refused() -> None:
     for call in (flow.cdf, flow.quantile):
         with pytest.raises(ValueError, match="needs context"):
             call([0.5])
+    heavy = cf.Flow([], features=1, base=cf.StudentT(0.1), seed=0)
+    with pytest.raises(cf.NumericalError, match="beyond the numbers of float32"):
+        heavy.quantile(1e-9)
     narrow = cf.Flow([], features=1, base=cf.Normal(loc=1e9, scale=0.05))
     with pytest.raises(cf.NumericalError, match="float32"):
         narrow.quantile(0.5)

@@ -83,9 +83,7 @@ def cdf(self: Flow, x: ArrayLike, context: ArrayLike | None = None) -> Float:
     falls, middle = _direction(flow, base, rows)
     base = Components(*(np.broadcast_to(a, (len(u), a.shape[1])) for a in base))
     with np.errstate(invalid="ignore"):
-        family = family_of(flow.base)
-        below, above = (family.probability(base, u, upper) for upper in (False, True))
-    found = np.where(falls, above, below)
+        found = family_of(flow.base).probability(base, u, np.broadcast_to(falls, u.shape))
     outside = flow.log_prob(points, rows) == -np.inf
     return np.where(outside, points[:, 0] > middle, found)
 
@@ -113,7 +111,7 @@ def quantile(self: Flow, p: ArrayLike, context: ArrayLike | None = None) -> Floa
     ValueError
         If a p is not between 0 and 1, or as of `cdf`.
     NumericalError
-        As of `cdf`.
+        As of `cdf`, or if a quantile of the base is beyond the flow's dtype.
 
     See Also
     --------
@@ -135,10 +133,9 @@ def quantile(self: Flow, p: ArrayLike, context: ArrayLike | None = None) -> Floa
     rows = _context_rows(self, context)
     base = _components(flow, rows)
     falls, _ = _direction(flow, base, rows)
-    family, flat = family_of(flow.base), np.atleast_1d(wanted)
     with np.errstate(invalid="ignore"):
-        up, down = (family.point(base, flat, upper) for upper in (False, True))
-    x = _forward(flow, np.where(falls[:, None], down, up), rows)
+        u = family_of(flow.base).point(base, np.atleast_1d(wanted), falls)
+    x = _forward(flow, u, rows)
     if levels:
         x = np.minimum(np.floor(x * levels), levels - 1 if levels > 1 else np.inf)
     one = context is None or np.ndim(context) == 1
@@ -151,9 +148,9 @@ def _continuous(flow: Flow, method: str) -> tuple[Flow, int]:
     that could be told from its base."""
     if flow.shape != (1,) or flow.base_shape != (1,):
         raise ValueError(
-            f"{method} is that of flows of one feature, got {flow.features}: take quantiles of "
-            "samples, flow.sample(n, context), or fit a flow of the one feature with the others "
-            "as its context"
+            f"{method} is that of tables of one feature, got samples of shape {flow.shape}: take "
+            "quantiles of samples, flow.sample(n, context), or fit a flow of the one feature with "
+            "the others as its context"
         )
     inner, levels = flow, 0
     if len(flow.layers) > 0 and flow.layers[-1].type == "Dequantize":
@@ -204,7 +201,8 @@ def _direction(
     flow: Flow, base: Components, rows: NDArray[Any] | None
 ) -> tuple[NDArray[np.bool_], Float]:
     """Whether x falls as u rises, and the x of the base's median, at each row of the context."""
-    x = _forward(flow, family_of(flow.base).point(base, _PROBES, False), rows)
+    rising = np.zeros(len(base.loc), bool)
+    x = _forward(flow, family_of(flow.base).point(base, _PROBES, rising), rows)
     steps = np.diff(x, axis=1)
     if ((steps.min(axis=1) < 0.0) & (steps.max(axis=1) > 0.0)).any():
         raise ValueError(
@@ -221,8 +219,13 @@ def _direction(
 
 def _forward(flow: Flow, u: Float, rows: NDArray[Any] | None) -> Float:
     """The x of u, shape (m, k), the same row of the context for all k."""
-    largest = float(np.finfo(flow.dtype).max)
-    points = np.clip(u, -largest, largest).reshape(-1, 1)
+    if (np.abs(u) > np.finfo(flow.dtype).max).any():
+        wider = ", or the flow one of float64" if flow.dtype == np.float32 else ""
+        raise _core.NumericalError(
+            f"a quantile of the base is beyond the numbers of {flow.dtype}: p must be farther "
+            f"from 0 and 1{wider}"
+        )
+    points = u.reshape(-1, 1)
     repeated = None if rows is None else np.repeat(rows, u.shape[1], axis=0)
     x = flow.forward(points, repeated)[0]
     return np.asarray(x, np.float64).reshape(u.shape)

@@ -15,6 +15,7 @@ from . import _core, student_t
 __all__ = ["Components", "Family", "family_of"]
 
 Float = NDArray[np.float64]
+Bool = NDArray[np.bool_]
 
 _erfc: Callable[[Float], NDArray[np.object_]] = np.frompyfunc(math.erfc, 1, 1)
 
@@ -43,43 +44,39 @@ class Family(NamedTuple):
     lower_quantile: Callable[[Float], Float]
     centre: float = 0.0
 
-    def probability(self, base: Components, u: Float, upper: bool) -> Float:
-        """``P(U <= u)`` or, with `upper`, ``P(U > u)``; u is of shape (m,), one a context.
+    def probability(self, base: Components, u: Float, upper: Bool) -> Float:
+        """``P(U <= u)`` or, where `upper`, ``P(U > u)``; shape (m,) all of them, one a context.
 
         The upper tail is the lower one of -U: neither is computed as 1 - the other.
         """
-        base, u = (self._mirrored(base), -u) if upper else (base, u)
-        z = (u[:, None] - base.loc) / base.scale
+        sign, loc = self._turned(base, upper[:, None])
+        z = (sign * u[:, None] - loc) / base.scale
         total: Float = (base.weight * self.cdf(z)).sum(axis=1)
         return np.minimum(total, 1.0)
 
-    def point(self, base: Components, p: Float, upper: bool) -> Float:
+    def point(self, base: Components, p: Float, upper: Bool) -> Float:
         """The u of that probability, shape (m, k), for p of shape (k,) between 0 and 1."""
-        low, flipped = np.minimum(p, 1.0 - p), (p > 0.5) != upper
-        found = np.empty((len(base.loc), len(p)))
-        if (~flipped).any():
-            found[:, ~flipped] = self._lower_point(base, low[~flipped])
-        if flipped.any():
-            found[:, flipped] = -self._lower_point(self._mirrored(base), low[flipped])
-        return found
-
-    def _mirrored(self, base: Components) -> Components:
-        """That of -U."""
-        return Components(base.weight, -base.loc - 2.0 * self.centre * base.scale, base.scale)
-
-    def _lower_point(self, base: Components, p: Float) -> Float:
-        """`point` for p <= 1/2 of the lower tail."""
-        z = self.lower_quantile(p)
-        points = base.loc[:, :, None] + base.scale[:, :, None] * z
+        weight, loc, scale = (array[:, None, :] for array in base)
+        far = (p > 0.5) != upper[:, None]
+        sign, loc = self._turned(Components(weight, loc, scale), far[..., None])
+        p = np.minimum(p, 1.0 - p)
+        points = loc + scale * self.lower_quantile(p)[:, None]
         # The quantile of a mixture lies between those of its components.
-        low, high = points.min(axis=1), points.max(axis=1)
-        return low if base.loc.shape[1] == 1 else _solved(base, p, low, high)
+        low, high = points.min(axis=-1), points.max(axis=-1)
+        mixed = loc.shape[-1] > 1
+        u = _solved(Components(weight, loc, scale), p, low, high) if mixed else low
+        return sign[..., 0] * u
+
+    def _turned(self, base: Components, upper: Bool) -> tuple[Float, Float]:
+        """-1 where U is turned into -U, else 1; and the loc that it then has."""
+        sign = np.where(upper, -1.0, 1.0)
+        return sign, np.where(upper, -base.loc - 2.0 * self.centre * base.scale, base.loc)
 
 
 def _solved(base: Components, p: Float, low: Float, high: Float) -> Float:
     """Where the logarithm of the cdf of a mixture of normals, the only ones there are, is log(p):
     Newton's steps while they stay in the bracket, halves of it else and now and then."""
-    weight, loc, scale = (array[:, None, :] for array in base)
+    weight, loc, scale = base
     u, done = 0.5 * (low + high), np.zeros(low.shape, bool)
     for step in range(200):
         z = (u[..., None] - loc) / scale
