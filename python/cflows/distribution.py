@@ -21,8 +21,9 @@ __all__ = ["cdf", "is_circular", "quantile"]
 
 Float = NDArray[np.float64]
 
-# Where the map of u to x is asked for its direction.
-_PROBES = np.array([0.1, 0.5, 0.9])
+# Where the map of u to x is asked for its direction: standard deviations from the base's mean,
+# inside the box of a uniform one.
+_PROBES = np.array([-0.8, 0.0, 0.8])
 
 
 def cdf(self: Flow, x: ArrayLike, context: ArrayLike | None = None) -> Float:
@@ -200,9 +201,13 @@ def _components(flow: Flow, rows: NDArray[Any] | None) -> Components:
 def _direction(
     flow: Flow, base: Components, rows: NDArray[Any] | None
 ) -> tuple[NDArray[np.bool_], Float]:
-    """Whether x falls as u rises, and the x of the base's median, at each row of the context."""
-    rising = np.zeros(len(base.loc), bool)
-    x = _forward(flow, family_of(flow.base).point(base, _PROBES, rising), rows)
+    """Whether x falls as u rises, and the x of the base's mean, at each row of the context."""
+    weight, loc, scale = base
+    loc = loc + family_of(flow.base).centre * scale
+    mean = (weight * loc).sum(axis=1, keepdims=True)
+    # A uniform number's deviation is 0.29 scales.
+    spread = np.sqrt((weight * (0.08 * scale**2 + (loc - mean) ** 2)).sum(axis=1, keepdims=True))
+    x = _forward(flow, mean + spread * _PROBES, rows)
     steps = np.diff(x, axis=1)
     if ((steps.min(axis=1) < 0.0) & (steps.max(axis=1) > 0.0)).any():
         raise ValueError(
@@ -211,7 +216,7 @@ def _direction(
         )
     if (x[:, 0] == x[:, -1]).any():
         raise _core.NumericalError(
-            f"8 of 10 samples are one number in {flow.dtype}: fit the flow with an Affine beside "
+            f"samples are all one number in {flow.dtype}: fit the flow with an Affine beside "
             "the data, which is computed in float64, or take dtype='float64'"
         )
     return x[:, -1] < x[:, 0], x[:, 1]
