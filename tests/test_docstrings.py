@@ -5,6 +5,7 @@ import inspect
 
 import matplotlib
 import pytest
+from matplotlib import pyplot
 
 import cflows as cf
 from cflows import _core
@@ -47,6 +48,7 @@ def test_examples_run(name):
         matplotlib.use("agg")
     runner = doctest.DocTestRunner()
     runner.run(doctest.DocTestParser().get_doctest(DOCS[name], vars(cf).copy(), name, name, 0))
+    pyplot.close("all")  # other tests count the figures
     assert runner.failures == 0 and runner.tries > 0
 
 

@@ -257,7 +257,8 @@ def test_gradients_go_through_the_batch_statistics(layers: Callable[[], list[Any
     rng = np.random.default_rng(4)
     for name in trained:
         direction = {name: rng.normal(size=gradient[name].shape)}
-        difference = (loss(direction, 1e-5) - loss(direction, -1e-5)) / 2e-5
+        # Points that cross a knot, where the curvature of a spline jumps, are few in a short step.
+        difference = (loss(direction, 1e-6) - loss(direction, -1e-6)) / 2e-6
         expected = float(np.sum(gradient[name] * direction[name]))
         assert difference == pytest.approx(expected, rel=2e-5, abs=1e-6), name
 

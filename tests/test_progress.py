@@ -3,6 +3,9 @@
 import io
 import re
 import sys
+import warnings
+from importlib import import_module
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -30,7 +33,7 @@ def shown(monkeypatch, stream, **options):
 
 def test_progress_is_a_line_where_nobody_watches(monkeypatch):
     text = shown(monkeypatch, io.StringIO(), progress=True)
-    assert re.fullmatch(r"epoch 3/3: loss \S+, validation \S+, [\d,]+ rows/s\n", text)
+    assert re.fullmatch(r"epoch 3/3, 100%: loss \S+, validation \S+, [\d,]+ rows/s\n", text)
     assert shown(monkeypatch, io.StringIO(), progress="auto") == ""
 
 
@@ -44,7 +47,7 @@ def test_progress_is_a_bar_on_a_terminal(monkeypatch):
 
 def test_progress_needs_no_tqdm(monkeypatch):
     monkeypatch.setitem(sys.modules, "tqdm", None)
-    assert shown(monkeypatch, Terminal(), progress=True).startswith("epoch 3/3: loss ")
+    assert shown(monkeypatch, Terminal(), progress=True).startswith("epoch 3/3, 100%: loss ")
 
 
 def test_rows_of_weight_0_are_none_of_an_epoch(monkeypatch):
@@ -62,13 +65,53 @@ def test_lines_are_seconds_apart(monkeypatch):
     lines = Lines(epochs=5, rows=100, done=0)
     monkeypatch.setattr(sys, "stderr", io.StringIO())
     for epoch in range(1, 6):
-        lines.show(epoch, 50 if epoch == 2 else 100, "loss 1")
+        lines.epoch = epoch
+        lines.show(100 * (epoch - 1) + (50 if epoch == 2 else 100), "loss 1")
     lines.close()
     assert sys.stderr.getvalue().splitlines() == [
-        "epoch 2/5 (50%): loss 1, 75 rows/s",
-        "epoch 4/5: loss 1, 125 rows/s",
-        "epoch 5/5: loss 1, 100 rows/s",
+        "epoch 2/5 at most, 30%: loss 1, 75 rows/s",
+        "epoch 4/5 at most, 80%: loss 1, 125 rows/s",
+        "epoch 5/5, 100%: loss 1, 100 rows/s",
     ]
+
+
+def test_a_fit_that_ends_early_says_so(monkeypatch):
+    def second(report):
+        return report.epoch == 2
+
+    text = shown(monkeypatch, io.StringIO(), progress=True, callback=second)
+    assert text.startswith("epoch 2/3, stopped early, 67%: loss ")
+    text = shown(monkeypatch, Terminal(), progress=True, callback=second)
+    bars = text.rstrip("\n").split("\r")
+    assert bars[-1].startswith("epoch 2/3, stopped early:  67%")
+    assert not any("stopped" in bar for bar in bars[:-2])
+
+
+@pytest.mark.parametrize("kernel", [False, True])
+def test_a_notebook_has_its_own_bar(monkeypatch, kernel):
+    """tqdm.auto chooses; without widgets it warns, which is nothing a fit has to say."""
+    made = []
+
+    class Bar:
+        n = 0
+
+        def __init__(self, **options):
+            made.append(options)
+
+        def __getattr__(self, name):
+            return lambda *args, **options: None
+
+    def fallback(name):
+        warnings.warn("IProgress not found", UserWarning, stacklevel=1)
+        return SimpleNamespace(tqdm=Bar) if name == "tqdm.auto" else import_module(name)
+
+    if kernel:
+        monkeypatch.setitem(sys.modules, "ipykernel", SimpleNamespace())
+    monkeypatch.setattr("cflows.progress.import_module", fallback)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        shown(monkeypatch, Terminal(), progress="auto")
+    assert [options["total"] for options in made] == [3 * 480] * kernel
 
 
 class GoneTerminal(Terminal):

@@ -127,5 +127,7 @@ def test_columns_that_nearly_agree_are_learned(recipe: Any, dtype: str) -> None:
 
 
 def test_circular_columns_are_not_mixed() -> None:
-    with pytest.raises(ValueError, match="mixes columns, and circular ones cannot be"):
+    with pytest.raises(
+        ValueError, match="mixes columns, and circular and categorical ones cannot be"
+    ):
         cf.nsf(2, columns=[cf.real, cf.circular(24)], standardize="whiten")

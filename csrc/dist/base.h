@@ -9,6 +9,13 @@ typedef struct cf_base cf_base;
 
 enum { CF_BASE_STREAMS = 4 };
 
+/* A base of one feature as a mixture: u is loc + scale z with probability weight, z of the base's
+ * family with its loc at 0 and scale 1. As many numbers each as there are components; CF_NO_VALUE
+ * stands for 0. */
+typedef struct {
+    cf_value log_weight, loc, log_scale;
+} cf_components;
+
 typedef struct {
     /* Checks the sizes, declares parameters and buffers, sets base->state. */
     cf_status (*bind)(cf_base *base, cf_binding *binding);
@@ -17,6 +24,9 @@ typedef struct {
     /* Random u; `stream` is the first of the CF_BASE_STREAMS random streams it may use (a Product:
      * as many for each of its bases). */
     cf_value (*sample)(const cf_base *base, cf_builder *b, uint32_t stream, cf_value context);
+    /* Of one feature. */
+    cf_components (*components)(const cf_base *base, cf_builder *b, cf_value context);
+    size_t (*component_count)(const cf_base *base); /* NULL: one */
     /* Whether the density is 0 somewhere; NULL: nowhere. */
     bool (*restricted_domain)(const cf_base *base);
 } cf_base_methods;
@@ -38,6 +48,11 @@ static inline const cf_base_methods *cf_base_methods_of(const cf_base *base) {
 static inline bool cf_base_has_restricted_domain(const cf_base *base) {
     return cf_base_methods_of(base)->restricted_domain != NULL &&
            cf_base_methods_of(base)->restricted_domain(base);
+}
+
+static inline size_t cf_base_component_count(const cf_base *base) {
+    const cf_base_methods *methods = cf_base_methods_of(base);
+    return methods->component_count == NULL ? 1 : methods->component_count(base);
 }
 
 extern const cf_spec_type cf_normal_type, cf_product_type;

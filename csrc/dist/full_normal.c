@@ -127,7 +127,14 @@ static cf_value sample(const cf_base *base, cf_builder *b, uint32_t stream, cf_v
                      cf_random_normal_samples(b, n, stream), n);
 }
 
-static const cf_base_methods methods = {bind, log_prob, sample};
+static cf_components components(const cf_base *base, cf_builder *b, cf_value context) {
+    const full_normal_state *state = base->state;
+    (void)context;
+    return (cf_components){.loc = cf_parameter(b, state->loc, 1),
+                           .log_scale = cf_parameter(b, state->log_diagonal, 1)};
+}
+
+static const cf_base_methods methods = {bind, log_prob, sample, components};
 
 static const cf_option options[] = {
     {.name = "loc",

@@ -105,6 +105,24 @@ cf_value cf_location_scale_apply(const cf_location_scale *given, const cf_base *
     return cf_add(b, cf_multiply(b, z, cf_exp(b, log_scale)), loc);
 }
 
+/* The number that an option gives, or a default. */
+static double first_of(const cf_base *base, const char *option, double default_value) {
+    const cf_setting *setting = cf_spec_get(base->spec, option);
+    return setting->kind == CF_NONE ? default_value : setting->reals[0];
+}
+
+cf_components cf_location_scale_components(const cf_base *base, cf_builder *b, cf_value context) {
+    const cf_location_scale *given = base->state;
+    cf_components one = {0};
+    if (given->learned || given->conditional) {
+        emit_values(given, base, b, context, &one.loc, &one.log_scale);
+    } else if (!given->standard) {
+        one.loc = cf_constant(b, CF_UNBATCHED, 1, first_of(base, "loc", 0.0));
+        one.log_scale = cf_constant(b, CF_UNBATCHED, 1, log(first_of(base, "scale", 1.0)));
+    }
+    return one;
+}
+
 cf_status cf_location_scale_check(const cf_spec *spec) {
     const cf_setting *loc = cf_spec_get(spec, "loc"), *scale = cf_spec_get(spec, "scale");
     bool given = loc->kind != CF_NONE || scale->kind != CF_NONE || cf_spec_int(spec, "learned");

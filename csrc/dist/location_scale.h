@@ -24,6 +24,9 @@ cf_value cf_location_scale_remove(const cf_location_scale *given, const cf_base 
 cf_value cf_location_scale_apply(const cf_location_scale *given, const cf_base *base, cf_builder *b,
                                  cf_value z, cf_value context);
 
+/* loc and scale of one feature. */
+cf_components cf_location_scale_components(const cf_base *base, cf_builder *b, cf_value context);
+
 cf_status cf_location_scale_check(const cf_spec *spec);
 
 /* Lines of a base's table of options. */

@@ -116,6 +116,21 @@ static cf_value sample(const cf_base *base, cf_builder *b, uint32_t stream, cf_v
     return cf_add(b, cf_multiply(b, z, cf_exp(b, log_scale)), loc);
 }
 
+static cf_components components(const cf_base *base, cf_builder *b, cf_value context) {
+    const mixture_state *state = base->state;
+    cf_value params = emit_params(base, b, context);
+    size_t k = state->components;
+    return (cf_components){
+        .log_weight = emit_log_weights(base, b, params),
+        .loc = plus_param(b, cf_parameter(b, state->loc, k), params, k, k),
+        .log_scale = plus_param(b, cf_parameter(b, state->log_scale, k), params, 2 * k, k)};
+}
+
+static size_t component_count(const cf_base *base) {
+    const mixture_state *state = base->state;
+    return state->components;
+}
+
 static cf_status check(const cf_spec *spec) {
     int64_t components = cf_spec_int(spec, "components");
     if (components < 1 || components > 1 << 16)
@@ -124,7 +139,7 @@ static cf_status check(const cf_spec *spec) {
     return CF_OK;
 }
 
-static const cf_base_methods methods = {bind, log_prob, sample};
+static const cf_base_methods methods = {bind, log_prob, sample, components, component_count};
 
 static const cf_option options[] = {
     {.name = "components",

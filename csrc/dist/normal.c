@@ -21,7 +21,7 @@ static cf_value sample(const cf_base *base, cf_builder *b, uint32_t stream, cf_v
     return cf_location_scale_apply(base->state, base, b, z, context);
 }
 
-static const cf_base_methods methods = {bind, log_prob, sample};
+static const cf_base_methods methods = {bind, log_prob, sample, cf_location_scale_components};
 
 static const cf_option options[] = {CF_LOCATION_SCALE_OPTIONS};
 

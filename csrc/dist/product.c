@@ -81,6 +81,17 @@ static cf_value sample(const cf_base *base, cf_builder *b, uint32_t stream, cf_v
     return cf_select(b, all, state->index, base->features);
 }
 
+/* Of one feature there is one base. */
+static cf_components components(const cf_base *base, cf_builder *b, cf_value context) {
+    const product_state *state = base->state;
+    return cf_base_methods_of(state->base)->components(state->base, b, context);
+}
+
+static size_t component_count(const cf_base *base) {
+    const product_state *state = base->state;
+    return cf_base_component_count(state->base);
+}
+
 static cf_status check(const cf_spec *spec) {
     const cf_setting *bases = cf_spec_get(spec, "bases"), *which = cf_spec_get(spec, "which");
     if (bases->count < 1 || bases->count > 64)
@@ -104,7 +115,9 @@ static bool restricted_domain(const cf_base *base) {
     return any;
 }
 
-static const cf_base_methods methods = {bind, log_prob, sample, restricted_domain};
+static const cf_base_methods methods = {
+    bind, log_prob, sample, components, component_count, restricted_domain,
+};
 
 static const cf_option options[] = {
     {.name = "bases",

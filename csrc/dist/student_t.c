@@ -71,7 +71,7 @@ static cf_status check(const cf_spec *spec) {
     return cf_location_scale_check(spec);
 }
 
-static const cf_base_methods methods = {bind, log_prob, sample};
+static const cf_base_methods methods = {bind, log_prob, sample, cf_location_scale_components};
 
 static const cf_option options[] = {
     {.name = "df",

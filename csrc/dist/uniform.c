@@ -64,12 +64,26 @@ static cf_value sample(const cf_base *base, cf_builder *b, uint32_t stream, cf_v
                            false);
 }
 
+static cf_components components(const cf_base *base, cf_builder *b, cf_value context) {
+    const uniform_state *state = base->state;
+    double low = number(state->low, 0), high = number(state->high, 0);
+    (void)context;
+    return (cf_components){.loc = cf_constant(b, CF_UNBATCHED, 1, low),
+                           .log_scale = cf_constant(b, CF_UNBATCHED, 1, log(high - low))};
+}
+
 static bool restricted_domain(const cf_base *base) {
     (void)base;
     return true;
 }
 
-static const cf_base_methods methods = {bind, log_prob, sample, restricted_domain};
+static const cf_base_methods methods = {
+    .bind = bind,
+    .log_prob = log_prob,
+    .sample = sample,
+    .components = components,
+    .restricted_domain = restricted_domain,
+};
 
 static const cf_option options[] = {
     {.name = "low",

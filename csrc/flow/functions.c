@@ -66,6 +66,32 @@ static void emit_sample(const void *self, cf_builder *b, const cf_program_key *k
         output[1] = cf_subtract(b, output[1], log_det);
 }
 
+/* The base as a mixture; u only tells how many samples there are. */
+static void emit_components(const void *self, cf_builder *b, const cf_program_key *key,
+                            const cf_value *input, cf_value *output) {
+    const cf_flow *flow = self;
+    cf_components base =
+        cf_base_methods_of(&flow->base)->components(&flow->base, b, see(flow, b, input[1]));
+    (void)key;
+    output[0] = base.log_weight;
+    output[1] = base.loc;
+    output[2] = base.log_scale;
+}
+
+static cf_status add_components(cf_flow *flow, cf_port u, cf_port context) {
+    cf_shape numbers = cf_vector(cf_base_component_count(&flow->base));
+    cf_function function = {
+        .name = "base_components",
+        .input = {u, context},
+        .output = {{.name = "log_weight", .shape = numbers},
+                   {.name = "loc", .shape = numbers},
+                   {.name = "log_scale", .shape = numbers}},
+        .emit = emit_components,
+        .self = flow,
+    };
+    return cf_model_add_function(flow->model, &function, NULL);
+}
+
 static const cf_layer *last_layer(const cf_flow *flow) {
     return flow->chain.children > 0 ? &flow->chain.child[flow->chain.children - 1] : NULL;
 }
@@ -144,6 +170,8 @@ cf_status cf_flow_add_functions(cf_flow *flow) {
         function.self = flow;
         CF_TRY(cf_model_add_function(flow->model, &function, NULL));
     }
+    if (flow->base.features == 1)
+        CF_TRY(add_components(flow, u, context));
     const cf_layer *last = last_layer(flow);
     bool latent = last != NULL && cf_layer_is_stochastic(last);
     return latent ? add_latent_functions(flow, x, context) : CF_OK;

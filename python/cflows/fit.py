@@ -26,6 +26,7 @@ from .epochs import Warmup, changing_rows
 from .history import History
 from .names import by_name, names_of
 from .optim import SCHEDULES, checked_optimizer, checked_schedule, spelled
+from .option_names import ScheduleName
 from .progress import new_progress
 from .run import Callback, Keeper, Run, checkpoint_class
 from .training_rows import (
@@ -60,7 +61,7 @@ def fit(
     epochs: int = 100,
     batch_size: int | None = None,
     optimizer: Optimizer | None = None,
-    schedule: str | Schedule = "constant",
+    schedule: ScheduleName | Schedule = "constant",
     clip_norm: float | None = 5.0,
     patience: int | None = DEFAULT_PATIENCE,
     jitter: ArrayLike | None = None,

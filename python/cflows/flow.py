@@ -9,13 +9,14 @@ from typing import Any
 from . import _core
 from .bounds import importance_weighted_log_prob
 from .categories import Labels, checked_labels
+from .distribution import cdf, quantile
 from .fit import fit
 from .frames import sample
 from .levels import join_levels, levels
 from .missing import impute, marginal_log_prob
 from .names import checked_names, checked_notes
 from .part import part
-from .summary import describe
+from .summary import describe, flow_table
 from .target import fit_target, importance_sample
 
 
@@ -98,6 +99,8 @@ class Flow(_core.Flow):
     impute = impute
     marginal_log_prob = marginal_log_prob
     sample = sample
+    cdf = cdf
+    quantile = quantile
     part = part
     levels = levels
     join_levels = join_levels
@@ -183,3 +186,6 @@ class Flow(_core.Flow):
 
     def __repr__(self) -> str:
         return describe(self)
+
+    def _repr_html_(self) -> str:
+        return flow_table(self)

@@ -127,6 +127,11 @@ stopped='epochs')
             words.append(f"{self.skipped} steps skipped")
         return f"History({', '.join(words)}, stopped={self.stopped!r})"
 
+    def _repr_html_(self) -> str:
+        from .summary import history_table
+
+        return history_table(self)
+
 
 def number_or_none(value: float) -> float | None:
     """None for NaN."""

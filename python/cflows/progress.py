@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import sys
 import time
+import warnings
 from contextlib import suppress
+from importlib import import_module
 from typing import Any
 
 from .history import EpochReport
@@ -50,16 +52,20 @@ def _watched() -> bool:
 def _new_bar(total: int, done: int) -> Any:
     """None without tqdm."""
     try:
-        from tqdm import tqdm
+        with warnings.catch_warnings():
+            # A notebook without ipywidgets gets the bar of terminals.
+            warnings.simplefilter("ignore")
+            bar = import_module("tqdm.auto" if "ipykernel" in sys.modules else "tqdm").tqdm
     except ImportError:
         return None
-    return tqdm(total=total, initial=done, unit=" rows", unit_scale=True, file=sys.stderr)
+    return bar(total=total, initial=done, unit=" rows", unit_scale=True, file=sys.stderr)
 
 
 class Progress:
-    """Shows the epoch, the loss, the last validation loss and the rows a second.
+    """Shows the epoch, the part of all epochs, the losses and the rows a second.
 
-    If that fails, as on a closed terminal, progress ends and the fit continues.
+    A fit may end before its last epoch, which is said while it runs and when it has. If showing
+    fails, as on a closed terminal, progress ends and the fit continues.
 
     Parameters
     ----------
@@ -72,6 +78,7 @@ class Progress:
     def __init__(self, epochs: int, rows: int) -> None:
         self.epochs, self.rows = epochs, rows
         self.validation = math.nan
+        self.epoch = 0
         self.ended = False
 
     def update(self, report: EpochReport, rows: int) -> None:
@@ -82,8 +89,9 @@ class Progress:
             self.validation = report.validation
         losses = [("loss", report.train), ("validation", self.validation)]
         known = [f"{name} {loss:.4f}" for name, loss in losses if loss == loss]
+        self.epoch = report.epoch
         try:
-            self.show(report.epoch, rows, ", ".join(known))
+            self.show((report.epoch - 1) * self.rows + rows, ", ".join(known))
         except Exception:
             self.close()
 
@@ -93,7 +101,13 @@ class Progress:
         with suppress(Exception):
             self.finish()
 
-    def show(self, epoch: int, rows: int, losses: str) -> None:
+    def title(self) -> str:
+        """Which epoch it is of how many there may be."""
+        early = ", stopped early" if self.ended else " at most"
+        return f"epoch {self.epoch}/{self.epochs}{early if self.epoch < self.epochs else ''}"
+
+    def show(self, rows: int, losses: str) -> None:
+        """Show that `rows` rows of all epochs together are done."""
         raise NotImplementedError
 
     def finish(self) -> None:
@@ -107,12 +121,14 @@ class Bar(Progress):
         super().__init__(epochs, rows)
         self.bar = bar
 
-    def show(self, epoch: int, rows: int, losses: str) -> None:
-        self.bar.set_description_str(f"epoch {epoch}/{self.epochs}", refresh=False)
+    def show(self, rows: int, losses: str) -> None:
+        self.bar.set_description_str(self.title(), refresh=False)
         self.bar.set_postfix_str(losses, refresh=False)
-        self.bar.update((epoch - 1) * self.rows + rows - self.bar.n)
+        self.bar.update(rows - self.bar.n)
 
     def finish(self) -> None:
+        if self.epoch:
+            self.bar.set_description_str(self.title(), refresh=False)
         self.bar.close()
 
 
@@ -122,24 +138,22 @@ class Lines(Progress):
     def __init__(self, epochs: int, rows: int, done: int) -> None:
         super().__init__(epochs, rows)
         self.last_line = time.monotonic()
-        self.told = self.reached = done * rows
+        self.told = done * rows
         self.line = ""
 
-    def show(self, epoch: int, rows: int, losses: str) -> None:
+    def show(self, rows: int, losses: str) -> None:
         now = time.monotonic()
-        self.reached = (epoch - 1) * self.rows + rows
-        rate = (self.reached - self.told) / max(now - self.last_line, 1e-9)
-        part = "" if rows == self.rows else f" ({rows / self.rows:.0%})"
+        rate = (rows - self.told) / max(now - self.last_line, 1e-9)
         words = f"{losses}, {rate:,.0f} rows/s" if losses else f"{rate:,.0f} rows/s"
-        self.line = f"epoch {epoch}/{self.epochs}{part}: {words}"
+        self.line = f", {rows / (self.epochs * self.rows):.0%}: {words}"
         if now - self.last_line >= _SECONDS_BETWEEN_LINES:
             self._print()
-            self.last_line, self.told = now, self.reached
+            self.last_line, self.told = now, rows
 
     def finish(self) -> None:
         if self.line:
             self._print()
 
     def _print(self) -> None:
-        print(self.line, file=sys.stderr, flush=True)
+        print(self.title() + self.line, file=sys.stderr, flush=True)
         self.line = ""

@@ -1,11 +1,14 @@
-"""What `print(flow)` shows."""
+"""What `print(flow)` shows, and a notebook of flows and histories."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from html import escape
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from . import _core
+    from .history import History
 
 LONGEST = 72  # characters of a layer's description: lists of indices can have an entry a feature
 
@@ -30,6 +33,54 @@ def describe(flow: _core.Flow) -> str:
       layers.0  ->   (n, 2)  4,418  Coupling()
       layers.1  -> x (n, 2)         Affine()
     """
+    return "\n".join([_title(flow), *_lines(_chain(flow))])
+
+
+def flow_table(flow: _core.Flow) -> str:
+    """The same as a table of HTML."""
+    names = [
+        ("x", getattr(flow, "columns", None)),
+        ("context", getattr(flow, "context_columns", None)),
+    ]
+    notes = [f"{port}: {_shorten(', '.join(known))}" for port, known in names if known]
+    rows = [(n, arrow.strip(), size, _shorten(text)) for n, arrow, size, text in _chain(flow)]
+    return _table([_title(flow), *notes], ("", "shape", "parameters", ""), rows)
+
+
+def history_table(history: History) -> str:
+    """The first, best and last epoch as a table of HTML."""
+    epochs = len(history.train)
+    best = history.best_epoch
+    shown = sorted({1, epochs, *([] if best is None else [best])}) if epochs else []
+    lists = (history.train, history.validation, history.learning_rate, history.steps)
+
+    def cell(values: Iterable[float | None], epoch: int) -> str:
+        # A history that a user assembled may lack lists.
+        value = next(iter(list(values)[epoch - 1 : epoch]), None)
+        return "" if value is None else f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
+
+    rows = [
+        (f"{epoch}, best" if epoch == best else str(epoch), *(cell(v, epoch) for v in lists))
+        for epoch in shown
+    ]
+    return _table([repr(history)], ("epoch", "train", "validation", "rate", "steps"), rows)
+
+
+def _table(titles: Iterable[str], header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """A table of HTML, with lines above."""
+
+    def line(cells: Iterable[str], tag: str) -> str:
+        return f"<tr>{''.join(f'<{tag}>{escape(cell)}</{tag}>' for cell in cells)}</tr>"
+
+    above = "".join(f"<div>{escape(title)}</div>" for title in titles)
+    body = "".join(line(row, "td") for row in rows)
+    return (
+        f"<div>{above}<table><thead>{line(header, 'th')}</thead><tbody>{body}</tbody></table></div>"
+    )
+
+
+def _chain(flow: _core.Flow) -> list[tuple[str, str, str, str]]:
+    """Names, arrows with shapes, numbers of parameters and descriptions, from the base on."""
     sizes = {name: array.size for name, array in flow.parameters.items()}
     rows = []
     if flow.embedding is not None:
@@ -42,7 +93,7 @@ def describe(flow: _core.Flow) -> str:
         name = f"layers.{i}"
         arrow = f"-> {'x' if i == last else ' '} {_shape(layer.shape)}"
         rows.append((name, arrow, _count(sizes, f"{name}."), repr(layer.spec)))
-    return "\n".join([_title(flow), *_lines(rows)])
+    return rows
 
 
 def _shape(shape: tuple[int, ...]) -> str:

@@ -14,6 +14,7 @@ from . import _core
 from ._core import Constant, Cosine, Optimizer
 from .arguments import check_callback, checked_seed, gradient_limit, integer, real_array, with_hints
 from .optim import STEP_SCHEDULES, checked_optimizer, checked_schedule
+from .option_names import StepScheduleName
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -124,7 +125,7 @@ def fit_target(
     steps: int = 1000,
     batch_size: int = 256,
     optimizer: Optimizer | None = None,
-    schedule: str | Constant | Cosine = "constant",
+    schedule: StepScheduleName | Constant | Cosine = "constant",
     clip_norm: float | None = 5.0,
     seed: int | None = None,
     callback: Callable[[TargetReport], Any] | None = None,

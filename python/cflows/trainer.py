@@ -9,6 +9,7 @@ from ._core import Constant, Cosine, Optimizer
 from .arguments import checked_seed, decay, gradient_limit, integer, loss_name
 from .names import by_name
 from .optim import STEP_SCHEDULES, checked_optimizer, checked_schedule
+from .option_names import StepScheduleName
 from .training_rows import read_rows
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class Trainer:
         loss: str | Function | None = None,
         optimizer: Optimizer | None = None,
         *,
-        schedule: str | Constant | Cosine = "constant",
+        schedule: StepScheduleName | Constant | Cosine = "constant",
         steps: int | None = None,
         clip_norm: float | None = 5.0,
         ema: float | None = None,

@@ -22,8 +22,9 @@ Learn the density of the rows of a table with a flow, and write it to a file.
 Rows are independent samples, columns are features; every value must be finite.
 Columns of positive numbers, of numbers between bounds, of angles and of whole
 numbers (--count, --ordinal, --categorical: the score is then a lower bound)
-are learned as such if they are named. Rounded numbers need --jitter and the step between two,
-for their density is unbounded: fresh noise is added in every epoch.
+are learned as such if they are named. Rounded numbers need --jitter and the
+step between two, for their density is unbounded: fresh noise is added in every
+epoch.
 
 Some of the rows are held out to see when to stop; the weights that do best on
 them are kept. Ctrl-C stops early, writes the model as it is and exits with 130.

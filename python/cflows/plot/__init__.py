@@ -4,7 +4,10 @@ Every function draws into the given axes or figure, or into a new one, and retur
 Matplotlib is imported by the first picture; ``pip install cflows[plot]`` brings it.
 
 ==================  ============================================================================
-`density`           a density over the plane
+`density`           a density over the line or the plane
+`conditional`       the density of a feature given contexts: curves, or an image along one column
+`pit`               whether a flow of one feature is calibrated: a histogram
+`calibration`       the same as observed shares against quantiles
 `samples`           data beside samples: histograms, scatters, pairs of features or images
 `images`            a sheet of images
 `learning_curve`    the loss on training and validation data, epoch by epoch
@@ -15,11 +18,25 @@ Matplotlib is imported by the first picture; ``pip install cflows[plot]`` brings
 ==================  ============================================================================
 """
 
+from .calibration import calibration, pit
 from .comparison import samples
+from .conditional import conditional
 from .grids import animate, grid, layers
 from .history import learning_curve
 from .masks import mask
 from .plane import density
 from .sheet import images
 
-__all__ = ["animate", "density", "grid", "images", "layers", "learning_curve", "mask", "samples"]
+__all__ = [
+    "animate",
+    "calibration",
+    "conditional",
+    "density",
+    "grid",
+    "images",
+    "layers",
+    "learning_curve",
+    "mask",
+    "pit",
+    "samples",
+]

@@ -1,4 +1,4 @@
-"""A density over the plane."""
+"""A density over the plane, or the line."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from ..arguments import integer
 from .canvas import Bounds, Float, aspect, finite_rows, limits, mass_levels, new_axes, thinned
+from .line import is_line, line_density, line_ends
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,24 +27,26 @@ def density(
     x: ArrayLike | None = None,
     *,
     context: ArrayLike | None = None,
-    bounds: Bounds | None = None,
+    bounds: Bounds | tuple[float, float] | None = None,
     resolution: int = 200,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw a density over the plane.
+    """Draw a density over the plane, or over the line.
 
-    The colour is linear in the density, from zero to the level that the densest 2 % of the
-    probability exceed: otherwise a narrow spike would make the rest black.
+    That of one feature is a curve, beside a histogram of the data. Over the plane the colour is
+    linear in the density, from zero to the level that the densest 2 % of the probability exceed:
+    otherwise a narrow spike would make the rest black.
 
     Parameters
     ----------
     model : object with ``log_prob``, or callable
-        Takes points, shape (m, 2), and returns their log-densities, shape (m,). NaN stays blank.
-    x : array_like, shape (n, 2), optional
+        Takes points, shape (m, 2) or (m, 1), and returns their log-densities, shape (m,). NaN
+        stays blank.
+    x : array_like, shape (n, 2), (n, 1) or (n,), optional
         Data to draw on top, at most two thousand points.
     context : array_like, shape (context_features,), optional
         The context of a conditional density; the model takes it after the points.
-    bounds : ((x_min, x_max), (y_min, y_max)), optional
+    bounds : ((x_min, x_max), (y_min, y_max)) or (x_min, x_max), optional
         Where to look; by default ``model.bounds``, if it exists, or the range of ``x``.
     resolution : int
         Pixels along each side.
@@ -71,13 +74,18 @@ def density(
     >>> ax = plot.density(moons, moons.sample(500, seed=0))
     """
     resolution = integer("resolution", resolution, 1)
+    score: Any = model.log_prob if hasattr(model, "log_prob") else model
+    given = () if context is None else (context,)
+    if is_line(model, x, bounds):
+        points = None if x is None else finite_rows(x, "x")
+        ends = line_ends(points, bounds)
+        return line_density(lambda at: score(at, *given), points, ends, resolution, ax)
     points = None if x is None else _points(x)
-    (left, right), (bottom, top) = bounds or _bounds(model, points)
+    plane: Any = bounds or _bounds(model, points)
+    (left, right), (bottom, top) = plane
     centres = (np.arange(resolution) + 0.5) / resolution
     across, up = left + (right - left) * centres, bottom + (top - bottom) * centres
     grid = np.stack(np.meshgrid(across, up), axis=-1).reshape(-1, 2)
-    score: Any = model.log_prob if hasattr(model, "log_prob") else model
-    given = () if context is None else (context,)
     log_prob = np.asarray(score(grid, *given), dtype=np.float64)
     if log_prob.shape != (len(grid),):
         raise ValueError(f"expected log-densities of shape {(len(grid),)}, got {log_prob.shape}")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from .._core import Autoregressive, BatchNorm, Layer, Scale
 from ..flow import Flow
+from ..option_names import Activation, ScaleForm
 from .options import with_options_of
 from .shared import ColumnOptions, column_flow, sizes, without_angles
 
@@ -23,8 +24,8 @@ def maf(
     hidden: Sequence[int] = (100, 100),
     *,
     batch_norm: bool | None = None,
-    activation: str = "relu",
-    scale: str | Scale = "softclip",
+    activation: Activation = "relu",
+    scale: ScaleForm | Scale = "softclip",
     **options: Unpack[ColumnOptions],
 ) -> Flow:
     """A masked autoregressive flow: ``x_i = u_i * scale(x_<i) + shift(x_<i)``, orders in turn.
@@ -81,8 +82,8 @@ def iaf(
     layers: int = 5,
     hidden: Sequence[int] = (100, 100),
     *,
-    activation: str = "relu",
-    scale: str | Scale = "softclip",
+    activation: Activation = "relu",
+    scale: ScaleForm | Scale = "softclip",
     **options: Unpack[ColumnOptions],
 ) -> Flow:
     """An inverse autoregressive flow: ``x_i = u_i * scale(u_<i) + shift(u_<i)``, orders in turn.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from .._core import ActNorm, Affine, Coupling, Layer, Linear, Scale
 from ..flow import Flow
+from ..option_names import Activation, ScaleForm
 from .options import with_options_of
 from .shared import ColumnOptions, column_flow, sizes, without_angles
 
@@ -20,7 +21,7 @@ def nice(
     layers: int = 4,
     hidden: Sequence[int] = (256, 256),
     *,
-    activation: str = "relu",
+    activation: Activation = "relu",
     **options: Unpack[ColumnOptions],
 ) -> Flow:
     """A NICE: additive couplings that keep every other feature in turn, then one learned scale.
@@ -77,8 +78,8 @@ def glow1d(
     layers: int = 8,
     hidden: Sequence[int] = (64, 64),
     *,
-    activation: str = "relu",
-    scale: str | Scale = "softclip",
+    activation: Activation = "relu",
+    scale: ScaleForm | Scale = "softclip",
     **options: Unpack[ColumnOptions],
 ) -> Flow:
     """Glow's steps on vectors: activation normalisation, a linear layer, an affine coupling.

@@ -22,6 +22,7 @@ from .._core import (
 )
 from ..arguments import integer, real
 from ..flow import Flow
+from ..option_names import ScaleForm
 from .options import with_options_of
 from .shared import Options, flow
 
@@ -77,7 +78,7 @@ def glow(
     channels: int = 64,
     *,
     transform: str | Transform = "affine",
-    scale: str | Scale = "softclip",
+    scale: ScaleForm | Scale = "softclip",
     **options: Unpack[ImageOptions],
 ) -> Flow:
     """Glow: levels of a squeeze and steps of normalisation, 1 x 1 convolution and coupling.
@@ -140,7 +141,7 @@ def realnvp_image(
     blocks: int = 2,
     *,
     transform: str | Transform = "affine",
-    scale: str | Scale = "softclip",
+    scale: ScaleForm | Scale = "softclip",
     **options: Unpack[ImageOptions],
 ) -> Flow:
     """RealNVP of images: checkerboard couplings, a squeeze, channel couplings, and a split a level.

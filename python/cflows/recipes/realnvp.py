@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from .._core import Coupling, Layer, Permutation, Scale
 from ..columns import checked, expanded
 from ..flow import Flow
+from ..option_names import Activation, ScaleForm
 from .options import with_options_of
 from .shared import ColumnOptions, column_flow, sizes, without_angles
 
@@ -21,8 +22,8 @@ def realnvp(
     layers: int = 8,
     hidden: Sequence[int] = (64, 64),
     *,
-    activation: str = "relu",
-    scale: str | Scale = "softclip",
+    activation: Activation = "relu",
+    scale: ScaleForm | Scale = "softclip",
     permute: Literal[False, "reverse", "random"] = False,
     **options: Unpack[ColumnOptions],
 ) -> Flow:

@@ -22,6 +22,7 @@ from .._core import (
 from ..arguments import integer
 from ..columns import KINDS, Column, checked, circular, expanded, indices
 from ..flow import Flow
+from ..option_names import Activation
 from .autoregressive import ORDERS
 from .options import with_options_of
 from .shared import ColumnOptions, column_flow, on_columns, sizes
@@ -37,7 +38,7 @@ class SplineOptions(ColumnOptions, total=False):
     bins: int
     bound: float
     dropout: float
-    activation: str
+    activation: Activation
 
 
 @with_options_of(column_flow)
@@ -51,7 +52,7 @@ def spline_flow(
     bins: int = 8,
     bound: float = 3.0,
     dropout: float = 0.0,
-    activation: str = "relu",
+    activation: Activation = "relu",
     **options: Unpack[ColumnOptions],
 ) -> Flow:
     """The flow of steps, each a layer of splines and layers that mix the features.
@@ -111,7 +112,7 @@ def column_mixing(columns: Sequence[Column]) -> list[Layer]:
 
 
 def network(
-    hidden: int | Sequence[int], blocks: int, activation: str, dropout: float
+    hidden: int | Sequence[int], blocks: int, activation: Activation, dropout: float
 ) -> Conditioner:
     """A residual network of one width, or a plain one of several."""
     if isinstance(hidden, Sequence):

@@ -1,0 +1,20 @@
+"""The names that options take, for type checkers: a wrong one is an error before it runs."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Activation = Literal[
+    "relu",
+    "leaky_relu",
+    "tanh",
+    "elu",
+    "silu",
+    "gelu",
+    "softplus",
+    "sigmoid",
+    "identity",
+]
+ScaleForm = Literal["softclip", "tanh", "exp", "sigmoid", "softplus"]
+StepScheduleName = Literal["constant", "cosine"]
+ScheduleName = Literal[StepScheduleName, "plateau"]
