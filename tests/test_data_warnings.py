@@ -91,6 +91,24 @@ def test_large_floats_are_no_integers(values: np.ndarray) -> None:
     assert said(with_column(1, values)) == []
 
 
+def test_a_context_with_sentinels() -> None:
+    magnitudes = 24 + RNG.normal(size=(3000, 3))
+    magnitudes[::30, 1] = 99.0
+    flow = cf.maf(4, 1, hidden=(8,), context_features=3, seed=0)
+    with pytest.warns(cf.DataWarning) as caught:
+        flow.fit(CLEAN, Table(magnitudes, ["u", "g", "r"]), epochs=1, progress=False)
+    assert [str(w.message) for w in caught] == [
+        "context column g: numbers far from all others set the scale: where they stand for missing "
+        "ones, put an ordinary number in their place, and a further column of 0 and 1 that says so"
+    ]
+    assert caught[0].filename == __file__
+    raw = cf.maf(4, 1, hidden=(8,), context_features=3, standardize_context=False, seed=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        raw.fit(CLEAN, magnitudes, epochs=1, progress=False)
+        cf.maf(4, 1, hidden=(8,), context_features=3, seed=0).fit(CLEAN, [1.0, 2.0, 3.0], epochs=1)
+
+
 def test_few_rows_without_any_held_out() -> None:
     hidden = (32, 32)
     flow = cf.maf(4, 1, hidden)

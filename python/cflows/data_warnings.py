@@ -28,6 +28,12 @@ SINGULAR = 1e-5  # eigenvalue of the correlation matrix
 MANY = 10  # weights for each number of the data, of which none is held out
 
 
+FAR_CONTEXT = (
+    "numbers far from all others set the scale: where they stand for missing ones, put an ordinary "
+    "number in their place, and a further column of 0 and 1 that says so"
+)
+
+
 class DataWarning(UserWarning):
     """Data as they are have no density that a flow could learn, or not well; the message names the
     columns and what to do."""
@@ -38,7 +44,7 @@ def warn_of_data(
     rows: TrainingRows,
     held_out: TrainingRows | None,
     jitter: Float | None,
-    names: Sequence[Any] | None,
+    names: tuple[Sequence[Any] | None, Sequence[Any] | None],
 ) -> None:
     """Give a `DataWarning` a kind, from a part of the rows of a table.
 
@@ -50,25 +56,31 @@ def warn_of_data(
         None held out is a finding where there are few rows.
     jitter : ndarray or None
         By column, the width of the noise that is added.
-    names : sequence or None
-        Of the columns; None are their numbers.
+    names : pair of sequences or None
+        Of the columns of x and of the context; None are their numbers.
     """
-    if not isinstance(flow, _core.Flow) or len(flow.shape) > 1 or flow.base_shape != flow.shape:
+    if not isinstance(flow, _core.Flow) or len(flow.shape) > 1:
         return
-    x = _some_rows(rows)
-    if len(x) < 10 or not np.isfinite(x).all():
+    x, context = _some_rows(rows, rows.x), _some_rows(rows, rows.context)
+    if len(x) < 10 or not np.isfinite(x).all() or not np.isfinite(context).all():
         return
     if held_out is None:
         _warn_of_few_rows(flow, rows)
-    names = getattr(flow, "columns", None) or names or range(x.shape[1])
     noisy = np.zeros(x.shape[1], bool) if jitter is None else jitter > 0.0
+    own = flow.columns or names[0] or range(x.shape[1])
     for columns, message in _findings(flow, x, noisy):
-        which = [names[i] for i in columns]
-        if which:
-            listed = ", ".join(map(str, which[:8])) + (", …" if len(which) > 8 else "")
-            noun = "column" if len(which) == 1 else "columns"
-            # The caller of fit, which is wrapped.
-            warnings.warn(f"{noun} {listed}: {message}", DataWarning, stacklevel=4)
+        _warn("column", [own[i] for i in columns], message)
+    given = flow.context_columns or names[1] or range(context.shape[1])
+    far = _where(_has_long_tails(context)) if flow.standardize_context else []
+    _warn("context column", [given[i] for i in far], FAR_CONTEXT)
+
+
+def _warn(noun: str, columns: Sequence[Any], message: str) -> None:
+    if columns:
+        listed = ", ".join(map(str, columns[:8])) + (", …" if len(columns) > 8 else "")
+        nouns = noun if len(columns) == 1 else f"{noun}s"
+        # The caller of fit, which is wrapped.
+        warnings.warn(f"{nouns} {listed}: {message}", DataWarning, stacklevel=5)
 
 
 def _warn_of_few_rows(flow: Flow, rows: TrainingRows) -> None:
@@ -121,11 +133,14 @@ def _whitens(flow: Flow) -> bool:
     return any(layer.type == "Triangular" and layer.options["standardize"] for layer in flow.layers)
 
 
-def _some_rows(rows: TrainingRows) -> Float:
-    count, features = len(rows), rows.x.shape[1]
+def _some_rows(rows: TrainingRows, array: NDArray[Any] | None) -> Float:
+    """Of x or the context; none of a context that is one for all rows."""
+    if array is None or array.shape[:-1] != (len(rows.x),):
+        return np.empty((0, 0))
+    count, features = len(rows), array.shape[1]
     enough = min(count, ROWS, max(1000, NUMBERS // features))
     chosen = np.linspace(0, count - 1, enough).astype(np.int64)
-    return np.asarray(rows.x[chosen if rows.index is None else rows.index[chosen]], np.float64)
+    return np.asarray(array[chosen if rows.index is None else rows.index[chosen]], np.float64)
 
 
 def _where(which: NDArray[np.bool_]) -> list[int]:
@@ -156,6 +171,8 @@ def _no_context(flow: Flow) -> Float | None:
 
 
 def _has_long_tails(z: Float) -> NDArray[np.bool_]:
+    if len(z) == 0:
+        return np.zeros(z.shape[1], bool)
     low, middle, high = np.quantile(z, [0.25, 0.5, 0.75], axis=0)
     return np.asarray((high > low) & (np.abs(z - middle).max(axis=0) > FAR * (high - low)))
 

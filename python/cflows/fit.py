@@ -218,7 +218,7 @@ def fit(
     numbers = _numbers(self, len(rows), batch_size, clip_norm, ema, jitter, seed)
     filling = (augment, missing, missing_draws)
     changing, held_out = changing_rows(self, rows, held_out, seed, *filling)
-    warn_of_data(self, changing.rows, held_out, numbers["jitter"], names_of(x))
+    warn_of_data(self, changing.rows, held_out, numbers["jitter"], (names_of(x), names_of(context)))
     warmup = Warmup(self, integer("kl_warmup", kl_warmup, 0))
     trainer = _new_trainer(
         self,
