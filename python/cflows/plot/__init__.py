@@ -5,6 +5,7 @@ Matplotlib is imported by the first picture; ``pip install cflows[plot]`` brings
 
 ==================  ============================================================================
 `density`           a density over the plane
+`densities`         several side by side, in the same colours
 `samples`           data beside samples: histograms, scatters, pairs of features or images
 `images`            a sheet of images
 `learning_curve`    the loss on training and validation data, epoch by epoch
@@ -19,7 +20,18 @@ from .comparison import samples
 from .grids import animate, grid, layers
 from .history import learning_curve
 from .masks import mask
+from .panels import densities
 from .plane import density
 from .sheet import images
 
-__all__ = ["animate", "density", "grid", "images", "layers", "learning_curve", "mask", "samples"]
+__all__ = [
+    "animate",
+    "densities",
+    "density",
+    "grid",
+    "images",
+    "layers",
+    "learning_curve",
+    "mask",
+    "samples",
+]
