@@ -86,8 +86,10 @@ def _findings(flow: Flow, x: Float, noisy: NDArray[np.bool_]) -> Iterable[tuple[
         "numbers far from all others set the scale: drop them if they are errors, make the flow "
         "with standardize='robust', or take logarithms (cflows.positive)",
     )
+    # Noise of its own makes a column independent of the others.
+    exact = free & ~whole
     yield (
-        _collinear(z[:, ~constant & ~whole], np.flatnonzero(~constant & ~whole)),
+        _collinear(z[:, exact], np.flatnonzero(exact)),
         "one is nearly a linear function of the others, so that the density is nearly unbounded: "
         "drop it, or give the difference instead",
     )
