@@ -53,6 +53,7 @@ class Digits:
             batch_size=128,
             optimizer=AdamW(3e-3, weight_decay=3.0),
             schedule="cosine",
+            patience=None,  # the schedule is to come to its end
             jitter=_JITTER,
             seed=0,
             progress=progress,
