@@ -158,6 +158,8 @@ def test_what_has_been_decided_is_not_asked_again() -> None:
     assert said(counts, features=1)
     assert said(counts, features=1, jitter=1.0) == []
     assert said(counts, features=1, columns=[cf.count]) == []
+    equal = np.repeat(counts, 2, axis=1)
+    assert said(equal, features=2, jitter=1.0) == []
     skewed = np.exp(3 * RNG.normal(size=(2000, 1)))
     assert "numbers far from all others" in said(skewed, features=1)[0]
     assert said(skewed, features=1, columns=[cf.positive]) == []

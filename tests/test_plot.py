@@ -7,10 +7,12 @@ from types import SimpleNamespace
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from PIL import Image
+from scipy import stats
 
 import cflows as cf
 from cflows import data, plot
@@ -66,6 +68,7 @@ def test_missing_matplotlib_says_how_to_get_it(monkeypatch):
     history = SimpleNamespace(train=[1.0], validation=None, steps=[1], seconds=[0.1])
     for picture in (
         lambda: plot.density(data.toy("moons")),
+        lambda: plot.densities({"moons": data.toy("moons")}),
         lambda: plot.samples(TABLE, TABLE),
         lambda: plot.images(np.ones((4, 8, 8))),
         lambda: plot.learning_curve(history),
@@ -173,6 +176,110 @@ def test_density_given_a_context():
         plot.density(flow, context=context[:2], bounds=bounds, resolution=20)
 
 
+def test_density_has_a_scale_of_colours():
+    toy = data.toy("moons")
+    ax = plot.density(toy, resolution=20)
+    _, bar = ax.figure.axes
+    assert bar.get_ylabel() == "density"
+    assert bar.get_ylim() == (0.0, ax.images[0].norm.vmax)
+    _, given = plt.subplots()
+    plot.density(toy, resolution=20, colorbar=False, ax=given)
+    assert given.figure.axes == [given]
+
+
+def test_density_hatches_what_is_no_number():
+    def log_prob(x):
+        return np.where(x[:, 0] < 0.0, np.nan, -x[:, 0])
+
+    ax = plot.density(log_prob, bounds=((-1.0, 1.0), (0.0, 1.0)), resolution=10)
+    assert ax.patch.get_hatch()
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["NaN"]
+    ax = plot.density(log_prob, bounds=((0.0, 1.0), (0.0, 1.0)), resolution=10)
+    assert ax.patch.get_hatch() is None and ax.get_legend() is None
+    # Nothing but holes: no colour, and no error.
+    assert rendered(plot.density(log_prob, bounds=((-2, -1), (0, 1)), resolution=10).figure)
+
+
+def test_densities_share_bounds_and_colours():
+    bounds = ((-2.0, 2.0), (-1.0, 1.0))
+    models = {
+        f"deviation {scale}": lambda x, scale=scale: stats.norm.logpdf(x, 0, scale).sum(axis=1)
+        for scale in (1.0, 0.5, 2.0)
+    }
+    figure = plot.densities(models, bounds=bounds, resolution=20)
+    *panels, bar = figure.axes
+    assert [ax.get_title() for ax in panels] == list(models)
+    high = bar.get_ylim()[1]
+    # The peak of the narrowest, 1 / (2 π 0.5²), but for its densest 2 %.
+    assert 0.9 < high * 2 * np.pi * 0.25 <= 1.0
+    for ax, scale in zip(panels, (1.0, 0.5, 2.0), strict=True):
+        (image,) = ax.images
+        assert image.get_clim() == (0.0, high) and image.get_extent() == [-2.0, 2.0, -1.0, 1.0]
+        # Row 3, column 15, from the lower left corner.
+        truth = stats.norm.pdf([-2.0 + 4.0 * 15.5 / 20, -1.0 + 2.0 * 3.5 / 20], 0, scale).prod()
+        assert image.get_array()[3, 15] == pytest.approx(truth)
+    assert rendered(figure)
+
+
+def test_densities_take_their_places():
+    toy = data.toy("moons")
+    x = toy.sample(50, seed=0)
+    own = Figure()
+    shown = plot.densities(dict.fromkeys("abcde", toy), x, columns=3, resolution=5, figure=own)
+    assert shown is own
+    *panels, empty, _ = own.axes
+    assert [ax.get_title() for ax in panels] == list("abcde") and not empty.axison
+    assert [ax.get_subplotspec().colspan.start for ax in panels] == [0, 1, 2, 0, 1]
+    for ax in panels:
+        assert (ax.get_xlim(), ax.get_ylim()) == toy.bounds
+        np.testing.assert_array_equal(ax.collections[0].get_offsets(), x)
+    seven = plot.densities(dict.fromkeys("abcdefg", toy), resolution=5).axes
+    assert [ax.get_subplotspec().rowspan.start for ax in seven[:7]] == [0] * 4 + [1] * 3
+    with pytest.raises(ValueError, match="expected models to draw, by their titles, got none"):
+        plot.densities({})
+    with pytest.raises(ValueError, match="columns must be 1 or more"):
+        plot.densities({"a": toy}, columns=0, resolution=5)
+    with pytest.raises(ValueError, match="expected bounds, or data x"):
+        plot.densities({"a": toy.log_prob})
+
+
+# --- Names -----------------------------------------------------------------------------------
+
+
+def test_axes_have_the_names_of_the_columns():
+    flow = bent()
+    flow.columns = ("mass", "cost in $")
+    labelled = ("mass", r"cost in \$")  # a formula would begin at the sign
+    frame = pd.DataFrame(TABLE[:200, [0, 3]], columns=list(flow.columns))
+    square = ((-1.0, 1.0), (-1.0, 1.0))
+    for ax in (
+        plot.density(flow, bounds=square, resolution=5),
+        plot.density(data.toy("moons"), frame, resolution=5),
+        plot.densities({"a": flow, "b": flow}, bounds=square, resolution=5).axes[0],
+        plot.grid(flow, lines=3),
+    ):
+        assert (ax.get_xlabel() or labelled[0], ax.get_ylabel()) == labelled
+        assert rendered(ax.figure)
+    assert plot.grid(flow, direction="inverse", lines=3).get_xlabel() == "$u_{1}$"
+    figure = plot.layers(flow, stages=[0, 5], lines=3)
+    assert (figure.get_supxlabel(), figure.get_supylabel()) == labelled
+    left, _ = plot.samples(frame, TABLE[:50, [0, 3]]).axes
+    assert (left.get_xlabel(), left.get_ylabel()) == labelled
+
+
+def test_tables_are_matched_by_their_names():
+    flow = bent()
+    flow.columns = ("mass", "radius")
+    frame = pd.DataFrame(TABLE[:50, :3], columns=["radius", "other", "mass"])
+    ax = plot.density(flow, frame, resolution=5)
+    offsets = ax.collections[0].get_offsets()
+    np.testing.assert_array_equal(offsets, frame[["mass", "radius"]])
+    with pytest.raises(ValueError, match="lacks the column radius"):
+        plot.density(flow, frame[["other", "mass"]], resolution=5)
+    with pytest.raises(ValueError, match="data have the columns radius, mass, samples mass, radi"):
+        plot.samples(frame[["radius", "mass"]], frame[["mass", "radius"]])
+
+
 def test_mass_levels_hold_their_masses():
     x = np.linspace(-5.0, 5.0, 10_001)
     prob = np.append(np.exp(-0.5 * x**2), np.nan)
@@ -198,6 +305,28 @@ def test_two_features_are_two_scatters():
         np.testing.assert_array_equal(offsets, thinned(points, 100))
     assert left.get_xlim() == right.get_xlim() and left.get_ylim() == right.get_ylim()
     assert rendered(figure)
+
+
+def test_both_clouds_are_in_the_picture():
+    near, far = RNG.normal(size=(300, 2)), RNG.normal(size=(300, 2)) + [9.0, -4.0]
+    for x, y in ((near, far), (far, near)):
+        figure = plot.samples(x, y, labels=("before", "after"))
+        assert [ax.get_title() for ax in figure.axes] == ["before", "after"]
+        (left, right), (bottom, top) = figure.axes[0].get_xlim(), figure.axes[0].get_ylim()
+        both = np.concatenate([x, y])
+        inside = (both > [left, bottom]) & (both < [right, top])
+        assert inside.all(axis=1).mean() > 0.99
+        assert right - left < 20.0
+    (ax,) = plot.samples(near[:, 0], far[:, 0], labels=("before", "after")).axes
+    for stairs in ax.patches:
+        heights, edges, _ = stairs.get_data()
+        assert (heights * np.diff(edges)).sum() > 0.99
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["before", "after"]
+    wide = np.concatenate([near, far], axis=1)
+    corner = plot.samples(wide, wide + [0, 0, 0, 20], labels=("before", "after"))
+    assert corner.axes[-1].get_xlim()[1] > 20.0
+    legend = corner.axes[3].get_legend()
+    assert [text.get_text() for text in legend.get_texts()] == ["before", "after"]
 
 
 def test_one_feature_is_two_histograms():
@@ -383,6 +512,36 @@ def test_learning_curve_shows_what_is_learnt_late():
     assert 0.5 < bottom < train.min() and 2.0 < top < 10.0
 
 
+def test_learning_curve_says_what_it_cuts():
+    train = np.append([1e6, 900.0], np.linspace(3.0, 2.0, 20))
+    history = SimpleNamespace(train=train, validation=train + np.append(7.0, np.zeros(21)))
+    ax = plot.learning_curve(history)
+    cut = [line for line in ax.lines if line.get_marker() == "^"]
+    for line in cut:
+        np.testing.assert_array_equal(line.get_xdata(), [1, 2])
+        # On the upper edge, whatever the limits become.
+        assert line.get_transform() == ax.get_xaxis_transform()
+        np.testing.assert_array_equal(line.get_ydata(), 1.0)
+    assert len(cut) == 2
+    legend = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert legend == ["training", "validation", "best: 2", "above, up to 1e+06"]
+    assert rendered(ax.figure)
+
+
+def test_learning_curve_cuts_nothing_for_little():
+    train = [4.4, 3.8, 3.75, 3.7, 3.65, 3.6, 3.58, 3.55, 3.52, 3.5]
+    ax = plot.learning_curve(SimpleNamespace(train=train, validation=None))
+    assert ax.get_ylim()[1] > 4.4 and len(ax.lines) == 1
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 3, 5, 40, 150])
+def test_epochs_are_whole(epochs):
+    train = np.linspace(2.0, 1.0, epochs)
+    ax = plot.learning_curve(SimpleNamespace(train=train, validation=None))
+    ticks = ax.get_xticks()
+    np.testing.assert_array_equal(ticks, np.round(ticks))
+
+
 def test_learning_curve_errors():
     with pytest.raises(ValueError, match=r"'epochs', 'steps' or 'seconds', got 'hours'"):
         plot.learning_curve(SimpleNamespace(train=[1.0], validation=None), against="hours")
@@ -434,7 +593,7 @@ def test_grid_is_where_the_flow_carries_it(direction):
     assert mesh.norm.vmin == -mesh.norm.vmax
     bar = ax.figure.axes[1]
     assert ("x / " if direction == "forward" else "u / ") in bar.get_ylabel()
-    assert ax.get_xlabel() == ("$x_1$" if direction == "forward" else "$u_1$")
+    assert ax.get_xlabel() == ("$x_{1}$" if direction == "forward" else "$u_{1}$")
     assert rendered(ax.figure)
 
 
@@ -447,7 +606,26 @@ def test_grid_shows_where_the_probability_is():
     assert inside.mean() > 0.95
     # Against the flow the densest x fill what is seen of the base.
     ax = plot.grid(flow, direction="inverse")
-    assert -4.0 < ax.get_xlim()[0] < -2.0 and 2.0 < ax.get_xlim()[1] < 4.0
+    assert -6.0 < ax.get_xlim()[0] < -2.0 and 2.0 < ax.get_xlim()[1] < 6.0
+
+
+@pytest.mark.parametrize("seed", [0, 4, 7])
+def test_grids_stay_in_their_frames(seed):
+    flow = bent(seed=seed)
+    for ax in (plot.grid(flow), *plot.layers(flow, lines=7).axes[:6]):
+        points = vertices_of(ax)[0]
+        (left, right), (bottom, top) = ax.get_xlim(), ax.get_ylim()
+        assert left < points[..., 0].min() and points[..., 0].max() < right
+        assert bottom < points[..., 1].min() and points[..., 1].max() < top
+
+
+def test_far_corners_do_not_make_a_grid_small():
+    flow = cf.Flow([cf.Sinh(), cf.Sinh()], features=2, dtype="float64")
+    points = np.array([[3.0, 3.0], [2.0, 2.0]])
+    corner, dense = np.sinh(np.sinh(points))
+    assert corner[0] > 200 * dense[0]
+    ax = plot.grid(flow)
+    assert dense[0] < ax.get_xlim()[1] < 20 * dense[0]
 
 
 def test_regular_grids_lie_where_the_base_does():
@@ -633,6 +811,12 @@ def test_masks_of_images():
     pixels = RNG.uniform(size=(2, 3, 3)) < 0.5
     drawn = transformed(plot.mask(pixels.ravel(), (2, 3, 3)))
     np.testing.assert_array_equal(drawn[:, 4:], ~pixels[1])
+
+
+def test_masks_in_a_row_need_one_legend():
+    ax = plot.mask("half", 4, legend=False)
+    assert ax.get_legend() is None
+    np.testing.assert_array_equal(transformed(ax), [[0, 0, 1, 1]])
 
 
 def test_masks_of_bound_layers():

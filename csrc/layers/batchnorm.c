@@ -117,25 +117,29 @@ static const cf_option options[] = {
 const cf_spec_type cf_batchnorm_type = {
     .name = "BatchNorm",
     .role = "layer",
-    .doc = "Batch normalisation, between the layers of a flow: of features, or of an image's "
-           "channels.\n\n"
-           "On the way to the base ``u = (x - mean) / sqrt(variance + epsilon) * scale + shift``, "
-           "with\n"
-           "``log_det = sum(log(scale) - log(variance + epsilon) / 2)``; scale and shift are "
-           "learned. Mean\n"
-           "and variance are running statistics, ``mean`` and ``variance`` of the flow's "
-           "parameters, which are\n"
-           "always frozen. In ``fit`` the steps take those of their batch instead, "
-           "differentiate through them, and\n"
-           "mix them into the running ones; ``log_det`` is there, as is the custom, that of the "
-           "map with these\n"
-           "statistics held. Validation losses and everything else are of the running statistics, "
-           "and exact.\n"
-           "The other direction, and so a step of an inverted layer, takes the running ones. Rows "
-           "count alike\nin them, whatever their weight, and a batch needs two rows.\n\n"
-           "References\n----------\n"
-           "Dinh et al. 2017, Density estimation using Real NVP, arXiv:1605.08803, section 3.7.\n"
-           "Papamakarios et al. 2017, Masked autoregressive flow, arXiv:1705.07057, appendix B.",
+    .doc =
+        "Batch normalisation, between the layers of a flow: of features, or of an image's "
+        "channels.\n\n"
+        "On the way to the base ``u = (x - mean) / sqrt(variance + epsilon) * scale + shift``, "
+        "with\n"
+        "``log_det = sum(log(scale) - log(variance + epsilon) / 2)``; scale and shift are "
+        "learned. Mean\n"
+        "and variance are running statistics, ``mean`` and ``variance`` of the flow's "
+        "parameters, which are\n"
+        "always frozen. In ``fit`` the steps take those of their batch instead, "
+        "differentiate through them, and\n"
+        "mix them into the running ones; ``log_det`` is there, as is the custom, that of the "
+        "map with these\n"
+        "statistics held. Before each validation and in the end ``fit`` sets the running ones to "
+        "the statistics\n"
+        "of the training rows, up to 10,000 and 100,000 of them, with the weights at hand. "
+        "Validation losses and\n"
+        "everything else are of these, and exact.\n\n"
+        "The other direction, and so a step of an inverted layer, takes the running ones. Rows "
+        "count alike\nin them, whatever their weight, and a batch needs two rows.\n\n"
+        "References\n----------\n"
+        "Dinh et al. 2017, Density estimation using Real NVP, arXiv:1605.08803, section 3.7.\n"
+        "Papamakarios et al. 2017, Masked autoregressive flow, arXiv:1705.07057, appendix B.",
     .options = options,
     .option_count = sizeof options / sizeof *options,
     .check = check,

@@ -117,9 +117,10 @@ def _findings(flow: Flow, x: Float, noisy: NDArray[np.bool_]) -> Iterable[tuple[
         "numbers far from all others set the scale: drop them if they are errors, make the flow "
         "with standardize='robust', or take logarithms (cflows.positive)",
     )
-    smooth = ~constant & ~whole
+    # Noise of its own makes a column independent of the others.
+    exact = free & ~whole
     yield (
-        [] if _whitens(flow) else _collinear(z[:, smooth], np.flatnonzero(smooth)),
+        [] if _whitens(flow) else _collinear(z[:, exact], np.flatnonzero(exact)),
         "one is nearly a linear function of the others, so that the density is nearly unbounded: "
         "drop it, give the difference instead, or make the flow with standardize='whiten'",
     )

@@ -5,6 +5,7 @@ Matplotlib is imported by the first picture; ``pip install cflows[plot]`` brings
 
 ==================  ============================================================================
 `density`           a density over the line or the plane
+`densities`         several side by side, in the same colours
 `conditional`       the density of a feature given contexts: curves, or an image along one column
 `pit`               whether a flow of one feature is calibrated: a histogram
 `calibration`       the same as observed shares against quantiles
@@ -24,6 +25,7 @@ from .conditional import conditional
 from .grids import animate, grid, layers
 from .history import learning_curve
 from .masks import mask
+from .panels import densities
 from .plane import density
 from .sheet import images
 
@@ -31,6 +33,7 @@ __all__ = [
     "animate",
     "calibration",
     "conditional",
+    "densities",
     "density",
     "grid",
     "images",

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..names import names_of
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -36,6 +38,13 @@ def new_axes(width: float, height: float) -> Axes:
     return new_figure(width, height).subplots()
 
 
+def close_figure(width: float, height: float) -> Figure:
+    """A figure whose axes are close together although their scales are equal."""
+    figure = new_figure(width, height)
+    figure.set_layout_engine("compressed")
+    return figure
+
+
 def finite_rows(array: ArrayLike, name: str) -> Float:
     """The rows without NaN or infinity, shape (n, features); each row is flattened."""
     table = np.asarray(array)
@@ -55,11 +64,22 @@ def thinned(rows: NDArray[Any], n: int) -> NDArray[Any]:
     return rows[np.linspace(0, len(rows) - 1, min(n, len(rows))).astype(np.int64)]
 
 
-def limits(values: Float) -> tuple[float, float]:
-    """An interval, with a margin, around all but the outermost 0.5 % of the values."""
-    low, high = np.quantile(values, [0.0025, 0.9975])
+def limits(*clouds: Float) -> tuple[float, float]:
+    """An interval, with a margin, around all but the outermost 0.5 % of each cloud's values."""
+    ends = np.array([np.quantile(values, [0.0025, 0.9975]) for values in clouds])
+    low, high = ends[:, 0].min(), ends[:, 1].max()
     margin = 0.1 * (high - low) or 0.5
     return float(low - margin), float(high + margin)
+
+
+def feature_names(features: int, *sources: Any) -> tuple[str, ...]:
+    """The names of the columns of the first model or table that has them, else x, or x_1, x_2, …"""
+    for source in sources:
+        names = names_of(source)
+        if names is not None and len(names) == features:
+            # A dollar sign would begin a formula.
+            return tuple(name.replace("$", r"\$") for name in names)
+    return ("$x$",) if features == 1 else tuple(f"$x_{{{i + 1}}}$" for i in range(features))
 
 
 def mass_levels(prob: Float, masses: Sequence[float]) -> Float:
@@ -75,3 +95,9 @@ def mass_levels(prob: Float, masses: Sequence[float]) -> Float:
 def aspect(width: float, height: float) -> Literal["equal", "auto"]:
     """One scale for both axes, unless that would squeeze the picture into a strip."""
     return "equal" if 1 / 3 < width / height < 3 else "auto"
+
+
+def relative_height(frame: Bounds) -> float:
+    """The height of a picture of width 1, within limits."""
+    width, height = np.ptp(frame, axis=1)
+    return float(min(max(height / width, 0.5), 2.0)) if aspect(width, height) == "equal" else 1.0

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..names import names_of
 from .canvas import (
     DATA_COLOUR,
     SAMPLES_COLOUR,
     Float,
     aspect,
+    feature_names,
     finite_rows,
     limits,
     new_figure,
@@ -34,9 +36,10 @@ def samples(
     *,
     shape: Sequence[int] | None = None,
     names: Sequence[str] | None = None,
+    labels: tuple[str, str] = ("data", "samples"),
     figure: Figure | SubFigure | None = None,
 ) -> Figure | SubFigure:
-    """Draw data beside samples.
+    """Draw data beside samples, where both are.
 
     One feature gives histograms, two give scatters side by side. More give the first six in pairs,
     as the contours that hold 30, 68 and 95 % of the points. Images give two sheets.
@@ -48,7 +51,9 @@ def samples(
     shape : sequence of int, optional
         The shape of an image, as `images` takes it, if the rows are images.
     names : sequence of str, optional
-        The names of the features.
+        The names of the features; by default those of a table's columns.
+    labels : (str, str)
+        What the two are called.
     figure : matplotlib Figure or SubFigure, optional
         Where to draw.
 
@@ -59,7 +64,8 @@ def samples(
     Raises
     ------
     ValueError
-        If the two differ in their features, or one has no finite row.
+        If the two differ in their features or in the names of their columns, or one has no finite
+        row.
     ImportError
         If matplotlib is missing.
 
@@ -77,43 +83,65 @@ def samples(
     if both[1].shape[1] != features:
         raise ValueError(f"data have {features} features, samples have {both[1].shape[1]}")
     if shape is not None:
-        return _sheets(*both, shape, figure or new_figure(8.0, 4.3))
-    names = [f"$x_{{{i + 1}}}$" for i in range(features)] if names is None else names
+        return _sheets(*both, shape, labels, figure or new_figure(8.0, 4.3))
+    names = _names(data, samples, features) if names is None else names
     if len(names) != features:
         raise ValueError(f"expected {features} names, got {len(names)}")
     if features == 1:
-        return _histograms(*both, names, figure or new_figure(5.0, 3.6))
+        return _histograms(*both, names, labels, figure or new_figure(5.0, 3.6))
     if features == 2:
-        return _scatters(*both, names, figure)
-    return pairs(*both, names, figure)
+        return _scatters(*both, names, labels, figure)
+    return pairs(*both, names, labels, figure)
+
+
+def _names(data: Any, samples: Any, features: int) -> Sequence[str]:
+    known, others = names_of(data), names_of(samples)
+    if known is not None and others is not None and known != others:
+        raise ValueError(
+            f"data have the columns {', '.join(known)}, samples {', '.join(others)}: give both the "
+            "same, in the same order"
+        )
+    return feature_names(features, data, samples)
 
 
 def _sheets(
-    data: Float, samples: Float, shape: Sequence[int], figure: Figure | SubFigure
+    data: Float,
+    samples: Float,
+    shape: Sequence[int],
+    labels: tuple[str, str],
+    figure: Figure | SubFigure,
 ) -> Figure | SubFigure:
     # Both have the grey scale of the data.
     grey = float(data.min()), float(data.max())
-    left, right = figure.subplots(1, 2, gridspec_kw={"wspace": 0.05})
-    for ax, title, rows in ((left, "data", data), (right, "samples", samples)):
+    axes = figure.subplots(1, 2, gridspec_kw={"wspace": 0.05})
+    for ax, label, rows in zip(axes, labels, (data, samples), strict=True):
         images(thinned(rows, _MAX_IMAGES), shape=shape, limits=grey, ax=ax)
-        ax.set_title(title)
+        ax.set_title(label)
     return figure
 
 
 def _histograms(
-    data: Float, samples: Float, names: Sequence[str], figure: Figure | SubFigure
+    data: Float,
+    samples: Float,
+    names: Sequence[str],
+    labels: tuple[str, str],
+    figure: Figure | SubFigure,
 ) -> Figure | SubFigure:
     ax = figure.subplots()
-    histograms(ax, data[:, 0], samples[:, 0])
+    histograms(ax, data[:, 0], samples[:, 0], labels)
     ax.set(xlabel=names[0], ylabel="density")
     ax.legend(frameon=False)
     return figure
 
 
 def _scatters(
-    data: Float, samples: Float, names: Sequence[str], figure: Figure | SubFigure | None
+    data: Float,
+    samples: Float,
+    names: Sequence[str],
+    labels: tuple[str, str],
+    figure: Figure | SubFigure | None,
 ) -> Figure | SubFigure:
-    frame = limits(data[:, 0]), limits(data[:, 1])
+    frame = limits(data[:, 0], samples[:, 0]), limits(data[:, 1], samples[:, 1])
     width, height = np.ptp(frame, axis=1)
     proportions = aspect(width, height)
     # A height that leaves no blank above and below two panels 3.5 inches wide.
@@ -122,12 +150,12 @@ def _scatters(
     # Equal numbers of both: equal densities then look equal.
     n = min(len(data), len(samples), _MAX_POINTS)
     left, right = figure.subplots(1, 2, sharex=True, sharey=True)
-    for ax, title, rows, colour in (
-        (left, "data", data, DATA_COLOUR),
-        (right, "samples", samples, SAMPLES_COLOUR),
+    for ax, label, rows, colour in (
+        (left, labels[0], data, DATA_COLOUR),
+        (right, labels[1], samples, SAMPLES_COLOUR),
     ):
         shown = thinned(rows, n)
         ax.scatter(shown[:, 0], shown[:, 1], s=3.0, color=colour, linewidths=0.0, alpha=0.6)
-        ax.set(title=title, xlabel=names[0], xlim=frame[0], ylim=frame[1], aspect=proportions)
+        ax.set(title=label, xlabel=names[0], xlim=frame[0], ylim=frame[1], aspect=proportions)
     left.set_ylabel(names[1])
     return figure

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from .. import _core
 from ..arguments import integer
-from .canvas import Bounds, Float, aspect, new_figure
+from .canvas import Bounds, Float, aspect, close_figure, feature_names, relative_height
 from .stages import BETWEEN, Stage, after_each_layer, applied, of_snapshots, regular
 
 if TYPE_CHECKING:
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 
 _MAX_PANELS = 8
 _MAX_COLUMNS = 5
+_ROOM = 0.6  # beyond either side of the dense points, in their extents
+# Light enough at both ends for the lines; blue and red differ to colour-blind readers too.
+_COLOURS = ("#4393c3", "#92c5de", "#f7f7f7", "#f4a582", "#d6604d")
+_LINES = ("#1a1a1a", "#7b3294")
 _FORWARD = r"$\log\,|\det\,\partial x / \partial u|$"
 _INVERSE = r"$\log\,|\det\,\partial u / \partial x|$"
 
@@ -42,7 +46,8 @@ def grid(
 
     The colour is log|det| of the map: red where it stretches areas, so that the density falls, blue
     where it presses them together. Lines of constant first feature are black, those of constant
-    second feature green. The picture shows at least the region of 95 % of the probability.
+    second feature purple. The picture shows all of the grid, or, where parts of it lie far away, at
+    least the region of 95 % of the probability.
 
     Parameters
     ----------
@@ -93,11 +98,11 @@ def grid(
     forward = direction == "forward"
     stage = applied(flow.forward if forward else flow.inverse, start, context, "")
     frame = _own_frame(stage)
-    ax = _close_figure(5.4, 0.6 + 4.0 * _height(frame)).subplots() if ax is None else ax
+    ax = close_figure(5.4, 0.6 + 4.0 * relative_height(frame)).subplots() if ax is None else ax
     mesh = _draw(ax, stage, _reach([stage]))
     _frame(ax, frame)
-    name = "x" if forward else "u"
-    ax.set(xlabel=f"${name}_1$", ylabel=f"${name}_2$")
+    names = feature_names(2, flow) if forward else ("$u_{1}$", "$u_{2}$")
+    ax.set(xlabel=names[0], ylabel=names[1])
     if colorbar:
         ax.figure.colorbar(mesh, ax=ax, label=_FORWARD if forward else _INVERSE, shrink=0.8)
     return ax
@@ -168,8 +173,8 @@ def layers(
     rows = math.ceil(len(shown) / _MAX_COLUMNS)
     columns = math.ceil(len(shown) / rows)
     if figure is None:
-        tall = 2.3 * (_height(frames[0]) if one_frame else 1.0)
-        figure = _close_figure(2.4 * columns + 1.0, (tall + 0.5) * rows)
+        tall = 2.3 * (relative_height(frames[0]) if one_frame else 1.0)
+        figure = close_figure(2.4 * columns + 1.0, (tall + 0.5) * rows)
     axes = figure.subplots(rows, columns, sharex=one_frame, sharey=one_frame, squeeze=False)
     for ax, stage, frame in zip(axes.flat, shown, frames, strict=False):
         mesh = _draw(ax, stage, reach)
@@ -178,6 +183,9 @@ def layers(
         ax.tick_params(labelsize="small")
     for ax in axes.flat[len(shown) :]:
         ax.set_axis_off()
+    names = feature_names(2, flow) if flow.columns else ("first feature", "second feature")
+    figure.supxlabel(names[0], fontsize="medium")
+    figure.supylabel(names[1], fontsize="medium")
     figure.colorbar(mesh, ax=axes, label=_FORWARD, shrink=0.8, aspect=20 * rows)
     return figure
 
@@ -239,7 +247,7 @@ def animate(
         stages = of_snapshots(list(flow), context, bounds, lines)
     reach, views, last = _reach(stages), _frames(stages), len(stages) - 1
     if figure is None:
-        figure = _close_figure(5.4, 0.9 + 4.0 * _height(views[0]))
+        figure = close_figure(5.4, 0.9 + 4.0 * relative_height(views[0]))
     ax = figure.subplots()
     figure.colorbar(_draw(ax, stages[0], reach), ax=ax, label=_FORWARD, shrink=0.8)
     _frame(ax, views[0])
@@ -285,6 +293,7 @@ def _eased(share: float) -> float:
 def _draw(ax: Axes, stage: Stage, reach: float, every: int = 1) -> QuadMesh:
     """Draw a mesh of every so many points in colours from -reach to reach, and lines on it."""
     from matplotlib.collections import LineCollection
+    from matplotlib.colors import LinearSegmentedColormap
 
     points = stage.points
     mesh = ax.pcolormesh(
@@ -292,28 +301,15 @@ def _draw(ax: Axes, stage: Stage, reach: float, every: int = 1) -> QuadMesh:
         points[::every, ::every, 1],
         stage.log_det[::every, ::every],
         shading="gouraud",
-        cmap="RdBu_r",
+        cmap=LinearSegmentedColormap.from_list("log_det", _COLOURS),
         vmin=-reach,
         vmax=reach,
         rasterized=True,
     )
     of_first, of_second = points[:, ::BETWEEN].swapaxes(0, 1), points[::BETWEEN]
-    for lines, colour in ((of_first, "#1a1a1a"), (of_second, "#1b7837")):
-        ax.add_collection(LineCollection(list(lines), colors=colour, linewidths=0.5, alpha=0.7))
+    for lines, colour in zip((of_first, of_second), _LINES, strict=True):
+        ax.add_collection(LineCollection(list(lines), colors=colour, linewidths=0.6, alpha=0.8))
     return mesh
-
-
-def _height(frame: Bounds) -> float:
-    """The height of a picture of width 1, within limits."""
-    width, height = np.ptp(frame, axis=1)
-    return float(min(max(height / width, 0.5), 2.0)) if aspect(width, height) == "equal" else 1.0
-
-
-def _close_figure(width: float, height: float) -> Figure:
-    """A figure whose axes are close together although their scales are equal."""
-    figure = new_figure(width, height)
-    figure.set_layout_engine("compressed")
-    return figure
 
 
 def _frame(ax: Axes, frame: Any) -> None:
@@ -330,10 +326,15 @@ def _reach(stages: list[Stage]) -> float:
 
 
 def _own_frame(stage: Stage) -> Bounds:
-    """A frame around the dense points, with a margin."""
-    seen = stage.points[stage.dense]
+    """A frame around the grid, as far as the dense points do not become small in it."""
+    seen, everything = stage.points[stage.dense], stage.points.reshape(-1, 2)
     low, high = seen.min(axis=0), seen.max(axis=0)
-    margin = 0.1 * (high - low)
+    room = _ROOM * (high - low)
+    low, high = (
+        np.maximum(everything.min(axis=0), low - room),
+        np.minimum(everything.max(axis=0), high + room),
+    )
+    margin = 0.05 * (high - low)
     (left, bottom), (right, top) = (low - margin).tolist(), (high + margin).tolist()
     return (left, right), (bottom, top)
 
@@ -349,10 +350,8 @@ def _frames(stages: list[Stage]) -> list[Bounds]:
 
 
 def _squared(frame: Bounds) -> Bounds:
-    """The frame made square, unless it is a strip: panels then align."""
+    """The frame made square: panels then align, and their scales are equal."""
     low, high = np.transpose(frame)
-    if aspect(*(high - low)) == "auto":
-        return frame
     middle, half = (low + high) / 2.0, (high - low).max() / 2.0
     (left, bottom), (right, top) = (middle - half).tolist(), (middle + half).tolist()
     return (left, right), (bottom, top)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
@@ -33,6 +33,9 @@ def learning_curve(
     ax: Axes | None = None,
 ) -> Axes:
     """Draw the loss on training and on validation data, and mark the best of the latter.
+
+    Late progress stays visible where the first epochs are far above: they are then triangles on
+    the upper edge, and the legend says how high they reach.
 
     Parameters
     ----------
@@ -82,8 +85,15 @@ def learning_curve(
         best = int(np.nanargmin(validation))
         label = f"best: {validation[best]:.4g}"
         ax.plot(at[best], validation[best], "o", color=SAMPLES_COLOUR, label=label)
-    ax.set(xlabel=against, ylabel="nats per row")
-    ax.set_ylim(*_visible(np.concatenate([train, validation])))
+    low, high = _visible(np.concatenate([train, validation]))
+    _mark_cut(ax, at, {DATA_COLOUR: train, SAMPLES_COLOUR: validation}, high)
+    ax.set(xlabel=against, ylabel="nats per row", ylim=(low, high))
+    if against != "seconds":
+        from matplotlib.ticker import MaxNLocator
+
+        ax.xaxis.set_major_locator(
+            MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True, min_n_ticks=1)
+        )
     ax.spines[["top", "right"]].set_visible(False)
     ax.legend(frameon=False)
     return ax
@@ -96,12 +106,24 @@ def _line(ax: Axes, x: Float, y: Float, colour: str, label: str) -> None:
     ax.plot(x[shown], y[shown], color=colour, marker=marker, markersize=3.0, label=label)
 
 
+def _mark_cut(ax: Axes, at: Float, losses: dict[str, Float], top: float) -> None:
+    """Triangles on the upper edge where losses, by their colours, are above it."""
+    label = f"above, up to {np.nanmax(np.concatenate([*losses.values(), [top]])):.4g}"
+    edge: Any = {"transform": ax.get_xaxis_transform(), "clip_on": False}
+    for colour, loss in losses.items():
+        cut = np.flatnonzero(loss > top)
+        if len(cut):
+            ax.plot(at[cut], np.ones(len(cut)), "^", color=colour, label=label, **edge)
+            label = "_once"
+
+
 def _visible(losses: Float) -> tuple[float, float]:
     """Limits that keep late progress visible, even if the first epochs are far above."""
     finite = losses[np.isfinite(losses)]
     if len(finite) == 0:
         return 0.0, 1.0
     low, late, high = np.quantile(finite, [0.0, 0.8, 1.0])
-    top = min(high, low + 3.0 * (late - low)) if late > low else high
+    # Nothing is cut for less than half of the height.
+    top = low + 3.0 * (late - low) if 0.0 < 6.0 * (late - low) < high - low else high
     margin = 0.05 * (top - low) or 0.5
     return float(low - margin), float(top + margin)

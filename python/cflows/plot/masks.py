@@ -23,6 +23,7 @@ def mask(
     mask: str | Sequence[bool] | Sequence[int] | NDArray[Any] | _core.Layer | _core.BoundLayer,
     shape: int | Sequence[int] | None = None,
     *,
+    legend: bool = True,
     ax: Axes | None = None,
 ) -> Axes:
     """Draw which features a mask keeps and which are transformed.
@@ -36,6 +37,8 @@ def mask(
         feature or channel is kept, or indices of those that are.
     shape : int or (channels, height, width), optional
         The number of features, or the shape of the images. A bound layer knows it.
+    legend : bool
+        Whether the colours are explained: once is enough for several masks in a row.
     ax : matplotlib Axes, optional
         Where to draw.
 
@@ -83,6 +86,8 @@ def mask(
     )
     ax.set(xlim=(0, wide), ylim=(tall, 0), aspect="equal")
     ax.set_axis_off()
+    if not legend:
+        return ax
     kinds = [
         Patch(color=DATA_COLOUR, label="identity"),
         Patch(color=SAMPLES_COLOUR, label="transformed"),

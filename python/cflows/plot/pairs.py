@@ -19,20 +19,24 @@ _GREYS = ("0.88", "0.74", "0.55")
 
 
 def pairs(
-    data: Float, samples: Float, names: Sequence[str], figure: Figure | SubFigure | None
+    data: Float,
+    samples: Float,
+    names: Sequence[str],
+    labels: tuple[str, str],
+    figure: Figure | SubFigure | None,
 ) -> Figure | SubFigure:
     """Marginals on the diagonal, below it the contours of the first six features in pairs."""
     features = min(data.shape[1], _MAX_FEATURES)
     side = 1.5 * features + 0.5
     figure = figure or new_figure(side, side)
     axes = figure.subplots(features, features, sharex="col")
-    ranges = [limits(data[:, i]) for i in range(features)]
+    ranges = [limits(data[:, i], samples[:, i]) for i in range(features)]
     for (row, column), ax in np.ndenumerate(axes):
         if row < column:
             ax.set_axis_off()
             continue
         if row == column:
-            histograms(ax, data[:, row], samples[:, row])
+            histograms(ax, data[:, row], samples[:, row], labels)
             ax.set_yticks([])
         else:
             pair = [column, row]
@@ -50,16 +54,16 @@ def pairs(
     return figure
 
 
-def histograms(ax: Axes, data: Float, samples: Float) -> None:
-    """Both densities of one feature, over the data's range."""
-    edges = np.linspace(*limits(data), 41)
+def histograms(ax: Axes, data: Float, samples: Float, labels: tuple[str, str]) -> None:
+    """Both densities of one feature, where both are."""
+    edges = np.linspace(*limits(data, samples), 41)
 
     def heights(values: Float) -> Float:
         # Normalised by all values: samples outside the range are missing inside.
         return np.histogram(values, edges)[0] / (len(values) * np.diff(edges))
 
-    ax.stairs(heights(data), edges, fill=True, color=DATA_COLOUR, label="data")
-    ax.stairs(heights(samples), edges, color=SAMPLES_COLOUR, linewidth=1.5, label="samples")
+    ax.stairs(heights(data), edges, fill=True, color=DATA_COLOUR, label=labels[0])
+    ax.stairs(heights(samples), edges, color=SAMPLES_COLOUR, linewidth=1.5, label=labels[1])
     ax.set_xlim(edges[0], edges[-1])
     ax.set_ylim(bottom=0.0)
     ax.spines[["top", "right"]].set_visible(False)
