@@ -137,7 +137,7 @@ def _whitens(flow: Flow) -> bool:
 def _some_rows(rows: TrainingRows, array: NDArray[Any] | None) -> Float:
     """Of x or the context; none of a context that is one for all rows."""
     if array is None or array.shape[:-1] != (len(rows.x),):
-        return np.empty((0, 0))
+        return np.empty((0, 0), np.float64)
     count, features = len(rows), array.shape[1]
     enough = min(count, ROWS, max(1000, NUMBERS // features))
     chosen = np.linspace(0, count - 1, enough).astype(np.int64)

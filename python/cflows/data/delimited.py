@@ -41,7 +41,7 @@ class Delimited:
         chosen = list(range(self.width)) if columns is None else columns
         wanted = sorted(set(chosen))
         reader = _Reader(self.path, self._dialect, wanted)
-        array = np.concatenate([np.empty((0, len(wanted))), *reader.pieces()])
+        array = np.concatenate([np.empty((0, len(wanted)), np.float64), *reader.pieces()])
         if chosen != wanted:
             array = array[:, [wanted.index(i) for i in chosen]]
         names = None if self.names is None else [self.names[i] for i in chosen]
