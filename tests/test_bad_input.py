@@ -72,13 +72,13 @@ every_call = pytest.mark.parametrize("call", CALLS.values(), ids=CALLS.keys())
         (np.float64(1.0), ValueError, r"must have shape \(n, 3\), got \(\)"),
         ([], ValueError, r"must have shape \(n, 3\), got \(0,\)"),
         (X.astype(complex), TypeError, "must be real numbers, got dtype complex128"),
-        (np.array([[1, 2, "a"]] * 5, object), TypeError, "must be real numbers, got dtype object"),
+        (np.array([[1, 2, "a"]] * 5, object), TypeError, "must be real numbers, got 'a' among"),
         (X.astype(str), TypeError, "must be real numbers, got dtype <U"),
         (X.astype("M8[s]"), TypeError, "must be real numbers, got dtype datetime64"),
         (np.zeros(5, "f,f,U3"), TypeError, "field f2, must be real numbers, got dtype <U3"),
-        ("abc", TypeError, "must be real numbers, got dtype <U3"),
-        (None, TypeError, "must be real numbers, got dtype object"),
-        ([[1, 2, 3], [4, 5]], ValueError, "inhomogeneous"),
+        ("abc", TypeError, "must be an array, got 'abc'"),
+        (None, TypeError, "must be an array, got None"),
+        ([[1, 2, 3], [4, 5]], ValueError, "must be an array, got rows of different lengths"),
         (np.ma.masked_equal(X, 0.0), TypeError, "is a masked array: fill or drop what is masked"),
     ],
 )
@@ -99,7 +99,7 @@ def test_wrong_arrays(flow, call, x, error, message):
         (np.zeros((4, 2)), ValueError, "must have 5 rows, as the samples, or 1, got 4"),
         (np.zeros((0, 2)), ValueError, "must have 5 rows, as the samples, or 1, got 0"),
         (C * 1j, TypeError, "context must be real numbers, got dtype complex128"),
-        ("ab", TypeError, "context must be real numbers"),
+        ("ab", TypeError, "context must be an array, got 'ab'"),
     ],
 )
 def test_wrong_context(flow, call, context, error, message):
@@ -125,8 +125,8 @@ def test_samples_of_one_feature_in_one_dimension():
     [
         ({"n": -1}, ValueError, "n must be from 0 to 9223372036854775807, got -1"),
         ({"n": 2**64}, ValueError, "n must be from 0 to .*, got 18446744073709551616"),
-        ({"n": 2**62}, ValueError, "array is too big"),
-        ({"n": 2**62, "context": np.zeros((3, 2))}, ValueError, "too many"),
+        ({"n": 2**62}, ValueError, "n must be at most 384307168202282325 with 1 contexts"),
+        ({"n": 2**62, "context": np.zeros((3, 2))}, ValueError, "n must be at most .* with 3 contexts"),
         ({"n": 2.0}, TypeError, "n must be an integer, got float"),
         ({"n": None}, TypeError, "n must be an integer, got NoneType"),
         ({"n": "3"}, TypeError, "n must be an integer, got str"),
@@ -265,11 +265,11 @@ HALF = cf.Coupling()
             ValueError,
             r"mask index 1 is repeated \(a mask of 0 and 1 must be boolean\)",
         ),
-        (lambda: cf.Affine(scale=np.nan), ValueError, "scale must be finite, got nan at 0"),
+        (lambda: cf.Affine(scale=np.nan), ValueError, "scale must be finite, got nan$"),
         (lambda: cf.MLP(output_multiplier=np.inf), ValueError, "must be finite, got inf$"),
         (lambda: cf.Power(1e-310), ValueError, "exponent must have a finite inverse, got 1e-310"),
         (lambda: cf.circular(1e-323), ValueError, "period must be positive and finite"),
-        (lambda: cf.Flow([cf.Permutation([1, 0])], 3), ValueError, "2 indices for 3 features"),
+        (lambda: cf.Flow([cf.Permutation([1, 0])], 3), ValueError, "indices must be 3, as many as there are features, got 2"),
         (lambda: cf.Flow([cf.Affine([1.0, 2.0])], 3), ValueError, "shift has 2 numbers, the flow"),
         (
             lambda: cf.Flow([], 3, base=cf.Normal([1.0, 2.0])),
@@ -307,7 +307,7 @@ def test_nesting_too_deep():
     [
         ({"layers": 0}, ValueError, "layers must be 1 or more, got 0"),
         ({"layers": 2.0}, TypeError, "layers must be an int, got 2.0"),
-        ({"hidden": 64.0}, TypeError, "hidden expects sequence of int, got 64.0"),
+        ({"hidden": 64.0}, TypeError, "hidden expects int or sequence of int, got 64.0"),
         ({"activation": "cosine"}, ValueError, "activation must be one of 'relu'"),
         ({"scale": "cosine"}, ValueError, "scale must be one of"),
         (

@@ -74,7 +74,7 @@ def test_missing_matplotlib_says_how_to_get_it(monkeypatch):
         lambda: plot.animate(bent()),
         lambda: plot.mask("half", 4),
     ):
-        with pytest.raises(ImportError, match=r"pip install cflows\[plot\]"):
+        with pytest.raises(ImportError, match=r"pip install .cflows\[plot\]"):
             picture()
 
 

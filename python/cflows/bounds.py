@@ -61,7 +61,8 @@ def importance_weighted_log_prob(
     >>> bool((flow.importance_weighted_log_prob(x, 1000) > flow.log_prob(x) - 0.5).all())
     True
     """
-    samples = integer("samples", samples, 1) if self.stochastic else 1
+    samples = integer("samples", samples, 1)
+    samples = samples if self.stochastic else 1
     array = np.asarray(x)
     total = self.log_prob(array, context, seed).astype(np.float64)
     for draw in range(1, samples):

@@ -164,7 +164,7 @@ def _collinear(z: Float, columns: NDArray[np.int64]) -> list[int]:
     """The columns of the direction in which there is next to no variance."""
     if len(columns) < 2 or len(z) < 2 * len(columns):
         return []
-    scale = z.std(axis=0)
+    scale = np.ptp(z, axis=0)  # the squares of large numbers would overflow
     if (scale == 0.0).any():
         return []
     correlation = np.corrcoef(z / scale, rowvar=False)

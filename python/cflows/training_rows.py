@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _core
-from .arguments import real_array
+from .arrays import real_array
 from .names import by_name
 
 if TYPE_CHECKING:
@@ -97,13 +97,17 @@ def read_validation(
     """
     if validation is None:
         return rows, None
-    if isinstance(validation, bool):
-        raise TypeError("validation must be a fraction, an array or a tuple, got a bool")
+    if isinstance(validation, (bool, str)):
+        raise TypeError(f"validation must be a fraction, an array or a tuple, got {validation!r}")
     if isinstance(validation, Real):
+        if len(rows) == 0:
+            raise ValueError("training data: no rows")
         try:
             train, held_out = _core.split_rows(len(rows), float(validation), seed)
         except ValueError as error:
-            raise ValueError(f"{error}; validation=None trains on all rows") from None
+            raise ValueError(
+                f"{error}; validation=None (--validation 0) trains on all rows"
+            ) from None
         return _selected(rows, train), _selected(rows, held_out)
     parts = validation if isinstance(validation, tuple) else (validation,)
     if not 1 <= len(parts) <= 3:

@@ -54,8 +54,10 @@ def of(arguments: argparse.Namespace, table: Table) -> list[columns.Column] | No
         for name in names:
             index = table.feature_index(name)
             if index in found:
-                said = f"{found[index]} and {column}" if column != found[index] else "so twice"
-                raise ValueError(f"{table.source.path}: column {name!r} is said to be {said}")
+                raise ValueError(
+                    f"{table.source.path}: what column {name!r} holds is said twice, "
+                    f"{found[index]} and {column}: say it once"
+                )
             found[index] = column
     if not found:
         return None
@@ -75,16 +77,18 @@ def _count(text: str) -> Choice:
 
 def _ordinal(text: str) -> Choice:
     """``"a,b:5"``"""
-    names, (levels,) = _split(text, 1, "columns:LEVELS")
+    names, (levels,) = _split(text, 1, "COLUMN,...:LEVELS")
+    if not levels.is_integer():
+        raise argparse.ArgumentTypeError(f"levels must be an integer, got {levels:g}")
     try:
-        return names, columns.ordinal(int(levels) if levels == int(levels) else 0)
+        return names, columns.ordinal(int(levels))
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _interval(text: str) -> Choice:
     """``"a,b:0:1"``"""
-    names, numbers = _split(text, 2, "columns:LOW:HIGH")
+    names, numbers = _split(text, 2, "COLUMN,...:LOW:HIGH")
     try:
         return names, columns.interval(*numbers)
     except ValueError as error:
@@ -93,7 +97,7 @@ def _interval(text: str) -> Choice:
 
 def _circular(text: str) -> Choice:
     """``"a,b:360"``"""
-    names, numbers = _split(text, 1, "columns:PERIOD")
+    names, numbers = _split(text, 1, "COLUMN,...:PERIOD")
     try:
         return names, columns.circular(*numbers)
     except ValueError as error:

@@ -27,7 +27,7 @@ def new_figure(width: float, height: float) -> Figure:
     try:
         from matplotlib import pyplot as plt
     except ImportError as error:
-        raise ImportError("pictures need matplotlib: pip install cflows[plot]") from error
+        raise ImportError("pictures need matplotlib: pip install 'cflows[plot]'") from error
     return plt.figure(figsize=(width, height), layout="constrained")
 
 

@@ -72,6 +72,9 @@ def density(
     """
     resolution = integer("resolution", resolution, 1)
     points = None if x is None else _points(x)
+    features = getattr(model, "features", 2)
+    if features != 2:
+        raise ValueError(f"expected a model of 2 features, got one of {features}")
     (left, right), (bottom, top) = bounds or _bounds(model, points)
     centres = (np.arange(resolution) + 0.5) / resolution
     across, up = left + (right - left) * centres, bottom + (top - bottom) * centres
