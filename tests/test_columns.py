@@ -192,7 +192,11 @@ def test_reprs():
         (lambda: cf.nsf(1, columns=["real"]), TypeError, "got 'real' at 0"),
         (lambda: cf.maf(2, columns=COLUMNS[2:]), ValueError, "maf: circular columns take splines"),
         (lambda: cf.realnvp(4, columns=COLUMNS), ValueError, "realnvp: circular columns"),
-        (lambda: cf.maf(3, columns=cf.real), TypeError, "must be a list with an entry for each feature, got real alone"),
+        (
+            lambda: cf.maf(3, columns=cf.real),
+            TypeError,
+            "must be a list with an entry for each feature, got real",
+        ),
         (lambda: cf.circular(1.0, low=1e20), ValueError, "period must be positive"),
         (
             lambda: cf.Flow([cf.Affine(standardize=[True])], features=2),

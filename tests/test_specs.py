@@ -132,7 +132,10 @@ def test_empty_lists_are_of_the_options_kind():
     ("make", "message"),
     [
         (lambda: cf.Coupling(hidden=64.0), "hidden expects int or sequence of int, got 64.0"),
-        (lambda: cf.Coupling(hidden=[64.0]), r"hidden expects int or sequence of int, got \[64.0\]"),
+        (
+            lambda: cf.Coupling(hidden=[64.0]),
+            r"hidden expects int or sequence of int, got \[64.0\]",
+        ),
         (lambda: cf.Coupling(hidden=[True]), "hidden expects int or sequence of int"),
         (lambda: cf.Coupling(hidden="64"), "hidden expects int or sequence of int, got '64'"),
         (lambda: cf.Coupling(hidden={64}), "hidden expects int or sequence of int"),

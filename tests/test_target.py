@@ -251,7 +251,7 @@ def test_what_the_target_returns_is_looked_at(result: Any, error: Any, message: 
         ({"target": 3}, TypeError, "target must be callable, got 3"),
         ({"steps": 0}, ValueError, "steps must be 1 or more, got 0"),
         ({"batch_size": 0}, ValueError, "batch_size must be 1 or more, got 0"),
-        ({"optimizer": "adam"}, TypeError, f"optimizer must be an Adam, .* or {LAST}, got"),
+        ({"optimizer": "adam"}, TypeError, f"optimizer must be an Adam, .* or {LAST}, such"),
         ({"schedule": "plateau"}, ValueError, "schedule must be 'constant', 'cosine'"),
         ({"schedule": cf.Plateau()}, ValueError, "schedule must be 'constant', 'cosine'"),
         ({"schedule": 3}, TypeError, "schedule must be 'constant', 'cosine', Constant or Cosine"),

@@ -65,8 +65,8 @@ bool cf_py_arguments(const cf_py_signature *signature, PyObject *const *args, Py
 
 bool cf_py_refuse_keyword(const char *function, PyObject *keyword, PyObject *known) {
     if (known != NULL)
-        Py_XDECREF(cf_py_call("cflows.arguments", "refuse_unknown", "s(O)N", function, keyword,
-                              known));
+        Py_XDECREF(
+            cf_py_call("cflows.arguments", "refuse_unknown", "s(O)N", function, keyword, known));
     return false;
 }
 

@@ -68,8 +68,11 @@ static bool read_shape(cf_py_request *r, uint64_t n, sample_shape *out) {
     size_t bytes = sizeof(double) * cf_shape_features(r->self->contents.flow->shape);
     uint64_t most = (uint64_t)NPY_MAX_INTP / bytes / (contexts > 0 ? contexts : 1);
     if (contexts > 0 && n > most) {
-        PyErr_Format(PyExc_ValueError, "n must be at most %llu with %zu contexts, got %llu",
-                     (unsigned long long)most, contexts, (unsigned long long)n);
+        char each[64] = "";
+        if (contexts > 1)
+            PyOS_snprintf(each, sizeof each, " for each of %zu contexts", contexts);
+        PyErr_Format(PyExc_ValueError, "n must be at most %llu%s, got %llu",
+                     (unsigned long long)most, each, (unsigned long long)n);
         return false;
     }
     r->call.samples = contexts * (size_t)n;

@@ -17,7 +17,8 @@ static cf_status bind(cf_layer *layer, cf_binding *binding) {
     layer->state = state;
     CF_TRY(cf_mask_read(&state->mask, layer, binding, "mask", swap));
     if (state->mask.transformed_count == 0)
-        return cf_fail(CF_INVALID, "Coupling: the mask keeps all %zu features and transforms none%s",
+        return cf_fail(CF_INVALID,
+                       "Coupling: the mask keeps all %zu features and transforms none%s",
                        layer->features, given ? " (a mask of 0 and 1 must be boolean)" : "");
     binding->layers++;
     cf_features identity = {state->mask.identity_count, state->mask.identity};

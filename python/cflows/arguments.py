@@ -92,9 +92,8 @@ def refuse_unknown(function: str, given: Iterable[str], known: Collection[str]) 
     """TypeError for the first keyword that the function of this name does not know."""
     for keyword in given:
         if keyword not in known:
-            raise TypeError(
-                f"{function}() got an unexpected keyword argument {keyword!r}{hint(str(keyword), known)}"
-            )
+            meant = hint(str(keyword), known)
+            raise TypeError(f"{function}() got an unexpected keyword argument {keyword!r}{meant}")
 
 
 def with_hints(function: _Function) -> _Function:

@@ -29,7 +29,8 @@ def real_array(name: str, values: Any) -> NDArray[Any]:
     if hasattr(values, "toarray"):
         raise TypeError(f"{name} must be an array, got a sparse one: write {name}.toarray()")
     if isinstance(values, (str, Mapping, Set)) or values is None:
-        raise TypeError(f"{name} must be an array, got {shown(values)}{_way_out(name, values)}")
+        got = f"a {type(values).__name__}" if isinstance(values, (Mapping, Set)) else repr(values)
+        raise TypeError(f"{name} must be an array, got {got}{_way_out(name, values)}")
     array = values if isinstance(values, np.ndarray) else _converted(name, values)
     if array.dtype.names is not None:
         fields = ((f"{name}, field {field},", array[field]) for field in array.dtype.names)
@@ -38,8 +39,17 @@ def real_array(name: str, values: Any) -> NDArray[Any]:
         array = _numbers_of_objects(name, values, array)
     if array.dtype.kind not in "biuf":
         example = f", such as {shown(array.flat[0].item())}" if array.size else ""
+        if _is_text_of_numbers(array) and name.isidentifier():
+            example += f": numbers in text are {name}.astype(float)"
         raise TypeError(f"{name} must be real numbers, got dtype {array.dtype}{example}")
     return array
+
+
+def _is_text_of_numbers(array: NDArray[Any]) -> bool:
+    try:
+        return array.dtype.kind == "U" and array.astype(float).size > 0
+    except ValueError:
+        return False
 
 
 def _way_out(name: str, values: Any) -> str:

@@ -24,6 +24,14 @@ NUMBERS = 40_000
 OFTEN = 0.02  # the share of a column that one value may have
 FAR = 30.0  # interquartile ranges from the median
 WHOLE = 2.0**30  # the range up to which numbers without fractions are taken for integers
+STRAIGHT = (
+    "Affine",
+    "ActNorm",
+    "BatchNorm",
+    "Linear",
+    "Triangular",
+    "Permutation",
+)  # in one column
 SINGULAR = 1e-5  # eigenvalue of the correlation matrix
 MANY = 10  # weights for each number of the data, of which none is held out
 
@@ -99,6 +107,11 @@ def _findings(flow: Flow, x: Float, noisy: NDArray[np.bool_]) -> Iterable[tuple[
         "one value in many rows, such as one that stands for a missing number, has no density: "
         "drop these rows, or give fit(jitter=…) a width",
     )
+    yield (
+        [0] if _is_straight(flow) else [],
+        "the only one, and this flow shifts and scales it, no more, so that it learns a normal "
+        "distribution: take nsf or nsf_ar, whose splines bend",
+    )
     z = _unbounded(flow, x)
     yield (
         _where(~constant & _has_long_tails(z) & (not _is_robust(flow))),
@@ -110,6 +123,20 @@ def _findings(flow: Flow, x: Float, noisy: NDArray[np.bool_]) -> Iterable[tuple[
         [] if _whitens(flow) else _collinear(z[:, smooth], np.flatnonzero(smooth)),
         "one is nearly a linear function of the others, so that the density is nearly unbounded: "
         "drop it, give the difference instead, or make the flow with standardize='whiten'",
+    )
+
+
+def _is_straight(flow: Flow) -> bool:
+    """Whether couplings of one column are lines alone, over a normal base."""
+    bent = flow.layers[: len(flow.layers) - flow.fixed_maps]
+    return (
+        flow.features == 1
+        and isinstance(flow.base, _core.Normal)
+        and any(layer.type in ("Coupling", "Autoregressive") for layer in bent)
+        and all(
+            layer.type in STRAIGHT or layer.options.get("transform") in ("affine", "additive")
+            for layer in bent
+        )
     )
 
 

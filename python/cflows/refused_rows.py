@@ -76,7 +76,7 @@ def _outside(
         return None
     known = rows[text.startswith("validation")] or rows[0]
     where = _columns_outside(model, known, int(found[1]), names)
-    return f"{text}{where}; drop such rows, or make the flow with other columns=…"
+    return f"{text}{where}; drop such rows, or make the flow with columns=… that allow for them"
 
 
 def _named(column: int, names: Names) -> str:
