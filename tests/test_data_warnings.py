@@ -139,7 +139,7 @@ def test_what_has_been_decided_is_not_asked_again() -> None:
     counts = RNG.poisson(20, size=(2000, 1)).astype(float)
     assert said(counts, cf.nsf, features=1)
     assert said(counts, cf.nsf, features=1, jitter=1.0) == []
-    assert said(counts, features=1, columns=[cf.count]) == []
+    assert said(counts, cf.nsf, features=1, columns=[cf.count]) == []
     skewed = np.exp(3 * RNG.normal(size=(2000, 1)))
     assert "numbers far from all others" in said(skewed, cf.nsf, features=1)[0]
     assert said(skewed, cf.nsf, features=1, columns=[cf.positive]) == []

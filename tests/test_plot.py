@@ -652,7 +652,7 @@ def test_mask_errors():
         plot.mask([True, True], 2)
     with pytest.raises(ValueError, match="got 'stripes'"):
         plot.mask("stripes", 4)
-    with pytest.raises(ValueError, match="mask index 7, the flow has 4 features"):
+    with pytest.raises(ValueError, match="mask index 7 is not from 0 to 3: the flow has"):
         plot.mask([0, 7], 4)
     with pytest.raises(TypeError, match="mask expects"):
         plot.mask(3.5, 4)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..arrays import real_array
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -38,7 +40,7 @@ def new_axes(width: float, height: float) -> Axes:
 
 def finite_rows(array: ArrayLike, name: str) -> Float:
     """The rows without NaN or infinity, shape (n, features); each row is flattened."""
-    table = np.asarray(array)
+    table = real_array(name, array)
     if table.ndim == 0:
         raise ValueError(f"expected rows in {name}, got a single number")
     # More rows would not be visible, and the table may be larger than memory.
