@@ -201,7 +201,7 @@ def test_reprs():
         (
             lambda: cf.Flow([cf.Affine(standardize=[True])], features=2),
             ValueError,
-            "standardize must have 2 entries, one a feature, got 1",
+            "standardize has 1 entries, the flow has 2 features",
         ),
         (
             lambda: cf.Affine(learned=True, standardize=[True]),

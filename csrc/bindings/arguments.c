@@ -71,18 +71,17 @@ bool cf_py_refuse_keyword(const char *function, PyObject *keyword, PyObject *kno
 }
 
 PyObject *cf_py_call(const char *module, const char *function, const char *format, ...) {
-    PyObject *imported = PyImport_ImportModule(module), *result = NULL;
-    PyObject *callable = imported == NULL ? NULL : PyObject_GetAttrString(imported, function);
     va_list list;
     va_start(list, format);
-    PyObject *values = callable == NULL ? NULL : Py_VaBuildValue(format, list);
+    PyObject *values = Py_VaBuildValue(format, list), *result = NULL;
     va_end(list);
-    if (values != NULL)
-        result = PyTuple_Check(values) ? PyObject_CallObject(callable, values)
-                                       : PyObject_CallOneArg(callable, values);
-    Py_XDECREF(values);
+    PyObject *imported = values == NULL ? NULL : PyImport_ImportModule(module);
+    PyObject *callable = imported == NULL ? NULL : PyObject_GetAttrString(imported, function);
+    if (callable != NULL)
+        result = PyObject_CallObject(callable, values);
     Py_XDECREF(callable);
     Py_XDECREF(imported);
+    Py_XDECREF(values);
     return result;
 }
 

@@ -19,8 +19,8 @@ typedef struct {
 bool cf_py_arguments(const cf_py_signature *signature, PyObject *const *args, Py_ssize_t nargs,
                      PyObject *kwnames, PyObject **out);
 
-/* What a function of the package returns, its arguments as of Py_BuildValue: a new reference, or
- * NULL with an exception. */
+/* What a function of the package returns, its arguments a tuple of Py_BuildValue: a new reference,
+ * or NULL with an exception. */
 PyObject *cf_py_call(const char *module, const char *function, const char *format, ...);
 
 /* TypeError about a keyword, which says what was meant of the known names: a tuple, whose reference
