@@ -72,13 +72,13 @@ every_call = pytest.mark.parametrize("call", CALLS.values(), ids=CALLS.keys())
         (np.float64(1.0), ValueError, r"must have shape \(n, 3\), got \(\)"),
         ([], ValueError, r"must have shape \(n, 3\), got \(0,\)"),
         (X.astype(complex), TypeError, "must be real numbers, got dtype complex128"),
-        (np.array([[1, 2, "a"]] * 5, object), TypeError, "must be real numbers, got dtype object"),
+        (np.array([[1, 2, "a"]] * 5, object), TypeError, "must be real numbers, got 'a' among"),
         (X.astype(str), TypeError, "must be real numbers, got dtype <U"),
         (X.astype("M8[s]"), TypeError, "must be real numbers, got dtype datetime64"),
         (np.zeros(5, "f,f,U3"), TypeError, "field f2, must be real numbers, got dtype <U3"),
-        ("abc", TypeError, "must be real numbers, got dtype <U3"),
-        (None, TypeError, "must be real numbers, got dtype object"),
-        ([[1, 2, 3], [4, 5]], ValueError, "inhomogeneous"),
+        ("abc", TypeError, "must be an array, got 'abc'"),
+        (None, TypeError, "must be an array, got None"),
+        ([[1, 2, 3], [4, 5]], ValueError, "must be an array, got rows of different lengths"),
         (np.ma.masked_equal(X, 0.0), TypeError, "is a masked array: fill or drop what is masked"),
     ],
 )
@@ -99,7 +99,7 @@ def test_wrong_arrays(flow, call, x, error, message):
         (np.zeros((4, 2)), ValueError, "must have 5 rows, as the samples, or 1, got 4"),
         (np.zeros((0, 2)), ValueError, "must have 5 rows, as the samples, or 1, got 0"),
         (C * 1j, TypeError, "context must be real numbers, got dtype complex128"),
-        ("ab", TypeError, "context must be real numbers"),
+        ("ab", TypeError, "context must be an array, got 'ab'"),
     ],
 )
 def test_wrong_context(flow, call, context, error, message):
@@ -125,8 +125,12 @@ def test_samples_of_one_feature_in_one_dimension():
     [
         ({"n": -1}, ValueError, "n must be from 0 to 9223372036854775807, got -1"),
         ({"n": 2**64}, ValueError, "n must be from 0 to .*, got 18446744073709551616"),
-        ({"n": 2**62}, ValueError, "array is too big"),
-        ({"n": 2**62, "context": np.zeros((3, 2))}, ValueError, "too many"),
+        ({"n": 2**62}, ValueError, "n must be at most 384307168202282325"),
+        (
+            {"n": 2**62, "context": np.zeros((3, 2))},
+            ValueError,
+            "n must be at most .* for each of 3 contexts",
+        ),
         ({"n": 2.0}, TypeError, "n must be an integer, got float"),
         ({"n": None}, TypeError, "n must be an integer, got NoneType"),
         ({"n": "3"}, TypeError, "n must be an integer, got str"),
@@ -215,84 +219,6 @@ def test_patterns_that_match_nothing(flow, name):
         getattr(flow, name)(3)
 
 
-HALF = cf.Coupling()
-
-
-@pytest.mark.parametrize(
-    ("make", "error", "message"),
-    [
-        (lambda: cf.Flow(HALF, 2), TypeError, r"layers expects sequence of Layer, got Coupling\("),
-        (lambda: cf.Flow([HALF, cf.MLP()], 2), TypeError, "layers expects sequence of Layer"),
-        (lambda: cf.Flow([HALF, None], 2), TypeError, "layers expects sequence of Layer"),
-        (lambda: cf.Flow("Coupling", 2), TypeError, "layers expects sequence of Layer"),
-        (lambda: cf.Flow(None, 2), TypeError, "layers expects sequence of Layer"),
-        (lambda: cf.Flow([HALF], 2, base=HALF), TypeError, "base expects Base or None"),
-        (lambda: cf.Flow([HALF], 2, base="normal"), TypeError, "base expects Base or None"),
-        (lambda: cf.Flow([HALF]), TypeError, "features"),
-        (lambda: cf.Flow([HALF], 0), ValueError, "features must be from 1 to 16777216, got 0"),
-        (lambda: cf.Flow([HALF], -2), ValueError, "features must be from 0"),
-        (lambda: cf.Flow([HALF], 2**24 + 1), ValueError, "features must be from 1 to 16777216"),
-        (lambda: cf.Flow([HALF], 2**70), ValueError, "features must be from 0"),
-        (lambda: cf.Flow([HALF], 2.0), TypeError, "features must be an integer, got float"),
-        (lambda: cf.Flow([HALF], 2, -1), ValueError, "context_features must be from 0"),
-        (lambda: cf.Flow([HALF], 2, 2**25), ValueError, "at most 16777216, got 33554432"),
-        (lambda: cf.Flow([HALF], 2, dtype="int32"), ValueError, "'float64', got 'int32'"),
-        (lambda: cf.Flow([HALF], 2, dtype="float16"), ValueError, "'float64', got 'float16'"),
-        (lambda: cf.Flow([HALF], 2, dtype=">f4"), ValueError, "'float64', got '>f4'"),
-        (lambda: cf.Flow([HALF], 2, dtype="single thing"), TypeError, "data type"),
-        (lambda: cf.Flow([HALF], 2, dtype=None), ValueError, "'float64', got None"),
-        (lambda: cf.Flow([HALF], 2, seed=-1), ValueError, "seed must be from 0"),
-        (lambda: cf.Flow([HALF], 2, seed="a"), TypeError, "seed must be an integer"),
-        (
-            lambda: cf.Flow([HALF], 2, 0, None, None, "float32", 0, None, True, 7),
-            TypeError,
-            "at most 9",
-        ),
-        (
-            lambda: cf.Flow([cf.Coupling(mask=[True, True])], 2),
-            ValueError,
-            "keeps all 2 features and transforms none",
-        ),
-        (
-            lambda: cf.Flow([cf.Coupling(mask=[True])], 2),
-            ValueError,
-            "mask has 1 entries, the flow has 2 features",
-        ),
-        (lambda: cf.Flow([cf.Coupling(mask=[2])], 2), ValueError, "mask index 2, the flow has 2"),
-        (lambda: cf.Flow([cf.Coupling(mask=[-1])], 2), ValueError, "mask index -1"),
-        (
-            lambda: cf.Flow([cf.Coupling(mask=[1, 1])], 2),
-            ValueError,
-            r"mask index 1 is repeated \(a mask of 0 and 1 must be boolean\)",
-        ),
-        (lambda: cf.Affine(scale=np.nan), ValueError, "scale must be finite, got nan at 0"),
-        (lambda: cf.MLP(output_multiplier=np.inf), ValueError, "must be finite, got inf$"),
-        (lambda: cf.Power(1e-310), ValueError, "exponent must have a finite inverse, got 1e-310"),
-        (lambda: cf.circular(1e-323), ValueError, "period must be positive and finite"),
-        (lambda: cf.Flow([cf.Permutation([1, 0])], 3), ValueError, "2 indices for 3 features"),
-        (lambda: cf.Flow([cf.Affine([1.0, 2.0])], 3), ValueError, "shift has 2 numbers, the flow"),
-        (
-            lambda: cf.Flow([], 3, base=cf.Normal([1.0, 2.0])),
-            ValueError,
-            "loc has 2 numbers, the flow has 3",
-        ),
-        (
-            lambda: cf.Flow([cf.Inverse(cf.Coupling(mask=[5]))], 2),
-            ValueError,
-            "mask index 5, the flow has 2",
-        ),
-        (
-            lambda: cf.Flow([cf.Coupling(hidden=(2**20, 2**20))], 2),
-            ValueError,
-            "more than 2147483647 numbers in one tensor",
-        ),
-    ],
-)
-def test_flows_that_cannot_be_built(make, error, message):
-    with pytest.raises(error, match=message):
-        make()
-
-
 def test_nesting_too_deep():
     layer = cf.Affine()
     with pytest.raises(ValueError, match="layer nest deeper than 100 levels"):
@@ -300,29 +226,6 @@ def test_nesting_too_deep():
             layer = cf.Inverse(layer)
     with pytest.raises(ValueError, match="layers nest deeper than 100 levels"):
         cf.Flow([layer], 2)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "error", "message"),
-    [
-        ({"layers": 0}, ValueError, "layers must be 1 or more, got 0"),
-        ({"layers": 2.0}, TypeError, "layers must be an int, got 2.0"),
-        ({"hidden": 64.0}, TypeError, "hidden expects sequence of int, got 64.0"),
-        ({"activation": "cosine"}, ValueError, "activation must be one of 'relu'"),
-        ({"scale": "cosine"}, ValueError, "scale must be one of"),
-        (
-            {"permute": "cosine"},
-            ValueError,
-            "permute must be False, 'reverse' or 'random', got 'cos",
-        ),
-        ({"permute": True}, ValueError, "permute must be False, 'reverse' or 'random', got True"),
-        ({"context_features": -1}, ValueError, "context_features must be 0 or more, got -1"),
-        ({"features": 0}, ValueError, "features must be 1 or more, got 0"),
-    ],
-)
-def test_wrong_recipes(arguments, error, message):
-    with pytest.raises(error, match=message):
-        cf.realnvp(**{"features": 2, "layers": 2, **arguments})
 
 
 def broken_states():

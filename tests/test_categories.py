@@ -166,10 +166,10 @@ def test_labels_of_tables(tmp_path: Path) -> None:
     assert again.categories == flow.categories
     np.testing.assert_array_equal(again.log_prob(table), expected)
     with pytest.raises(
-        ValueError, match="column 'kind', row 1: 'comet' is none of its categories star"
+        ValueError, match=r"'kind', row 1: expected one of its categories star.*, got 'comet'"
     ):
         flow.log_prob(pandas.DataFrame({"kind": ["star", "comet"], "flux": [1.0, 2.0]}))
-    with pytest.raises(ValueError, match="column 'kind', row 0: nan is none of its"):
+    with pytest.raises(ValueError, match=r"row 0: expected one of its categories .*, got nan"):
         flow.log_prob(pandas.DataFrame({"kind": [None, "star"], "flux": [1.0, 2.0]}))
 
 

@@ -237,9 +237,15 @@ def test_columns_and_context(tmp_path, capsys):
     assert main([*sample, "--context", str(contexts)]) == 0
     expected = flow.sample(4, [[0.0], [1.0], [1.0]], seed=0).reshape(12, 2)
     np.testing.assert_array_equal(np.load(out), expected)
-    assert "needs context of shape (n, 1) or (1,), got None" in fails(capsys, *sample)
-    assert "(n, 1) or (1,), got (2,)" in fails(capsys, *sample, "--context", "1,2")
-    assert "neither numbers nor a table: side" in fails(capsys, *sample, "--context", "side")
+    assert "the model needs a context of 1 number (side): give it with --context" in fails(
+        capsys, *sample
+    )
+    assert "the model takes a context of 1 number (side), got 1,2" in fails(
+        capsys, *sample, "--context", "1,2"
+    )
+    assert "expected a context of 1 number (side), or a table, got 'side'" in fails(
+        capsys, *sample, "--context", "side"
+    )
 
 
 @pytest.mark.parametrize(
@@ -278,9 +284,13 @@ def test_what_columns_hold(tmp_path, capsys):
     assert (low[:3] > 0.0).all() and (high[:2] <= [360.0, 5.0]).all()
     assert "nsf, nsf_ar or ncsf" in fails(capsys, *fit, "--recipe", "maf", *kinds)
     assert "which --circular names" in fails(capsys, *fit, "--recipe", "ncsf", *kinds[:4])
-    assert "'mass' is said to be so twice" in fails(capsys, *fit, "--positive", "mass,mass")
+    assert "'mass' holds is said twice, positive and positive" in fails(
+        capsys, *fit, "--positive", "mass,mass"
+    )
     assert "no column '77777" in fails(capsys, *fit, "--positive", "7" * 5000)
-    assert "column 'mass' is said to be" in fails(capsys, *fit, *kinds, "--interval", "mass:0:9")
+    assert "column 'mass' holds is said twice, positive and interval" in fails(
+        capsys, *fit, *kinds, "--interval", "mass:0:9"
+    )
     assert "'1' is none of those" in fails(capsys, *fit, *kinds, "--columns", "share,angle")
     assert "no column 'b' among 0 to 3, a, mass" in fails(capsys, *fit, "--positive", "b")
     save_table(table, rows, columns=["a", "b", "b", "angle"])
@@ -397,7 +407,7 @@ def test_columns_are_found_by_name(tmp_path, stars, conditional, capsys):
     np.testing.assert_array_equal(np.load(out)[:, 0], truth)
     frame.rename(columns={"mass": "Mass", "z": "redshift"}).to_csv(stars)
     error = fails(capsys, *score)
-    assert "the model learned radius, mass; no column 'mass'; did you mean Mass? among" in error
+    assert "the model learned radius, mass; no column 'mass' among" in error
     frame.assign(more=1)[["mass", "radius", "side"]].to_csv(stars)
     assert "the model learned z, side; no column 'z' among" in fails(capsys, *score)
     np.save(tmp_path / "x.npy", STARS)
@@ -849,45 +859,6 @@ def test_models_that_no_flow_wrote(tmp_path, header, capsys):
     assert str(path) in fails(capsys, "info", path)
     assert str(path) in fails(capsys, "sample", path, "-n", 1, "-o", tmp_path / "x.npy")
     assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["bogus"],
-        ["fit"],
-        ["fit", "x.npy"],
-        ["fit", "x.npy", "-o", "m", "--epochs", "0"],
-        ["fit", "x.npy", "-o", "m", "--learning-rate", "nan"],
-        ["fit", "x.npy", "-o", "m", "--validation", "1"],
-        ["fit", "x.npy", "-o", "m", "--hidden", "8,x"],
-        ["fit", "x.npy", "-o", "m", "--epochs", str(2**63)],
-        ["fit", "x.npy", "-o", "m", "--columns", "a,,b"],
-        ["fit", "x.npy", "-o", "m", "--dtype", "float16"],
-        ["fit", "x.npy", "-o", "m", "--recipe", "cnf"],
-        ["fit", "x.npy", "-o", "m", "--interval", "a:1"],
-        ["fit", "x.npy", "-o", "m", "--interval", "a:1:0"],
-        ["fit", "x.npy", "-o", "m", "--interval", "a:x:0"],
-        ["fit", "x.npy", "-o", "m", "--circular", "a"],
-        ["fit", "x.npy", "-o", "m", "--circular", "a:0"],
-        ["fit", "x.npy", "-o", "m", "--positive", ","],
-        ["log-prob", "m", "x.npy"],
-        ["sample", "m", "-o", "x.npy"],
-        ["sample", "m", "-n", "-1", "-o", "x.npy"],
-        ["sample", "m", "-n", "1e3", "-o", "x.npy"],
-        ["sample", "m", "-n", "1", "-o", "x.npy", "--seed", "-1"],
-        ["info"],
-        ["--threads", "1"],
-        ["demo", "stars"],
-    ],
-)
-def test_wrong_usage(arguments, capsys):
-    with pytest.raises(SystemExit) as stopped:
-        main(arguments)
-    assert stopped.value.code == 2
-    said = capsys.readouterr().err
-    assert said.startswith("usage: cflows")
-    assert "error: " in said.splitlines()[-1]
 
 
 @pytest.mark.parametrize("command", [[], *([command] for command in COMMANDS)])

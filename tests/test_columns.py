@@ -188,11 +188,15 @@ def test_reprs():
         (lambda: cf.interval("0", 1), TypeError, "low must be a number"),
         (lambda: cf.circular(0), ValueError, "period must be positive"),
         (lambda: cf.circular(np.nan), ValueError, "period must be positive"),
-        (lambda: cf.nsf(2, columns=[cf.real]), ValueError, "2 entries, got 1"),
+        (lambda: cf.nsf(2, columns=[cf.real]), ValueError, "2 entries, one a feature, got 1"),
         (lambda: cf.nsf(1, columns=["real"]), TypeError, "got 'real' at 0"),
         (lambda: cf.maf(2, columns=COLUMNS[2:]), ValueError, "maf: circular columns take splines"),
         (lambda: cf.realnvp(4, columns=COLUMNS), ValueError, "realnvp: circular columns"),
-        (lambda: cf.maf(3, columns=cf.real), TypeError, "must be a sequence, a column each"),
+        (
+            lambda: cf.maf(3, columns=cf.real),
+            TypeError,
+            "must be a list with an entry for each feature, got real",
+        ),
         (lambda: cf.circular(1.0, low=1e20), ValueError, "period must be positive"),
         (
             lambda: cf.Flow([cf.Affine(standardize=[True])], features=2),

@@ -155,16 +155,28 @@ def test_columns_have_their_names() -> None:
 
 def test_what_has_been_decided_is_not_asked_again() -> None:
     counts = RNG.poisson(20, size=(2000, 1)).astype(float)
-    assert said(counts, features=1)
-    assert said(counts, features=1, jitter=1.0) == []
-    assert said(counts, features=1, columns=[cf.count]) == []
+    assert said(counts, cf.nsf, features=1)
+    assert said(counts, cf.nsf, features=1, jitter=1.0) == []
+    assert said(counts, cf.nsf, features=1, columns=[cf.count]) == []
     equal = np.repeat(counts, 2, axis=1)
     assert said(equal, features=2, jitter=1.0) == []
     skewed = np.exp(3 * RNG.normal(size=(2000, 1)))
-    assert "numbers far from all others" in said(skewed, features=1)[0]
-    assert said(skewed, features=1, columns=[cf.positive]) == []
+    assert "numbers far from all others" in said(skewed, cf.nsf, features=1)[0]
+    assert said(skewed, cf.nsf, features=1, columns=[cf.positive]) == []
     angles = 0.1 * RNG.normal(size=(2000, 1)) + RNG.integers(0, 1000, size=(2000, 1))
     assert said(angles, cf.nsf, features=1, columns=[cf.circular(1.0)]) == []
+
+
+@pytest.mark.parametrize("recipe", [cf.realnvp, cf.nice, cf.glow1d, cf.maf, cf.iaf])
+def test_one_column_needs_more_than_lines(recipe: Any) -> None:
+    """Whatever these learn of one column is a line of the base, as a probability plot shows."""
+    two_peaks = np.concatenate([CLEAN[:500, :1] - 9.0, CLEAN[:500, :1] + 9.0])
+    (message,) = said(two_peaks, recipe, features=1)
+    assert message.endswith("learns a normal distribution: take nsf or nsf_ar, whose splines bend")
+    assert said(two_peaks, cf.nsf, features=1) == said(two_peaks, cf.nsf_ar, features=1) == []
+    flow = recipe(1, seed=0, base=cf.StudentT(3.0))
+    u = np.linspace(-2.0, 2.0, 9)[:, None]
+    np.testing.assert_allclose(np.diff(flow.forward(u)[0][:, 0], 2), 0.0, atol=1e-5)
 
 
 def test_rows_of_weight_zero_are_not_looked_at() -> None:

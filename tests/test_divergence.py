@@ -107,4 +107,4 @@ def test_a_fit_within_a_fit(moons=X):
         messages.append(str(error.value))
 
     flow.fit(moons, validation=None, epochs=1, seed=0, progress=False, callback=callback)
-    assert messages == ["the flow is being fitted: wait until fit returns"]
+    assert messages == ["the flow is being fitted: wait until fit returns, or close its Trainer"]

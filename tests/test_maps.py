@@ -119,9 +119,9 @@ def test_partial_takes_the_features_in_ascending_order() -> None:
 @pytest.mark.parametrize(
     ("layer", "message"),
     [
-        (cf.OnFeatures([0, 3], cf.Exp()), "features index 3, the flow has 3 features"),
+        (cf.OnFeatures([0, 3], cf.Exp()), "features index 3 is not from 0 to 2: the flow has 3"),
         (cf.OnFeatures([1, 1], cf.Exp()), "features index 1 is repeated"),
-        (cf.OnFeatures([True, False], cf.Exp()), "2 entries, the flow has 3 features"),
+        (cf.OnFeatures([True, False], cf.Exp()), "must have 3 entries, one a feature, got 2"),
         (cf.OnFeatures([False] * 3, cf.Exp()), "no feature is left to the layer"),
         (cf.Triangular(signs=[1, -1]), "2 signs, the flow has 3 features"),
         (cf.Triangular(scale="sigmoid"), "starts at scale 1, which 'sigmoid' with minimum 0"),

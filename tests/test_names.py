@@ -127,6 +127,16 @@ def test_a_later_fit_and_its_validation_are_matched_too() -> None:
         np.testing.assert_array_equal(parameter, other.parameters[name])
 
 
+def test_checks_and_bounds_match_by_name_too() -> None:
+    flow = fitted()
+    x, context = Table(of(VALUES, "b", "a")), Table(CONTEXT)
+    plain, given = array("a", "b"), np.stack(list(CONTEXT.values()), axis=1)
+    bound = flow.importance_weighted_log_prob(x, 1, context)
+    np.testing.assert_allclose(bound, flow.log_prob(plain, given), rtol=1e-6)
+    np.testing.assert_array_equal(cf.jacobian(flow, x, context), cf.jacobian(flow, plain, given))
+    assert cf.audit(flow, x, context) == cf.audit(flow, plain, given)
+
+
 def test_names_go_with_the_flow(tmp_path: Path) -> None:
     flow = fitted()
     flow.save(tmp_path / "flow.safetensors")

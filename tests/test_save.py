@@ -206,8 +206,11 @@ def signed(content: bytes) -> bytes:
 
 
 FOREIGN: dict[str, tuple[Callable[[bytes], bytes], str]] = {
-    "nothing": (lambda _: b"", "no safetensors file"),
-    "something else": (lambda _: b"PK\x03\x04" + bytes(100), "no safetensors file"),
+    "nothing": (lambda _: b"", "expected a safetensors file, got another"),
+    "something else": (
+        lambda _: b"PK\x03\x04" + bytes(100),
+        "expected a safetensors file, got another",
+    ),
     "another's tensors": (lambda _: join({}), "not a cflows model"),
     "another format": (lambda c: with_metadata(c, format="pt"), "not a cflows model"),
     "a later version": (

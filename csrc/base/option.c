@@ -51,8 +51,8 @@ static cf_status check_reals(const cf_spec_type *type, const cf_option *option,
                              const cf_setting *setting) {
     for (size_t i = 0; setting->reals != NULL && i < setting->count; i++) {
         char place[32] = "";
-        if (option->kinds & CF_OPTION_REALS)
-            snprintf(place, sizeof place, " at %zu", i);
+        if (setting->count > 1)
+            snprintf(place, sizeof place, " at index %zu", i);
         if (!isfinite(setting->reals[i]))
             return cf_fail(CF_INVALID, "%s: %s must be finite, got %g%s", type->name, option->name,
                            setting->reals[i], place);
@@ -98,7 +98,6 @@ static void print_real(char *out, size_t size, double value) {
 static cf_status check_range(const cf_spec_type *type, const cf_option *option,
                              const cf_setting *setting) {
     char words[CF_RANGE_WORDS], number[32], place[32] = "";
-    bool list = (option->kinds & (CF_OPTION_REALS | CF_OPTION_INTS)) != 0;
     bool numbers = setting->reals != NULL || setting->integers != NULL;
     for (size_t i = 0; option->range != NULL && numbers && i < setting->count; i++) {
         double value = setting->reals != NULL ? setting->reals[i] : (double)setting->integers[i];
@@ -108,8 +107,8 @@ static cf_status check_range(const cf_spec_type *type, const cf_option *option,
             print_real(number, sizeof number, value);
         else
             snprintf(number, sizeof number, "%lld", (long long)setting->integers[i]);
-        if (list)
-            snprintf(place, sizeof place, " at %zu", i);
+        if (setting->count > 1)
+            snprintf(place, sizeof place, " at index %zu", i);
         cf_option_range(option, words);
         return cf_fail(CF_INVALID, "%s: %s must be %s, got %s%s", type->name, option->name, words,
                        number, place);

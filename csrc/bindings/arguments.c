@@ -1,5 +1,6 @@
 #include "bindings/arguments.h"
 
+#include <stdarg.h>
 #include <string.h>
 
 /* The index of a keyword; -1 if no parameter has that name. */
@@ -10,14 +11,24 @@ static Py_ssize_t find_name(const cf_py_signature *signature, PyObject *keyword)
     return -1;
 }
 
+/* Says which name was meant. */
+static bool refuse_keyword(const cf_py_signature *signature, PyObject *keyword) {
+    PyObject *known = PyTuple_New(signature->count);
+    for (Py_ssize_t i = 0; i < signature->count && known != NULL; i++) {
+        PyObject *name = PyUnicode_FromString(signature->names[i]);
+        if (name == NULL)
+            Py_CLEAR(known);
+        else
+            PyTuple_SET_ITEM(known, i, name);
+    }
+    return cf_py_refuse_keyword(signature->function, keyword, known);
+}
+
 static bool read_keyword(const cf_py_signature *signature, PyObject *keyword, PyObject *value,
                          PyObject **out) {
     Py_ssize_t index = find_name(signature, keyword);
-    if (index < 0) {
-        PyErr_Format(PyExc_TypeError, "%s() got an unexpected keyword argument '%U'",
-                     signature->function, keyword);
-        return false;
-    }
+    if (index < 0)
+        return refuse_keyword(signature, keyword);
     if (out[index] != NULL) {
         PyErr_Format(PyExc_TypeError, "%s() got multiple values for argument '%U'",
                      signature->function, keyword);
@@ -50,6 +61,28 @@ bool cf_py_arguments(const cf_py_signature *signature, PyObject *const *args, Py
             out[i] = NULL;
     }
     return true;
+}
+
+bool cf_py_refuse_keyword(const char *function, PyObject *keyword, PyObject *known) {
+    if (known != NULL)
+        Py_XDECREF(
+            cf_py_call("cflows.arguments", "refuse_unknown", "s(O)N", function, keyword, known));
+    return false;
+}
+
+PyObject *cf_py_call(const char *module, const char *function, const char *format, ...) {
+    va_list list;
+    va_start(list, format);
+    PyObject *values = Py_VaBuildValue(format, list), *result = NULL;
+    va_end(list);
+    PyObject *imported = values == NULL ? NULL : PyImport_ImportModule(module);
+    PyObject *callable = imported == NULL ? NULL : PyObject_GetAttrString(imported, function);
+    if (callable != NULL)
+        result = PyObject_CallObject(callable, values);
+    Py_XDECREF(callable);
+    Py_XDECREF(imported);
+    Py_XDECREF(values);
+    return result;
 }
 
 PyObject *cf_py_entry(PyObject *dict, const char *name, const char *what) {

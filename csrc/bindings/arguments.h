@@ -19,6 +19,14 @@ typedef struct {
 bool cf_py_arguments(const cf_py_signature *signature, PyObject *const *args, Py_ssize_t nargs,
                      PyObject *kwnames, PyObject **out);
 
+/* What a function of the package returns, its arguments a tuple of Py_BuildValue: a new reference,
+ * or NULL with an exception. */
+PyObject *cf_py_call(const char *module, const char *function, const char *format, ...);
+
+/* TypeError about a keyword, which says what was meant of the known names: a tuple, whose reference
+ * it takes; NULL is an exception already. Returns false. */
+bool cf_py_refuse_keyword(const char *function, PyObject *keyword, PyObject *known);
+
 /* The entry of a dict, borrowed; ValueError, saying of what, if there is none. */
 PyObject *cf_py_entry(PyObject *dict, const char *name, const char *what);
 

@@ -28,11 +28,7 @@ static bool is_plain(PyObject *object, cf_element *element) {
 }
 
 PyArrayObject *cf_py_real_array(PyObject *object, const char *name) {
-    PyObject *module = PyImport_ImportModule("cflows.arguments");
-    PyObject *array =
-        module == NULL ? NULL : PyObject_CallMethod(module, "real_array", "sO", name, object);
-    Py_XDECREF(module);
-    return (PyArrayObject *)array;
+    return (PyArrayObject *)cf_py_call("cflows.arrays", "real_array", "sO", name, object);
 }
 
 /* Holds the array that `object` is, or that the package makes of it; the caller sets its strides.
@@ -124,28 +120,12 @@ static void set_image_strides(cf_py_rows *rows) {
 
 /* Says what the shape should be, and what the user may have meant. */
 static bool refuse_rows(cf_py_rows *rows, const char *name, cf_shape shape) {
-    char wanted[96], hint[128] = "";
-    const PyArrayObject *array = rows->array;
-    int dims = PyArray_NDIM(array);
-    size_t first = dims > 0 ? (size_t)PyArray_DIM(array, 0) : 0;
-    if (shape.image)
-        PyOS_snprintf(wanted, sizeof wanted, "(n, %zu, %zu, %zu)", shape.channels, shape.height,
-                      shape.width);
-    else
-        PyOS_snprintf(wanted, sizeof wanted, "(n, %zu)", shape.channels);
-    if (dims == 1 && !shape.image && shape.channels == 1)
-        PyOS_snprintf(hint, sizeof hint, "; samples of one feature are %s.reshape(-1, 1)", name);
-    else if (dims == 1 && !shape.image && first == shape.channels)
-        PyOS_snprintf(hint, sizeof hint, "; one sample is %s.reshape(1, -1)", name);
-    else if (dims == 2 && !shape.image && first == shape.channels)
-        PyOS_snprintf(hint, sizeof hint, "; it looks transposed: give %s.T", name);
-    else if (dims == 4 && shape.image && (size_t)PyArray_DIM(array, 3) == shape.channels)
-        PyOS_snprintf(hint, sizeof hint, "; channels come first: %s.transpose(0, 3, 1, 2)", name);
-    else if (dims == 3 && shape.image && first == shape.channels)
-        PyOS_snprintf(hint, sizeof hint, "; one image is %s[None]", name);
-    else if (dims == 3 && shape.image && shape.channels == 1)
-        PyOS_snprintf(hint, sizeof hint, "; images of one channel are %s[:, None]", name);
-    return refuse_shape(rows, name, wanted, hint);
+    PyObject *got = PyObject_GetAttrString((PyObject *)rows->array, "shape");
+    if (got != NULL)
+        Py_XDECREF(cf_py_call("cflows.arrays", "refuse_shape", "sNN", name, got,
+                              cf_py_shape_tuple(shape)));
+    cf_py_release(rows);
+    return false;
 }
 
 bool cf_py_read_rows(PyObject *object, const char *name, cf_shape shape, cf_py_rows *out) {
@@ -200,8 +180,14 @@ bool cf_py_read_context(PyObject *object, size_t features, cf_py_rows *out) {
     bool fits = dims >= 1 && dims <= 2 && (size_t)PyArray_DIM(out->array, dims - 1) == features;
     if (!fits) {
         char wanted[96];
+        const npy_intp *sizes = PyArray_DIMS(out->array);
+        const char *hint = "";
+        if (dims == 1 && features == 1)
+            hint = "; contexts of one feature are context.reshape(-1, 1)";
+        else if (dims == 2 && (size_t)sizes[0] == features)
+            hint = "; features are columns: write context.T";
         PyOS_snprintf(wanted, sizeof wanted, "(n, %zu) or (%zu,)", features, features);
-        return refuse_shape(out, "context", wanted, "");
+        return refuse_shape(out, "context", wanted, hint);
     }
     if (dims == 1)
         set_single_row(out);

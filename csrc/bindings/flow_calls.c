@@ -65,9 +65,14 @@ static bool read_shape(cf_py_request *r, uint64_t n, sample_shape *out) {
     const cf_py_rows *context = &r->input[port];
     bool one = context->array == NULL || context->rows == 1;
     size_t contexts = one ? 1 : context->rows;
-    if (contexts > 0 && n > (uint64_t)NPY_MAX_INTP / contexts) {
-        PyErr_Format(PyExc_ValueError, "%zu times n = %llu samples are too many", contexts,
-                     (unsigned long long)n);
+    size_t bytes = sizeof(double) * cf_shape_features(r->self->contents.flow->shape);
+    uint64_t most = (uint64_t)NPY_MAX_INTP / bytes / (contexts > 0 ? contexts : 1);
+    if (contexts > 0 && n > most) {
+        char each[64] = "";
+        if (contexts > 1)
+            PyOS_snprintf(each, sizeof each, " for each of %zu contexts", contexts);
+        PyErr_Format(PyExc_ValueError, "n must be at most %llu%s, got %llu",
+                     (unsigned long long)most, each, (unsigned long long)n);
         return false;
     }
     r->call.samples = contexts * (size_t)n;

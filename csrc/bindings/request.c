@@ -43,12 +43,7 @@ static bool is_of_numbers(PyObject *object) {
 static PyObject *by_name(const cf_py_request *r, const char *port, PyObject *object) {
     if (is_of_numbers(object))
         return Py_NewRef(object);
-    PyObject *module = PyImport_ImportModule("cflows.names");
-    PyObject *chosen = module == NULL
-                           ? NULL
-                           : PyObject_CallMethod(module, "by_name", "OsO", r->self, port, object);
-    Py_XDECREF(module);
-    return chosen;
+    return cf_py_call("cflows.names", "by_name", "OsO", r->self, port, object);
 }
 
 bool cf_py_request_input(cf_py_request *r, const char *input, const char *name, PyObject *object) {

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "bindings/arguments.h"
 #include "bindings/spec.h"
 #include "bindings/spec_doc.h"
 
@@ -179,10 +180,12 @@ static bool stands_for_list(const cf_option *option) {
 
 static bool refuse(const char *owner, const cf_option *option, PyObject *value) {
     PyObject *kinds = cf_py_option_kinds(option);
-    if (kinds != NULL)
-        PyErr_Format(PyExc_TypeError, "%s: %s expects %U, got %.200R", owner, option->name, kinds,
-                     value);
+    PyObject *shown = cf_py_call("cflows.arguments", "shown", "(O)", value);
+    if (kinds != NULL && shown != NULL)
+        PyErr_Format(PyExc_TypeError, "%s: %s expects %s%U, got %S", owner, option->name,
+                     stands_for_list(option) ? "int or " : "", kinds, shown);
     Py_XDECREF(kinds);
+    Py_XDECREF(shown);
     return false;
 }
 

@@ -1,5 +1,6 @@
 #include "bindings/spec_build.h"
 
+#include "bindings/arguments.h"
 #include "bindings/settings.h"
 
 /* Sets one option; a value that is the default leaves it at that. */
@@ -22,7 +23,15 @@ static const cf_option *find_option(const cf_spec_type *type, PyObject *name) {
     for (size_t i = 0; PyUnicode_Check(name) && i < type->option_count; i++)
         if (PyUnicode_CompareWithASCIIString(name, type->options[i].name) == 0)
             return &type->options[i];
-    PyErr_Format(PyExc_TypeError, "%s() got an unexpected keyword argument %R", type->name, name);
+    PyObject *known = PyTuple_New((Py_ssize_t)type->option_count);
+    for (size_t i = 0; i < type->option_count && known != NULL; i++) {
+        PyObject *option = PyUnicode_FromString(type->options[i].name);
+        if (option == NULL)
+            Py_CLEAR(known);
+        else
+            PyTuple_SET_ITEM(known, (Py_ssize_t)i, option);
+    }
+    cf_py_refuse_keyword(type->name, name, known);
     return NULL;
 }
 

@@ -112,11 +112,15 @@ static PyObject *call_target(const calling *c, npy_intp rows, const void *x,
     return result;
 }
 
-static void refuse_numbers(const char *what, int dims, const npy_intp *shape) {
+static void refuse_numbers(PyArrayObject *array, const char *what, int dims,
+                           const npy_intp *shape) {
     PyObject *wanted = PyArray_IntTupleFromIntp(dims, shape);
-    if (wanted != NULL)
-        PyErr_Format(PyExc_ValueError, "the target's %s must have shape %R", what, wanted);
+    PyObject *got = PyArray_IntTupleFromIntp(PyArray_NDIM(array), PyArray_DIMS(array));
+    if (wanted != NULL && got != NULL)
+        PyErr_Format(PyExc_ValueError, "the target's %s must have shape %R, got %R", what, wanted,
+                     got);
     Py_XDECREF(wanted);
+    Py_XDECREF(got);
 }
 
 /* Copies numbers of the given shape; `what` they are, for messages. */
@@ -137,7 +141,7 @@ static bool copy_numbers(PyObject *object, const char *what, int dims, const npy
     if (fits)
         memcpy(out, PyArray_DATA(array), (size_t)PyArray_NBYTES(array));
     else
-        refuse_numbers(what, dims, shape);
+        refuse_numbers(array, what, dims, shape);
     Py_DECREF(array);
     return fits;
 }
@@ -149,9 +153,11 @@ static bool copy_result(PyObject *result, npy_intp rows, cf_shape sample, double
     if (result == NULL)
         return false;
     bool pair = PyTuple_Check(result) && PyTuple_GET_SIZE(result) == 2;
-    if (!pair)
+    PyObject *shown = pair ? NULL : cf_py_call("cflows.arguments", "shown", "(O)", result);
+    if (shown != NULL)
         PyErr_Format(PyExc_TypeError,
-                     "the target must return a tuple (log_density, gradient), got %.100R", result);
+                     "the target must return a tuple (log_density, gradient), got %S", shown);
+    Py_XDECREF(shown);
     bool copied = pair &&
                   copy_numbers(PyTuple_GET_ITEM(result, 0), "log_density", 1, shape, log_density) &&
                   copy_numbers(PyTuple_GET_ITEM(result, 1), "gradient", dims, shape, gradient);

@@ -131,7 +131,7 @@ cf_status cf_location_scale_check(const cf_spec *spec) {
                        name_of(spec));
     for (size_t i = 0; scale->kind != CF_NONE && i < scale->count; i++)
         if (!(scale->reals[i] > 0.0))
-            return cf_fail(CF_INVALID, "%s: scale must be positive, got %g at %zu", name_of(spec),
-                           scale->reals[i], i);
+            return cf_fail(CF_INVALID, "%s: scale must be positive, got %g at index %zu",
+                           name_of(spec), scale->reals[i], i);
     return CF_OK;
 }

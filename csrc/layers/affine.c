@@ -119,8 +119,8 @@ static cf_status check(const cf_spec *spec) {
     for (size_t i = 0; scale->kind != CF_NONE && i < scale->count; i++) {
         double s = scale->reals[i];
         if (s == 0.0 || (learned && s < 0.0))
-            return cf_fail(CF_INVALID, "Affine: scale must be %s, got %g at %zu",
-                           learned ? "positive" : "not 0", s, i);
+            return cf_fail(CF_INVALID, "Affine: scale must be %s, got %g at index %zu",
+                           learned ? "positive" : "other than 0", s, i);
     }
     return CF_OK;
 }

@@ -12,12 +12,14 @@ typedef struct {
 static cf_status bind(cf_layer *layer, cf_binding *binding) {
     coupling_state *state;
     bool swap = cf_spec_int(layer->spec, "swap") && layer->features > 1;
+    bool given = cf_spec_get(layer->spec, "mask")->kind == CF_OPTION_INTS;
     CF_TRY(cf_arena_alloc(binding->arena, &state, 1, sizeof *state));
     layer->state = state;
     CF_TRY(cf_mask_read(&state->mask, layer, binding, "mask", swap));
     if (state->mask.transformed_count == 0)
-        return cf_fail(CF_INVALID, "Coupling: the mask keeps all %zu features and transforms none",
-                       layer->features);
+        return cf_fail(CF_INVALID,
+                       "Coupling: the mask keeps all %zu features and transforms none%s",
+                       layer->features, given ? " (a mask of 0 and 1 must be boolean)" : "");
     binding->layers++;
     cf_features identity = {state->mask.identity_count, state->mask.identity};
     cf_features transformed = {state->mask.transformed_count, state->mask.transformed};

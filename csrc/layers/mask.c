@@ -17,8 +17,9 @@ static cf_status read_indices(const cf_layer *layer, const char *name, const cf_
     for (size_t i = 0; i < mask->count; i++) {
         int64_t index = mask->integers[i];
         if (index < 0 || (uint64_t)index >= units)
-            return cf_fail(CF_INVALID, "%s: %s index %lld, the flow has %zu %s", type, name,
-                           (long long)index, units, unit_name(layer));
+            return cf_fail(CF_INVALID,
+                           "%s: %s index %lld is not from 0 to %zu: the flow has %zu %s", type,
+                           name, (long long)index, units - 1, units, unit_name(layer));
         if (keep[index])
             return cf_fail(CF_INVALID,
                            "%s: %s index %lld is repeated (a mask of 0 and 1 must be boolean)",
@@ -43,8 +44,8 @@ static cf_status check_kind(const cf_layer *layer, const char *name, const cf_se
     if (mask->kind != CF_OPTION_BOOLS || mask->count == c || mask->count == n)
         return CF_OK;
     if (!layer->shape.image)
-        return cf_fail(CF_INVALID, "%s: the %s has %zu entries, the flow has %zu features", type,
-                       name, mask->count, n);
+        return cf_fail(CF_INVALID, "%s: the %s must have %zu entries, one a feature, got %zu", type,
+                       name, n, mask->count);
     return cf_fail(CF_INVALID,
                    "%s: the %s has %zu entries, the image has %zu channels, %zu features", type,
                    name, mask->count, c, n);

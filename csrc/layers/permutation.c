@@ -76,9 +76,9 @@ static cf_status read_indices(int64_t *indices, cf_layer *layer, cf_binding *bin
     const cf_setting *option = cf_spec_get(layer->spec, name);
     if (option->kind == CF_OPTION_INTS) {
         if (option->count != count)
-            return cf_fail(CF_INVALID, "%s: %zu indices for %zu %s",
-                           cf_spec_type_of(layer->spec)->name, option->count, count,
-                           count < layer->features ? "channels" : "features");
+            return cf_fail(CF_INVALID, "%s: %s must be %zu, as many as there are %s, got %zu",
+                           cf_spec_type_of(layer->spec)->name, name, count,
+                           count < layer->features ? "channels" : "features", option->count);
         memcpy(indices, option->integers, count * sizeof *indices);
         return CF_OK;
     }

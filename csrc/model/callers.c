@@ -4,7 +4,8 @@
 #include "model/state.h"
 
 cf_status cf_model_fail_busy(void) {
-    return cf_fail(CF_BUSY, "the flow is being fitted: wait until fit returns");
+    return cf_fail(CF_BUSY,
+                   "the flow is being fitted: wait until fit returns, or close its Trainer");
 }
 
 /* Under the lock. The callers of a process that has forked do not exist in its child. */

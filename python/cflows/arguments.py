@@ -6,18 +6,15 @@ import functools
 import inspect
 import math
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable
 from numbers import Integral, Real
 from typing import Any, TypeVar, cast
-
-import numpy as np
-from numpy.typing import NDArray
 
 
 def integer(name: str, value: Any, minimum: int, maximum: int = 2**63 - 1) -> int:
     """An int from `minimum` to `maximum`, or ValueError; TypeError for another kind."""
     if isinstance(value, bool) or not isinstance(value, Integral):
-        raise TypeError(f"{name} must be an int, got {value!r}")
+        raise TypeError(f"{name} must be an int, got {shown(value)}")
     number = int(value)
     if number < minimum:
         raise ValueError(f"{name} must be {minimum} or more, got {number}")
@@ -29,27 +26,45 @@ def integer(name: str, value: Any, minimum: int, maximum: int = 2**63 - 1) -> in
 def real(name: str, value: Any) -> float:
     """A float; TypeError for another kind, ValueError for what no float holds."""
     if isinstance(value, bool) or not isinstance(value, Real):
-        raise TypeError(f"{name} must be a number, got {value!r}")
+        raise TypeError(f"{name} must be a number, got {shown(value)}")
     try:
         return float(value)
     except OverflowError:
         raise ValueError(f"{name} must fit a float") from None
 
 
+def shown(value: Any) -> str:
+    """A value in a message: of arrays and tables the shape, of others a short repr."""
+    shape = getattr(value, "shape", ())
+    if isinstance(value, type):
+        return f"the class {value.__name__}: write {value.__name__}(...)"
+    if isinstance(shape, tuple) and shape:
+        return f"{type(value).__name__} of shape {shape}"
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 80 else f"{text[:80]}…"
+
+
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 # What people write who come from other libraries: other words for the same.
 _OTHER_WORDS = {
-    "lr": "optimizer=cf.Adam(…)",
-    "learning_rate": "optimizer=cf.Adam(…)",
+    "lr": "learning_rate",
     "n_layers": "layers",
     "num_layers": "layers",
+    "n_flows": "layers",
+    "depth": "layers",
     "transforms": "layers",
     "hidden_features": "hidden",
     "hidden_sizes": "hidden",
+    "hidden_units": "hidden",
+    "hidden_dims": "hidden",
     "dim": "features",
     "n_features": "features",
+    "context_dim": "context_features",
     "random_state": "seed",
+    "verbose": "progress",
+    "n_iter": "epochs",
+    "sample_weight": "weights",
 }
 
 
@@ -57,9 +72,11 @@ def hint(name: str, known: Iterable[str]) -> str:
     """``; did you mean …?`` of a keyword that others call so or that looks alike, else nothing."""
     known = list(known)
     other = _OTHER_WORDS.get(name, name)
-    if other != name and (other in known or "=" in other):
-        return f"; did you mean {other}?"
-    return near(name, known)
+    if other == "learning_rate" and "optimizer" in known:
+        other = "optimizer=cf.Adam(…)"
+    elif other not in known:
+        return near(name, known)
+    return f"; did you mean {other}?"
 
 
 def near(name: str, known: Iterable[str]) -> str:
@@ -75,9 +92,8 @@ def refuse_unknown(function: str, given: Iterable[str], known: Collection[str]) 
     """TypeError for the first keyword that the function of this name does not know."""
     for keyword in given:
         if keyword not in known:
-            raise TypeError(
-                f"{function}() got an unexpected keyword argument {keyword!r}{hint(keyword, known)}"
-            )
+            meant = hint(str(keyword), known)
+            raise TypeError(f"{function}() got an unexpected keyword argument {keyword!r}{meant}")
 
 
 def with_hints(function: _Function) -> _Function:
@@ -90,49 +106,6 @@ def with_hints(function: _Function) -> _Function:
         return function(*args, **kwargs)
 
     return cast(_Function, checked)
-
-
-def real_array(name: str, values: Any) -> NDArray[Any]:
-    """An array of real numbers, `values` itself if it is one; TypeError that says what to write.
-
-    The bindings call it for all that is not a plain array.
-    """
-    if isinstance(values, np.ma.MaskedArray):
-        raise TypeError(f"{name} is a masked array: fill or drop what is masked")
-    if isinstance(values, Iterator):
-        raise TypeError(f"{name} must be an array, got an iterator: write np.array(list({name}))")
-    if hasattr(values, "toarray"):
-        raise TypeError(f"{name} must be an array, got a sparse one: write {name}.toarray()")
-    array = values if isinstance(values, np.ndarray) else np.asarray(values)
-    if array.dtype.names is not None:
-        fields = ((f"{name}, field {field},", array[field]) for field in array.dtype.names)
-        return np.stack([real_array(*field) for field in fields], axis=-1)
-    if array.dtype.kind == "O":
-        array = _numbers_of_objects(name, values, array)
-    if array.dtype.kind not in "biuf":
-        raise TypeError(f"{name} must be real numbers, got dtype {array.dtype}")
-    return array
-
-
-def _numbers_of_objects(name: str, values: Any, array: NDArray[Any]) -> NDArray[np.float64]:
-    """Float64, NaN where something is missing; of a table the message names the columns."""
-    if array.ndim > 0 and all(map(_is_number, array.flat)):
-        return np.array(
-            [[np.nan if _is_missing(v) else v for v in array.flat]], np.float64
-        ).reshape(array.shape)
-    columns = getattr(values, "columns", None)
-    if columns is None or array.ndim != 2:
-        raise TypeError(f"{name} must be real numbers, got dtype object")
-    wrong = [str(c) for c, v in zip(columns, array.T, strict=True) if not all(map(_is_number, v))]
-    raise TypeError(f"{name} must be real numbers; not so the columns {', '.join(wrong)}")
-
-
-def _is_missing(value: Any) -> bool:
-    return value is None or type(value).__name__ in ("NAType", "NaTType")
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, Real) or _is_missing(value)
 
 
 def gradient_limit(clip_norm: Any) -> float:
@@ -159,7 +132,7 @@ def loss_name(model: Any, loss: Any) -> str:
         return str(model._loss)
     name = getattr(loss, "name", loss)
     if not isinstance(name, str):
-        raise TypeError(f"loss must be a name or a function of nn.function, got {loss!r}")
+        raise TypeError(f"loss must be a name or a function of nn.function, got {shown(loss)}")
     if getattr(loss, "model", model) is not model:
         raise ValueError(f"the loss {name} is of another model")
     return name
@@ -178,4 +151,4 @@ def checked_seed(seed: Any) -> int:
 def check_callback(callback: Any) -> None:
     """TypeError unless it is None or can be called."""
     if callback is not None and not callable(callback):
-        raise TypeError(f"callback must be callable, got {callback!r}")
+        raise TypeError(f"callback must be a function, got {shown(callback)}")

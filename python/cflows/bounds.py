@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .arguments import integer
+from .arrays import real_array
+from .names import by_name
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -61,8 +63,9 @@ def importance_weighted_log_prob(
     >>> bool((flow.importance_weighted_log_prob(x, 1000) > flow.log_prob(x) - 0.5).all())
     True
     """
-    samples = integer("samples", samples, 1) if self.stochastic else 1
-    array = np.asarray(x)
+    samples = integer("samples", samples, 1)
+    samples = samples if self.stochastic else 1
+    array = real_array("x", by_name(self, "x", x))
     total = self.log_prob(array, context, seed).astype(np.float64)
     for draw in range(1, samples):
         log_prob = self.log_prob(array, context, seed, draw * len(array))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .arguments import real_array
+from .arrays import real_array
 
 __all__ = ["Labels", "checked_labels", "decoded", "encoded"]
 
@@ -61,7 +61,7 @@ def _numbers(name: str, column: NDArray[Any], labels: tuple[str, ...] | None) ->
         if label not in places and not _is_place(label, len(labels)):
             known = ", ".join(labels[:12]) + (", …" if len(labels) > 12 else "")
             raise ValueError(
-                f"column {name}, row {row}: {label!r} is none of its categories {known}"
+                f"column {name}, row {row}: expected one of its categories {known}, got {label!r}"
             )
     return np.array([places.get(label, label) for label in column.tolist()], np.float64)
 

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from .arrays import real_array
+from .names import by_name
+
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
@@ -56,8 +59,9 @@ def jacobian(
     array([[2., 0.],
            [0., 2.]], dtype=float32)
     """
-    x = np.asanyarray(x)
-    result = flow.shape if direction == "forward" else flow.base_shape
+    forward = direction == "forward"
+    x = real_array("u", x) if forward else real_array("x", by_name(flow, "x", x))
+    result = flow.shape if forward else flow.base_shape
     rows, size = x.shape[:1], math.prod(x.shape[1:])
     gradients = [
         flow.vjp(
@@ -136,7 +140,7 @@ def audit(flow: Flow, x: ArrayLike, context: ArrayLike | None = None) -> Audit:
     >>> report.round_trip < 1e-12 and report.log_det < 1e-10
     True
     """
-    x = np.asanyarray(x)
+    x = real_array("x", by_name(flow, "x", x))
     u, log_det = flow.inverse(x, context)
     back, forward_log_det = flow.forward(u, context)
     matrices = jacobian(flow, x, context).astype(np.float64)

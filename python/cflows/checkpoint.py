@@ -99,12 +99,12 @@ class Checkpoint(NamedTuple):
 
     def check_config(self, path: str, config: Config) -> None:
         """Raise ValueError, with the first difference, unless the config is the checkpoint's."""
-        for name in {**self.config, **config}:
+        for name in {**config, **self.config}:
             ours, theirs = config.get(name), self.config.get(name)
             if ours != theirs:
                 raise ValueError(
                     f"{path} is of a fit with {name}={_shown(theirs)}, this one has "
-                    f"{name}={_shown(ours)}"
+                    f"{name}={_shown(ours)}; a fit resumes with the same flow, data and options"
                 )
 
     def check_tensors(self, path: str, flow: Flow) -> None:
@@ -133,10 +133,11 @@ def _bring_up_to_date(config: Config, state: dict[str, Any]) -> None:
 
 def architecture(model: Flow | Loss) -> Config:
     """What identifies a model's architecture, by name."""
-    common = {"dtype": str(model.dtype), "frozen": list(model.frozen)}
     if model.module is not None:
-        return {**common, "module": repr(model.module)}
-    return {**common, **_parts(cast("Flow", model))}
+        parts: Config = {"module": repr(model.module)}
+    else:
+        parts = _parts(cast("Flow", model))
+    return {"dtype": str(model.dtype), **parts, "frozen": list(model.frozen)}
 
 
 def _parts(flow: Flow) -> Config:

@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .arguments import integer
+from .arguments import integer, shown
 from .arguments import real as number
 
 __all__ = ["Column", "categorical", "circular", "count", "interval", "ordinal", "positive", "real"]
@@ -163,7 +163,8 @@ def circular(period: float, low: float = 0.0) -> Column:
     period, low = number("period", period), number("low", low)
     if not (low < low + period < math.inf and period / (2 * math.pi) > 0.0):
         raise ValueError(
-            f"period must be positive and finite, and low near it, got {period} and {low}"
+            f"period must be positive and finite, and low near it, got period={period:g} and "
+            f"low={low:g}"
         )
     return Column("circular", low, low + period)
 
@@ -213,7 +214,9 @@ def categorical(categories: int | Sequence[str]) -> Column:
         return Column("categorical", 0.0, count - 1.0)
     labels = tuple(categories)
     if not all(isinstance(label, str) for label in labels):
-        raise TypeError(f"labels must be strings, got {labels}")
+        raise TypeError(
+            f"labels must be strings, got {labels}: give strings, or the number of categories"
+        )
     if not 2 <= len(labels) <= MAX_CATEGORIES or len(set(labels)) != len(labels):
         raise ValueError(
             f"labels must be 2 to {MAX_CATEGORIES}, all different, got {len(labels)}, of which "
@@ -236,13 +239,19 @@ def checked(columns: Sequence[Column] | None, features: int) -> list[Column]:
     if columns is None:
         return [real] * features
     if isinstance(columns, Column):
-        raise TypeError(f"columns must be a sequence, a column each, got {columns!r}")
+        raise TypeError(
+            f"columns must be a list with an entry for each feature, got {columns!r} alone: write "
+            f"[{columns!r}, …]"
+        )
     columns = list(columns)
     for i, column in enumerate(columns):
         if not isinstance(column, Column):
-            raise TypeError(f"columns must hold real, positive, … of cflows, got {column!r} at {i}")
+            raise TypeError(
+                "columns says what each column holds, such as cflows.real or cflows.positive, got "
+                f"{shown(column)} at {i}; names are set by flow.columns"
+            )
     if len(columns) != features:
-        raise ValueError(f"columns must have {features} entries, got {len(columns)}")
+        raise ValueError(f"columns must have {features} entries, one a feature, got {len(columns)}")
     return columns
 
 

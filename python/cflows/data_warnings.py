@@ -24,6 +24,14 @@ NUMBERS = 40_000
 OFTEN = 0.02  # the share of a column that one value may have
 FAR = 30.0  # interquartile ranges from the median
 WHOLE = 2.0**30  # the range up to which numbers without fractions are taken for integers
+STRAIGHT = (
+    "Affine",
+    "ActNorm",
+    "BatchNorm",
+    "Linear",
+    "Triangular",
+    "Permutation",
+)  # in one column
 SINGULAR = 1e-5  # eigenvalue of the correlation matrix
 MANY = 10  # weights for each number of the data, of which none is held out
 
@@ -111,6 +119,11 @@ def _findings(flow: Flow, x: Float, noisy: NDArray[np.bool_]) -> Iterable[tuple[
         "one value in many rows, such as one that stands for a missing number, has no density: "
         "drop these rows, or give fit(jitter=…) a width",
     )
+    yield (
+        [0] if _is_straight(flow) else [],
+        "the only one, and this flow shifts and scales it, no more, so that it learns a normal "
+        "distribution: take nsf or nsf_ar, whose splines bend",
+    )
     z = _unbounded(flow, x)
     yield (
         _where(~constant & _has_long_tails(z) & (not _is_robust(flow))),
@@ -123,6 +136,20 @@ def _findings(flow: Flow, x: Float, noisy: NDArray[np.bool_]) -> Iterable[tuple[
         [] if _whitens(flow) else _collinear(z[:, exact], np.flatnonzero(exact)),
         "one is nearly a linear function of the others, so that the density is nearly unbounded: "
         "drop it, give the difference instead, or make the flow with standardize='whiten'",
+    )
+
+
+def _is_straight(flow: Flow) -> bool:
+    """Whether couplings of one column are lines alone, over a normal base."""
+    bent = flow.layers[: len(flow.layers) - flow.fixed_maps]
+    return (
+        flow.features == 1
+        and isinstance(flow.base, _core.Normal)
+        and any(layer.type in ("Coupling", "Autoregressive") for layer in bent)
+        and all(
+            layer.type in STRAIGHT or layer.options.get("transform") in ("affine", "additive")
+            for layer in bent
+        )
     )
 
 
@@ -182,7 +209,7 @@ def _collinear(z: Float, columns: NDArray[np.int64]) -> list[int]:
     """The columns of the direction in which there is next to no variance."""
     if len(columns) < 2 or len(z) < 2 * len(columns):
         return []
-    scale = z.std(axis=0)
+    scale = np.ptp(z, axis=0)  # the squares of large numbers would overflow
     if (scale == 0.0).any():
         return []
     correlation = np.corrcoef(z / scale, rowvar=False)

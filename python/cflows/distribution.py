@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _core
-from .arguments import real_array
+from .arrays import real_array
 from .families import Components, family_of
 from .names import by_name
 

@@ -72,6 +72,11 @@ class Imputed:
         check_flow(flow)
         self.flow, self.draws, self.seed, self.maps_are_set = flow, draws, seed, False
         x, context = _selected(rows)
+        empty = np.flatnonzero(np.isnan(x).all(axis=0))
+        if len(empty):
+            raise ValueError(
+                f"training data: column {empty[0]} has no number in any row: leave it out"
+            )
         self.completion = Completion(flow, x, context, draws)
         self.completion.propose_rows()
         self.rows = TrainingRows(x.copy(), context, rows.weights)

@@ -18,9 +18,9 @@ from .arguments import (
     gradient_limit,
     integer,
     loss_name,
-    real_array,
     with_hints,
 )
+from .arrays import real_array, refuse_shape
 from .data_warnings import warn_of_data
 from .epochs import Warmup, changing_rows
 from .history import History
@@ -28,15 +28,9 @@ from .names import by_name, names_of
 from .optim import SCHEDULES, checked_optimizer, checked_schedule, spelled
 from .option_names import ScheduleName
 from .progress import new_progress
+from .refused_rows import Names, explaining
 from .run import Callback, Keeper, Run, checkpoint_class
-from .training_rows import (
-    TrainingRows,
-    check_shape,
-    fingerprint,
-    read_rows,
-    read_validation,
-    with_weight,
-)
+from .training_rows import TrainingRows, fingerprint, read_rows, read_validation, with_weight
 
 if TYPE_CHECKING:
     from .checkpoint import Checkpoint
@@ -220,19 +214,24 @@ def fit(
     changing, held_out = changing_rows(self, rows, held_out, seed, *filling)
     warn_of_data(self, changing.rows, held_out, numbers["jitter"], (names_of(x), names_of(context)))
     warmup = Warmup(self, integer("kl_warmup", kl_warmup, 0))
-    trainer = _new_trainer(
-        self,
-        loss_name(self, loss),
-        changing.rows.arrays,
-        None if held_out is None else held_out.arrays,
-        optimizer,
-        plan,
-        epochs=integer("epochs", epochs, 1),
-        patience=_patience(patience, held_out),
-        standardize_again=_again(standardize),
-        **numbers,
-    )
-    with closing(trainer):
+    told = explaining(self, changing.rows, held_out, _names(self, x, context))
+    with (
+        told,
+        closing(
+            _core.Trainer(
+                self,
+                loss_name(self, loss),
+                changing.rows.arrays,
+                None if held_out is None else held_out.arrays,
+                optimizer,
+                plan,
+                epochs=integer("epochs", epochs, 1),
+                patience=_patience(patience, held_out),
+                standardize_again=_again(standardize),
+                **numbers,
+            )
+        ) as trainer,
+    ):
         _learn_names(self, x, context)
         run = Run(trainer, rows.counted, callback, (warmup, changing))
         if checkpoint is not None or saved is not None:
@@ -247,17 +246,6 @@ def fit(
                 run.keeper = Keeper(self, trainer, os.fsdecode(checkpoint), config, run)
         run.progress = new_progress(progress, epochs, rows.counted, len(run.history.train))
         return run.run()
-
-
-def _new_trainer(*args: Any, **options: Any) -> _core.Trainer:
-    """ValueError of the core, with what to do about missing numbers."""
-    try:
-        return _core.Trainer(*args, **options)
-    except ValueError as error:
-        if "holds nan" not in str(error):
-            raise
-        advice = "drop such rows, or learn from what is there with missing='marginal'"
-        raise ValueError(f"{error}; {advice}") from None
 
 
 def _resume(
@@ -332,15 +320,21 @@ def _read_data(
     """The rows to train on, and those to validate with."""
     x, context = by_name(flow, "x", x), by_name(flow, "context", context)
     rows = with_weight(read_rows(x, context, weights))
-    check_shape(rows.x, flow.shape)
+    if rows.x.shape[1:] != flow.shape:
+        refuse_shape("x", rows.x.shape, flow.shape)
     return read_validation(rows, validation, seed, flow)
+
+
+def _names(flow: Flow, x: ArrayLike, context: ArrayLike | None) -> tuple[Names, Names]:
+    """The names of columns that the flow knows, or else those of the tables."""
+    known = (getattr(flow, "columns", None), getattr(flow, "context_columns", None))
+    return known[0] or names_of(x), known[1] or names_of(context)
 
 
 def _learn_names(flow: Flow, x: ArrayLike, context: ArrayLike | None) -> None:
     """The names of tables are the flow's, if it has none yet."""
     if isinstance(flow, _core.Flow):
-        flow.columns = flow.columns or names_of(x)
-        flow.context_columns = flow.context_columns or names_of(context)
+        flow.columns, flow.context_columns = _names(flow, x, context)
 
 
 def _numbers(
@@ -370,7 +364,9 @@ def _patience(patience: int | None, held_out: TrainingRows | None) -> int:
     if held_out is not None:
         return integer("patience", patience, 1)
     if patience != DEFAULT_PATIENCE:
-        raise ValueError("patience needs validation")
+        raise ValueError(
+            f"patience={patience} needs rows held out to judge by, got validation=None"
+        )
     return 0
 
 
@@ -390,6 +386,8 @@ def _jitter(jitter: ArrayLike | None, shape: tuple[int, ...]) -> NDArray[np.floa
     """The width of the noise of each feature; None if all are 0."""
     if jitter is None:
         return None
+    if isinstance(jitter, (bool, str)):
+        raise TypeError(f"jitter must be a width or one a column, got {jitter!r}")
     array = real_array("jitter", jitter)
     if array.shape not in ((), shape):
         raise ValueError(f"jitter must be a number or have shape {shape}, got {array.shape}")

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from . import _core
+from .arguments import near
 from .bounds import importance_weighted_log_prob
 from .categories import Labels, checked_labels
 from .distribution import cdf, quantile
@@ -108,7 +109,10 @@ class Flow(_core.Flow):
     def __setattr__(self, name: str, value: Any) -> None:
         # A mistyped name is an error, but for classes of one's own.
         if type(self).__module__.startswith("cflows.") and not hasattr(type(self), name):
-            raise AttributeError(f"a {type(self).__name__} has no attribute {name!r} to set")
+            raise AttributeError(
+                f"a {type(self).__name__} has no attribute {name!r} to set"
+                f"{near(name, dir(type(self)))}"
+            )
         super().__setattr__(name, value)
 
     @property

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .arrays import real_array
+
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
@@ -52,7 +54,7 @@ def levels(self: _core.Flow, u: ArrayLike) -> tuple[NDArray[Any], ...]:
     >>> [level.shape for level in flow.levels(u)]
     [(3, 2, 4, 4), (3, 8, 2, 2)]
     """
-    array = np.asarray(u)
+    array = real_array("u", u)
     if array.shape[1:] != self.base_shape:
         wanted = ", ".join(map(str, ("n", *self.base_shape)))
         raise ValueError(f"u must have shape ({wanted}), got {array.shape}")
@@ -92,7 +94,7 @@ def join_levels(self: _core.Flow, levels: Sequence[ArrayLike]) -> NDArray[Any]:
     (3, 1, 8, 8)
     """
     shapes = _shapes(self)
-    arrays = [np.asarray(level) for level in levels]
+    arrays = [real_array(f"level {i}", level) for i, level in enumerate(levels)]
     rows = len(arrays[0]) if arrays and arrays[0].ndim else 0
     wanted, got = [(rows, *shape) for shape in shapes], [array.shape for array in arrays]
     if got != wanted:

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .arguments import checked_seed, integer, real_array
+from .arguments import checked_seed, integer
+from .arrays import real_array, refuse_shape
 from .check import jacobian
 from .names import by_name
 from .proposals import Proposals
@@ -165,7 +166,7 @@ def _checked(flow: Flow, x: ArrayLike, context: ArrayLike | None) -> tuple[Float
     check_flow(flow)
     rows = np.array(real_array("x", by_name(flow, "x", x)), np.float64)
     if rows.ndim != 2 or rows.shape[1] != flow.features:
-        raise ValueError(f"x must have shape (n, {flow.features}), got {rows.shape}")
+        refuse_shape("x", rows.shape, (flow.features,))
     flow.log_prob(np.zeros((1, flow.features)), _first(context))  # what it says of contexts
     if context is None:
         return rows, None

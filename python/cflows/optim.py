@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ._core import Adam, Optimizer, Schedule, Spec
+from .arguments import shown
 
 __all__ = ["SCHEDULES", "STEP_SCHEDULES", "checked_optimizer", "checked_schedule", "spelled"]
 
@@ -21,7 +22,10 @@ def checked_optimizer(optimizer: object) -> Optimizer:
         return Adam()
     if not isinstance(optimizer, Optimizer):
         *known, last = [kind.__name__ for kind in Optimizer.__subclasses__()]
-        raise TypeError(f"optimizer must be an {', '.join(known)} or {last}, got {optimizer!r}")
+        raise TypeError(
+            f"optimizer must be an {', '.join(known)} or {last}, such as cf.Adam(1e-3), got "
+            f"{shown(optimizer)}"
+        )
     return optimizer
 
 

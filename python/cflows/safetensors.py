@@ -159,7 +159,9 @@ def _in_file_order(tensors: Mapping[str, Array]) -> list[str]:
 def _read(file: BinaryIO, size: int) -> tuple[dict[str, Array], dict[str, str]]:
     length = int.from_bytes(file.read(8), "little")
     if size < 8 or length > size - 8:
-        raise ValueError(f"no safetensors file, or cut off: {size} bytes in all")
+        raise ValueError(
+            f"expected a safetensors file, got another kind, or one that is cut off ({size} bytes)"
+        )
     if length > MAX_HEADER:
         raise ValueError(f"the header has {length:,} bytes, at most {MAX_HEADER:,} are read")
     header = _header(file.read(length))

@@ -12,7 +12,8 @@ import numpy as np
 
 from . import _core
 from ._core import Constant, Cosine, Optimizer
-from .arguments import check_callback, checked_seed, gradient_limit, integer, real_array, with_hints
+from .arguments import check_callback, checked_seed, gradient_limit, integer, with_hints
+from .arrays import real_array
 from .optim import STEP_SCHEDULES, checked_optimizer, checked_schedule
 from .option_names import StepScheduleName
 
@@ -338,7 +339,7 @@ def _log_density(result: Any, n: int) -> NDArray[np.float64]:
         given = result[0] if isinstance(result, tuple) else result
         log_density = real_array("the target's log_density", given)
     except ValueError as error:  # such as a list of arrays of several shapes
-        raise TypeError(f"the target's log_density must be an array: {error}") from None
+        raise TypeError(str(error)) from None
     if log_density.shape != (n,):
         raise ValueError(
             f"the target's log_density must have shape ({n},), got {log_density.shape}"

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _core
-from .arguments import real_array
+from .arrays import real_array
 from .names import by_name
 
 if TYPE_CHECKING:
@@ -77,21 +77,6 @@ def with_weight(rows: TrainingRows) -> TrainingRows:
     return _selected(rows, np.flatnonzero(rows.weights).astype(np.int64))
 
 
-def check_shape(x: Array, wanted: tuple[int, ...]) -> None:
-    """ValueError, with what may have been meant, unless samples have this shape."""
-    if x.shape[1:] == wanted:
-        return
-    hint = ""
-    if x.ndim == 1 and wanted == (1,):
-        hint = "; samples of one feature are x.reshape(-1, 1)"
-    elif x.ndim == 2 and len(wanted) == 1 and x.shape[0] == wanted[0]:
-        hint = "; it looks transposed: give x.T"
-    elif x.ndim == 4 and x.shape[3:] == wanted[:1]:
-        hint = "; channels come first: x.transpose(0, 3, 1, 2)"
-    shape = ", ".join(map(str, ("n", *wanted)))
-    raise ValueError(f"x must have shape ({shape}), got {x.shape}{hint}")
-
-
 def read_validation(
     rows: TrainingRows,
     validation: float | ArrayLike | tuple[Any, ...] | None,
@@ -112,13 +97,17 @@ def read_validation(
     """
     if validation is None:
         return rows, None
-    if isinstance(validation, bool):
-        raise TypeError("validation must be a fraction, an array or a tuple, got a bool")
+    if isinstance(validation, (bool, str)):
+        raise TypeError(f"validation must be a fraction, an array or a tuple, got {validation!r}")
     if isinstance(validation, Real):
+        if len(rows) == 0:
+            raise ValueError("training data: no rows")
         try:
             train, held_out = _core.split_rows(len(rows), float(validation), seed)
         except ValueError as error:
-            raise ValueError(f"{error}; validation=None trains on all rows") from None
+            raise ValueError(
+                f"{error}; validation=None (--validation 0) trains on all rows"
+            ) from None
         return _selected(rows, train), _selected(rows, held_out)
     parts = validation if isinstance(validation, tuple) else (validation,)
     if not 1 <= len(parts) <= 3:

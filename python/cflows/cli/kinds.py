@@ -62,8 +62,10 @@ def of(arguments: argparse.Namespace, table: Table) -> list[columns.Column] | No
         for name in names:
             index = table.feature_index(name)
             if index in found:
-                said = f"{found[index]} and {column}" if column != found[index] else "so twice"
-                raise ValueError(f"{table.source.path}: column {name!r} is said to be {said}")
+                raise ValueError(
+                    f"{table.source.path}: what column {name!r} holds is said twice, "
+                    f"{found[index]} and {column}: say it once"
+                )
             found[index] = column
     if not found:
         return None
@@ -83,25 +85,28 @@ def _count(text: str) -> Choice:
 
 def _ordinal(text: str) -> Choice:
     """``"a,b:5"``"""
-    return _counted(text, "columns:LEVELS", columns.ordinal)
+    return _counted(text, "COLUMN,...:LEVELS", columns.ordinal)
 
 
 def _categorical(text: str) -> Choice:
     """``"a,b:3"``"""
-    return _counted(text, "columns:NUMBER", columns.categorical)
+    return _counted(text, "COLUMN,...:NUMBER", columns.categorical)
 
 
 def _counted(text: str, form: str, column: Callable[[int], columns.Column]) -> Choice:
     names, (count,) = _split(text, 1, form)
+    if not count.is_integer():
+        what = form.split(":")[1].lower()
+        raise argparse.ArgumentTypeError(f"{what} must be an integer, got {count:g}")
     try:
-        return names, column(int(count) if count == int(count) else 0)
+        return names, column(int(count))
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _interval(text: str) -> Choice:
     """``"a,b:0:1"``"""
-    names, numbers = _split(text, 2, "columns:LOW:HIGH")
+    names, numbers = _split(text, 2, "COLUMN,...:LOW:HIGH")
     try:
         return names, columns.interval(*numbers)
     except ValueError as error:
@@ -110,7 +115,7 @@ def _interval(text: str) -> Choice:
 
 def _circular(text: str) -> Choice:
     """``"a,b:360"``"""
-    names, numbers = _split(text, 1, "columns:PERIOD")
+    names, numbers = _split(text, 1, "COLUMN,...:PERIOD")
     try:
         return names, columns.circular(*numbers)
     except ValueError as error:

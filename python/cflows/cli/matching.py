@@ -60,10 +60,10 @@ def _told_or_named(
     names = source.names
     missing = [name for name in known if name not in names]
     if missing:
-        lacking = listed(f"{name!r}{near(name, names)}" for name in missing)
+        lacking, meant = listed(map(repr, missing)), near(missing[0], names)
         raise ValueError(
             f"{source.path}: the model learned {listed(known)}; no column {lacking} among "
-            f"{listed(names)}: --columns and --context-columns say which to take"
+            f"{listed(names)}{meant or ';'} --columns and --context-columns say which to take"
         )
     several = [name for name in known if names.count(name) > 1]
     if several:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import secrets
+import sys
 
 import numpy as np
 
@@ -71,6 +72,8 @@ def run(arguments: argparse.Namespace) -> int:
     flow = options.read_flow(arguments.model)
     seed = secrets.randbits(63) if arguments.seed is None else arguments.seed
     if arguments.context is None:
+        if flow.context_features > 0:
+            raise ValueError(f"the model needs {_wanted(flow)}: give it with --context")
         rows = _rows(flow, arguments.number, seed)
     else:
         context = _context(flow, arguments.context, arguments)
@@ -81,7 +84,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _rows(flow: Flow, number: int, seed: int) -> np.ndarray:
-    flow.sample(0, seed=seed)  # report a missing context before memory is allocated
+    most = sys.maxsize // (8 * flow.features)
+    if number > most:
+        raise ValueError(f"--number must be at most {most}, got {number}")
     rows = np.empty((number, flow.features), flow.dtype)
     for piece in outputs.pieces(number):
         # The pieces of one seed are the samples that one call would draw.
@@ -94,11 +99,26 @@ def _context(flow: Flow, text: str, arguments: argparse.Namespace) -> np.ndarray
     if "=" in text and not os.path.exists(text):
         return _named(flow, text)
     try:
-        return np.array([float(item) for item in text.split(",")])
+        numbers = np.array([float(item) for item in text.split(",")])
     except ValueError:
         if not os.path.exists(text) and not text.endswith(ENDINGS):
-            raise ValueError(f"--context: neither numbers nor a table: {text}") from None
+            raise ValueError(
+                f"--context: expected {_wanted(flow)}, or a table, got {text!r}"
+            ) from None
+    else:
+        if len(numbers) != flow.context_features:
+            raise ValueError(f"--context: the model takes {_wanted(flow)}, got {text}")
+        return numbers
     return read_context(flow, tables.opened(text, arguments), arguments.missing)
+
+
+def _wanted(flow: Flow) -> str:
+    """The context of a model, in words."""
+    count, names = flow.context_features, flow.context_columns
+    if count == 0:
+        return "no context"
+    said = f"a context of {count} number{'' if count == 1 else 's'}"
+    return said if names is None else f"{said} ({', '.join(names)})"
 
 
 def _named(flow: Flow, text: str) -> np.ndarray:

@@ -137,7 +137,9 @@ def indices(columns: Sequence[str], source: Source) -> list[int]:
     """The indices of different columns, named or numbered from 0."""
     found = [column_index(column, source) for column in columns]
     if len(set(found)) != len(found):
-        raise ValueError(f"{source.path}: a column is given twice: {', '.join(columns)}")
+        raise ValueError(
+            f"{source.path}: expected different columns, got one twice in {', '.join(columns)}"
+        )
     return found
 
 

@@ -166,7 +166,10 @@ def augmented(
     (1797, 1, 8, 8)
     """
     images = np.asarray(images)
-    steps = tuple(augment) if isinstance(augment, Sequence) else (augment,)
+    if isinstance(augment, str) or not isinstance(augment, Sequence):
+        steps: tuple[Any, ...] = (augment,)
+    else:
+        steps = tuple(augment)
     for step in steps:
         if not callable(step):
             raise TypeError(f"an augmentation is a function of images and rng, got {step!r}")

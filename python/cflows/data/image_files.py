@@ -142,7 +142,7 @@ def load_pngs(folder: StrPath) -> tuple[Array, Array, list[str]]:
     Raises
     ------
     ImportError
-        If Pillow is missing (``pip install cflows[images]``).
+        If Pillow is missing (``pip install 'cflows[images]'``).
     OSError
         If a file cannot be read.
     ValueError
@@ -156,7 +156,7 @@ def load_pngs(folder: StrPath) -> tuple[Array, Array, list[str]]:
     try:
         from PIL import Image
     except ImportError as error:
-        raise ImportError("PNG files need Pillow: pip install cflows[images]") from error
+        raise ImportError("PNG files need Pillow: pip install 'cflows[images]'") from error
     root = Path(folder)
     paths = sorted(path for path in root.rglob("*") if path.suffix.lower() == ".png")
     if not paths:

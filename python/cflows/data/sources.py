@@ -106,17 +106,22 @@ def column_index(column: str | int, source: Source) -> int:
     """The index of a column in the file, of a name or an index, which may count from the end."""
     if isinstance(column, str):
         if source.names is None:
-            raise ValueError(f"{source.path}: no column {column!r}, the columns have no names")
+            raise ValueError(
+                f"{source.path}: no column {column!r}, the columns have no names: give numbers, "
+                "from 0"
+            )
         if source.names.count(column) != 1:
             raise ValueError(f"{source.path}: {_not_one(column, source.names)}")
         return source.names.index(column)
     index = operator.index(column)
     if not -source.width <= index < source.width:
-        raise ValueError(f"{source.path}: no column {index}, there are {source.width}")
+        raise ValueError(
+            f"{source.path}: no column {index}, they are numbered from 0 to {source.width - 1}"
+        )
     return index % source.width
 
 
 def _not_one(column: str, names: list[str]) -> str:
     if column in names:
-        return f"several columns {column!r} among {listed(names)}"
+        return f"{names.count(column)} columns are named {column!r}: give their numbers, from 0"
     return f"no column {column!r} among {listed(names)}{near(column, names)}"

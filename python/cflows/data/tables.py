@@ -163,7 +163,10 @@ def save_table(
 
 def _checked_names(columns: Sequence[str], shape: tuple[int, ...]) -> list[str]:
     if len(shape) != 2 or len(columns) != shape[1]:
-        raise ValueError(f"got {len(columns)} column names for an array of shape {shape}")
+        raise ValueError(
+            f"columns must be as many names as there are columns, got {len(columns)} for an array "
+            f"of shape {shape}"
+        )
     return [str(name) for name in columns]
 
 

@@ -1,7 +1,7 @@
 """Pictures of densities, of samples beside data and of learning, with matplotlib.
 
 Every function draws into the given axes or figure, or into a new one, and returns it.
-Matplotlib is imported by the first picture; ``pip install cflows[plot]`` brings it.
+Matplotlib is imported by the first picture; ``pip install 'cflows[plot]'`` brings it.
 
 ==================  ============================================================================
 `density`           a density over the line or the plane

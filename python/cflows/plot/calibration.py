@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..arguments import integer, real_array
+from ..arguments import integer
+from ..arrays import real_array
 from ..names import by_name
 from .canvas import DATA_COLOUR, SAMPLES_COLOUR, Float, new_axes
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..arrays import real_array
 from ..names import names_of
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def new_figure(width: float, height: float) -> Figure:
     try:
         from matplotlib import pyplot as plt
     except ImportError as error:
-        raise ImportError("pictures need matplotlib: pip install cflows[plot]") from error
+        raise ImportError("pictures need matplotlib: pip install 'cflows[plot]'") from error
     return plt.figure(figsize=(width, height), layout="constrained")
 
 
@@ -47,7 +48,7 @@ def close_figure(width: float, height: float) -> Figure:
 
 def finite_rows(array: ArrayLike, name: str) -> Float:
     """The rows without NaN or infinity, shape (n, features); each row is flattened."""
-    table = np.asarray(array)
+    table = real_array(name, array)
     if table.ndim == 0:
         raise ValueError(f"expected rows in {name}, got a single number")
     # More rows would not be visible, and the table may be larger than memory.

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..arguments import integer, real_array
+from ..arguments import integer
+from ..arrays import real_array
 from ..names import by_name
 from .canvas import Float, finite_rows, limits, new_axes, thinned
 from .line import framed

@@ -155,6 +155,9 @@ def raster(
 ) -> Raster:
     """The model's density over the bounds, or over its own, or over the range of the points."""
     resolution = integer("resolution", resolution, 1)
+    features = getattr(model, "features", 2)
+    if features != 2:
+        raise ValueError(f"expected a model of 2 features, got one of {features}")
     bounds = bounds or bounds_of(model, points)
     (left, right), (bottom, top) = bounds
     centres = (np.arange(resolution) + 0.5) / resolution
