@@ -23,7 +23,8 @@ static cf_status bind_diagonal(cf_layer *layer, cf_binding *binding) {
 }
 
 bool cf_triangular_from_data(const cf_layer *layer, cf_triangular_parameters *out) {
-    if (cf_spec_type_of(layer->spec) != &cf_triangular_type || !cf_spec_int(layer->spec, "standardize"))
+    if (cf_spec_type_of(layer->spec) != &cf_triangular_type ||
+        !cf_spec_int(layer->spec, "standardize"))
         return false;
     const triangular_state *state = layer->state;
     *out = (cf_triangular_parameters){.upper = state->upper,
