@@ -85,7 +85,7 @@ def part(self: Flow, start: int = 0, stop: int | None = None) -> Flow:
     )
     piece.context_columns = self.context_columns
     if stop == len(self.layers):
-        piece.columns = self.columns
+        piece.columns, piece.categories = self.columns, self.categories
     return piece
 
 
