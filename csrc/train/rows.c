@@ -248,8 +248,13 @@ static cf_status validate(void *self, cf_interrupt *interrupt, double *loss) {
 
 /* ---- running statistics ---- */
 
-/* Samples that they are computed from: before a validation, in the end, and in one call. */
+/* Samples that they are computed from, at most: before a validation, and in the end of vectors;
+ * and in one call of vectors and of images. */
 enum { STATISTICS_ROWS = 10000, LAST_STATISTICS_ROWS = 100000, STATISTICS_IMAGES = 256 };
+
+static bool has_images(const cf_rows *r) {
+    return r->flow != NULL && r->flow->shape.image;
+}
 
 /* Rows of a positive weight, evenly spaced, as rows of the arrays: `count` of them. */
 static void choose_evenly(const cf_rows *r, size_t count, int64_t *out) {
@@ -264,8 +269,7 @@ static void choose_evenly(const cf_rows *r, size_t count, int64_t *out) {
 }
 
 static cf_status pool_statistics(cf_rows *r, const int64_t *index, size_t count, double *pooled) {
-    bool images = r->flow != NULL && r->flow->shape.image;
-    size_t at_once = images ? STATISTICS_IMAGES : STATISTICS_ROWS;
+    size_t at_once = has_images(r) ? STATISTICS_IMAGES : STATISTICS_ROWS;
     for (size_t first = 0; first < count; first += at_once) {
         cf_function_call call = new_call(r, r->loss, &r->train, index + first);
         call.samples = count - first < at_once ? count - first : at_once;
@@ -282,7 +286,7 @@ static cf_status pool_statistics(cf_rows *r, const int64_t *index, size_t count,
 /* Running statistics lag behind the weights, and are of a few batches. These are of the data. */
 static cf_status settle(void *self, bool last) {
     cf_rows *r = self;
-    size_t max = last ? LAST_STATISTICS_ROWS : STATISTICS_ROWS;
+    size_t max = last && !has_images(r) ? LAST_STATISTICS_ROWS : STATISTICS_ROWS;
     size_t count = r->rows < max ? r->rows : max;
     int64_t *index = NULL;
     double *pooled = NULL;
