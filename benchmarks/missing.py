@@ -52,7 +52,7 @@ def predicted(flow: cf.Flow, gaps: np.ndarray) -> np.ndarray:
 
 
 def conditional_means(train: np.ndarray, gaps: np.ndarray) -> np.ndarray:
-    normal = Proposals.of_rows(train)
+    normal = Proposals.of_rows(train, np.zeros(train.shape[1], bool))
     draws, _ = normal.draw(gaps, 200, np.random.default_rng(0))
     return draws.mean(axis=1)
 

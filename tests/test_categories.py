@@ -182,3 +182,30 @@ def test_samples_as_tables_have_labels() -> None:
     flow.columns = ("kind", "flux")
     again = flow.sample(50, seed=1, as_frame=True)
     np.testing.assert_array_equal(flow.log_prob(again, seed=2), flow.log_prob(rows, seed=2))
+
+
+def test_labels_that_are_numbers_are_matched_as_such() -> None:
+    pandas = pytest.importorskip("pandas")
+    labels = sorted(map(str, range(12)))  # "0", "1", "10", "11", "2", ...
+    flow = cf.maf(2, 2, hidden=(8,), columns=[cf.categorical(labels), cf.real], seed=0)
+    values = pandas.DataFrame({"k": range(12), "x": 0.5})
+    text = pandas.DataFrame({"k": list(map(str, range(12))), "x": 0.5})
+    places = [[labels.index(str(k)), 0.5] for k in range(12)]
+    expected = flow.log_prob(np.array(places))
+    for table in (values, text, values.astype({"k": float}), text.to_numpy().tolist()):
+        np.testing.assert_array_equal(flow.log_prob(table), expected)
+    truth = cf.maf(2, 1, hidden=(8,), columns=[cf.categorical(["False", "True"]), cf.real], seed=0)
+    table = pandas.DataFrame({"k": [True, False], "x": [0.5, 0.5]})
+    np.testing.assert_array_equal(truth.log_prob(table), truth.log_prob([[1, 0.5], [0, 0.5]]))
+    kinds = pandas.Series(["b", "a", "b"]).unique()
+    assert cf.categorical(kinds) == cf.categorical(["b", "a"])
+    with pytest.raises(
+        ValueError, match="column 'k', row 0: expected one of its categories 0, 1, 10"
+    ):
+        flow.log_prob(pandas.DataFrame({"k": [12], "x": [0.5]}))
+
+
+def test_an_audit_is_of_the_layers_before() -> None:
+    flow = cf.maf(2, 2, hidden=(8,), columns=[KINDS, cf.real], seed=0)
+    with pytest.raises(ValueError, match="from 2 features to the base's 4 there is none"):
+        cf.audit(flow, sky(10, 1)[:, ::-1])

@@ -215,3 +215,32 @@ def test_rows_are_read_as_they_are() -> None:
 def test_what_is_refused(call: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         call(cf.maf(2, 2, hidden=(8,), seed=0), with_gaps(crescent(50, 3)))
+
+
+def test_angles_that_are_missing() -> None:
+    """Of independent columns the marginal is the other's own; draws are of the conditional."""
+    flow = cf.ncsf(2, 2, 16, columns=[cf.circular(360.0), cf.circular(24.0)], seed=0)
+    found = flow.marginal_log_prob([[10.0, NAN], [NAN, 3.0]], draws=500, seed=0)
+    np.testing.assert_allclose(found, [-np.log(360), -np.log(24)], atol=1e-5)
+    rng = np.random.default_rng(0)
+    for value in flow.parameters.values():
+        value += 0.3 * rng.normal(size=value.shape)
+    grid = np.linspace(0, 24, 2001)
+    density = np.exp(flow.log_prob(np.column_stack([np.full(2001, 50.0), grid])))
+    mass = np.trapezoid(density, grid)
+    exact = np.log(mass)
+    assert flow.marginal_log_prob([[50.0, NAN]], draws=20_000, seed=1)[0] == pytest.approx(
+        exact, abs=0.03
+    )
+    drawn = flow.impute([[50.0, NAN]] * 1000, draws=2000, seed=2)[:, 1]
+    mean = np.trapezoid(np.exp(2j * np.pi * grid / 24) * density, grid) / mass
+    assert abs(np.exp(2j * np.pi * drawn / 24).mean() - mean) < 0.05
+
+
+def test_few_rows_and_none_that_lacks_a_number() -> None:
+    options: dict[str, Any] = {"missing": "marginal", "epochs": 1, **QUIET}
+    x = np.random.default_rng(0).normal(size=(100, 3))
+    cf.maf(3, 1, hidden=(8,), seed=0).fit(x, **options)
+    cf.maf(3, 1, hidden=(8,), seed=0).fit(x, validation=x[:5], **options)
+    with pytest.raises(ValueError, match=r"no row with a number|no number"):
+        cf.maf(3, 1, hidden=(8,)).fit(np.full((50, 3), NAN), validation=None, **options)

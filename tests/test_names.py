@@ -227,3 +227,52 @@ def test_notes_of_a_fit(tmp_path):
         forged = model_files.forge(content, fitted=hostile)
         with pytest.raises(ValueError, match=r"notes (must|are)|fitted must be of type dict"):
             cf.load(model_files.write(tmp_path / "hostile", forged))
+
+
+def test_validation_tables_are_matched_in_the_first_fit() -> None:
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"a": rng.normal(size=500), "b": 100 + 0.1 * rng.normal(size=500)})
+    context = pd.DataFrame({"p": rng.normal(size=500), "q": 50 + rng.normal(size=500)})
+    turned, other = table[["b", "a"]][:200].assign(more=1.0), context[["q", "p"]][:200]
+    options = {"epochs": 1, "seed": 0, "progress": False}
+    for parts in ((turned,), (turned, other)):
+        flows = [cf.realnvp(2, 2, seed=0, context_features=2 * (len(parts) - 1)) for _ in range(2)]
+        given = [context][: len(parts) - 1]
+        ordered = (table[:200], context[:200])[: len(parts)]
+        found = flows[0].fit(table, *given, validation=parts, **options)
+        assert (
+            found.validation
+            == flows[1].fit(table, *given, validation=ordered, **options).validation
+        )
+
+
+def test_tables_of_arrow_and_rows_and_numbers_for_names() -> None:
+    pa = pytest.importorskip("pyarrow")
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"a": rng.normal(size=300), "b": 100 + 0.1 * rng.normal(size=300)})
+    flow = cf.realnvp(2, 2, seed=0)
+    flow.fit(pa.Table.from_pandas(table), epochs=1, seed=0, progress=False)
+    assert flow.columns == ("a", "b")
+    expected = flow.log_prob(table)
+    turned = table[["b", "a"]].assign(more=1.0)
+    for given in (turned, pa.Table.from_pandas(turned), pa.RecordBatch.from_pandas(turned)):
+        np.testing.assert_array_equal(flow.log_prob(given), expected)
+    numbered = table.set_axis([0, 1], axis=1)
+    plain = cf.realnvp(2, 2, seed=0)
+    np.testing.assert_array_equal(plain.log_prob(numbered[[1, 0]]), plain.log_prob(table))
+    conditional = cf.realnvp(1, 2, seed=0, context_features=2)
+    conditional.fit(table[["a"]], table, epochs=1, seed=0, progress=False)
+    row = table.iloc[0]
+    np.testing.assert_array_equal(
+        conditional.log_prob([[0.0]], row[["b", "a"]]), conditional.log_prob([[0.0]], row)
+    )
+
+
+def test_masked_tables_of_astropy_are_refused() -> None:
+    table = pytest.importorskip("astropy.table").Table
+    x = table.read("a,b\n1,2\n,3\n", format="ascii.csv")
+    with pytest.raises(TypeError, match=r"a table with masked values: write x.to_pandas\(\)"):
+        cf.realnvp(2, 2).log_prob(x)
+    np.testing.assert_array_equal(
+        np.isnan(cf.realnvp(2, 2, seed=0).log_prob(x.to_pandas())), [False, True]
+    )

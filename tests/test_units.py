@@ -240,3 +240,11 @@ def test_nan_and_infinity_in_one_row_is_nan() -> None:
     flow = cf.realnvp(2, 2, hidden=(8,), seed=0)
     assert np.isnan(flow.log_prob([[np.inf, np.nan]])).all()
     assert np.isnan(flow.grad_log_prob([[np.nan, -np.inf]])).any()
+
+
+def test_samples_near_an_end_do_not_reach_it() -> None:
+    flow = cf.nsf(1, 1, 16, columns=[cf.interval(0, 1)], seed=0)
+    flow.fit(1 / (1 + np.exp(-5 * Z)), epochs=3, seed=0, progress=False)
+    x, log_prob = flow.sample_and_log_prob(20_000, seed=1)
+    assert x.dtype == np.float64 and x.min() > 0.0 and x.max() < 1.0
+    np.testing.assert_allclose(flow.log_prob(x), log_prob, atol=2e-3)

@@ -186,6 +186,7 @@ bool cf_flow_has_restricted_domain(const cf_flow *flow) {
  * map beside the data tells, or at numbers that are nearly all within. */
 static bool is_finer_than_float32(const cf_fixed_map *map, const double *buffers, size_t f) {
     const double max_ratio = 64.0; /* of the rounding of x to that of u, in units of x */
+    const double max_ratio_far = 0x1p17; /* the same far out, such as near the end of an interval */
     cf_map_call call = {.map = map, .buffers = buffers, .derivatives = true};
     cf_mapped m = {.value = {0.0, -4.0, 4.0}};
     cf_map_feature[cf_simd()](&call, f, 8, NULL, &m);
@@ -193,6 +194,9 @@ static bool is_finer_than_float32(const cf_fixed_map *map, const double *buffers
     double slope = fabs(m.slope[0]);
     if (slope == 0.0) /* integers */
         return size > 0x1p24;
+    for (int k = 1; k <= 2; k++)
+        if (fabs(m.value[k]) > max_ratio_far * fabs(m.slope[k]))
+            return true;
     return fabs(m.value[0]) > max_ratio * slope || size > FLT_MAX || slope < FLT_MIN / FLT_EPSILON;
 }
 

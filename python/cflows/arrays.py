@@ -24,6 +24,11 @@ def real_array(name: str, values: Any) -> NDArray[Any]:
             f"{name} is a masked array: fill or drop what is masked; {name}.filled(np.nan) makes "
             "missing numbers of it"
         )
+    if getattr(values, "has_masked_values", False):
+        raise TypeError(
+            f"{name} must be an array, got a table with masked values: write {name}.to_pandas(), "
+            "whose missing numbers are NaN"
+        )
     if isinstance(values, Iterator):
         raise TypeError(f"{name} must be an array, got an iterator: write np.array(list({name}))")
     if hasattr(values, "toarray"):

@@ -32,7 +32,7 @@ def checked_labels(labels: Any, features: int) -> Labels | None:
 def encoded(table: Any, names: Sequence[str] | None, labels: Labels) -> NDArray[np.float64]:
     """The numbers of a table, (n, columns), with a category's place among the labels for it.
 
-    Columns of numbers are taken as they are, also where there are labels.
+    Numbers are a category's place, unless labels are numbers themselves: they are then labels.
 
     Raises
     ------
@@ -54,21 +54,36 @@ def encoded(table: Any, names: Sequence[str] | None, labels: Labels) -> NDArray[
 
 
 def _numbers(name: str, column: NDArray[Any], labels: tuple[str, ...] | None) -> NDArray[Any]:
-    if labels is None or column.dtype.kind in "biuf":
+    if labels is None:
         return real_array(f"column {name}", column)
-    places = {label: place for place, label in enumerate(labels)}
-    for row, label in enumerate(column.tolist()):
-        if label not in places and not _is_place(label, len(labels)):
+    places: dict[Any, int] = {label: place for place, label in enumerate(labels)}
+    if not _are_numbers(labels):
+        places |= {place: place for place in range(len(labels))}
+    found = np.empty(len(column))
+    for row, value in enumerate(column.tolist()):
+        place = places.get(_key(value, labels))
+        if place is None:
             known = ", ".join(labels[:12]) + (", …" if len(labels) > 12 else "")
             raise ValueError(
-                f"column {name}, row {row}: expected one of its categories {known}, got {label!r}"
+                f"column {name}, row {row}: expected one of its categories {known}, got {value!r}"
             )
-    return np.array([places.get(label, label) for label in column.tolist()], np.float64)
+        found[row] = place
+    return found
 
 
-def _is_place(label: Any, count: int) -> bool:
-    number = isinstance(label, (int, float)) and not isinstance(label, bool)
-    return number and label in range(count)
+def _are_numbers(labels: tuple[str, ...]) -> bool:
+    """Whether a label is a number itself: numbers then stand for labels, not for places."""
+    return any(label.lstrip("+-").replace(".", "", 1).isdigit() for label in labels)
+
+
+def _key(value: Any, labels: tuple[str, ...]) -> Any:
+    """What to look a cell up by: text, or a place."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, (bool, float, int)) and (isinstance(value, bool) or _are_numbers(labels)):
+        whole = isinstance(value, float) and value.is_integer()
+        return str(int(value) if whole and str(value) not in labels else value)
+    return value
 
 
 def decoded(x: NDArray[Any], labels: Labels) -> list[NDArray[Any]]:

@@ -128,7 +128,8 @@ def audit(flow: Flow, x: ArrayLike, context: ArrayLike | None = None) -> Audit:
     Raises
     ------
     ValueError
-        If a shape is wrong, or the context is missing or not expected.
+        If a shape is wrong, the context is missing or not expected, or the base has another
+        number of features, as with columns of categories.
     TypeError
         If an array does not hold real numbers.
 
@@ -141,6 +142,11 @@ def audit(flow: Flow, x: ArrayLike, context: ArrayLike | None = None) -> Audit:
     True
     """
     x = real_array("x", by_name(flow, "x", x))
+    if math.prod(flow.base_shape) != math.prod(flow.shape):
+        raise ValueError(
+            f"an audit compares Jacobians, and from {math.prod(flow.shape)} features to the base's "
+            f"{math.prod(flow.base_shape)} there is none: audit the layers before, flow.part(0, k)"
+        )
     u, log_det = flow.inverse(x, context)
     back, forward_log_det = flow.forward(u, context)
     matrices = jacobian(flow, x, context).astype(np.float64)

@@ -180,7 +180,8 @@ def categorical(categories: int | Sequence[str]) -> Column:
     ----------
     categories : int or sequence of str
         How many there are, from 2 to 1024, of which the column holds the numbers 0, 1, ...; or
-        their labels, all different: tables may then hold these.
+        their labels, all different: tables may then hold these. Arrays of numbers hold places
+        among them; in tables and lists numbers are labels if a label is a number, else places.
 
     Returns
     -------
@@ -209,6 +210,8 @@ def categorical(categories: int | Sequence[str]) -> Column:
     """
     if isinstance(categories, str):
         raise TypeError(f"categories must be a number or a list of labels, got {categories!r}")
+    if hasattr(categories, "tolist") and getattr(categories, "ndim", 0) == 1:
+        categories = categories.tolist()  # of NumPy and pandas
     if not isinstance(categories, Sequence):
         count = integer("categories", categories, 2, MAX_CATEGORIES)
         return Column("categorical", 0.0, count - 1.0)

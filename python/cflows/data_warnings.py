@@ -132,8 +132,9 @@ def _findings(flow: Flow, x: Float, noisy: NDArray[np.bool_]) -> Iterable[tuple[
     )
     # Noise of its own makes a column independent of the others.
     exact = free & ~whole
+    least = SINGULAR**2 if _whitens(flow) else SINGULAR
     yield (
-        [] if _whitens(flow) else _collinear(z[:, exact], np.flatnonzero(exact)),
+        _collinear(z[:, exact], np.flatnonzero(exact), least),
         "one is nearly a linear function of the others, so that the density is nearly unbounded: "
         "drop it, give the difference instead, or make the flow with standardize='whiten'",
     )
@@ -205,8 +206,8 @@ def _has_long_tails(z: Float) -> NDArray[np.bool_]:
     return np.asarray((high > low) & (np.abs(z - middle).max(axis=0) > FAR * (high - low)))
 
 
-def _collinear(z: Float, columns: NDArray[np.int64]) -> list[int]:
-    """The columns of the direction in which there is next to no variance."""
+def _collinear(z: Float, columns: NDArray[np.int64], least: float) -> list[int]:
+    """The columns of the direction in which there is no more than the least variance."""
     if len(columns) < 2 or len(z) < 2 * len(columns):
         return []
     scale = np.ptp(z, axis=0)  # the squares of large numbers would overflow
@@ -214,7 +215,7 @@ def _collinear(z: Float, columns: NDArray[np.int64]) -> list[int]:
         return []
     correlation = np.corrcoef(z / scale, rowvar=False)
     values, vectors = np.linalg.eigh(correlation)
-    if values[0] > SINGULAR:
+    if values[0] > least:
         return []
     weights = np.abs(vectors[:, 0])
     return [int(i) for i in columns[weights > 0.1 * weights.max()]]

@@ -318,11 +318,12 @@ def _read_data(
     seed: int,
 ) -> tuple[TrainingRows, TrainingRows | None]:
     """The rows to train on, and those to validate with."""
+    learned = names_of(x), names_of(context)
     x, context = by_name(flow, "x", x), by_name(flow, "context", context)
     rows = with_weight(read_rows(x, context, weights))
     if rows.x.shape[1:] != flow.shape:
         refuse_shape("x", rows.x.shape, flow.shape)
-    return read_validation(rows, validation, seed, flow)
+    return read_validation(rows, validation, seed, flow, learned)
 
 
 def _names(flow: Flow, x: ArrayLike, context: ArrayLike | None) -> tuple[Names, Names]:

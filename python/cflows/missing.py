@@ -183,12 +183,14 @@ def _first(context: ArrayLike | None) -> ArrayLike | None:
 
 def check_flow(flow: Flow) -> None:
     """ValueError unless the flow is one of vectors of real numbers."""
-    if len(flow.shape) > 1 or flow.base_shape != flow.shape:
+    keeps = len(flow.shape) == 1 and flow.base_shape == flow.shape
+    if not keeps and not flow.stochastic:
         raise ValueError("missing numbers are for flows of vectors that keep all their features")
     if flow.stochastic:
         raise ValueError(
-            "missing numbers are not for flows with columns of integers (count, ordinal) or other "
-            "stochastic layers: drop those rows, or take the columns as real and give fit a jitter"
+            "missing numbers are not for flows with columns of integers or categories (count, "
+            "ordinal, categorical) or other stochastic layers: drop those rows, or take the "
+            "columns as real and give fit a jitter"
         )
 
 
@@ -221,13 +223,17 @@ class Completion:
         self.maps = flow.part(layers).astype("float64")
         self.nothing = np.zeros(flow.context_features) if flow.context_features else None
         middle, _ = self.maps.forward(np.zeros((1, self.x.shape[1])), self.nothing)
+        # Angles: a number beyond half a turn comes back a turn less.
+        beyond = np.full((1, self.x.shape[1]), 4.0)
+        back, _ = self.maps.inverse(self.maps.forward(beyond, self.nothing)[0], self.nothing)
+        self.circular = np.abs(back[0] - (4.0 - 2 * math.pi)) < 1e-6
         self.filled = np.where(self.missing, middle, self.x)
         z, _ = self.maps.inverse(self.filled, self.nothing)
         self.z = np.where(self.missing, np.nan, z)
 
     def propose_rows(self) -> None:
         """Make the proposals from the rows themselves."""
-        self.proposals = Proposals.of_rows(_joined(self.z, self.context))
+        self.proposals = Proposals.of_rows(_joined(self.z, self.context), self.circular)
 
     def propose_samples(self, flow: Flow, seed: int) -> None:
         """Make the proposals from samples of a flow, each with the context of one of the rows."""
@@ -240,15 +246,19 @@ class Completion:
             context = self.context[self.known]
             context = context[np.linspace(0, len(context) - 1, SAMPLES).astype(np.int64)]
             samples = body.sample(1, context, seed=seed)[:, 0]
-        self.proposals = Proposals.of_rows(_without_far(_joined(samples, context)))
+        rows = _without_far(_joined(samples, context))
+        self.proposals = Proposals.of_rows(rows, self.circular)
 
     def propose(self, other: Completion) -> None:
         """Take the proposals of other rows."""
         self.proposals = other.proposals
 
     def proposed(self, seed: int) -> Float:
-        """The rows, with one proposal each."""
-        return self._with(self.rows, next(iter(self._proposals(self.rows, seed, 1)))[1][:, 0])
+        """The rows, with one draw each from the normal distribution that proposals are made of."""
+        z = self.z.copy()
+        for rows, some, _ in self._proposals(self.rows, seed, 1, heavy=False):
+            z[rows] = some[:, 0]
+        return self._with(self.rows, z[self.rows])
 
     def drawn(self, flow: Flow, seed: int, former: Float | None = None) -> Float:
         """The rows, with numbers that are distributed as the flow has it.
@@ -285,7 +295,12 @@ class Completion:
         return result
 
     def _proposals(
-        self, rows: NDArray[np.int64], seed: int, draws: int, former: Float | None = None
+        self,
+        rows: NDArray[np.int64],
+        seed: int,
+        draws: int,
+        former: Float | None = None,
+        heavy: bool = True,
     ) -> Iterator[tuple[NDArray[np.int64], Float, Float]]:
         """Some rows at a time, with z completed (rows, draws, features) and log q (rows, draws)."""
         at_once = max(1, ROWS_AT_ONCE // draws)
@@ -296,7 +311,7 @@ class Completion:
             assert self.proposals is not None
             before = None if former is None else _joined(former[some], context)
             given = _joined(self.z[some], context)
-            joined, log_q = self.proposals.draw(given, draws, rng, before)
+            joined, log_q = self.proposals.draw(given, draws, rng, before, heavy)
             yield some, joined[..., : self.x.shape[1]], log_q
 
     def _log_weights(self, body: Flow, rows: NDArray[np.int64], z: Float, log_q: Float) -> Float:

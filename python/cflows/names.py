@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from .categories import encoded
 
 if TYPE_CHECKING:
@@ -19,17 +21,19 @@ _ATTRIBUTES = ("columns", "column_names", "colnames")
 
 def names_of(table: Any) -> tuple[str, ...] | None:
     """The names of its columns; None unless all have one, of their own."""
-    names = getattr(getattr(table, "dtype", None), "names", None)
-    for attribute in _ATTRIBUTES:
-        names = getattr(table, attribute, None) if names is None else names
-    if names is None or callable(names):
-        return None
-    names = tuple(names)
-    text = all(isinstance(name, str) for name in names)
-    return names if text and names and len(set(names)) == len(names) else None
+    found = [getattr(getattr(table, "dtype", None), "names", None)]
+    found += [getattr(table, attribute, None) for attribute in _ATTRIBUTES]
+    for given in found:
+        names = () if given is None or callable(given) else tuple(given)
+        text = all(isinstance(name, str) for name in names)
+        if text and names and len(set(names)) == len(names):
+            return names
+    return None
 
 
-def by_name(model: _core.Model, port: str, table: Any) -> Any:
+def by_name(
+    model: _core.Model, port: str, table: Any, learned: tuple[str, ...] | None = None
+) -> Any:
     """The columns of a table that the model knows, in its order, with numbers for the labels of
     categories; anything else as it is.
 
@@ -40,20 +44,47 @@ def by_name(model: _core.Model, port: str, table: Any) -> Any:
     model : Model
     port : {'x', 'context'}
     table : object
+    learned : tuple of str, optional
+        The names that a model without names is about to have.
 
     Raises
     ------
     ValueError
         If the table has names, and columns of the model are missing.
     """
-    table = _matched(model, port, table)
+    if isinstance(table, np.ndarray) and table.dtype.kind in "biufc":
+        return table
+    table = _matched(model, port, _in_order(table), learned)
     labels = getattr(model, "categories", None) if port == "x" else None
     return table if labels is None else encoded(table, names_of(table), labels)
 
 
-def _matched(model: _core.Model, port: str, table: Any) -> Any:
-    known = getattr(model, "columns" if port == "x" else "context_columns", None)
+def _in_order(table: Any) -> Any:
+    """A table whose names are the numbers 0, 1, ... in another order, in theirs."""
+    names = getattr(table, "columns", None)
+    if names is None or callable(names) or not hasattr(table, "iloc"):
+        return table
+    count = len(names)
+    numbers = all(isinstance(name, (int, np.integer)) for name in names)
+    if not numbers or sorted(names) != list(range(count)):
+        return table
+    return table[list(range(count))]
+
+
+def _of_row(table: Any, known: tuple[str, ...]) -> Any:
+    """The numbers of a row with names, such as a table's; anything else as it is."""
+    index = getattr(table, "index", None)
+    if index is None or callable(index) or np.ndim(table) != 1:
+        return table
+    labels = list(index)
+    return table[list(known)] if set(known) <= set(labels) else table
+
+
+def _matched(model: _core.Model, port: str, table: Any, learned: tuple[str, ...] | None) -> Any:
+    known = getattr(model, "columns" if port == "x" else "context_columns", None) or learned
     names = names_of(table)
+    if known is not None and names is None:
+        return _of_row(table, known)
     if known is None or names is None or names == known:
         return table
     missing = [name for name in known if name not in names]

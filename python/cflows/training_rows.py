@@ -82,6 +82,7 @@ def read_validation(
     validation: float | ArrayLike | tuple[Any, ...] | None,
     seed: int,
     model: Flow | Loss,
+    learned: tuple[tuple[str, ...] | None, tuple[str, ...] | None] = (None, None),
 ) -> tuple[TrainingRows, TrainingRows | None]:
     """The rows to train on, and those to validate with.
 
@@ -94,6 +95,8 @@ def read_validation(
         Of the choice of the fraction.
     model : Flow or Loss
         That is fitted, whose columns tables are matched to.
+    learned : pair of tuples of str or None
+        The names of the columns of x and of the context, of a model that has none yet.
     """
     if validation is None:
         return rows, None
@@ -113,7 +116,10 @@ def read_validation(
     if not 1 <= len(parts) <= 3:
         raise ValueError(f"validation must be (x, context, weights), got {len(parts)} parts")
     ports = ("x", "context")[: len(parts)]
-    named = [by_name(model, port, part) for port, part in zip(ports, parts[:2], strict=True)]
+    named = [
+        by_name(model, port, part, names)
+        for port, part, names in zip(ports, parts, learned, strict=False)
+    ]
     others = with_weight(read_rows(*named, *parts[2:], prefix="validation: "))
     _check_context(others, model.context_features)
     return rows, others

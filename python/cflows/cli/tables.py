@@ -120,6 +120,12 @@ def read(
     else:
         features = indices(columns, source)
         rows = source.read(sorted({*features, *context}))
+    both = [source.names[i] if source.names else str(i) for i in features if i in context]
+    if both:
+        raise ValueError(
+            f"{source.path}: {', '.join(both)} cannot be learned and be the context too: give "
+            "columns to --columns or to --context-columns"
+        )
     if not features and context:
         raise ValueError(f"{source.path}: all columns are context, there is none to learn")
     return divided(treat_missing(rows, missing, source.path), features, context, source)

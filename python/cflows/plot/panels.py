@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from numpy.typing import ArrayLike
 
 from ..arguments import integer
+from ..names import names_of
 from .canvas import Bounds, close_figure, relative_height
 from .plane import Model, bar, bounds_of, draw, points_of, raster
 
@@ -72,6 +73,10 @@ def densities(
     if not models:
         raise ValueError("expected models to draw, by their titles, got none")
     first = next(iter(models.values()))
+    orders = {names for names in map(names_of, models.values()) if names is not None}
+    if len(orders) > 1:
+        told = " and ".join(", ".join(names) for names in sorted(orders))
+        raise ValueError(f"expected models of the same columns in one order, got {told}")
     points = None if x is None else points_of(first, x)
     bounds = bounds or bounds_of(first, points)
     rasters = [raster(model, x, points, None, bounds, resolution) for model in models.values()]
