@@ -185,7 +185,7 @@ bool cf_flow_has_restricted_domain(const cf_flow *flow) {
 /* Whether float32 is too coarse for a column: at its middle, where the base's 0 goes as far as the
  * map beside the data tells, or at numbers that are nearly all within. */
 static bool is_finer_than_float32(const cf_fixed_map *map, const double *buffers, size_t f) {
-    const double max_ratio = 64.0; /* of the rounding of x to that of u, in units of x */
+    const double max_ratio = 64.0;       /* of the rounding of x to that of u, in units of x */
     const double max_ratio_far = 0x1p17; /* the same far out, such as near the end of an interval */
     cf_map_call call = {.map = map, .buffers = buffers, .derivatives = true};
     cf_mapped m = {.value = {0.0, -4.0, 4.0}};
