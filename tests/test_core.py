@@ -1,4 +1,5 @@
-"""The core from C: the programs of tests/c, plain and sanitized, at every instruction set."""
+"""The core from C: the programs of tests/c, plain and, with ``pytest -m sanitized``, sanitized, at
+every instruction set."""
 
 import os
 import re
@@ -53,7 +54,7 @@ def core_program(name, build):
     return link(name, [*objects([test]), installed() / "lib/libcflows.a"], "")
 
 
-@pytest.mark.parametrize("build", ["plain", "sanitized"])
+@pytest.mark.parametrize("build", ["plain", pytest.param("sanitized", marks=pytest.mark.sanitized)])
 @pytest.mark.parametrize(
     "name",
     [

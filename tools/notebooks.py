@@ -22,7 +22,7 @@ from PIL import Image
 
 FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
 DPI = 60
-COLOURS = 32
+COLOURS = 48
 SETUP = f"import matplotlib\nmatplotlib.rcParams['figure.dpi'] = {DPI}"
 
 
@@ -75,8 +75,10 @@ def small(picture: str) -> str:
     """A picture with a palette; both are PNG in base64."""
     image = Image.open(io.BytesIO(base64.b64decode(picture))).convert("RGB")
     file = io.BytesIO()
-    palette = image.quantize(COLOURS, kmeans=2, dither=Image.Dither.NONE)
-    palette.save(file, format="png", optimize=True)
+    # A palette that spans the colours, as a density's few bright pixels need theirs.
+    spanning = Image.Quantize.MAXCOVERAGE
+    few = image.quantize(COLOURS, spanning, kmeans=2, dither=Image.Dither.NONE)
+    few.save(file, format="png", optimize=True)
     return base64.b64encode(file.getvalue()).decode()
 
 
