@@ -513,7 +513,7 @@ def test_learning_curve_shows_what_is_learnt_late():
 
 
 def test_learning_curve_says_what_it_cuts():
-    train = np.append([1e6, 900.0], np.linspace(3.0, 2.0, 20))
+    train = np.append([1e6, 6.0], np.linspace(3.0, 2.0, 20))
     history = SimpleNamespace(train=train, validation=train + np.append(7.0, np.zeros(21)))
     ax = plot.learning_curve(history)
     cut = [line for line in ax.lines if line.get_marker() == "^"]
