@@ -217,6 +217,16 @@ def test_samples_in_pieces_are_those_of_one_call(tmp_path, model, monkeypatch):
         np.testing.assert_array_equal(np.load(out), cf.load(model).sample(number, seed=3))
 
 
+def test_samples_beyond_float32_are_written_whole(tmp_path):
+    """A flow of float32 samples time stamps in float64."""
+    model, out = tmp_path / "times.safetensors", tmp_path / "new.npy"
+    flow = cf.Flow([cf.Affine(shift=[1.7e9, 0.0], scale=[0.05, 1.0])], features=2)
+    flow.save(model)
+    assert main(["sample", str(model), "-n", "20", "-o", str(out), "--seed=3"]) == 0
+    np.testing.assert_array_equal(np.load(out), flow.sample(20, seed=3))
+    assert np.load(out)[:, 0].std() > 0.01
+
+
 def test_columns_and_context(tmp_path, capsys):
     table, model, out = tmp_path / "x.csv", tmp_path / "m.safetensors", tmp_path / "new.npy"
     save_table(table, np.column_stack([ROWS, ROWS[:, 0] > 1]), columns=["a", "b", "side"])
@@ -883,11 +893,21 @@ def test_help_fits_the_terminal_and_its_examples_are_valid(command, capsys, monk
 # -- Processes -- #
 
 
+# A line of progress every tenth of a second: before a quick fit is over.
+OFTEN = """
+import sys, cflows.progress
+from cflows.cli import main
+cflows.progress._SECONDS_BETWEEN_LINES = 0.1
+sys.exit(main(sys.argv[1:]))
+"""
+
+
 def interrupted(folder, *arguments, until):
     """What the command says when Ctrl-C comes soon after a line that matches."""
+    often = [sys.executable, "-c", OFTEN, *map(str, arguments)]
     slowly = {**ENVIRONMENT, "CFLOWS_NUM_THREADS": "1"}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "env": slowly}
-    with subprocess.Popen(command(*arguments), text=True, cwd=folder, **pipes) as process:
+    with subprocess.Popen(often, text=True, cwd=folder, **pipes) as process:
         said = ""
         while not re.search(until, said):
             line = process.stdout.readline()

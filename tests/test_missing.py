@@ -143,6 +143,25 @@ def test_contexts_and_names() -> None:
         flow.impute(x, context[:2])
 
 
+def test_a_tables_context_is_found_by_name() -> None:
+    pandas = pytest.importorskip("pandas")
+    flow = cf.Flow([cf.Elementwise(hidden=(8,))], 2, context_features=2, dtype="float64", seed=0)
+    flow.context_columns = ("c", "d")
+    x = np.array([[NAN, 0.5], [1.0, NAN]])
+    table = pandas.DataFrame({"d": [1.0, 2.0], "label": ["u", "v"], "c": [3.0, 4.0]})
+    found = flow.marginal_log_prob(x, table, seed=0)
+    expected = flow.marginal_log_prob(x, table[["c", "d"]].to_numpy(), seed=0)
+    np.testing.assert_array_equal(found, expected)
+    assert len(flow.marginal_log_prob(x[:0], table[:0])) == 0
+    assert flow.impute(x[:0], table[:0]).shape == (0, 2)
+    with pytest.raises(ValueError, match="context lacks the column c"):
+        flow.impute(x, table[["d", "label"]])
+    with pytest.raises(ValueError, match=r"context must have shape \(n, 2\) or \(2,\)"):
+        flow.impute(x, np.zeros((2, 3)))
+    with pytest.raises(ValueError, match="context"):
+        flow.impute(x)
+
+
 def crescent(n: int, seed: int) -> np.ndarray:
     z = np.random.default_rng(seed).normal(size=(n, 2))
     return np.column_stack([z[:, 0], z[:, 0] ** 2 + 0.5 * z[:, 1]])

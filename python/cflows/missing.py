@@ -167,18 +167,16 @@ def _checked(flow: Flow, x: ArrayLike, context: ArrayLike | None) -> tuple[Float
     rows = np.array(real_array("x", by_name(flow, "x", x)), np.float64)
     if rows.ndim != 2 or rows.shape[1] != flow.features:
         refuse_shape("x", rows.shape, (flow.features,))
-    flow.log_prob(np.zeros((1, flow.features)), _first(context))  # what it says of contexts
-    if context is None:
+    given = None
+    if context is not None:
+        given = np.asarray(real_array("context", by_name(flow, "context", context)), np.float64)
+    some = given if given is None or given.ndim < 2 else given[:0]
+    flow.log_prob(np.zeros((0, flow.features)), some)  # what it says of contexts
+    if given is None:
         return rows, None
-    given = np.asarray(real_array("context", by_name(flow, "context", context)), np.float64)
     if given.ndim == 2 and len(given) not in (1, len(rows)):
         raise ValueError(f"context must have {len(rows)} rows, as x has, got {len(given)}")
     return rows, np.array(np.broadcast_to(given, (len(rows), flow.context_features)))
-
-
-def _first(context: ArrayLike | None) -> ArrayLike | None:
-    array = None if context is None else np.asarray(context)
-    return array if array is None or array.ndim < 2 else array[:1]
 
 
 def check_flow(flow: Flow) -> None:

@@ -87,7 +87,7 @@ def _rows(flow: Flow, number: int, seed: int) -> np.ndarray:
     most = sys.maxsize // (8 * flow.features)
     if number > most:
         raise ValueError(f"--number must be at most {most}, got {number}")
-    rows = np.empty((number, flow.features), flow.dtype)
+    rows = np.empty((number, flow.features), flow.sample(0).dtype)  # float64 where it must be
     for piece in outputs.pieces(number):
         # The pieces of one seed are the samples that one call would draw.
         rows[piece] = flow.sample(piece.stop - piece.start, seed=seed, start=piece.start)
