@@ -283,7 +283,7 @@ def test_files_of_before_there_were_embeddings(tmp_path: Path):
     [
         ({"embedding": None}, "embedding must be of type dict"),
         ({"embedding": {"type": "MLP", "options": {}}}, "embedding expects Embedding or None"),
-        ({"embedding": {"type": "Embedding", "options": {}}}, "features is missing"),
+        ({"embedding": {"type": "Embedding", "options": {}}}, "features must say to how many"),
         ({"embedding": {"type": "Embedding", "options": {"features": 2**24}}}, "parameters"),
         ({"context_features": 0}, "the flow has none"),
         ({"embeddings": {}}, "the architecture must have"),
@@ -329,10 +329,14 @@ def test_recipes_take_one(recipe: Any):
         (lambda: cf.Flow([], 2, embedding=EMBEDDING), ValueError, "context_features must be 1"),
         (lambda: cf.Flow([], 2, 3, NET), TypeError, "embedding expects Embedding or None, got MLP"),
         (lambda: cf.Flow([], 2, 3, 4), TypeError, "embedding expects Embedding or None, got 4"),
-        (lambda: cf.Embedding(), TypeError, "features is missing"),
+        (
+            lambda: cf.Embedding(),
+            ValueError,
+            "features must say to how many numbers, or categories",
+        ),
         (lambda: cf.Embedding(0), ValueError, "features must be from 1 to 16777216, got 0"),
         (lambda: cf.Embedding(2**24 + 1), ValueError, "features must be from 1 to 16777216"),
-        (lambda: cf.Embedding(2.0), TypeError, "features expects int, got 2.0"),
+        (lambda: cf.Embedding(2.0), TypeError, "features expects int or None, got 2.0"),
         (lambda: cf.Embedding(2, cf.Normal()), TypeError, "network expects Conditioner or None"),
         (lambda: cf.Coupling(conditioner=EMBEDDING), TypeError, "conditioner expects Conditioner"),
         (lambda: moved().log_prob(np.zeros((2, 2))), ValueError, "context"),
@@ -341,4 +345,118 @@ def test_recipes_take_one(recipe: Any):
 )
 def test_what_does_not_fit_is_refused(make: Any, error: type[Exception], message: str):
     with pytest.raises(error, match=message):
+        make()
+
+
+# ---- columns of categories ----
+
+COUNTS = (1, 4, 1, 6)
+
+
+def kinds_context(n: int = 40) -> np.ndarray:
+    rng = np.random.default_rng(2)
+    numbers = rng.normal(size=(n, 4))
+    numbers[:, 1], numbers[:, 3] = rng.integers(0, 4, n), rng.integers(0, 6, n)
+    return numbers
+
+
+def looked_up(flow: cf.Flow, context: np.ndarray) -> np.ndarray:
+    """What NumPy makes of the context: numbers as they are, a vector for a category."""
+    vectors = {i: flow.parameters[f"embedding.column{i}.vectors"] for i in (1, 3)}
+    return np.column_stack(
+        [vectors[i][c.astype(int)] if i in vectors else c for i, c in enumerate(context.T)]
+    )
+
+
+def of_kinds(features: int | None = None, dtype: str = "float64") -> cf.Flow:
+    network = None if features is None else NET
+    embedding = cf.Embedding(features, network, categories=COUNTS)
+    return moved(context_features=4, embedding=embedding).astype(dtype)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_category_is_a_vector(dtype: str) -> None:
+    flow = of_kinds(dtype=dtype)
+    shapes = [flow.parameters[f"embedding.column{i}.vectors"].shape for i in (1, 3)]
+    assert shapes == [(4, 3), (6, 4)]  # round(1.6 n^0.56)
+    seen = 2 + 3 + 4
+    plain = cf.Flow(layers(), 2, context_features=seen, base=flow.base, dtype=dtype, seed=0)
+    for name, value in plain.parameters.items():
+        value[...] = flow.parameters[name]
+    x, context = rows(40)[0], kinds_context()
+    tolerance = {"rtol": 1e-12} if dtype == "float64" else {"rtol": 1e-4, "atol": 1e-4}
+    truth = plain.log_prob(x, looked_up(flow, context))
+    np.testing.assert_allclose(flow.log_prob(x, context), truth, **tolerance)
+    assert f"(n, {seen})" in repr(flow)
+    assert np.ptp(truth) > 1.0
+
+
+def test_vectors_pass_through_the_network() -> None:
+    flow, (x, _), context = of_kinds(SEEN), rows(40), kinds_context()
+    plain = without(flow)
+    truth = plain.log_prob(x, embedded(flow, looked_up(flow, context)))
+    np.testing.assert_allclose(flow.log_prob(x, context), truth, rtol=1e-12)
+
+
+@pytest.mark.parametrize("features", [None, SEEN])
+def test_gradients_of_vectors(features: int | None) -> None:
+    flow, (x, _), context = of_kinds(features), rows(40), kinds_context()
+    _, found = flow.loss_and_grad(x, context)
+    for i in (1, 3):
+        vectors = flow.parameters[name := f"embedding.column{i}.vectors"]
+        expected = gradient(lambda: -float(flow.log_prob(x, context).mean()), vectors)
+        np.testing.assert_allclose(found[name], expected, rtol=1e-6, atol=1e-8)
+    cotangents = flow.vjp(x, np.ones_like(x), context=context)
+    assert not cotangents.context[:, [1, 3]].any()
+    assert cotangents.context[:, [0, 2]].all()
+
+
+@pytest.mark.parametrize("bad", [-1.0, 4.0, 0.5, np.inf, -np.inf, np.nan])
+def test_what_is_no_category_is_unknown(bad: float) -> None:
+    flow, (x, _), context = of_kinds(), rows(40), kinds_context()
+    expected = flow.log_prob(x, context)
+    context[7, 1] = bad
+    found = flow.log_prob(x, context)
+    assert np.isnan(found[7])
+    np.testing.assert_array_equal(np.delete(found, 7), np.delete(expected, 7))
+    assert np.isnan(flow.sample(2, context, seed=0)[7]).all()
+    with pytest.raises(ValueError, match=r"training data, context: row 7 holds \S+ in column 1"):
+        flow.fit(x, context, validation=None, progress=False)
+
+
+def test_numbers_beside_categories_are_standardised() -> None:
+    context = kinds_context() * [10.0, 1.0, 1e3, 1.0] + [1e6, 0.0, 5.0, 0.0]
+    flow = cf.Flow(layers(), 2, 4, cf.Embedding(categories=COUNTS), seed=0)
+    flow.fit(rows(40)[0], context, epochs=1, validation=None, progress=False)
+    shift, scale = flow.buffers["context.shift_scale"].reshape(2, 4)
+    np.testing.assert_allclose(shift, context.mean(axis=0) * [1, 0, 1, 0], rtol=1e-9)
+    deviations = np.where([True, False, True, False], context.std(axis=0), 1.0)
+    np.testing.assert_allclose(scale, deviations, rtol=1e-9)
+
+
+def test_categories_are_saved_and_copied(tmp_path: Path) -> None:
+    flow, (x, _), context = of_kinds(SEEN), rows(40), kinds_context()
+    flow.save(tmp_path / "flow")
+    expected = flow.log_prob(x, context)
+    for again in (
+        cf.load(tmp_path / "flow"),
+        copy.deepcopy(flow),
+        pickle.loads(pickle.dumps(flow)),
+    ):
+        np.testing.assert_array_equal(again.log_prob(x, context), expected)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: cf.Embedding(categories=[1, 1]), "features must say to how many numbers"),
+        (lambda: cf.Embedding(network=NET, categories=[3]), "a network needs features"),
+        (lambda: cf.Embedding(categories=[3, 0]), "from 1 to 1024, got 0 at 1"),
+        (lambda: cf.Embedding(categories=[1025]), "from 1 to 1024, got 1025 at 0"),
+        (lambda: cf.Flow([], 2, 3, cf.Embedding(categories=[3])),
+         "categories must have 3 entries, one a context feature, got 1"),
+    ],
+)  # fmt: skip
+def test_categories_that_do_not_fit_are_refused(make: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         make()

@@ -45,7 +45,7 @@ static cf_status bind_embedding(cf_flow *flow, cf_binding *binding, cf_spec *spe
     return cf_embedding_bind(&flow->embedding, spec, binding, context);
 }
 
-/* Shift and scale of every column, which the data set. */
+/* Shift and scale of every column of numbers, which the data set. */
 static cf_status bind_context_map(cf_flow *flow, cf_binding *binding, size_t context) {
     cf_fixed_map *map;
     cf_map_step *steps;
@@ -61,11 +61,14 @@ static cf_status bind_context_map(cf_flow *flow, cf_binding *binding, size_t con
     cf_status status = cf_bind_buffer(binding, "shift_scale", 2 * context, values, &offset);
     cf_binding_leave(binding, mark);
     for (size_t f = 0; f < context; f++) {
-        first[f + 1] = f + 1;
-        steps[f] = (cf_map_step){.kind = CF_MAP_AFFINE,
-                                 .from_data = true,
-                                 .shift = offset + f,
-                                 .scale = offset + context + f};
+        bool number = cf_embedding_categories(flow->embedding.spec, f) == 1;
+        first[f + 1] = first[f] + number;
+        if (!number)
+            continue;
+        steps[first[f]] = (cf_map_step){.kind = CF_MAP_AFFINE,
+                                        .from_data = true,
+                                        .shift = offset + f,
+                                        .scale = offset + context + f};
     }
     *map = (cf_fixed_map){.features = context, .first = first, .steps = steps};
     flow->context_map = map;
@@ -113,9 +116,9 @@ static cf_status build(cf_model *model, const cf_flow_parts *parts, cf_flow **ou
     CF_TRY(cf_arena_alloc(binding->arena, &flow, 1, sizeof *flow));
     flow->model = model;
     flow->shape = flow->base_shape = parts->shape;
+    CF_TRY(bind_embedding(flow, binding, parts->embedding, parts->context_features));
     if (parts->context_features > 0 && !parts->raw_context)
         CF_TRY(bind_context_map(flow, binding, parts->context_features));
-    CF_TRY(bind_embedding(flow, binding, parts->embedding, parts->context_features));
     CF_TRY(bind_layers(flow, binding, parts->layers, parts->layer_count));
     CF_TRY(bind_base(flow, binding, parts->base));
     CF_TRY(cf_model_allocate(model));

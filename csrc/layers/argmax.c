@@ -8,7 +8,6 @@ enum { MAX_CATEGORIES = 1024 }; /* float32 tells their shares of [0, 1) apart */
 typedef struct {
     size_t logits; /* parameter, of all categories of columns that have more than one */
     size_t count;
-    size_t features; /* of u */
 } argmax_state;
 
 static size_t categories_of(const cf_spec *spec, size_t feature) {
@@ -36,7 +35,6 @@ static cf_status bind(cf_layer *layer, cf_binding *binding) {
     argmax_state *state;
     CF_TRY(cf_arena_alloc(binding->arena, &state, 1, sizeof *state));
     layer->state = state;
-    state->features = base_features(layer->spec);
     for (size_t f = 0; f < layer->features; f++)
         state->count += categories_of(layer->spec, f) > 1 ? categories_of(layer->spec, f) : 0;
     return cf_bind_parameter(binding, "logits", 1, &state->count, 0.0, &state->logits);
@@ -48,19 +46,12 @@ static cf_value gumbel(cf_builder *b, cf_value uniform) {
     return cf_scale_shift(b, cf_log(b, minus_log), -1.0, 0.0);
 }
 
-/* 1 for the category, 0 for the others. */
-static cf_value one_hot(cf_builder *b, cf_value x, size_t categories) {
-    double share = 1.0 / (double)categories;
-    cf_value shares = cf_constant(b, CF_UNBATCHED, categories, share);
-    return cf_choose(b, cf_scale_shift(b, x, share, 0.5 * share), shares);
-}
-
 /* v given that v_x is the largest, of Gumbel variables v_k around the logits: the largest is one
  * around log(sum(exp(logits))), t, and the others are t - softplus(t - g) of free ones g. Adds
  * -log q(v|x) = sum(a + exp(-a)) + log softmax(logits)_x, a = v - logits, to *log_det. */
 static cf_value draw(cf_builder *b, cf_value x, cf_value uniform, cf_value logits,
                      size_t categories, cf_value *log_det) {
-    cf_value hot = one_hot(b, cf_clamp(b, x, 0.0, (double)categories - 1.0), categories);
+    cf_value hot = cf_one_hot(b, cf_clamp(b, x, 0.0, (double)categories - 1.0), categories);
     cf_value cold = cf_scale_shift(b, hot, -1.0, 1.0), all = cf_log_sum_exp(b, logits);
     cf_value each = cf_broadcast(b, logits);
     cf_value largest = cf_add(b, gumbel(b, cf_slice(b, uniform, 0, 1)), cf_broadcast(b, all));
@@ -81,8 +72,6 @@ static cf_value inverse(const cf_layer *layer, cf_builder *b, cf_value x, cf_val
     const argmax_state *state = layer->state;
     size_t drawn = 0, logit = 0;
     (void)context;
-    if (state->count == 0)
-        return x;
     /* One more a column, of the largest. */
     cf_value uniform = cf_uniform_noise(b, state->count + layer->features);
     uniform = cf_clamp(b, uniform, 0x1p-25, 1.0 - 0x1p-24); /* where both logarithms are finite */

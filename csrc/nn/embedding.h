@@ -1,5 +1,5 @@
-/* The embedding: a network from the context that a flow is given to the fewer numbers that its
- * layers and base see as their context, learned with them.
+/* The embedding: from the context that a flow is given to the numbers that its layers and base see
+ * as their context, learned with them: a vector for each category, then a network to fewer numbers.
  */
 #ifndef CF_NN_EMBEDDING_H
 #define CF_NN_EMBEDDING_H
@@ -10,8 +10,12 @@ typedef struct {
     cf_spec *spec;   /* NULL: there is none, and the context is seen as it is */
     size_t context;  /* features that it reads */
     size_t features; /* that are seen of it */
-    cf_conditioner network;
+    size_t *vectors; /* parameters, by column: [categories, numbers]; of columns of categories */
+    cf_conditioner network; /* if the spec has features */
 } cf_embedding;
+
+/* How many categories a column of the context has; 1: it is one of numbers. `spec` may be NULL. */
+size_t cf_embedding_categories(const cf_spec *spec, size_t column);
 
 /* Binds `spec`, or NULL, whose hold stays with the caller, to `context` features. */
 cf_status cf_embedding_bind(cf_embedding *out, cf_spec *spec, cf_binding *binding, size_t context);

@@ -22,6 +22,12 @@ cf_value cf_choose(cf_builder *b, cf_value u, cf_value probabilities) {
                    CF_NO_PARAMS);
 }
 
+cf_value cf_one_hot(cf_builder *b, cf_value x, size_t categories) {
+    double share = 1.0 / (double)categories;
+    cf_value shares = cf_constant(b, CF_UNBATCHED, categories, share);
+    return cf_choose(b, cf_scale_shift(b, x, share, 0.5 * share), shares);
+}
+
 #else
 
 #include "ops/feature_rows.h"

@@ -232,6 +232,10 @@ cf_value cf_log_sum_exp_groups(cf_builder *b, cf_value x, size_t groups);
  * for the others. It has no gradient. */
 cf_value cf_choose(cf_builder *b, cf_value u, cf_value probabilities);
 
+/* One feature for each category: 1 for x, one of the integers from 0, and 0 for the others. It has
+ * no gradient. */
+cf_value cf_one_hot(cf_builder *b, cf_value x, size_t categories);
+
 /* The index of the largest feature: one feature. It has no gradient. */
 cf_value cf_argmax(cf_builder *b, cf_value x);
 

@@ -45,10 +45,32 @@ static cf_status check_jitter(const cf_rows *r, const double *jitter) {
     return CF_OK;
 }
 
+/* CF_INVALID if a context of the flow is none of its column's categories. */
+static cf_status check_categories(const cf_rows *r, const cf_data *data, const char *what) {
+    const cf_spec *embedding = r->flow != NULL ? r->flow->embedding.spec : NULL;
+    for (size_t f = 0; f < r->context && data->context.data != NULL; f++) {
+        double last = (double)cf_embedding_categories(embedding, f) - 1.0;
+        for (size_t i = 0; i < data->rows && last > 0.0; i++) {
+            double value = cf_array_number(&data->context, i, f);
+            if (!(value >= 0.0 && value <= last && value == floor(value)))
+                return cf_fail(CF_INVALID,
+                               "%s, context: row %lld holds %g in column %zu; its categories are 0 "
+                               "to %g",
+                               what, (long long)cf_array_row(&data->context, i), value, f, last);
+        }
+    }
+    return CF_OK;
+}
+
+static cf_status check_data(const cf_rows *r, const cf_data *data, const char *what) {
+    CF_TRY(cf_data_check(data, r->features, r->context, what));
+    return check_categories(r, data, what);
+}
+
 static cf_status check(const cf_rows *r, const cf_rows_options *o) {
-    CF_TRY(cf_data_check(&r->train, r->features, r->context, "training data"));
+    CF_TRY(check_data(r, &r->train, "training data"));
     if (o->validation != NULL)
-        CF_TRY(cf_data_check(&r->validation, r->features, r->context, "validation data"));
+        CF_TRY(check_data(r, &r->validation, "validation data"));
     if (r->batch_size < 1 || r->batch_size > r->train.rows)
         return cf_fail(CF_INVALID,
                        "batch_size must be from 1 to the %zu rows of the training data, got %llu",

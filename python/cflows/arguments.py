@@ -44,6 +44,12 @@ def shown(value: Any) -> str:
     return text if len(text) <= 80 else f"{text[:80]}…"
 
 
+def listed(names: Iterable[Any], most: int = 12) -> str:
+    """The first names with commas between them, for messages; empty ones are left out."""
+    known = [text for text in map(str, names) if text]
+    return ", ".join(known[:most]) + (", …" if len(known) > most else "")
+
+
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 # What people write who come from other libraries: other words for the same.

@@ -237,24 +237,43 @@ def expanded(columns: Sequence[Column]) -> list[Column]:
     ]
 
 
+def levels(columns: Sequence[Column]) -> list[int]:
+    """By column, how many categories it has; 1 of numbers."""
+    return [column.levels if column.kind == "categorical" else 1 for column in columns]
+
+
 def checked(columns: Sequence[Column] | None, features: int) -> list[Column]:
     """A list of one column a feature, checked; None is `real` for all."""
-    if columns is None:
-        return [real] * features
+    return [real] * features if columns is None else _checked(columns, features, "columns")
+
+
+def checked_context(columns: Sequence[Column], features: int) -> list[Column]:
+    """The same of a context, of which each column is real or categorical; 0 is any number."""
+    kinds = _checked(columns, features, "context_columns")
+    for column in kinds:
+        if column.kind not in ("real", "categorical"):
+            raise ValueError(
+                f"context_columns are real or categorical, got {column}: numbers of any range are "
+                "real, and an angle is two columns, its cosine and sine"
+            )
+    return kinds
+
+
+def _checked(columns: Sequence[Column], features: int, what: str) -> list[Column]:
     if isinstance(columns, Column):
         raise TypeError(
-            f"columns must be a list with an entry for each feature, got {columns!r} alone: write "
+            f"{what} must be a list with an entry for each feature, got {columns!r} alone: write "
             f"[{columns!r}, …]"
         )
     columns = list(columns)
     for i, column in enumerate(columns):
         if not isinstance(column, Column):
             raise TypeError(
-                "columns says what each column holds, such as cflows.real or cflows.positive, got "
-                f"{shown(column)} at {i}; names are set by flow.columns"
+                f"{what} says what each column holds, such as cflows.real or cflows.positive, got "
+                f"{shown(column)} at {i}; names are set by flow.{what}"
             )
-    if len(columns) != features:
-        raise ValueError(f"columns must have {features} entries, one a feature, got {len(columns)}")
+    if features and len(columns) != features:
+        raise ValueError(f"{what} must have {features} entries, one a feature, got {len(columns)}")
     return columns
 
 

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _core
+from .arguments import listed
+from .categories import categories_of_context
 from .training_rows import TrainingRows
 
 if TYPE_CHECKING:
@@ -24,18 +26,10 @@ NUMBERS = 40_000
 OFTEN = 0.02  # the share of a column that one value may have
 FAR = 30.0  # interquartile ranges from the median
 WHOLE = 2.0**30  # the range up to which numbers without fractions are taken for integers
-STRAIGHT = (
-    "Affine",
-    "ActNorm",
-    "BatchNorm",
-    "Linear",
-    "Triangular",
-    "Permutation",
-)  # in one column
+# Layers that shift and scale a single column.
+STRAIGHT = ("Affine", "ActNorm", "BatchNorm", "Linear", "Triangular", "Permutation")
 SINGULAR = 1e-5  # eigenvalue of the correlation matrix
 MANY = 10  # weights for each number of the data, of which none is held out
-
-
 FAR_CONTEXT = (
     "numbers far from all others set the scale: where they stand for missing ones, put an ordinary "
     "number in their place, and a further column of 0 and 1 that says so"
@@ -79,16 +73,16 @@ def warn_of_data(
     for columns, message in _findings(flow, x, noisy):
         _warn("column", [own[i] for i in columns], message)
     given = flow.context_columns or names[1] or range(context.shape[1])
-    far = _where(_has_long_tails(context)) if flow.standardize_context else []
-    _warn("context column", [given[i] for i in far], FAR_CONTEXT)
+    if flow.standardize_context and context.shape[1] == flow.context_features:
+        far = _has_long_tails(context) & ~categories_of_context(flow)
+        _warn("context column", [given[i] for i in _where(far)], FAR_CONTEXT)
 
 
 def _warn(noun: str, columns: Sequence[Any], message: str) -> None:
     if columns:
-        listed = ", ".join(map(str, columns[:8])) + (", …" if len(columns) > 8 else "")
         nouns = noun if len(columns) == 1 else f"{noun}s"
         # The caller of fit, which is wrapped.
-        warnings.warn(f"{nouns} {listed}: {message}", DataWarning, stacklevel=5)
+        warnings.warn(f"{nouns} {listed(columns, 8)}: {message}", DataWarning, stacklevel=5)
 
 
 def _warn_of_few_rows(flow: Flow, rows: TrainingRows) -> None:

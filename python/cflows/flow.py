@@ -150,7 +150,20 @@ class Flow(_core.Flow):
 
     @categories.setter
     def categories(self, labels: Iterable[Iterable[str] | None] | None) -> None:
-        self.__dict__["_categories"] = checked_labels(labels, self.features)
+        self.__dict__["_categories"] = checked_labels("categories", labels, self.features)
+
+    @property
+    def context_categories(self) -> Labels | None:
+        """By column of the context, the labels of its categories, or None; as of `categories`.
+
+        Recipes set it from ``context_columns=[cf.categorical(labels), ...]``.
+        """
+        return self.__dict__.get("_context_categories") if self.context_features else None
+
+    @context_categories.setter
+    def context_categories(self, labels: Iterable[Iterable[str] | None] | None) -> None:
+        known = checked_labels("context_categories", labels, self.context_features)
+        self.__dict__["_context_categories"] = known
 
     @property
     def fitted(self) -> dict[str, str | int | float | None]:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .arguments import listed
 from .categories import encoded
 
 if TYPE_CHECKING:
     from . import _core
 
-__all__ = ["by_name", "checked_names", "checked_notes", "listed", "names_of"]
+__all__ = ["by_name", "checked_names", "checked_notes", "names_of"]
 
 # Of pandas and polars, pyarrow, astropy.
 _ATTRIBUTES = ("columns", "column_names", "colnames")
@@ -55,8 +55,8 @@ def by_name(
     if isinstance(table, np.ndarray) and table.dtype.kind in "biufc":
         return table
     table = _matched(model, port, _in_order(table), learned)
-    labels = getattr(model, "categories", None) if port == "x" else None
-    return table if labels is None else encoded(table, names_of(table), labels)
+    labels = getattr(model, "categories" if port == "x" else "context_categories", None)
+    return table if labels is None else encoded(port, table, names_of(table), labels)
 
 
 def _in_order(table: Any) -> Any:
@@ -95,12 +95,6 @@ def _matched(model: _core.Model, port: str, table: Any, learned: tuple[str, ...]
         )
     select = getattr(table, "select", None) if hasattr(table, "column_names") else None
     return table[list(known)] if select is None else select(list(known))
-
-
-def listed(names: Iterable[str], most: int = 12) -> str:
-    """The first names with commas between them, for messages."""
-    known = [name for name in names if name]
-    return ", ".join(known[:most]) + (", …" if len(known) > most else "")
 
 
 def checked_names(what: str, names: Any, count: int) -> tuple[str, ...] | None:

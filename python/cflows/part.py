@@ -84,6 +84,7 @@ def part(self: Flow, start: int = 0, stop: int | None = None) -> Flow:
         }
     )
     piece.context_columns = self.context_columns
+    piece.context_categories = self.context_categories
     if stop == len(self.layers):
         piece.columns, piece.categories = self.columns, self.categories
     return piece

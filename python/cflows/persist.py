@@ -108,8 +108,9 @@ def _parts(flow: Flow, tensors: Tensors) -> dict[str, Any]:
     for name in ("columns", "context_columns"):
         if getattr(flow, name) is not None:
             parts[name] = list(getattr(flow, name))
-    if flow.categories is not None:
-        parts["categories"] = [None if own is None else list(own) for own in flow.categories]
+    for name in ("categories", "context_categories"):
+        if getattr(flow, name) is not None:
+            parts[name] = [None if own is None else list(own) for own in getattr(flow, name)]
     if flow.fitted:
         parts["fitted"] = flow.fitted
     if flow.embedding is not None:
@@ -224,7 +225,10 @@ def _built(architecture: Any, tensors: Tensors) -> Flow:
     sizes = {"context_features": int, "dtype": str, "seed": int}
     parts = {"shape": list, "base": dict, "layers": list, "frozen": list}
     optional = {"embedding": dict, "standardize_context": bool}
-    names = {"columns": list, "context_columns": list, "categories": list, "fitted": dict}
+    names: dict[str, type] = dict.fromkeys(
+        ("columns", "context_columns", "categories", "context_categories"), list
+    )
+    names["fitted"] = dict
     _check_members(architecture, sizes | parts, optional | names)
     size = sum(array.nbytes for array in tensors.values())
     permutations = _taken(tensors, "permutations.")

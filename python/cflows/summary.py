@@ -84,7 +84,7 @@ def _chain(flow: _core.Flow) -> list[tuple[str, str, str, str]]:
     sizes = {name: array.size for name, array in flow.parameters.items()}
     rows = []
     if flow.embedding is not None:
-        seen = f"     (n, {flow.embedding.features})"
+        seen = f"     (n, {_seen_features(flow)})"
         rows.append(("embedding", seen, _count(sizes, "embedding."), repr(flow.embedding)))
     base = _shape(flow.base_shape)
     rows.append(("base", f"   u {base}", _count(sizes, "base."), repr(flow.base)))
@@ -94,6 +94,15 @@ def _chain(flow: _core.Flow) -> list[tuple[str, str, str, str]]:
         arrow = f"-> {'x' if i == last else ' '} {_shape(layer.shape)}"
         rows.append((name, arrow, _count(sizes, f"{name}."), repr(layer.spec)))
     return rows
+
+
+def _seen_features(flow: _core.Flow) -> int:
+    """How many numbers the layers see as their context, behind an embedding."""
+    assert flow.embedding is not None
+    if flow.embedding.features is not None:
+        return flow.embedding.features
+    own = [array for name, array in flow.parameters.items() if name.startswith("embedding.")]
+    return flow.context_features + sum(int(vectors.shape[1]) - 1 for vectors in own)
 
 
 def _shape(shape: tuple[int, ...]) -> str:

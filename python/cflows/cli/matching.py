@@ -7,10 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ..arguments import near
+from ..arguments import listed, near
 from ..data.rows import Missing, Rows, Source, treat_missing, without_row_numbers
 from ..flow import Flow
-from ..names import listed
 from . import tables
 from .tables import Table
 

@@ -10,13 +10,12 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from ..arguments import near
+from ..arguments import listed, near
 from ..data.array_source import selected
 from ..data.dialect import Header
 from ..data.rows import Missing, Rows, Source, treat_missing, without_row_numbers
 from ..data.sources import ENDINGS, open_source
 from ..data_warnings import DataWarning
-from ..names import listed
 
 Array = NDArray[Any]
 

@@ -11,7 +11,7 @@ from typing import Literal
 
 from ..data_warnings import DataWarning
 from .cells import is_number, kind_of
-from .header import is_header
+from .header import first_cells, is_header
 from .text_chunks import logical_end, text_chunks
 
 __all__ = ["Dialect", "Header", "cells_of", "decoded", "is_comment", "read_dialect"]
@@ -247,9 +247,9 @@ def _is_units(lines: Sequence[Sequence[str]], decimal: str) -> bool:
 
 
 def _tell_units(path: str, number: int, cells: Sequence[str]) -> None:
-    listed = ", ".join(cell[:20] for cell in cells[:6]) + (", …" if len(cells) > 6 else "")
     warnings.warn(
-        f"{path}, line {number} ({listed}) is taken for the units of the columns, and left out",
+        f"{path}, line {number} ({first_cells(cells)}) is taken for the units of the columns, and "
+        "left out",
         DataWarning,
         stacklevel=2,
     )

@@ -25,7 +25,7 @@ from typing import NoReturn
 from ..data_warnings import DataWarning
 from .cells import is_plain_integer, kind_of
 
-__all__ = ["is_header"]
+__all__ = ["first_cells", "is_header"]
 
 _ENOUGH = 8  # numbers with fractions that make a line of integers remarkable
 
@@ -51,7 +51,7 @@ def is_header(
     if first[0] == "" and numbers == list(range(1, len(first))) and all(row[0] for row in rows):
         return True
     below = [[row[i] for i in numbers] for row in rows]
-    said = f"{place} ({_listed(first)})"
+    said = f"{place} ({first_cells(first)})"
     texts = [[row[i] for row in rows] for i, kind in enumerate(kinds) if kind == "text"]
     if any(_holds_numbers(column, decimal) for column in texts):
         if not _over_fractions(below, decimal):
@@ -105,5 +105,6 @@ def _ask(said: str, what: str) -> NoReturn:
     )
 
 
-def _listed(cells: Sequence[str]) -> str:
+def first_cells(cells: Sequence[str]) -> str:
+    """The first cells of a line with commas between them, for messages."""
     return ", ".join(cell[:20] for cell in cells[:6]) + (", …" if len(cells) > 6 else "")

@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..arguments import near
-from ..names import listed
+from ..arguments import listed, near
 from .array_source import ArraySource
 from .arrow_files import open_arrow, write_arrow
 from .delimited import Delimited

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from ..arguments import integer
 from ..arrays import real_array
+from ..categories import categories_of_context
 from ..names import by_name
 from .canvas import Float, finite_rows, limits, new_axes, thinned
 from .line import framed
@@ -104,10 +105,15 @@ def conditional(
         rows = rows[:_MAX_CURVES]
         ends = bounds or _ends(marginal, rows, data)
         return _curves(marginal, rows, data, ends, resolution, ax)
-    names = flow.context_columns or tuple(f"$c_{{{i + 1}}}$" for i in range(rows.shape[1]))
+    names = _names(flow)
     column = index_of("along", along, flow.context_columns, rows.shape[1])
+    if categories_of_context(flow)[column]:
+        raise ValueError(
+            f"along must be a column of numbers, and {names[column]} is one of categories: give a "
+            "few contexts and no along, for a curve each"
+        )
     given, line = rows, np.linspace(*_range(rows[:, column]), _COLUMNS)
-    rows = np.tile(np.median(given, axis=0), (_COLUMNS, 1))
+    rows = np.tile(_typical(flow, given), (_COLUMNS, 1))
     rows[:, column] = line
     ends = bounds or _ends(marginal, rows, data)
     ax = _image(marginal, rows, line, ends, quantiles, resolution, ax)
@@ -139,6 +145,20 @@ def _rows(
     return table[known], data[known, marginal.index]
 
 
+def _names(flow: Flow) -> tuple[str, ...]:
+    """Of the columns of the context."""
+    return flow.context_columns or tuple(f"$c_{{{i + 1}}}$" for i in range(flow.context_features))
+
+
+def _typical(flow: Flow, rows: Float) -> Float:
+    """The median of each column of the context; of categories the one that most rows have."""
+    middle = np.median(rows, axis=0)
+    for i in np.flatnonzero(categories_of_context(flow)):
+        values, counts = np.unique(rows[:, i], return_counts=True)
+        middle[i] = values[counts.argmax()]
+    return np.asarray(middle, np.float64)
+
+
 def _range(values: Float) -> tuple[float, float]:
     """All but the outermost 0.5 % of the column."""
     low, high = np.quantile(values, [0.0025, 0.9975])
@@ -161,19 +181,24 @@ def _curves(
     ax: Axes | None,
 ) -> Axes:
     at, prob = marginal.density(rows, ends, resolution)
-    names = marginal.flow.context_columns or [f"$c_{{{i + 1}}}$" for i in range(rows.shape[1])]
+    names = _names(marginal.flow)
     # What tells the curves apart, if that is little.
     told = [i for i in range(rows.shape[1]) if np.ptp(rows[:, i]) > 0.0][:3]
     ax = new_axes(5.0, 3.6) if ax is None else ax
     style = "default" if marginal.exact else "steps-mid"
     for number, (row, curve) in enumerate(zip(rows, prob, strict=True)):
-        label = ", ".join(f"{names[i]} = {row[i]:.4g}" for i in told)
-        (line,) = ax.plot(at, curve, linewidth=1.5, drawstyle=style, label=label or None)
+        said = [f"{names[i]} = {_number_or_label(marginal.flow, i, row[i])}" for i in told]
+        (line,) = ax.plot(at, curve, linewidth=1.5, drawstyle=style, label=", ".join(said) or None)
         if data is not None:
             ax.axvline(data[number], color=line.get_color(), linewidth=1.0, linestyle=":")
     framed(ax, ends)
     ax.set_xlabel(marginal.name)
     return ax
+
+
+def _number_or_label(flow: Flow, column: int, value: float) -> str:
+    labels = flow.context_categories and flow.context_categories[column]
+    return labels[int(value)] if labels else f"{value:.4g}"
 
 
 def _image(

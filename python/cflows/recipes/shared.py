@@ -23,7 +23,7 @@ from .._core import (
     Uniform,
 )
 from ..arguments import integer
-from ..columns import Column, checked, expanded, indices
+from ..columns import Column, checked, checked_context, expanded, indices, levels
 from ..flow import Flow
 from .options import with_options_of
 
@@ -36,6 +36,7 @@ class Options(TypedDict, total=False):
     """Options of `flow`, for type checkers."""
 
     context_features: int
+    context_columns: Sequence[Column] | None
     embedding: Embedding | None
     standardize_context: bool
     dtype: DTypeLike
@@ -49,6 +50,7 @@ def flow(
     base: Base | None = None,
     *,
     context_features: int = 0,
+    context_columns: Sequence[Column] | None = None,
     embedding: Embedding | None = None,
     standardize_context: bool = True,
     dtype: DTypeLike = "float32",
@@ -59,7 +61,10 @@ def flow(
     Parameters
     ----------
     context_features : int, default 0
-        The number of context features.
+        The number of context features, if `context_columns` do not tell.
+    context_columns : sequence of Column, optional
+        What each context feature holds: `real` or `categorical`, of which each category gets a
+        vector of learned numbers (`Embedding`); None is `real` for all.
     embedding : Embedding, optional
         A network that the context passes through first, learned with the flow.
     standardize_context : bool, default True
@@ -73,17 +78,33 @@ def flow(
     -------
     Flow
     """
-    return Flow(
+    context_features = integer("context_features", context_features, 0)
+    given = None if context_columns is None else checked_context(context_columns, context_features)
+    made = Flow(
         layers,
         features,
         shape=shape,
-        context_features=integer("context_features", context_features, 0),
-        embedding=embedding,
+        context_features=context_features if given is None else len(given),
+        embedding=embedding if given is None else _with_categories(embedding, given),
         standardize_context=standardize_context,
         base=base,
         dtype=dtype,
         seed=seed,
     )
+    if given is not None:
+        made.context_categories = [column.labels for column in given]
+    return made
+
+
+def _with_categories(embedding: Embedding | None, columns: Sequence[Column]) -> Embedding | None:
+    """The embedding, with a vector for each category of these columns of the context."""
+    if not indices(columns, "categorical"):
+        return embedding
+    if embedding is None:
+        return Embedding(categories=levels(columns))
+    if embedding.categories is not None:
+        raise ValueError("categories are said twice, by embedding and by context_columns")
+    return Embedding(embedding.features, embedding.network, levels(columns))
 
 
 class ColumnOptions(Options, total=False):
@@ -186,8 +207,7 @@ def _categories(columns: Sequence[Column]) -> list[Layer]:
     """From a number for each category to the category."""
     if not indices(columns, "categorical"):
         return []
-    counts = [column.levels if column.kind == "categorical" else 1 for column in columns]
-    return [Argmax(counts)]
+    return [Argmax(levels(columns))]
 
 
 def _by_ends(columns: Sequence[Column], kind: str, layer: Callable[[Column], Layer]) -> list[Layer]:
