@@ -53,6 +53,7 @@ KINDS = {
     "callable": ("Callable[..., Any]", None),
     "dict": ("dict[str, Any]", "dict[str, Any]"),
     "dtype": (None, "np.dtype[np.floating[Any]]"),
+    "list of dict": ("list[dict[bytes, int]]", None),
     "dtype_like": ("DTypeLike", None),
     "matrix": ("Sequence[_Floats]", "tuple[float, ...]"),
     "ndarray": ("_Float", "_Float"),

@@ -147,7 +147,7 @@ PyDoc_STRVAR(
 
 PyDoc_STRVAR(
     number_lines_doc,
-    "number_lines($module, text, start, delimiter, decimal, cells, missing, /)\n--\n\n"
+    "number_lines($module, text, start, delimiter, decimal, cells, labels, missing, /)\n--\n\n"
     "Read lines of cells with numbers, each correctly rounded, up to the first that is odd.\n\n"
     "Parameters\n----------\n"
     "text : bytes\n"
@@ -159,7 +159,9 @@ PyDoc_STRVAR(
     "    The decimal point.\n"
     "cells : bytes\n"
     "    For each cell of a line 0 if it is ignored, 1 if a number is wanted, 2 if it must be\n"
-    "    empty.\n"
+    "    empty, 3 if it is a label.\n"
+    "labels : list of dict\n"
+    "    For each cell of labels, from a label in bytes to its number; new ones are added.\n"
     "missing : bytes\n"
     "    The spellings of a missing number, which is NaN, with a null character before and after\n"
     "    each.\n\n"

@@ -7,13 +7,14 @@
 #include "base/decimal.h"
 
 /* What is asked of a cell of a line. */
-enum { IGNORED, NUMBER, EMPTY };
+enum { IGNORED, NUMBER, EMPTY, LABEL };
 
 typedef struct {
     char delimiter; /* ' ' is any run of blanks */
     char decimal;
     const char *cells; /* what is asked of each */
     Py_ssize_t cell_count;
+    PyObject *labels;    /* list of a dict by cell of labels: text to its number, which grows */
     const char *missing; /* spellings of no number, a null character before and after each */
     Py_ssize_t missing_length;
     const char *end; /* of the text */
@@ -108,21 +109,63 @@ static const char *read_number(const form *f, const char *start, double *out) {
     return p;
 }
 
-/* One of the spellings of no number; the place behind it, or NULL. */
-static const char *read_missing(const form *f, const char *start, char end) {
-    const char *p = start, *last = start, *found = f->missing;
-    for (; end != '\0' ? *p != end && *p != '\n' && *p != '\0' : !ends_cell(f, *p); p++)
+/* The end of a cell's text, which a quote ends or, where `quote` is null, what ends a cell; and how
+ * long the text is without blanks behind it. */
+static const char *find_end(const form *f, const char *start, char quote, size_t *length) {
+    const char *p = start, *last = start;
+    for (; quote != '\0' ? *p != quote && *p != '\n' && *p != '\0' : !ends_cell(f, *p); p++)
         if (!is_blank(f, *p))
             last = p + 1;
-    size_t length = (size_t)(last - start);
-    const char *stop = f->missing + f->missing_length;
+    *length = (size_t)(last - start);
+    return p;
+}
+
+static bool is_missing(const form *f, const char *text, size_t length) {
+    const char *found = f->missing, *stop = f->missing + f->missing_length;
     while (found < stop) {
         size_t own = strlen(found + 1);
-        if (found + 1 < stop && own == length && memcmp(found + 1, start, length) == 0)
-            return p;
+        if (found + 1 < stop && own == length && memcmp(found + 1, text, length) == 0)
+            return true;
         found += own + 1;
     }
-    return NULL;
+    return false;
+}
+
+/* One of the spellings of no number; the place behind it, or NULL. */
+static const char *read_missing(const form *f, const char *start, char quote) {
+    size_t length;
+    const char *end = find_end(f, start, quote, &length);
+    return is_missing(f, start, length) ? end : NULL;
+}
+
+/* The number of a label, a new one if the label is. */
+static bool find_label(PyObject *numbers, const char *text, size_t length, double *out) {
+    PyObject *label = PyBytes_FromStringAndSize(text, (Py_ssize_t)length);
+    PyObject *number = label == NULL ? NULL : PyDict_GetItemWithError(numbers, label);
+    if (number == NULL && label != NULL && !PyErr_Occurred()) {
+        PyObject *next = PyLong_FromSsize_t(PyDict_GET_SIZE(numbers));
+        if (next != NULL && PyDict_SetItem(numbers, label, next) == 0)
+            number = PyDict_GetItemWithError(numbers, label);
+        Py_XDECREF(next);
+    }
+    Py_XDECREF(label);
+    if (number != NULL)
+        *out = PyLong_AsDouble(number);
+    return number != NULL && !PyErr_Occurred();
+}
+
+/* A label's number, NaN where it is missing; the place behind it, or NULL, also with an error. */
+static const char *read_label(const form *f, const char *p, PyObject *numbers, double *out) {
+    size_t length;
+    bool quoted = *p == '"';
+    p = quoted ? skip_blanks(f, p + 1) : p;
+    const char *end = find_end(f, p, quoted ? '"' : '\0', &length);
+    if (quoted && (*end != '"' || end[1] == '"')) /* it has a quote in it, or another line */
+        return NULL;
+    *out = Py_NAN;
+    if (!is_missing(f, p, length) && !find_label(numbers, p, length, out))
+        return NULL;
+    return quoted ? end + 1 : end;
 }
 
 /* True or False; the place behind it, or NULL. */
@@ -166,8 +209,10 @@ static const char *skip_cell(const form *f, const char *p) {
     return p;
 }
 
-/* A line of the text into `out`; the place behind it, or NULL if there is anything odd. */
+/* A line of the text into `out`; the place behind it, or NULL if there is anything odd or an
+ * error. */
 static const char *read_line(const form *f, const char *p, double *out) {
+    Py_ssize_t label = 0;
     p = skip_blanks(f, p);
     if (strchr("\n#%/", *p) != NULL) /* or the null character: blank lines and comments */
         return NULL;
@@ -178,6 +223,8 @@ static const char *read_line(const form *f, const char *p, double *out) {
             p = skip_cell(f, p);
         else if (f->cells[i] == NUMBER)
             p = read_cell(f, p, out++);
+        else if (f->cells[i] == LABEL)
+            p = read_label(f, p, PyList_GET_ITEM(f->labels, label++), out++);
         if (p == NULL || (f->delimiter == ' ' && (p == start || !ends_cell(f, *p))))
             return NULL;
         p = skip_blanks(f, p);
@@ -217,6 +264,21 @@ static PyObject *new_rows(const table *t) {
     return array;
 }
 
+/* The numbers of a row; false, with ValueError, unless there is a dict for each cell of labels. */
+static bool count_cells(const form *f, Py_ssize_t *width) {
+    Py_ssize_t labels = 0;
+    for (Py_ssize_t i = 0; i < f->cell_count; i++) {
+        labels += f->cells[i] == LABEL;
+        *width += f->cells[i] == NUMBER || f->cells[i] == LABEL;
+    }
+    bool fits = PyList_GET_SIZE(f->labels) == labels;
+    for (Py_ssize_t i = 0; fits && i < labels; i++)
+        fits = PyDict_CheckExact(PyList_GET_ITEM(f->labels, i));
+    if (!fits)
+        PyErr_SetString(PyExc_ValueError, "number_lines: expected a dict for each cell of labels");
+    return fits;
+}
+
 PyObject *cf_py_number_lines(PyObject *module, PyObject *args) {
     (void)module;
     PyObject *text;
@@ -224,8 +286,9 @@ PyObject *cf_py_number_lines(PyObject *module, PyObject *args) {
     int delimiter, decimal;
     form f;
     table t = {0};
-    if (!PyArg_ParseTuple(args, "SnCCy#y#:number_lines", &text, &start, &delimiter, &decimal,
-                          &f.cells, &f.cell_count, &f.missing, &f.missing_length))
+    if (!PyArg_ParseTuple(args, "SnCCy#O!y#:number_lines", &text, &start, &delimiter, &decimal,
+                          &f.cells, &f.cell_count, &PyList_Type, &f.labels, &f.missing,
+                          &f.missing_length))
         return NULL;
     Py_ssize_t length = PyBytes_GET_SIZE(text);
     if (start < 0 || start > length || delimiter > 127 || decimal > 127) {
@@ -234,8 +297,8 @@ PyObject *cf_py_number_lines(PyObject *module, PyObject *args) {
     }
     f.delimiter = (char)delimiter;
     f.decimal = (char)decimal;
-    for (Py_ssize_t i = 0; i < f.cell_count; i++)
-        t.width += f.cells[i] == NUMBER;
+    if (!count_cells(&f, &t.width))
+        return NULL;
     const char *p = PyBytes_AS_STRING(text) + start;
     f.end = PyBytes_AS_STRING(text) + length;
     while (p < f.end && has_room(&t)) {
@@ -245,7 +308,8 @@ PyObject *cf_py_number_lines(PyObject *module, PyObject *args) {
         p = next;
         t.rows++;
     }
-    PyObject *rows = p < f.end && t.rows == t.room ? PyErr_NoMemory() : new_rows(&t);
+    bool full = p < f.end && t.rows == t.room;
+    PyObject *rows = PyErr_Occurred() ? NULL : full ? PyErr_NoMemory() : new_rows(&t);
     PyMem_Free(t.numbers);
     return rows == NULL ? NULL : Py_BuildValue("Nn", rows, p - PyBytes_AS_STRING(text));
 }

@@ -4,7 +4,7 @@
 
 #include "bindings/numpy.h"
 
-/* number_lines(text, start, delimiter, decimal, cells, missing) -> (rows, stop). */
+/* number_lines(text, start, delimiter, decimal, cells, labels, missing) -> (rows, stop). */
 PyObject *cf_py_number_lines(PyObject *module, PyObject *args);
 
 #endif

@@ -99,7 +99,14 @@ def simd_level() -> str: ...
 def nn_operations() -> dict[str, tuple[Any, ...]]: ...
 def nn_size(name: str, sizes: tuple[int, ...], integers: tuple[int, ...], /) -> int: ...
 def number_lines(
-    text: bytes, start: int, delimiter: str, decimal: str, cells: bytes, missing: bytes, /
+    text: bytes,
+    start: int,
+    delimiter: str,
+    decimal: str,
+    cells: bytes,
+    labels: list[dict[bytes, int]],
+    missing: bytes,
+    /,
 ) -> tuple[NDArray[np.float64], int]: ...
 def split_rows(
     rows: int, fraction: float, seed: int, /

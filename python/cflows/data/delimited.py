@@ -98,7 +98,13 @@ class _Reader:
         text if a quoted cell goes on behind it."""
         while start < len(text):
             rows, start = _core.number_lines(
-                text, start, self.dialect.delimiter, self.dialect.decimal, self.kinds, _SPELLINGS
+                text,
+                start,
+                self.dialect.delimiter,
+                self.dialect.decimal,
+                self.kinds,
+                [],
+                _SPELLINGS,
             )
             if len(rows):
                 yield self._counted(rows, self.line, len(rows))
