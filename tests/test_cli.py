@@ -250,10 +250,10 @@ def test_columns_and_context(tmp_path, capsys):
     assert "the model needs a context of 1 number (side): give it with --context" in fails(
         capsys, *sample
     )
-    assert "the model takes a context of 1 number (side), got 1,2" in fails(
+    assert "expected a context of 1 number (side), or a table, got '1,2'" in fails(
         capsys, *sample, "--context", "1,2"
     )
-    assert "expected a context of 1 number (side), or a table, got 'side'" in fails(
+    assert "expected a context of 1 number (side), or a table: could not convert string" in fails(
         capsys, *sample, "--context", "side"
     )
 

@@ -14,7 +14,15 @@ from .arrays import real_array
 if TYPE_CHECKING:
     from . import _core
 
-__all__ = ["Labels", "categories_of_context", "checked_labels", "decoded", "encoded"]
+__all__ = [
+    "Labels",
+    "categories_of_context",
+    "checked_labels",
+    "decoded",
+    "encoded",
+    "is_number",
+    "places_of",
+]
 
 Labels = tuple[tuple[str, ...] | None, ...]
 """By column: the labels of its categories, or None of a column of numbers."""
@@ -78,7 +86,7 @@ def _of_columns(
 
 
 def _numbers(name: str, column: NDArray[Any], labels: tuple[str, ...]) -> NDArray[np.float64]:
-    places = _places(labels)
+    places = places_of(labels)
     found = np.empty(len(column))
     for row, value in enumerate(column.tolist()):
         place = places.get(str(value) if isinstance(value, (bool, np.bool_)) else value)
@@ -91,14 +99,15 @@ def _numbers(name: str, column: NDArray[Any], labels: tuple[str, ...]) -> NDArra
     return found
 
 
-def _places(labels: tuple[str, ...]) -> dict[Any, int]:
+def places_of(labels: tuple[str, ...]) -> dict[Any, int]:
     """What to look a cell up by, text or a number, and its place."""
     places: dict[Any, int] = {label: place for place, label in enumerate(labels)}
-    numbers = {float(label): place for place, label in enumerate(labels) if _is_number(label)}
+    numbers = {float(label): place for place, label in enumerate(labels) if is_number(label)}
     return places | (numbers or {place: place for place in range(len(labels))})
 
 
-def _is_number(label: str) -> bool:
+def is_number(label: str) -> bool:
+    """Whether a label is a number: then numbers stand for labels, not for places."""
     return label.lstrip("+-").replace(".", "", 1).isdigit()
 
 

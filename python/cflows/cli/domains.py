@@ -15,7 +15,12 @@ Array = NDArray[np.generic]
 _NUMBERS_AT_ONCE = 1 << 20  # a table may be larger than memory
 
 
-def check(table: Table, columns: Sequence[Column] | None, may_lack: bool = False) -> None:
+def check(
+    table: Table,
+    columns: Sequence[Column] | None,
+    context_columns: Sequence[Column] | None,
+    may_lack: bool = False,
+) -> None:
     """ValueError for the first number that is not finite, or not what its column is said to hold.
 
     It names the column, the line of the file and the number. Where rows may lack numbers, NaN of
@@ -23,7 +28,7 @@ def check(table: Table, columns: Sequence[Column] | None, may_lack: bool = False
     """
     _check(table, table.x, table.features, columns or [real] * len(table.features), may_lack)
     if table.context is not None:
-        _check(table, table.context, table.given, [real] * len(table.given))
+        _check(table, table.context, table.given, context_columns or [real] * len(table.given))
 
 
 def _check(

@@ -36,6 +36,7 @@ examples:
   cflows fit stars.csv -o by-colour.safetensors --context-columns colour
   cflows fit stars.csv -o stars.safetensors --recipe maf --positive mass,radius
   cflows fit wind.csv -o wind.safetensors --recipe nsf --circular angle:360
+  cflows fit stars.csv -o stars.safetensors --categorical type
   cflows fit counts.npy -o counts.safetensors --count 0,1,2 --hidden 128,128
   cflows fit large.npy -o large.safetensors --checkpoint large.checkpoint
   cflows fit large.npy -o large.safetensors --resume large.checkpoint
@@ -160,10 +161,11 @@ def run(arguments: argparse.Namespace) -> int:
     source = tables.opened(table, arguments)
     marginal = arguments.missing == "marginal"
     missing: Missing = "nan" if marginal else arguments.missing
-    rows = tables.read(source, arguments.columns, arguments.context_columns, missing)
-    columns = kinds.of(arguments, rows)
-    domains.check(rows, columns, may_lack=marginal)
-    flow = build(rows, columns, arguments)
+    labels = kinds.with_labels(arguments)
+    rows = tables.read(source, arguments.columns, arguments.context_columns, missing, labels)
+    columns, context_columns = kinds.of(arguments, rows)
+    domains.check(rows, columns, context_columns, may_lack=marginal)
+    flow = build(rows, columns, context_columns, arguments)
     flow.columns = rows.names(rows.features)
     flow.context_columns = rows.names(rows.given) if rows.given else None
     history = _learn(flow, rows, arguments)

@@ -76,6 +76,8 @@ def _facts(model: Any, path: str, metadata: dict[str, str]) -> dict[str, Any]:
         "context_features": flow and flow.context_features,
         "columns": flow and flow.columns,
         "context_columns": flow and flow.context_columns,
+        "categories": flow and flow.categories,
+        "context_categories": flow and flow.context_categories,
         "base": flow and repr(flow.base),
         "layers": flow and [repr(layer.spec) for layer in flow.layers],
         "fitted": {} if flow is None else flow.fitted,

@@ -1,14 +1,17 @@
 """Options that say what the columns of a table hold: positive numbers, an interval, angles,
-integers."""
+integers, categories."""
 
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Callable
 
 from .. import columns
 from . import options
-from .tables import Table
+from .tables import Table, column_index
+
+_NUMBER = re.compile(r"[-+.0-9]+(e[-+]?[0-9]+)?")
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -35,10 +38,11 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--categorical",
-        metavar="A,...:NUMBER",
+        metavar="A,...[:NUMBER]",
         type=_categorical,
         action="append",
-        help="the integers 0, 1, ..., NUMBER - 1 for categories without an order",
+        help="categories without an order, of which the table has labels, or with NUMBER the "
+        "integers 0, 1, ..., NUMBER - 1; columns of the context may be some, too",
     )
     group.add_argument(
         "--circular",
@@ -50,26 +54,56 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def of(arguments: argparse.Namespace, table: Table) -> list[columns.Column] | None:
-    """A `Column` for each feature of the table; None if no option says anything."""
+Kinds = list[columns.Column] | None
+
+
+def with_labels(arguments: argparse.Namespace) -> list[str]:
+    """The columns of categories whose labels are those of the table."""
+    return [name for names, column in arguments.categorical or () if not column for name in names]
+
+
+def of(arguments: argparse.Namespace, table: Table) -> tuple[Kinds, Kinds]:
+    """A `Column` for each feature of the table, and for each column of the context; None if no
+    option says anything."""
     given = [
-        choice
-        for name in ("positive", "interval", "count", "ordinal", "categorical", "circular")
-        for choice in getattr(arguments, name) or ()
+        (name, column)
+        for option in ("positive", "interval", "count", "ordinal", "categorical", "circular")
+        for names, column in getattr(arguments, option) or ()
+        for name in names
     ]
     found: dict[int, columns.Column] = {}
-    for names, column in given:
-        for name in names:
-            index = table.feature_index(name)
-            if index in found:
-                raise ValueError(
-                    f"{table.source.path}: what column {name!r} holds is said twice, "
-                    f"{found[index]} and {column}: say it once"
-                )
-            found[index] = column
-    if not found:
+    for name, said in given:
+        index = column_index(name, table.source)
+        if index not in (*table.features, *table.given):
+            raise ValueError(f"{table.source.path}: column {name!r} is none of those to learn")
+        column = said or _of_labels(table, index)
+        if index in table.given and column.kind != "categorical":
+            raise ValueError(
+                f"{table.source.path}: column {name!r} is one of the context, whose columns are "
+                f"any numbers or categories, got {column}"
+            )
+        if index in found:
+            raise ValueError(
+                f"{table.source.path}: what column {name!r} holds is said twice, "
+                f"{found[index]} and {column}: say it once"
+            )
+        found[index] = column
+    return _in_order(found, table.features), _in_order(found, table.given)
+
+
+def _of_labels(table: Table, index: int) -> columns.Column:
+    labels = table.labels[index]
+    try:
+        return columns.categorical(labels)
+    except ValueError as error:
+        raise ValueError(f"{table.source.path}: column {index + 1}: {error}") from None
+
+
+def _in_order(found: dict[int, columns.Column], indices: list[int]) -> Kinds:
+    """The columns of these indices, if something is said of one."""
+    if not found.keys() & set(indices):
         return None
-    return [found.get(index, columns.real) for index in range(len(table.features))]
+    return [found.get(index, columns.real) for index in indices]
 
 
 Choice = tuple[list[str], columns.Column]
@@ -88,8 +122,10 @@ def _ordinal(text: str) -> Choice:
     return _counted(text, "COLUMN,...:LEVELS", columns.ordinal)
 
 
-def _categorical(text: str) -> Choice:
-    """``"a,b:3"``"""
+def _categorical(text: str) -> tuple[list[str], columns.Column | None]:
+    """``"a,b:3"``, or ``"a,b"`` of columns of labels."""
+    if not _NUMBER.fullmatch(text.rpartition(":")[2]) or ":" not in text:
+        return options.names(text), None
     return _counted(text, "COLUMN,...:NUMBER", columns.categorical)
 
 

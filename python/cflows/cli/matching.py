@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arguments import listed, near
+from ..categories import Labels
+from ..data.labels import to_places
 from ..data.rows import Missing, Rows, Source, treat_missing, without_row_numbers
 from ..flow import Flow
 from . import tables
@@ -29,22 +31,24 @@ def read_for(
             f"{source.path}: the model has a context of {flow.context_features} columns: name them "
             "with --context-columns"
         )
+    context = context or []
     if features is None:
-        return _by_position(flow, source, context or [], missing)
-    rows = source.read(sorted({*features, *(context or [])}))
-    return tables.divided(
-        treat_missing(rows, missing, source.path), features, context or [], source
-    )
+        return _by_position(flow, source, context, missing)
+    labels = _labels(flow.categories, features) | _labels(flow.context_categories, context)
+    rows = _read(source, sorted({*features, *context}), labels, missing)
+    return tables.divided(rows, features, context, source, labels)
 
 
 def read_context(flow: Flow, source: Source, missing: Missing) -> NDArray[np.generic]:
     """The context in a table, by names or else by position."""
     context = _told_or_named(None, flow.context_columns, source)
+    everything = list(range(source.width))
+    labels = _labels(flow.context_categories, everything if context is None else context)
     if context is None:
-        rows = treat_missing(_all_rows(source), missing, source.path)
+        rows = _read(source, None, labels, missing)
         return rows.array.reshape(len(rows.array), len(rows.columns))
-    rows = treat_missing(source.read(sorted(context)), missing, source.path)
-    return tables.divided(rows, context, [], source).x
+    rows = _read(source, sorted(context), labels, missing)
+    return tables.divided(rows, context, [], source, labels).x
 
 
 def _told_or_named(
@@ -73,8 +77,31 @@ def _told_or_named(
     return [names.index(name) for name in known]
 
 
+def _labels(categories: Labels | None, columns: Sequence[int]) -> dict[int, tuple[str, ...]]:
+    """By column of the file, the labels of those that the model has as labels."""
+    pairs = zip(columns, categories or (), strict=False)
+    return {column: labels for column, labels in pairs if labels is not None}
+
+
+def _read(
+    source: Source,
+    columns: list[int] | None,
+    labels: dict[int, tuple[str, ...]],
+    missing: Missing,
+) -> Rows:
+    """The columns, or all but row numbers, with the places of labels for them."""
+    rows = source.read(columns, labels)
+    if columns is None:
+        rows = without_row_numbers(rows, source.path)
+    return to_places(treat_missing(rows, missing, source.path), labels, source.path)
+
+
 def _by_position(flow: Flow, source: Source, context: list[int], missing: Missing) -> Table:
-    rows = source.read(None) if 0 in context else _all_rows(source)
+    rest = [i for i in range(source.width) if i not in context]
+    own = rest if len(rest) == flow.features else []  # else row numbers are among them
+    labels = _labels(flow.categories, own) | _labels(flow.context_categories, context)
+    rows = source.read(None, labels)
+    rows = rows if 0 in context else without_row_numbers(rows, source.path)
     features = [i for i in rows.columns if i not in context]
     if len(features) != flow.features:
         beside = " beside the context" if context else ""
@@ -82,8 +109,5 @@ def _by_position(flow: Flow, source: Source, context: list[int], missing: Missin
             f"{source.path}: expected {flow.features} columns{beside}, as the model learned, got "
             f"{len(features)}: --columns says which to take, in the model's order"
         )
-    return tables.divided(treat_missing(rows, missing, source.path), features, context, source)
-
-
-def _all_rows(source: Source) -> Rows:
-    return without_row_numbers(source.read(None), source.path)
+    rows = to_places(treat_missing(rows, missing, source.path), labels, source.path)
+    return tables.divided(rows, features, context, source, labels)

@@ -18,7 +18,12 @@ RECIPES: dict[str, Callable[..., Flow]] = {
 _SPLINES = ("nsf", "nsf_ar", "ncsf")
 
 
-def build(table: Table, columns: list[Column] | None, arguments: argparse.Namespace) -> Flow:
+def build(
+    table: Table,
+    columns: list[Column] | None,
+    context_columns: list[Column] | None,
+    arguments: argparse.Namespace,
+) -> Flow:
     """The flow that the options of ``cflows fit`` ask for."""
     sizes: dict[str, Any] = {}
     if arguments.layers is not None:
@@ -34,6 +39,7 @@ def build(table: Table, columns: list[Column] | None, arguments: argparse.Namesp
         table.x.shape[1],
         **sizes,
         context_features=0 if table.context is None else table.context.shape[1],
+        context_columns=context_columns,
         columns=columns,
         dtype=arguments.dtype,
         seed=arguments.seed,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import secrets
 import sys
 
@@ -11,8 +10,9 @@ import numpy as np
 
 from .. import set_num_threads
 from ..data import save_table
-from ..data.sources import ENDINGS
+from ..data.sources import ENDINGS, split_key
 from ..flow import Flow
+from ..names import by_name
 from . import options, outputs, tables
 from .matching import read_context
 
@@ -96,28 +96,33 @@ def _rows(flow: Flow, number: int, seed: int) -> np.ndarray:
 
 def _context(flow: Flow, text: str, arguments: argparse.Namespace) -> np.ndarray:
     """The context given as numbers, (context_features,), or as a table, (m, context_features)."""
-    if "=" in text and not os.path.exists(text):
+    if flow.context_features == 0:
+        raise ValueError(f"--context: the model takes no context, got {text!r}")
+    if split_key(text)[0].lower().endswith(ENDINGS):
+        return read_context(flow, tables.opened(text, arguments), arguments.missing)
+    if "=" in text:
         return _named(flow, text)
+    items = [item.strip() for item in text.split(",")]
+    if len(items) != flow.context_features:
+        raise ValueError(f"--context: expected {_wanted(flow)}, or a table, got {text!r}")
+    return _numbers(flow, items)
+
+
+def _numbers(flow: Flow, items: list[str]) -> np.ndarray:
+    """The context of numbers and labels as they are written, one for each column."""
+    labels = flow.context_categories or (None,) * len(items)
     try:
-        numbers = np.array([float(item) for item in text.split(",")])
-    except ValueError:
-        if not os.path.exists(text) and not text.endswith(ENDINGS):
-            raise ValueError(
-                f"--context: expected {_wanted(flow)}, or a table, got {text!r}"
-            ) from None
-    else:
-        if len(numbers) != flow.context_features:
-            raise ValueError(f"--context: the model takes {_wanted(flow)}, got {text}")
-        return numbers
-    return read_context(flow, tables.opened(text, arguments), arguments.missing)
+        row = [float(x) if own is None else x for x, own in zip(items, labels, strict=True)]
+        return np.asarray(by_name(flow, "context", row), np.float64)
+    except ValueError as error:
+        raise ValueError(f"--context: expected {_wanted(flow)}, or a table: {error}") from None
 
 
 def _wanted(flow: Flow) -> str:
     """The context of a model, in words."""
     count, names = flow.context_features, flow.context_columns
-    if count == 0:
-        return "no context"
-    said = f"a context of {count} number{'' if count == 1 else 's'}"
+    noun = "number" if flow.context_categories is None else "value"
+    said = f"a context of {count} {noun}{'' if count == 1 else 's'}"
     return said if names is None else f"{said} ({', '.join(names)})"
 
 
@@ -130,7 +135,4 @@ def _named(flow: Flow, text: str) -> np.ndarray:
     given = {name.strip(): number for name, _, number in pairs}
     if len(given) != len(pairs) or given.keys() != set(known):
         raise ValueError(f"--context: expected each of {', '.join(known)} once, got {text}")
-    try:
-        return np.array([float(given[name]) for name in known])
-    except ValueError as error:
-        raise ValueError(f"--context: {error}, in {text}") from None
+    return _numbers(flow, [given[name].strip() for name in known])

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ..arguments import listed, near
 from ..data.array_source import selected
 from ..data.dialect import Header
+from ..data.labels import in_order, to_places
 from ..data.rows import Missing, Rows, Source, treat_missing, without_row_numbers
 from ..data.sources import ENDINGS, open_source
 from ..data_warnings import DataWarning
@@ -36,6 +37,7 @@ class Table:
     given: list[int]  # and of those of the context
     source: Source
     place: Callable[[int], str]  # where a row is in the file
+    labels: dict[int, tuple[str, ...]]  # of columns of the file whose numbers are their places
 
     def names(self, columns: Sequence[int]) -> list[str] | None:
         """The names of columns of the file; None, and a warning, unless each has one of its own."""
@@ -51,13 +53,6 @@ class Table:
                 stacklevel=2,
             )
         return None if several else names
-
-    def feature_index(self, column: str) -> int:
-        """The index among the features of a column, named or numbered as in the file."""
-        index = column_index(column, self.source)
-        if index not in self.features:
-            raise ValueError(f"{self.source.path}: column {column!r} is none of those to learn")
-        return self.features.index(index)
 
     def cell(self, row: int, column: int) -> str:
         """Where a number is, of a row of the table and a column of the file."""
@@ -107,18 +102,19 @@ def read(
     columns: Sequence[str] | None,
     context_columns: Sequence[str] | None,
     missing: Missing,
+    label_columns: Sequence[str],
 ) -> Table:
     """Read columns of a file; without ``columns``, all but the context's. An ``.npy`` file stays on
     disk."""
-    context = indices(context_columns or (), source)
+    context, labels = indices(context_columns or (), source), indices(label_columns, source)
     if columns is None:
-        rows = source.read(None)
+        rows = source.read(None, labels)
         if 0 not in context:
             rows = without_row_numbers(rows, source.path)
         features = [i for i in rows.columns if i not in context]
     else:
         features = indices(columns, source)
-        rows = source.read(sorted({*features, *context}))
+        rows = source.read(sorted({*features, *context}), labels)
     both = [source.names[i] if source.names else str(i) for i in features if i in context]
     if both:
         raise ValueError(
@@ -127,15 +123,23 @@ def read(
         )
     if not features and context:
         raise ValueError(f"{source.path}: all columns are context, there is none to learn")
-    return divided(treat_missing(rows, missing, source.path), features, context, source)
+    known = {i: in_order(found) for i, found in rows.labels.items()}
+    rows = to_places(treat_missing(rows, missing, source.path), known, source.path)
+    return divided(rows, features, context, source, known)
 
 
-def divided(rows: Rows, features: list[int], context: list[int], source: Source) -> Table:
+def divided(
+    rows: Rows,
+    features: list[int],
+    context: list[int],
+    source: Source,
+    labels: dict[int, tuple[str, ...]],
+) -> Table:
     """The rows, with the columns of the context apart."""
     flat = rows.array.reshape(len(rows.array), len(rows.columns))
     x = selected(flat, [rows.columns.index(i) for i in features])
     given = selected(flat, [rows.columns.index(i) for i in context]) if context else None
-    return Table(x, given, features, context, source, rows.place)
+    return Table(x, given, features, context, source, rows.place, labels)
 
 
 def indices(columns: Sequence[str], source: Source) -> list[int]:

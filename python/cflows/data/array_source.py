@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .labels import with_labels
 from .rows import Rows
 
 __all__ = ["ArraySource", "as_table", "selected"]
@@ -25,12 +26,14 @@ class ArraySource:
         self.dimensions = self.array.ndim
         self.width = math.prod(self.array.shape[1:])
 
-    def read(self, columns: list[int] | None) -> Rows:
-        if columns is None:
+    def read(self, columns: list[int] | None, labels: Collection[int] = ()) -> Rows:
+        if columns is None and not labels:
             return Rows(self.array, self.names, list(range(self.width)))
+        columns = list(range(self.width)) if columns is None else columns
         flat = self.array.reshape(len(self.array), self.width)
         names = None if self.names is None else [self.names[i] for i in columns]
-        return Rows(selected(flat, columns), names, columns)
+        rows = Rows(selected(flat, columns), names, columns)
+        return with_labels(rows, {i: flat[:, i] for i in columns if i in labels})
 
 
 def as_table(array: Array, where: str) -> Array:

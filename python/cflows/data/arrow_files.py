@@ -32,15 +32,21 @@ def open_arrow(path: str, parquet: bool) -> ColumnSource:
     except (arrow.ArrowInvalid, OSError) as error:
         raise ValueError(f"{path}: {error}") from error
 
-    def read(i: int) -> Array:
+    def read(i: int) -> Any:
         name = schema.names[i]
         if not parquet:
-            return _numbers(table.column(i), arrow)
+            return table.column(i)
         same = schema.names[:i].count(name)
-        return _numbers(file.read(columns=[name]).column(same), arrow)
+        return file.read(columns=[name]).column(same)
 
     def field(i: int) -> Field:
-        return Field(schema.names[i], 1, lambda: read(i), str(schema.types[i]))
+        return Field(
+            schema.names[i],
+            1,
+            lambda: _numbers(read(i), arrow),
+            str(schema.types[i]),
+            lambda: read(i).to_pylist(),
+        )
 
     fields = [field(i) for i in range(len(schema.names))]
     return ColumnSource(path, fields, length, marked=True)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .labels import numbered
 from .rows import Rows
 
 __all__ = ["ColumnSource", "Field", "without_mask"]
@@ -24,11 +25,20 @@ class Field:
     size: int
     read: Callable[[], Array]  # (n,) or (n, size)
     holds: str = ""  # what, for messages; empty is the type of the array
+    read_objects: Callable[[], list[Any]] | None = None  # for labels; None is what `read` gives
 
     @property
     def names(self) -> list[str]:
         """Of its columns."""
         return [self.name] if self.size == 1 else [f"{self.name}[{i}]" for i in range(self.size)]
+
+    def objects(self, i: int) -> list[Any]:
+        """The values of one of its columns as they are."""
+        if self.read_objects is not None:
+            return self.read_objects()
+        values = self.read()
+        found: list[Any] = (values if values.ndim == 1 else values[:, i]).tolist()
+        return found
 
 
 class ColumnSource:
@@ -44,21 +54,25 @@ class ColumnSource:
         self.names: list[str] | None = [name for field in fields for name in field.names]
         self.width = len(self._places)
 
-    def read(self, columns: list[int] | None) -> Rows:
+    def read(self, columns: list[int] | None, labels: Collection[int] = ()) -> Rows:
         chosen = list(range(self.width)) if columns is None else columns
         table: Array = np.empty((self._length, len(chosen)), np.float32)
         names = self.names or []
+        found: dict[int, list[str]] = {}
         field, values = None, np.empty(0)
         for k, column in enumerate(chosen):
             wanted, i = self._places[column]
-            if wanted is not field:
-                field, values = wanted, self._numbers(wanted, column)
-            numbers = values if values.ndim == 1 else values[:, i]
+            if column in labels:
+                numbers, found[column] = numbered(wanted.objects(i))
+            else:
+                if wanted is not field:
+                    field, values = wanted, self._numbers(wanted, column)
+                numbers = values if values.ndim == 1 else values[:, i]
             if table.dtype.itemsize < numbers.dtype.itemsize:
                 former, table = table, np.empty(table.shape, numbers.dtype)
                 table[:, :k] = former[:, :k]
             table[:, k] = numbers
-        return Rows(table, [names[i] for i in chosen], chosen, marked=self._marked)
+        return Rows(table, [names[i] for i in chosen], chosen, marked=self._marked, labels=found)
 
     def _numbers(self, field: Field, column: int) -> Array:
         """Its numbers, in float32 if they are so exactly, else in float64."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import csv
+import math
 import re
 from bisect import bisect_right
-from collections.abc import Generator, Iterator
+from collections.abc import Collection, Generator, Iterator
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ __all__ = ["Delimited"]
 Array = NDArray[Any]
 
 _SPELLINGS = "\0".join(["", *sorted(MISSING), ""]).encode()
-_IGNORED, _NUMBER, _EMPTY = 0, 1, 2
+_IGNORED, _NUMBER, _EMPTY, _LABEL = 0, 1, 2, 3
 _MAX_ROW = 1 << 24  # bytes; more is a quote that nothing closes
 _THOUSANDS = re.compile(r"[+-]?[0-9]{1,3}(?:[,.'  ][0-9]{3})+(?:[.,][0-9]*)?")
 
@@ -37,15 +38,16 @@ class Delimited:
         self._dialect = read_dialect(path, header, decimal)
         self.names, self.width = self._dialect.names, self._dialect.width
 
-    def read(self, columns: list[int] | None) -> Rows:
+    def read(self, columns: list[int] | None, labels: Collection[int] = ()) -> Rows:
         chosen = list(range(self.width)) if columns is None else columns
         wanted = sorted(set(chosen))
-        reader = _Reader(self.path, self._dialect, wanted)
+        reader = _Reader(self.path, self._dialect, wanted, labels)
         array = np.concatenate([np.empty((0, len(wanted)), np.float64), *reader.pieces()])
         if chosen != wanted:
             array = array[:, [wanted.index(i) for i in chosen]]
         names = None if self.names is None else [self.names[i] for i in chosen]
-        return Rows(array, names, chosen, reader.lines.place, marked=True)
+        found = {i: [decoded(text) for text in own] for i, own in reader.labels.items()}
+        return Rows(array, names, chosen, reader.lines.place, marked=True, labels=found)
 
 
 class _Lines:
@@ -69,11 +71,14 @@ class _Lines:
 class _Reader:
     """Reads the rows: most by the core, and one by one the lines that it hands back."""
 
-    def __init__(self, path: str, dialect: Dialect, wanted: list[int]) -> None:
+    def __init__(
+        self, path: str, dialect: Dialect, wanted: list[int], labels: Collection[int]
+    ) -> None:
         self.path, self.dialect, self.wanted = path, dialect, wanted
+        self.labels: dict[int, dict[bytes, int]] = {i: {} for i in wanted if i in labels}
         kinds = [_IGNORED] * dialect.width
         for i in wanted:
-            kinds[i] = _NUMBER
+            kinds[i] = _LABEL if i in self.labels else _NUMBER
         self.kinds = bytes(kinds + [_EMPTY] * dialect.open_end)
         self.lines, self.row, self.line = _Lines(), 0, dialect.line
 
@@ -103,7 +108,7 @@ class _Reader:
                 self.dialect.delimiter,
                 self.dialect.decimal,
                 self.kinds,
-                [],
+                list(self.labels.values()),
                 _SPELLINGS,
             )
             if len(rows):
@@ -144,13 +149,18 @@ class _Reader:
             raise ValueError(f"{place}: expected {self.dialect.width} cells, got {count}{hint}")
         return np.array([[self._number(cells, i, place) for i in self.wanted]])
 
+    def _label(self, cell: str, known: dict[bytes, int]) -> float:
+        return math.nan if cell in MISSING else known.setdefault(cell.encode(), len(known))
+
     def _number(self, cells: list[str], i: int, place: str) -> float:
+        if i in self.labels:
+            return self._label(cells[i], self.labels[i])
         number = convert(cells[i], self.dialect.decimal)
         if number is not None:
             return number
         names, cell = self.dialect.names, cells[i]
         name = f" ({names[i]})" if names is not None and names[i] else ""
-        hint = "choose the columns to read (columns=, --columns)"
+        hint = "choose the columns to read (columns=, --columns), or fit labels (--categorical)"
         if _THOUSANDS.fullmatch(cell):
             hint = "numbers must not have marks between thousands"
         elif names is not None and self.row == 0:

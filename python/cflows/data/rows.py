@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -37,6 +37,9 @@ class Rows:
         Their indices in the file.
     place : callable
         Where a row is in the file: ``"line 12"``.
+    labels : dict of int -> list of str
+        Of the columns, by their indices in the file, that were read as labels: those that their
+        numbers 0, 1, ... stand for.
     marked : bool
         Whether NaN stands for cells that the file leaves out; in arrays it is a number like others.
     """
@@ -46,6 +49,7 @@ class Rows:
     columns: list[int]
     place: Callable[[int], str] = _row
     marked: bool = False
+    labels: dict[int, list[str]] = field(default_factory=dict)
 
     def column(self, index: int) -> str:
         """What to call a column in messages."""
@@ -62,8 +66,9 @@ class Source(Protocol):
     width: int
     dimensions: int  # 2 but for images
 
-    def read(self, columns: list[int] | None) -> Rows:
-        """The columns of these indices in this order, or all."""
+    def read(self, columns: list[int] | None, labels: Collection[int] = ()) -> Rows:
+        """The columns of these indices in this order, or all; those of `labels` hold labels, and
+        numbers that stand for them."""
         ...
 
 
