@@ -3,50 +3,68 @@
 #include "flow/flow.h"
 #include "ops/ops.h"
 
-/* What layers and base see of the context. */
+/* What layers and base see of the context, NaN where anything of it is unknown. */
 static cf_value see(const cf_flow *flow, cf_builder *b, cf_value context) {
-    if (flow->context_map != NULL && !cf_is_none(context))
+    if (cf_is_none(context))
+        return context;
+    if (flow->context_map != NULL)
         context = cf_fixed_map_value(b, context, flow->context_map, true, CF_NO_VALUE);
-    return cf_embedding_emit(&flow->embedding, b, context);
+    if (flow->embedding.spec == NULL)
+        return context;
+    cf_value seen = cf_embedding_emit(&flow->embedding, b, context);
+    return cf_add(b, seen, cf_unknown(b, context));
+}
+
+/* x, NaN where something of the context is unknown: by themselves splines are the identity far out,
+ * whatever they see. */
+static cf_value given(cf_builder *b, cf_value x, cf_value seen) {
+    return cf_is_none(seen) || cf_is_none(x) ? x : cf_add(b, x, cf_unknown(b, seen));
 }
 
 static void emit_inverse(const void *self, cf_builder *b, const cf_program_key *key,
                          const cf_value *input, cf_value *output) {
     const cf_flow *flow = self;
     (void)key;
-    output[0] = cf_layer_inverse(&flow->chain, b, input[0], see(flow, b, input[1]), &output[1]);
+    cf_value seen = see(flow, b, input[1]);
+    output[0] = given(b, cf_layer_inverse(&flow->chain, b, input[0], seen, &output[1]), seen);
+    output[1] = given(b, output[1], seen);
 }
 
 static void emit_forward(const void *self, cf_builder *b, const cf_program_key *key,
                          const cf_value *input, cf_value *output) {
     const cf_flow *flow = self;
     (void)key;
-    output[0] = cf_layer_forward(&flow->chain, b, input[0], see(flow, b, input[1]), &output[1]);
+    cf_value seen = see(flow, b, input[1]);
+    output[0] = cf_layer_forward(&flow->chain, b, given(b, input[0], seen), seen, &output[1]);
+    output[1] = given(b, output[1], seen);
 }
 
-static cf_value log_prob(const cf_flow *flow, cf_builder *b, const cf_value *input) {
-    cf_value seen = see(flow, b, input[1]), log_det;
-    cf_value u = cf_layer_inverse(&flow->chain, b, input[0], seen, &log_det);
+static cf_value log_prob(const cf_flow *flow, cf_builder *b, cf_value x, cf_value seen) {
+    cf_value log_det;
+    cf_value u = cf_layer_inverse(&flow->chain, b, x, seen, &log_det);
     cf_value density = cf_base_methods_of(&flow->base)->log_prob(&flow->base, b, u, seen);
-    return cf_add_optional(b, density, log_det);
+    return given(b, cf_add_optional(b, density, log_det), seen);
 }
 
 static void emit_log_prob(const void *self, cf_builder *b, const cf_program_key *key,
                           const cf_value *input, cf_value *output) {
+    const cf_flow *flow = self;
     (void)key;
     cf_builder_provide(b, "kl_weight", input[3]);
-    output[0] = log_prob(self, b, input);
+    output[0] = log_prob(flow, b, input[0], see(flow, b, input[1]));
 }
 
 /* The gradient of log_prob with respect to x. */
 static void emit_score(const void *self, cf_builder *b, const cf_program_key *key,
                        const cf_value *input, cf_value *output) {
+    const cf_flow *flow = self;
+    cf_value seen = see(flow, b, input[1]);
     (void)key;
-    output[1] = log_prob(self, b, input);
+    output[1] = log_prob(flow, b, input[0], seen);
     if (cf_builder_status(b) != CF_OK)
         return;
     bool unbatched = cf_value_kind(b, output[1]) == CF_UNBATCHED; /* it does not depend on x */
-    cf_value one = cf_constant(b, CF_BATCHED, 1, 1.0);
+    cf_value one = given(b, cf_constant(b, CF_BATCHED, 1, 1.0), seen);
     if (!unbatched)
         cf_gradient(b, 1, &output[1], &one, 1, &input[0], &output[0]);
     if (!cf_is_none(output[0])) /* where the density is 0 */
@@ -58,7 +76,7 @@ static void emit_sample(const void *self, cf_builder *b, const cf_program_key *k
     const cf_flow *flow = self;
     const cf_base_methods *base = cf_base_methods_of(&flow->base);
     cf_value seen = see(flow, b, input[0]), log_det;
-    cf_value u = base->sample(&flow->base, b, CF_STREAM_PROGRAM, seen);
+    cf_value u = given(b, base->sample(&flow->base, b, CF_STREAM_PROGRAM, seen), seen);
     (void)key;
     output[0] = cf_layer_forward(&flow->chain, b, u, seen, &log_det);
     output[1] = base->log_prob(&flow->base, b, u, seen);

@@ -191,6 +191,9 @@ cf_value cf_floor(cf_builder *b, cf_value x);
 /* x where log_prob, one feature, is not -inf, else 0. */
 cf_value cf_where_possible(cf_builder *b, cf_value log_prob, cf_value x);
 
+/* 0 where all features are finite, else NaN: one feature; the gradient is 0. */
+cf_value cf_unknown(cf_builder *b, cf_value x);
+
 /* 1 where x >= threshold, else 0; the gradient is 0. */
 cf_value cf_greater_equal(cf_builder *b, cf_value x, double threshold);
 /* x + noise of integers x and noise on [0, 1], strictly between x and x + 1 for any rounding. */
