@@ -37,8 +37,8 @@ def tables(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Training and test galaxies."""
     with np.load(folder / "photoz_dc2.npz") as file:
         found = [
-            pd.DataFrame(file[f"{part}_mag"], columns=BANDS).assign(
-                redshift=file[f"{part}_redshift"]
+            pd.DataFrame(file[f"{part}_mag"], columns=BANDS, dtype=np.float64).assign(
+                redshift=file[f"{part}_redshift"].astype(np.float64)
             )
             for part in ("train", "test")
         ]
