@@ -98,14 +98,15 @@ def test_a_context_with_sentinels() -> None:
     with pytest.warns(cf.DataWarning) as caught:
         flow.fit(CLEAN, Table(magnitudes, ["u", "g", "r"]), epochs=1, progress=False)
     assert [str(w.message) for w in caught] == [
-        "context column g: numbers far from all others set the scale: where they stand for missing "
-        "ones, put an ordinary number in their place, and a further column of 0 and 1 that says so"
+        "context column g: numbers far from all others set the scale: take logarithms or, where "
+        "they stand for missing ones, put an ordinary number in their place, and a further column "
+        "of 0 and 1 that says so"
     ]
     assert caught[0].filename == __file__
     raw = cf.maf(4, 1, hidden=(8,), context_features=3, standardize_context=False, seed=0)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        raw.fit(CLEAN, magnitudes, epochs=1, progress=False)
+        raw.fit(CLEAN, magnitudes - 24.0, epochs=1, progress=False)
         cf.maf(4, 1, hidden=(8,), context_features=3, seed=0).fit(CLEAN, [1.0, 2.0, 3.0], epochs=1)
 
 
@@ -185,3 +186,180 @@ def test_rows_of_weight_zero_are_not_looked_at() -> None:
     assert said(x, weights=weights) == []
     x[:10] = np.nan
     assert said(x, weights=weights) == []
+
+
+# -- units that are not those of the flow -- #
+
+AGAIN = "far from the numbers whose units an earlier fit has set, and which the flow keeps: fit(…, "
+RAW = "far from 0 or of a scale far from 1, and nothing standardises"
+
+
+def refitted(flow: cf.Flow, x: Any, context: Any = None, **options: Any) -> list[str]:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        flow.fit(x, context, epochs=1, seed=0, progress=False, **options)
+    return [str(w.message) for w in caught]
+
+
+@pytest.mark.parametrize("change", [lambda x: 1000 * x, lambda x: 1e-3 * x, lambda x: x + 1e6])
+@pytest.mark.parametrize("recipe", [cf.maf, cf.realnvp, cf.nsf])
+@pytest.mark.parametrize("kind", [cf.real, cf.positive, cf.count])
+def test_a_refit_on_other_units(recipe: Any, kind: Any, change: Any) -> None:
+    flow = recipe(4, 1, hidden=(8,), columns=[kind, *[cf.real] * 3], seed=0)
+    x = CLEAN.copy()
+    x[:, 0] = np.exp(x[:, 0] / 4) if kind == cf.positive else x[:, 0]
+    x[:, 0] = RNG.poisson(3, len(x)) if kind == cf.count else x[:, 0]
+    assert refitted(flow, x) == [] and refitted(flow, x + 0.5 * (kind == cf.real)) == []
+    other = x.copy()
+    other[:, 1] = change(x[:, 1])
+    (message,) = refitted(flow, other)
+    assert message.startswith(f"column 1: {AGAIN}")
+    assert refitted(flow, other, standardize="again") == []
+    assert refitted(flow, other) == []
+
+
+@pytest.mark.parametrize("change", [lambda c: 1000 * c, lambda c: 1e-3 * c, lambda c: c + 1e6])
+def test_a_context_of_other_units(change: Any) -> None:
+    context = RNG.normal(size=(len(CLEAN), 3))
+    made = {"hidden": (8,), "seed": 0}
+    flow = cf.maf(4, 1, context_columns=[cf.real, cf.real, cf.categorical(40)], **made)
+    context[:, 2] = RNG.integers(0, 40, len(context))
+    other = context.copy()
+    other[:, 1] = change(context[:, 1])
+    assert refitted(flow, CLEAN, context) == [] and refitted(flow, CLEAN, context) == []
+    (message,) = refitted(flow, CLEAN, other)
+    assert message.startswith(f"context column 1: {AGAIN}")
+    assert refitted(flow, CLEAN, other, standardize="again") == []
+    raw = cf.maf(4, 1, context_features=3, standardize_context=False, **made)
+    (message,) = refitted(raw, CLEAN, np.column_stack([other[:, :2], context[:, 0]]))
+    assert message.startswith(f"context column 1: {RAW} it: leave standardize_context")
+
+
+def test_flows_that_standardise_nothing() -> None:
+    off = CLEAN * [1.0, 1e3, 1.0, 1.0] + [1e5, 0.0, 0.0, 0.0]
+    plain = [cf.Coupling(hidden=(8,))]
+    for flow in (cf.Flow(plain, 4, seed=0), cf.realnvp(4, 1, standardize=False, seed=0)):
+        assert refitted(flow, CLEAN) == []
+        (message,) = refitted(flow, off)
+        assert message.startswith(f"columns 0, 1: {RAW} them: leave standardize as it is")
+    assert refitted(cf.Flow([*plain, cf.ActNorm()], 4, seed=0), off) == []
+    vae = cf.VAE(cf.MLP((8,)), cf.MLP((8,)), latents=2, shape=(4,), seed=0,
+                 likelihood=cf.NormalLikelihood())  # fmt: skip
+    assert refitted(vae, CLEAN) == []
+    assert refitted(vae, off)[0].startswith(f"columns 0, 1: {RAW} them")
+
+
+# -- rows -- #
+
+
+def test_rows_that_repeat_others() -> None:
+    twice = RNG.permutation(np.repeat(CLEAN[:500], 2, axis=0))
+    (message,) = said(twice)
+    assert message.startswith("500 of 1,000 rows repeat another, so that rows held out are learned")
+    assert said(np.concatenate([CLEAN, CLEAN[:50]])) == []
+    context = RNG.normal(size=(1000, 1))
+    flow = cf.maf(4, 1, hidden=(8,), context_features=1, seed=0)
+    assert refitted(flow, twice, context) == []  # each with a context of its own
+    assert len(refitted(flow, twice, np.zeros((1000, 1)))) == 1
+
+
+def test_weights_of_few_rows() -> None:
+    weights = np.ones(len(CLEAN))
+    weights[3] = 1e9
+    (message,) = said(CLEAN, weights=weights)
+    assert message.startswith(
+        "weights: few of the 3,000 rows have nearly all, so that they tell as"
+    )
+    assert "as 1.0 rows" in message
+    assert said(CLEAN, weights=RNG.exponential(size=len(CLEAN))) == []
+
+
+def test_rows_that_are_too_few() -> None:
+    assert said(CLEAN[:9])[0].startswith("9 rows of 4 columns: too few to tell a density from")
+    wide = RNG.normal(size=(15, 20))
+    assert said(wide, features=20)[0].startswith("15 rows of 20 columns: too few")
+    assert said(CLEAN[:20]) == []
+
+
+# -- numbers -- #
+
+
+@pytest.mark.parametrize("value", [0.0, -999.0])
+def test_a_sentinel_of_few_rows(value: float) -> None:
+    """Among numbers that are all different: half a percent."""
+    x = CLEAN * 500
+    x[:15, 2] = value
+    (message,) = said(x)
+    assert message.startswith("column 2: one value in many rows")
+    x[4:, 2] = CLEAN[4:, 2] * 500
+    assert said(x) == []
+
+
+@pytest.mark.parametrize("step", [0.1, 1 / 3, 1 / 16])
+def test_rounded_numbers(step: float) -> None:
+    x = with_column(1, step * np.round(CLEAN[:, 1] / step))
+    (message,) = said(x)
+    assert message.startswith("column 1: few different numbers, such as rounded ones, whose")
+    assert said(x, jitter=[0.0, step, 0.0, 0.0]) == []
+
+
+def test_whole_numbers_with_gaps_and_a_few_fractions() -> None:
+    x = with_column(0, RNG.integers(0, 5000, len(CLEAN)))
+    x[:20, 0] += 0.5
+    assert said(x)[0].startswith("column 0: whole numbers")
+    x[::7, 0] = np.nan
+    assert said(x, missing="marginal")[0].startswith("column 0: whole numbers")
+
+
+@pytest.mark.parametrize("offset", [0.0, 2460000.5, 1e9])
+@pytest.mark.parametrize("scale", [1.0, 1e50])
+def test_sums_of_columns_anywhere(offset: float, scale: float) -> None:
+    z = RNG.normal(size=(3000, 2)) + offset
+    x = scale * np.column_stack([z, z.sum(axis=1), RNG.normal(size=3000)])
+    assert said(x)[0].startswith("columns 0, 1, 2: one is nearly a linear function of the others")
+
+
+def test_shares_that_add_up() -> None:
+    shares = RNG.dirichlet([2.0, 3.0, 4.0], size=3000)
+    for kind in (cf.positive, cf.interval(0, 1), cf.real):
+        (message,) = said(shares, features=3, columns=[kind] * 3)
+        assert message.startswith("columns 0, 1, 2: one is nearly a linear function of the others")
+
+
+def test_a_function_of_the_context() -> None:
+    context = RNG.normal(size=(3000, 2))
+    x = np.column_stack([CLEAN[:, 0], 2 * context[:, 0] - context[:, 1] + 1])
+    flow = cf.maf(2, 1, hidden=(8,), context_features=2, seed=0)
+    (message,) = refitted(flow, x, context)
+    assert message.startswith("column 1: nearly a linear function of the context")
+    x[:, 1] += 0.1 * RNG.normal(size=3000)
+    assert refitted(flow, x, context) == []
+
+
+def test_angles_on_a_short_arc() -> None:
+    for centre in (0.0, 180.0, 359.0):
+        near = np.column_stack([np.mod(centre + 2 * RNG.normal(size=3000), 360), CLEAN[:, 0]])
+        kinds = [cf.circular(360), cf.real]
+        (message,) = said(near, cf.nsf, features=2, columns=kinds)
+        assert message.startswith("column 0: angles in a small part of the circle")
+    around = np.column_stack([RNG.uniform(0, 360, 3000), CLEAN[:, 0]])
+    assert said(around, cf.nsf, features=2, columns=kinds) == []
+
+
+def test_heavy_tails_of_a_robust_flow() -> None:
+    x = with_column(2, RNG.standard_cauchy(len(CLEAN)))
+    (message,) = said(x, standardize="robust")
+    assert message.startswith("column 2: many numbers far from all others, as of heavy tails")
+    flow = cf.maf(4, 1, hidden=(8,), standardize="robust", base=cf.StudentT(2.0), seed=0)
+    assert refitted(flow, x) == []
+
+
+def test_images_of_whole_numbers() -> None:
+    images = RNG.integers(0, 256, size=(60, 1, 8, 8))
+    made = {"shape": (1, 8, 8), "levels": 1, "seed": 0}
+    flow = cf.glow(steps=1, channels=4, **made)
+    (message,) = refitted(flow, images)
+    assert message.startswith("pixels of 256 different values, whose density is unbounded: make")
+    assert refitted(flow, images, jitter=1.0) == []
+    assert refitted(flow, images + RNG.random(images.shape)) == []
+    assert refitted(cf.glow(steps=1, channels=4, discrete=256, **made), images) == []

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import _core
+from . import column_statistics as statistics
 from .arguments import listed
 from .categories import categories_of_context
+from .data_findings import Sample, findings, findings_of_context
+from .data_maps import DataMaps
 from .training_rows import TrainingRows
 
 if TYPE_CHECKING:
@@ -23,17 +26,14 @@ Float = NDArray[np.float64]
 
 ROWS = 10_000  # looked at, evenly spaced; fewer of many columns, but 1,000
 NUMBERS = 40_000
-OFTEN = 0.02  # the share of a column that one value may have
-FAR = 30.0  # interquartile ranges from the median
-WHOLE = 2.0**30  # the range up to which numbers without fractions are taken for integers
-# Layers that shift and scale a single column.
-STRAIGHT = ("Affine", "ActNorm", "BatchNorm", "Linear", "Triangular", "Permutation")
-SINGULAR = 1e-5  # eigenvalue of the correlation matrix
+ALL_ROWS = 200_000  # looked at for rows that are repeated
+ROWS_AT_ONCE = 8192
+REPEATED = 0.02  # the share of rows that may be
 MANY = 10  # weights for each number of the data, of which none is held out
-FAR_CONTEXT = (
-    "numbers far from all others set the scale: where they stand for missing ones, put an ordinary "
-    "number in their place, and a further column of 0 and 1 that says so"
-)
+FEW_ROWS = 10
+EVEN = 0.05  # the share of rows that uneven weights must be worth, up to
+ENOUGH = 100  # of them
+PIXEL_VALUES = 1024
 
 
 class DataWarning(UserWarning):
@@ -47,6 +47,7 @@ def warn_of_data(
     held_out: TrainingRows | None,
     jitter: Float | None,
     names: tuple[Sequence[Any] | None, Sequence[Any] | None],
+    again: bool,
 ) -> None:
     """Give a `DataWarning` a kind, from a part of the rows of a table.
 
@@ -60,100 +61,136 @@ def warn_of_data(
         By column, the width of the noise that is added.
     names : pair of sequences or None
         Of the columns of x and of the context; None are their numbers.
+    again : bool
+        Whether the fit standardises the data whatever earlier ones did.
     """
-    if not isinstance(flow, _core.Flow) or len(flow.shape) > 1:
+    if not isinstance(flow, _core.Flow) or len(rows) == 0:
         return
-    x, context = _some_rows(rows, rows.x), _some_rows(rows, rows.context)
-    if len(x) < 10 or not np.isfinite(x).all() or not np.isfinite(context).all():
+    for message in _findings_of_rows(flow, rows, held_out):
+        _warn("", [], message)
+    if len(flow.shape) > 1:
+        _warn("", [], _of_images(flow, rows, jitter))
         return
-    if held_out is None:
-        _warn_of_few_rows(flow, rows)
-    noisy = np.zeros(x.shape[1], bool) if jitter is None else jitter > 0.0
-    own = flow.columns or names[0] or range(x.shape[1])
-    for columns, message in _findings(flow, x, noisy):
+    sample = _sample(flow, rows, jitter)
+    if sample is None:
+        return
+    own = flow.columns or names[0] or range(flow.features)
+    given = flow.context_columns or names[1] or range(flow.context_features)
+    for columns, message in findings(flow, sample, again):
         _warn("column", [own[i] for i in columns], message)
-    given = flow.context_columns or names[1] or range(context.shape[1])
-    if flow.standardize_context and context.shape[1] == flow.context_features:
-        far = _has_long_tails(context) & ~categories_of_context(flow)
-        _warn("context column", [given[i] for i in _where(far)], FAR_CONTEXT)
+    for columns, message in findings_of_context(flow, sample, again):
+        _warn("context column", [given[i] for i in columns], message)
 
 
 def _warn(noun: str, columns: Sequence[Any], message: str) -> None:
-    if columns:
-        nouns = noun if len(columns) == 1 else f"{noun}s"
-        # The caller of fit, which is wrapped.
-        warnings.warn(f"{nouns} {listed(columns, 8)}: {message}", DataWarning, stacklevel=5)
+    """What is said of these columns, or of the data if `noun` is empty; "" is nothing."""
+    if (noun and not columns) or not message:
+        return
+    one = len(columns) == 1
+    said = f"{noun}{'' if one else 's'} {listed(columns, 8)}: " if noun else ""
+    message = message.replace("{it}", "it" if one else "them")
+    # The caller of fit, which is wrapped.
+    warnings.warn(f"{said}{message}", DataWarning, stacklevel=5)
 
 
-def _warn_of_few_rows(flow: Flow, rows: TrainingRows) -> None:
+# -- rows -- #
+
+
+def _findings_of_rows(
+    flow: Flow, rows: TrainingRows, held_out: TrainingRows | None
+) -> Iterator[str]:
+    parts = [rows]
+    if held_out is not None and held_out.x is rows.x:  # they are rows of one table
+        parts.append(held_out)
+    count = sum(part.counted for part in parts)
+    if count < max(FEW_ROWS, min(flow.features, 1000)) and len(flow.shape) == 1:
+        yield (
+            f"{count:,} rows of {flow.features:,} columns: too few to tell a density from; take "
+            "more rows or fewer columns"
+        )
+    elif held_out is None:
+        yield _of_few_rows(flow, count)
+    weights = [part.weights[part.weights > 0.0] for part in parts if part.weights is not None]
+    effective = statistics.effective_rows(np.concatenate(weights)) if weights else count
+    if 0.0 < effective < min(EVEN * count, ENOUGH):
+        yield (
+            f"weights: few of the {count:,} rows have nearly all, so that they tell as much as "
+            f"{effective:,.1f} rows of one weight: look at the largest"
+        )
+    if len(flow.shape) == 1 and not flow.stochastic:
+        yield _of_repeated_rows(rows, parts)
+
+
+def _of_few_rows(flow: Flow, count: int) -> str:
     weights = sum(array.size for name, array in flow.parameters.items() if name not in flow.frozen)
-    if weights > MANY * len(rows) * flow.features:
-        warnings.warn(
-            f"{len(rows):,} rows for {weights:,} weights, and none held out: the flow may learn "
-            "the rows by heart; leave validation at 0.1, or take fewer layers or narrower ones",
-            DataWarning,
-            stacklevel=5,
-        )
-
-
-def _findings(flow: Flow, x: Float, noisy: NDArray[np.bool_]) -> Iterable[tuple[list[int], str]]:
-    """Column numbers, and what is to be said of them."""
-    constant = np.ptp(x, axis=0) == 0.0
-    free = ~constant & ~noisy
-    yield _where(constant & ~noisy), "one value in all rows, which has no density: drop it"
-    whole = free & _are_whole_numbers(x) & (not flow.stochastic)
-    yield (
-        _where(whole),
-        "whole numbers, whose density is unbounded: give fit(jitter=…) their spacing, or make the "
-        "flow with columns=[…, count or ordinal(levels), …]",
-    )
-    often = np.array([_rows_of_one_value(column) > max(4, OFTEN * len(x)) for column in x.T])
-    yield (
-        _where(free & ~whole & often & (not flow.stochastic)),
-        "one value in many rows, such as one that stands for a missing number, has no density: "
-        "drop these rows, or give fit(jitter=…) a width",
-    )
-    yield (
-        [0] if _is_straight(flow) else [],
-        "the only one, and this flow shifts and scales it, no more, so that it learns a normal "
-        "distribution: take nsf or nsf_ar, whose splines bend",
-    )
-    z = _unbounded(flow, x)
-    yield (
-        _where(~constant & _has_long_tails(z) & (not _is_robust(flow))),
-        "numbers far from all others set the scale: drop them if they are errors, make the flow "
-        "with standardize='robust', or take logarithms (cflows.positive)",
-    )
-    # Noise of its own makes a column independent of the others.
-    exact = free & ~whole
-    least = SINGULAR**2 if _whitens(flow) else SINGULAR
-    yield (
-        _collinear(z[:, exact], np.flatnonzero(exact), least),
-        "one is nearly a linear function of the others, so that the density is nearly unbounded: "
-        "drop it, give the difference instead, or make the flow with standardize='whiten'",
-    )
-
-
-def _is_straight(flow: Flow) -> bool:
-    """Whether couplings of one column are lines alone, over a normal base."""
-    bent = flow.layers[: len(flow.layers) - flow.fixed_maps]
+    if weights <= MANY * count * flow.features:
+        return ""
     return (
-        flow.features == 1
-        and isinstance(flow.base, _core.Normal)
-        and any(layer.type in ("Coupling", "Autoregressive") for layer in bent)
-        and all(
-            layer.type in STRAIGHT or layer.options.get("transform") in ("affine", "additive")
-            for layer in bent
-        )
+        f"{count:,} rows for {weights:,} weights, and none held out: the flow may learn the rows "
+        "by heart; leave validation at 0.1, or take fewer layers or narrower ones"
     )
 
 
-def _is_robust(flow: Flow) -> bool:
-    return any(layer.type == "Affine" and layer.options["robust"] for layer in flow.layers)
+def _of_repeated_rows(rows: TrainingRows, parts: Sequence[TrainingRows]) -> str:
+    of_rows = rows.context is not None and rows.context.shape[:-1] == (len(rows.x),)
+    found, discrete = [], False
+    for chosen in _pieces(parts):
+        table = np.asarray(rows.x[chosen], np.float64)
+        if of_rows and rows.context is not None:
+            table = np.column_stack([table, rows.context[chosen]])
+        table = table[np.isfinite(table).all(axis=1)]
+        discrete = discrete or bool(statistics.have_few_values(table).all())
+        found.append(statistics.digests(table))
+    digests = np.concatenate(found)
+    repeated = len(digests) - len(np.unique(digests))
+    if discrete or repeated <= REPEATED * len(digests):
+        return ""
+    return (
+        f"{repeated:,} of {len(digests):,} rows repeat another, so that rows held out are learned "
+        "too: keep one of each, with their number as its weight (weights=…), or give fit other "
+        "rows for validation"
+    )
 
 
-def _whitens(flow: Flow) -> bool:
-    return any(layer.type == "Triangular" and layer.options["standardize"] for layer in flow.layers)
+def _pieces(parts: Sequence[TrainingRows]) -> Iterator[slice | NDArray[np.int64]]:
+    """Indices of the first rows, a few at a time: data may be larger than memory."""
+    count = min(ALL_ROWS, sum(map(len, parts)))
+    indices = [part.index[:count] for part in parts if part.index is not None]
+    ordered = np.sort(np.concatenate(indices))[:count] if indices else None
+    for first in range(0, count, ROWS_AT_ONCE):
+        some = slice(first, min(first + ROWS_AT_ONCE, count))
+        yield some if ordered is None else ordered[some]
+
+
+def _of_images(flow: Flow, rows: TrainingRows, jitter: Float | None) -> str:
+    if flow.stochastic or (jitter is not None and jitter.all()):
+        return ""
+    count = max(1, min(len(rows), NUMBERS // flow.features))
+    chosen = np.linspace(0, len(rows) - 1, count).astype(np.int64)
+    pixels = np.asarray(rows.x[chosen if rows.index is None else rows.index[chosen]], np.float64)
+    values = len(np.unique(pixels))
+    if 5 * values >= pixels.size or values > PIXEL_VALUES or len(rows) < FEW_ROWS:
+        return ""
+    return (
+        f"pixels of {values:,} different values, whose density is unbounded: make the flow with "
+        "discrete=…, or give fit(jitter=…) their spacing"
+    )
+
+
+def _sample(flow: Flow, rows: TrainingRows, jitter: Float | None) -> Sample | None:
+    """Up to `ROWS` rows, evenly spaced; None if too few of them are whole."""
+    x, context = _some_rows(rows, rows.x), _some_rows(rows, rows.context)
+    if len(context) != len(x) or context.shape[1] != flow.context_features:
+        context = np.empty((len(x), 0))
+    known = np.isfinite(x).all(axis=1) & np.isfinite(context).all(axis=1)
+    if known.sum() < FEW_ROWS:
+        return None
+    x, context = x[known], context[known]
+    numbers = np.flatnonzero(~categories_of_context(flow))[: context.shape[1]].tolist()
+    noisy = np.zeros(flow.features, bool) if jitter is None else jitter > 0.0
+    z = DataMaps(flow).to_z(x)
+    z = np.where(np.isfinite(z), z, 0.0)
+    return Sample(x, z, context[:, numbers], numbers, noisy)
 
 
 def _some_rows(rows: TrainingRows, array: NDArray[Any] | None) -> Float:
@@ -161,55 +198,6 @@ def _some_rows(rows: TrainingRows, array: NDArray[Any] | None) -> Float:
     if array is None or array.shape[:-1] != (len(rows.x),):
         return np.empty((0, 0), np.float64)
     count, features = len(rows), array.shape[1]
-    enough = min(count, ROWS, max(1000, NUMBERS // features))
+    enough = min(count, ROWS, max(1000, NUMBERS // max(1, features)))
     chosen = np.linspace(0, count - 1, enough).astype(np.int64)
     return np.asarray(array[chosen if rows.index is None else rows.index[chosen]], np.float64)
-
-
-def _where(which: NDArray[np.bool_]) -> list[int]:
-    return [int(i) for i in np.flatnonzero(which)]
-
-
-def _are_whole_numbers(x: Float) -> NDArray[np.bool_]:
-    """Over a range in which the spacing matters: large floats are whole whatever they count."""
-    whole: NDArray[np.bool_] = (x == np.round(x)).all(axis=0) & (np.ptp(x, axis=0) < WHOLE)
-    return whole
-
-
-def _rows_of_one_value(column: Float) -> int:
-    return int(np.unique(column, return_counts=True)[1].max())
-
-
-def _unbounded(flow: Flow, x: Float) -> Float:
-    """The columns behind the fixed maps beside the data, such as logarithms."""
-    if flow.stochastic or flow.fixed_maps == 0:
-        return x
-    maps = flow.part(len(flow.layers) - flow.fixed_maps)
-    z = np.asarray(maps.inverse(x, _no_context(flow))[0], np.float64)
-    return np.where(np.isfinite(z), z, 0.0)
-
-
-def _no_context(flow: Flow) -> Float | None:
-    return np.full(flow.context_features, 0.0) if flow.context_features else None
-
-
-def _has_long_tails(z: Float) -> NDArray[np.bool_]:
-    if len(z) == 0:
-        return np.zeros(z.shape[1], bool)
-    low, middle, high = np.quantile(z, [0.25, 0.5, 0.75], axis=0)
-    return np.asarray((high > low) & (np.abs(z - middle).max(axis=0) > FAR * (high - low)))
-
-
-def _collinear(z: Float, columns: NDArray[np.int64], least: float) -> list[int]:
-    """The columns of the direction in which there is no more than the least variance."""
-    if len(columns) < 2 or len(z) < 2 * len(columns):
-        return []
-    scale = np.ptp(z, axis=0)  # the squares of large numbers would overflow
-    if (scale == 0.0).any():
-        return []
-    correlation = np.corrcoef(z / scale, rowvar=False)
-    values, vectors = np.linalg.eigh(correlation)
-    if values[0] > least:
-        return []
-    weights = np.abs(vectors[:, 0])
-    return [int(i) for i in columns[weights > 0.1 * weights.max()]]

@@ -211,8 +211,9 @@ def fit(
     optimizer, plan = checked_optimizer(optimizer), checked_schedule(schedule, SCHEDULES)
     numbers = _numbers(self, len(rows), batch_size, clip_norm, ema, jitter, seed)
     filling = (augment, missing, missing_draws)
+    known, again = (names_of(x), names_of(context)), _again(standardize)
+    warn_of_data(self, rows, held_out, numbers["jitter"], known, again)
     changing, held_out = changing_rows(self, rows, held_out, seed, *filling)
-    warn_of_data(self, changing.rows, held_out, numbers["jitter"], (names_of(x), names_of(context)))
     warmup = Warmup(self, integer("kl_warmup", kl_warmup, 0))
     told = explaining(self, changing.rows, held_out, _names(self, x, context))
     with (
@@ -227,7 +228,7 @@ def fit(
                 plan,
                 epochs=integer("epochs", epochs, 1),
                 patience=_patience(patience, held_out),
-                standardize_again=_again(standardize),
+                standardize_again=again,
                 **numbers,
             )
         ) as trainer,

@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from .arguments import checked_seed, integer
 from .arrays import real_array, refuse_shape
 from .check import jacobian
+from .data_maps import DataMaps
 from .names import by_name
 from .proposals import Proposals
 
@@ -216,18 +217,11 @@ class Completion:
 
     def look(self, flow: Flow) -> None:
         """Look through the maps of a flow, which a fit may have set since."""
-        layers = len(flow.layers) - flow.fixed_maps
-        # In float64: units of the data may be beyond float32.
-        self.maps = flow.part(layers).astype("float64")
-        self.nothing = np.zeros(flow.context_features) if flow.context_features else None
-        middle, _ = self.maps.forward(np.zeros((1, self.x.shape[1])), self.nothing)
-        # Angles: a number beyond half a turn comes back a turn less.
-        beyond = np.full((1, self.x.shape[1]), 4.0)
-        back, _ = self.maps.inverse(self.maps.forward(beyond, self.nothing)[0], self.nothing)
-        self.circular = np.abs(back[0] - (4.0 - 2 * math.pi)) < 1e-6
+        self.maps = DataMaps(flow)
+        self.circular = self.maps.are_angles()
+        middle = self.maps.to_x(np.zeros((1, self.x.shape[1])))
         self.filled = np.where(self.missing, middle, self.x)
-        z, _ = self.maps.inverse(self.filled, self.nothing)
-        self.z = np.where(self.missing, np.nan, z)
+        self.z = np.where(self.missing, np.nan, self.maps.to_z(self.filled))
 
     def propose_rows(self) -> None:
         """Make the proposals from the rows themselves."""
@@ -268,9 +262,7 @@ class Completion:
         z = self.z.copy()
         z[exact] = self._exact_draws(body, exact, seed)
         rest = np.setdiff1d(self.rows, exact)
-        before = (
-            None if former is None else _joined(self.maps.inverse(former, self.nothing)[0], None)
-        )
+        before = None if former is None else self.maps.to_z(former)
         for rows, some, log_q in self._proposals(rest, seed, self.draws, before):
             weights = self._log_weights(body, rows, some, log_q)
             noise = np.random.default_rng([seed, 1, int(rows[0])]).gumbel(size=weights.shape)
@@ -321,8 +313,7 @@ class Completion:
 
     def _log_slopes(self, rows: NDArray[np.int64]) -> Float:
         """log|dz_o / dx_o| of the maps beside the data, which are of single features."""
-        ones = np.ones((len(rows), self.x.shape[1]))
-        slopes = self.maps.vjp(self.filled[rows], ones, context=self.nothing).x
+        slopes = self.maps.slopes(self.filled[rows])
         with np.errstate(divide="ignore"):
             logs = np.where(self.missing[rows], 0.0, np.log(np.abs(slopes)))
         return np.asarray(logs.sum(axis=1), np.float64)
@@ -331,8 +322,7 @@ class Completion:
         """A copy of x whose missing numbers in these rows are those of z, behind the maps."""
         result: Float = self.x.copy()
         if len(rows):
-            x, _ = self.maps.forward(z, self.nothing)
-            result[rows] = np.where(self.missing[rows], x, self.x[rows])
+            result[rows] = np.where(self.missing[rows], self.maps.to_x(z), self.x[rows])
         return result
 
     # -- flows that are autoregressive in one order -- #
