@@ -221,3 +221,20 @@ def test_an_infinite_scale_of_nothing_is_nothing(log_scale: float, dtype: str) -
     np.testing.assert_array_equal(log_det, [-2 * log_scale])
     np.testing.assert_array_equal(flow.forward([[0.0, 0.0]])[0], [[0.5, -0.25]])
     assert flow.log_prob([[0.5, -0.25]])[0] == pytest.approx(-np.log(2 * np.pi) - 2 * log_scale)
+    np.testing.assert_array_equal(flow.grad_log_prob([[0.5, -0.25]]), [[0.0, 0.0]])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_scores_where_the_scale_of_a_coupling_is_infinite(dtype: str) -> None:
+    """The second feature is normal around 0.5, of deviation exp(-1000 x0): its density is
+    infinite at 0.5, and 0 beside it."""
+    transform = cf.AffineTransform("exp")
+    flow = cf.Flow([cf.Coupling("half", hidden=(), transform=transform)], 2, dtype=dtype)
+    for name, value in flow.parameters.items():
+        value[...] = [[-1000.0], [0.0]] if name.endswith("weight") else [0.0, 0.5]
+    points = np.array([[2.0, 0.5], [2.0, 0.6], [2.0, np.nan]])
+    log_prob, score = flow.log_prob(points), flow.grad_log_prob(points)
+    assert log_prob[0] == pytest.approx(-np.log(2 * np.pi) - 2.0 + 2000.0)
+    np.testing.assert_allclose(score[0], [-2.0 + 1000.0, 0.0], rtol=1e-6)
+    assert log_prob[1] == -np.inf and (score[1] == 0.0).all()
+    assert np.isnan(log_prob[2]) and np.isnan(score[2]).any()

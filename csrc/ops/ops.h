@@ -182,6 +182,8 @@ cf_value cf_categorical_mean(cf_builder *b, cf_value params, size_t levels);
 cf_value cf_subtract(cf_builder *b, cf_value x, cf_value y);
 cf_value cf_multiply(cf_builder *b, cf_value x, cf_value y);
 cf_value cf_divide(cf_builder *b, cf_value x, cf_value y);
+/* x scale, where an infinite scale of 0 is 0. */
+cf_value cf_apply_scale(cf_builder *b, cf_value x, cf_value scale);
 /* factor x + term. */
 cf_value cf_scale_shift(cf_builder *b, cf_value x, double factor, double term);
 /* min(max(x, low), high); the gradient is 0 outside. */

@@ -351,6 +351,7 @@ static const op_case cases[] = {
     BINARY(cf_subtract),
     BINARY(cf_multiply),
     BINARY(cf_divide),
+    BINARY(cf_apply_scale),
     NUMBERED("cosine", "C", false),
     NUMBERED("softclip", "s", false),
     NUMBERED("leaky_relu", "l", false),
