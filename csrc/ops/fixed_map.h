@@ -17,15 +17,16 @@
 
 /* x of u. */
 typedef enum {
-    CF_MAP_AFFINE,   /* u scale + shift, both in the buffers */
-    CF_MAP_EXP,      /* e^u */
-    CF_MAP_SIGMOID,  /* low + (high - low) / (1 + e^(-rate u)) */
-    CF_MAP_TANH,     /* tanh(u) */
-    CF_MAP_SOFTPLUS, /* log(1 + e^u) */
-    CF_MAP_SINH,     /* sinh(u) */
-    CF_MAP_POWER,    /* u^rate, u > 0 */
-    CF_MAP_CIRCLE,   /* u + rate, less whole turns: within [low, high] */
-    CF_MAP_FLOOR,    /* the integer below u rate, within [low, high] */
+    CF_MAP_AFFINE,      /* u scale + shift, both in the buffers */
+    CF_MAP_EXP,         /* e^u */
+    CF_MAP_SIGMOID,     /* low + (high - low) / (1 + e^(-rate u)) */
+    CF_MAP_TANH,        /* tanh(u) */
+    CF_MAP_SOFTPLUS,    /* log(1 + e^u) */
+    CF_MAP_SINH,        /* sinh(u) */
+    CF_MAP_SCALED_SINH, /* sinh(rate u) / rate */
+    CF_MAP_POWER,       /* u^rate, u > 0 */
+    CF_MAP_CIRCLE,      /* u + rate, less whole turns: within [low, high] */
+    CF_MAP_FLOOR,       /* the integer below u rate, within [low, high] */
 } cf_map_kind;
 
 typedef struct {

@@ -375,6 +375,8 @@ static const op_case cases[] = {
     FIXED_MAP("softplus", -2, 2, false, {.kind = CF_MAP_SOFTPLUS}),
     FIXED_MAP("arcsinh", -2, 2, true, {.kind = CF_MAP_SINH}),
     FIXED_MAP("sinh", -2, 2, false, {.kind = CF_MAP_SINH}),
+    FIXED_MAP("scaled arcsinh", -2, 2, true, {.kind = CF_MAP_SCALED_SINH, .rate = 1.7}),
+    FIXED_MAP("scaled sinh", -2, 2, false, {.kind = CF_MAP_SCALED_SINH, .rate = 1.7}),
     FIXED_MAP("root", 0.3, 2, true, {.kind = CF_MAP_POWER, .rate = 1.7}),
     FIXED_MAP("power", 0.3, 2, false, {.kind = CF_MAP_POWER, .rate = 1.7}),
     FIXED_MAP("circle", -2, 2, true, {.kind = CF_MAP_CIRCLE, .low = -1, .high = 1.2, .rate = 0.3}),
