@@ -98,7 +98,10 @@ typedef struct {
 /* What the affine steps of feature f add to the logarithm of its slope. */
 double cf_fixed_map_constant(const cf_map_call *call, size_t f);
 
-/* Maps feature f of `lanes` samples, a multiple of 8, in m->value. `noise` may be NULL. */
+enum { CF_MAP_LANES = 8 };
+
+/* Maps feature f of `lanes` samples, a multiple of CF_MAP_LANES, in m->value. `noise` may be NULL.
+ */
 typedef void (*cf_map_function)(const cf_map_call *call, size_t f, size_t lanes,
                                 const double *noise, cf_mapped *m);
 

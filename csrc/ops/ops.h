@@ -192,6 +192,8 @@ cf_value cf_clamp(cf_builder *b, cf_value x, double low, double high);
 cf_value cf_floor(cf_builder *b, cf_value x);
 /* x where log_prob, one feature, is not -inf, else 0. */
 cf_value cf_where_possible(cf_builder *b, cf_value log_prob, cf_value x);
+/* Whether that is what `value` is, and of which operands, log_prob repeated for every feature. */
+bool cf_is_where_possible(const cf_builder *b, cf_value value, cf_value *log_prob, cf_value *x);
 
 /* 1 where x >= threshold, else 0; the gradient is 0. */
 cf_value cf_greater_equal(cf_builder *b, cf_value x, double threshold);
@@ -201,6 +203,8 @@ cf_value cf_add_noise(cf_builder *b, cf_value x, cf_value noise);
 cf_value cf_scale_gradient(cf_builder *b, cf_value x, cf_value weight);
 /* A sum in which either may be missing (CF_NO_VALUE is 0). */
 cf_value cf_add_optional(cf_builder *b, cf_value x, cf_value y);
+/* Whether `value` is one, and of which terms. */
+bool cf_is_sum(const cf_builder *b, cf_value value, cf_value terms[2]);
 
 /* ---- functions ---- */
 
