@@ -187,6 +187,16 @@ def test_targets_in_any_units(scale: float, dtype: str) -> None:
     assert found.log_evidence == pytest.approx(0.0, abs=0.01)
 
 
+def test_numbers_of_many_decades_do_not_vanish() -> None:
+    """The middle of the column is a number of float32, but not those on its lower side."""
+    flow = cf.Flow([cf.Affine(-70.0, 10.0), cf.Exp()], features=1)
+    x, log_prob = flow.sample_and_log_prob(20_000, seed=0)
+    assert x.dtype == np.float64 and x.min() > 0.0
+    np.testing.assert_allclose(flow.log_prob(x), log_prob, rtol=1e-4, atol=1e-3)
+    z = (np.log(x) + 70) / 10
+    np.testing.assert_allclose(flow.grad_log_prob(x) * x, -(z / 10 + 1), rtol=1e-4, atol=1e-4)
+
+
 # ---- integers and angles ---- #
 
 
