@@ -20,6 +20,7 @@ NO_GRADIENT = {
     "sample_count": "nothing before it",
     "fixed map constant": "nothing before it",
     "output": "nothing after it",
+    "output of a fixed map's gradient": "nothing after it",
     "log_standard_deviation": "a start of parameters, which is no function of them",
     "winograd kernel": "the weights have their gradient through the convolution itself",
     **dict.fromkeys(

@@ -85,6 +85,9 @@ def test_samples_are_of_the_flows_dtype_where_that_holds_them() -> None:
     stamps = fitted(cf.maf, 1.126e9 + 0.05 * Z)
     assert stamps.sample(3).dtype == stamps.forward([[0.0]])[0].dtype == np.float64
     assert stamps.inverse([[1.126e9]])[0].dtype == stamps.log_prob([[1.126e9]]).dtype == np.float32
+    for flow, x, dtype in [(ordinary, [[20.0]], np.float32), (stamps, [[1.126e9]], np.float64)]:
+        assert flow.grad_log_prob(x).dtype == flow.vjp(x, [[1.0]]).x.dtype == dtype
+        assert flow.vjp([[0.0]], [[1.0]], direction="forward").x.dtype == np.float32
 
 
 def test_a_target_and_the_evidence_see_samples_unrounded() -> None:
@@ -103,6 +106,98 @@ def test_a_target_and_the_evidence_see_samples_unrounded() -> None:
     trained = cf.Flow([cf.Elementwise(), cf.Affine(mean, 1.3 * deviation)], features=1, seed=0)
     history = trained.fit_target(target, steps=300, optimizer=cf.Adam(1e-2), seed=0)
     assert history.elbo[-1] == pytest.approx(0.0, abs=0.02)
+
+
+# ---- gradients with respect to x ---- #
+
+SCALES = (1e-50, 1e-39, 1.0, 1e39, 1e50)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("scale", SCALES)
+def test_gradients_with_respect_to_x_are_in_its_units(scale: float, dtype: str) -> None:
+    """Of normal features beside each other: more of them, and more samples, than are done at a
+    time."""
+    mean = scale * np.linspace(-1.0, 1.0, 37)
+    flow = cf.Flow([cf.Affine(mean, scale)], features=37, dtype=dtype)
+    z, du = np.random.default_rng(1).normal(size=(2, 203, 37))
+    x = mean + scale * z
+    wide = dtype if scale == 1.0 else "float64"
+    score, cotangents = flow.grad_log_prob(x), flow.vjp(x, du).x
+    assert score.dtype == cotangents.dtype == flow.sample(1).dtype == wide
+    np.testing.assert_allclose(score * scale, (mean - x) / scale, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(cotangents * scale, du, rtol=1e-6)
+    back = flow.vjp(z, du / scale, direction="forward").x
+    assert back.dtype == dtype
+    np.testing.assert_allclose(back, du, rtol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("middle", [-200.0, -90.0, 0.0, 90.0])
+def test_the_score_of_a_log_normal_column(middle: float, dtype: str) -> None:
+    """Slopes that are other ones everywhere, beside a column without units of its own."""
+    flow = cf.Flow([cf.Affine([middle, 0.0], 0.5), cf.OnFeatures([0], cf.Exp())], 2, dtype=dtype)
+    z = np.random.default_rng(1).normal(size=(100, 2))
+    x = np.stack([np.exp(middle + 0.5 * z[:, 0]), 0.5 * z[:, 1]], axis=1)
+    expected = np.stack([-(z[:, 0] / 0.5 + 1) / x[:, 0], -z[:, 1] / 0.5], axis=1)
+    score, log_prob = flow.grad_log_prob(x, return_log_prob=True)
+    assert score.dtype == (dtype if middle == 0.0 else "float64") == flow.sample(1).dtype
+    size = np.abs(expected).mean(axis=0)
+    np.testing.assert_allclose(score / size, expected / size, rtol=1e-4, atol=1e-4)
+    np.testing.assert_array_equal(log_prob, flow.log_prob(x))
+    one = flow.vjp(x, -flow.inverse(x)[0], np.ones(100)).x  # of a normal base it is the score
+    np.testing.assert_allclose(one / size, score / size, rtol=1e-5, atol=1e-5)
+    outside = flow.grad_log_prob([[-x[0, 0], 1.0], [x[0, 0], np.inf], [np.nan, 1.0]])
+    assert (outside[:2] == 0.0).all() and np.isnan(outside[2]).any()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("scale", [1e-39, 1e39, 1e50])
+@pytest.mark.parametrize("recipe", [cf.realnvp, cf.maf, cf.nsf], ids=lambda r: r.__name__)
+def test_scores_of_fitted_flows_are_slopes_of_their_density(
+    recipe: Callable[..., cf.Flow], scale: float, dtype: str
+) -> None:
+    data = scale * (np.random.default_rng(1).normal(size=(1000, 2)) @ [[1.0, 0.5], [0.0, 1.0]])
+    flow, x = fitted(recipe, data, dtype=dtype), data[:50]
+    exact, h = flow.astype("float64"), 1e-6 * scale
+    steps = h * np.eye(2)
+    slopes = [(exact.log_prob(x + s) - exact.log_prob(x - s)) / (2 * h) for s in steps]
+    score = flow.grad_log_prob(x)
+    assert score.dtype == np.float64
+    tolerance = 2e-3 if dtype == "float32" else 1e-6
+    expected = np.stack(slopes, axis=1) * scale
+    np.testing.assert_allclose(score * scale, expected, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("scale", SCALES)
+def test_targets_in_any_units(scale: float, dtype: str) -> None:
+    """The gradients of a normal density go with the samples through the map, either way."""
+
+    def target(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        z = (x.astype(np.float64) - 0.3 * scale) / scale
+        density = -0.5 * (z**2).sum(1) - math.log(scale * math.sqrt(2 * math.pi))
+        return density, -z / scale
+
+    flow = cf.Flow([cf.Elementwise(), cf.Affine(scale=1.3 * scale)], 1, dtype=dtype, seed=0)
+    history = flow.fit_target(target, steps=300, optimizer=cf.Adam(1e-2), seed=0)
+    assert history.skipped == 0
+    assert history.elbo[-1] == pytest.approx(0.0, abs=0.01)
+    found = flow.importance_sample(target, 2000, seed=0)
+    assert found.log_evidence == pytest.approx(0.0, abs=0.01)
+
+
+def test_numbers_of_many_decades_do_not_vanish() -> None:
+    """The middle of the column is a number of float32, but not those on its lower side."""
+    flow = cf.Flow([cf.Affine(-70.0, 10.0), cf.Exp()], features=1)
+    x, log_prob = flow.sample_and_log_prob(20_000, seed=0)
+    assert x.dtype == np.float64 and x.min() > 0.0
+    np.testing.assert_allclose(flow.log_prob(x), log_prob, rtol=1e-4, atol=1e-3)
+    z = (np.log(x) + 70) / 10
+    np.testing.assert_allclose(flow.grad_log_prob(x) * x, -(z / 10 + 1), rtol=1e-4, atol=1e-4)
+
+
+# ---- integers and angles ---- #
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -105,6 +105,8 @@ PyDoc_STRVAR(
              "    Also return what `log_prob` does, at little cost.\n" CF_DOC_NOISE "\n"
              "Returns\n-------\n"
              "score : ndarray, shape (n, features)\n"
+             "    Of the flow's dtype, or of float64 where the units of the data are such that "
+             "`sample` is.\n"
              "log_prob : ndarray, shape (n,)\n"
              "    Only if asked for.\n\n" CF_DOC_ERRORS CF_DOC_EXAMPLE
              ">>> flow.grad_log_prob(x).shape\n"
@@ -131,11 +133,11 @@ PyDoc_STRVAR(
              "    Whether to compute the cotangents of the parameters too.\n" CF_DOC_NOISE "\n"
              "Returns\n-------\n"
              "Cotangents\n"
-             "    A named tuple: ``x``, (n, features); ``context``, in the shape of the context\n"
-             "    given, or None; ``parameters``, a dict of name -> array (zeros for frozen ones), "
-             "or\n"
-             "    None.\n\n" CF_DOC_ERRORS CF_DOC_EXAMPLE
-             ">>> cotangents = flow.vjp(x, dlog_det=np.ones(5))\n"
+             "    A named tuple: ``x``, (n, features), which of data is of the dtype of "
+             "`grad_log_prob`;\n"
+             "    ``context``, in the shape of the context given, or None; ``parameters``, a\n"
+             "    dict of name -> array (zeros for frozen ones), or None.\n\n" CF_DOC_ERRORS
+                 CF_DOC_EXAMPLE ">>> cotangents = flow.vjp(x, dlog_det=np.ones(5))\n"
              ">>> cotangents.x.shape\n"
              "(5, 2)\n"
              ">>> cotangents.parameters.keys() == flow.parameters.keys()\n"

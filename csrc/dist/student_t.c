@@ -31,12 +31,15 @@ static double normalizer(double df) {
 }
 
 static cf_value log_prob(const cf_base *base, cf_builder *b, cf_value u, cf_value context) {
-    double df = cf_spec_real(base->spec, "df");
+    double df = cf_spec_real(base->spec, "df"), rate = 1.0 / sqrt(df);
     cf_value log_det;
     cf_value z = cf_location_scale_remove(base->state, base, b, u, context, &log_det);
-    cf_value t = cf_scale_shift(b, z, 1.0 / sqrt(df), 0.0);
-    /* The log-slope of arcsinh is -log(1 + t^2) / 2, and t^2 does not overflow there. */
-    cf_fixed_map arcsinh = {.features = base->features, .every = {.kind = CF_MAP_SINH}};
+    cf_value t = rate > 1.0 ? z : cf_scale_shift(b, z, rate, 0.0);
+    /* The log-slope of arcsinh is -log(1 + t^2) / 2, and t^2 does not overflow there, nor does t if
+     * it is left to the map. */
+    cf_fixed_map arcsinh = {
+        .features = base->features,
+        .every = {.kind = rate > 1.0 ? CF_MAP_SCALED_SINH : CF_MAP_SINH, .rate = rate}};
     cf_value tails = cf_fixed_map_log_det(b, t, &arcsinh, true, CF_NO_VALUE);
     cf_value density = cf_scale_shift(b, tails, df + 1.0, (double)base->features * normalizer(df));
     return cf_is_none(log_det) ? density : cf_subtract(b, density, log_det);
@@ -56,12 +59,16 @@ static cf_value sample(const cf_base *base, cf_builder *b, uint32_t stream, cf_v
     /* Its logarithm, since e^power may overflow where the radius does not. */
     cf_value rest = cf_expm1(b, cf_scale_shift(b, power, -1.0, 0.0));
     cf_value both = cf_add(b, power, cf_log(b, cf_scale_shift(b, rest, -1.0, 0.0)));
-    cf_value radius = cf_exp(b, cf_scale_shift(b, both, 0.5, 0.5 * log(df)));
+    /* Of df below 1 its root, since it may overflow where the sample does not. */
+    double exponent = df < 1.0 ? 0.25 : 0.5;
+    cf_value radius = cf_exp(b, cf_scale_shift(b, both, exponent, exponent * log(df)));
     cf_value x = cf_random_normal_samples(b, n, stream + 1);
     cf_value y = cf_random_normal_samples(b, n, stream + 2);
     cf_value square = cf_add(b, cf_multiply(b, x, x), cf_multiply(b, y, y));
-    cf_value cosine = cf_divide(b, x, root(b, square));
-    return cf_location_scale_apply(base->state, base, b, cf_multiply(b, radius, cosine), context);
+    cf_value z = cf_multiply(b, radius, cf_divide(b, x, root(b, square)));
+    if (df < 1.0)
+        z = cf_multiply(b, radius, z);
+    return cf_location_scale_apply(base->state, base, b, z, context);
 }
 
 static cf_status check(const cf_spec *spec) {

@@ -188,19 +188,21 @@ bool cf_flow_has_restricted_domain(const cf_flow *flow) {
 /* Whether float32 is too coarse for a column: at its middle, where the base's 0 goes as far as the
  * map beside the data tells, or at numbers that are nearly all within. */
 static bool is_finer_than_float32(const cf_fixed_map *map, const double *buffers, size_t f) {
-    const double max_ratio = 64.0;       /* of the rounding of x to that of u, in units of x */
-    const double max_ratio_far = 0x1p17; /* the same far out, such as near the end of an interval */
+    /* Of the rounding of x to that of u, in units of x; far out, such as near the end of an
+     * interval, more is left to it. */
+    const double max_ratio[] = {64.0, 0x1p17, 0x1p17};
     cf_map_call call = {.map = map, .buffers = buffers, .derivatives = true};
     cf_mapped m = {.value = {0.0, -4.0, 4.0}};
-    cf_map_feature[cf_simd()](&call, f, 8, NULL, &m);
-    double size = fmax(fabs(m.value[0]), fmax(fabs(m.value[1]), fabs(m.value[2])));
-    double slope = fabs(m.slope[0]);
-    if (slope == 0.0) /* integers */
-        return size > 0x1p24;
-    for (int k = 1; k <= 2; k++)
-        if (fabs(m.value[k]) > max_ratio_far * fabs(m.slope[k]))
+    cf_map_feature[cf_simd()](&call, f, CF_MAP_LANES, NULL, &m);
+    if (m.slope[0] == 0.0) /* integers */
+        return fmax(fabs(m.value[0]), fmax(fabs(m.value[1]), fabs(m.value[2]))) > 0x1p24;
+    for (int k = 0; k < 3; k++) {
+        double size = fabs(m.value[k]), slope = fabs(m.slope[k]);
+        bool tiny = slope > 0.0 && slope < FLT_MIN / FLT_EPSILON;
+        if (size > FLT_MAX || size > max_ratio[k] * slope || tiny)
             return true;
-    return fabs(m.value[0]) > max_ratio * slope || size > FLT_MAX || slope < FLT_MIN / FLT_EPSILON;
+    }
+    return false;
 }
 
 bool cf_flow_exceeds_float32(const cf_flow *flow) {

@@ -38,7 +38,8 @@ struct cf_flow {
 bool cf_flow_has_restricted_domain(const cf_flow *flow);
 
 /* Whether the flow is of float32, and its units are such that samples rounded to it would lose more
- * than the flow's own rounding: then they are given in float64. */
+ * than the flow's own rounding: then they are given in float64, and so are gradients with respect
+ * to x, which units beyond float32 would make overflow or vanish. */
 bool cf_flow_exceeds_float32(const cf_flow *flow);
 
 /* After a call of "log_prob" or "score": NaN at an infinite point becomes -inf or 0. */

@@ -150,20 +150,19 @@ static cf_status add_latent_functions(cf_flow *flow, cf_port x, cf_port context)
 }
 
 cf_status cf_flow_add_functions(cf_flow *flow) {
-    cf_port x = {.name = "x", .shape = flow->shape};
-    cf_port data = {.name = "x", .shape = flow->shape, .in_units = true};
+    cf_port x = {.name = "x", .shape = flow->shape, .in_units = true};
     cf_port u = {.name = "u", .shape = flow->base_shape};
     cf_port context = {.name = "context", .shape = cf_vector(cf_flow_context_features(flow))};
     cf_port jitter = {.name = "jitter", .shape = flow->shape, .optional = true, .jitter = true};
     cf_port kl_weight = {.name = "kl_weight", .shape = cf_vector(1), .optional = true};
     cf_port log_det = {.name = "log_det", .shape = cf_vector(1), .number = true};
     cf_port density = {.name = "log_prob", .shape = cf_vector(1), .number = true};
-    cf_port score = {.name = "score", .shape = flow->shape};
+    cf_port score = {.name = "score", .shape = flow->shape, .in_units = true};
     const cf_function functions[] = {
         {.name = "inverse", .input = {x, context}, .output = {u, log_det}, .emit = emit_inverse},
         {.name = "forward",
          .input = {u, context},
-         .output = {data, log_det},
+         .output = {x, log_det},
          .emit = emit_forward,
          .first_stream = CF_STREAM_TO_DATA},
         {.name = "log_prob",
@@ -178,7 +177,7 @@ cf_status cf_flow_add_functions(cf_flow *flow) {
          .finish = cf_flow_mend_infinite},
         {.name = "sample",
          .input = {context},
-         .output = {data, density},
+         .output = {x, density},
          .emit = emit_sample,
          .first_stream = CF_STREAM_TO_DATA},
         {.name = "initialise", .input = {x, context, jitter}, .emit = emit_inverse},

@@ -18,7 +18,7 @@ typedef struct {
     cf_shape shape; /* of a sample; all 0: there is no such port */
     bool optional;  /* an input that may be left out */
     bool number;    /* one number a sample, such as a density, not a point of one feature */
-    bool in_units;  /* an output in the units of the data, which may need float64 */
+    bool in_units;  /* in the units of the data: an output, or a gradient, may need float64 */
     /* An input that is not emitted: its first row is the width, by feature, of uniform noise that
      * is added to input 0 before any rounding. */
     bool jitter;

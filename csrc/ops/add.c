@@ -32,6 +32,15 @@ cf_value cf_add_optional(cf_builder *b, cf_value x, cf_value y) {
     return cf_is_none(y) ? x : cf_add(b, x, y);
 }
 
+bool cf_is_sum(const cf_builder *b, cf_value value, cf_value terms[2]) {
+    const cf_node *node = cf_whole_node(b, value);
+    if (node == NULL || node->op != &add_op)
+        return false;
+    terms[0] = node->operand[0];
+    terms[1] = node->operand[1];
+    return true;
+}
+
 #else
 
 #include "ops/elementwise.h"

@@ -18,7 +18,7 @@ static void affine_rule(cf_builder *b, const cf_node *node, cf_value out, cf_val
     cf_value s = node->operand[1];
     cf_value y = cf_slice(b, out, 0, features), dy = cf_slice(b, dout, 0, features);
     cf_value dlog_det = cf_slice(b, dout, features, 1);
-    dx[0] = cf_multiply(b, dy, cf_exp(b, p->inverse ? cf_scale_shift(b, s, -1.0, 0.0) : s));
+    dx[0] = cf_apply_scale(b, dy, cf_exp(b, p->inverse ? cf_scale_shift(b, s, -1.0, 0.0) : s));
     if (p->inverse) { /* y = (x - t) exp(-s), log_det = -sum s */
         if (needed[1])
             dx[1] = cf_scale_shift(b, cf_add(b, cf_multiply(b, dy, y), dlog_det), -1.0, 0.0);

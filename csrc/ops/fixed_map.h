@@ -17,15 +17,16 @@
 
 /* x of u. */
 typedef enum {
-    CF_MAP_AFFINE,   /* u scale + shift, both in the buffers */
-    CF_MAP_EXP,      /* e^u */
-    CF_MAP_SIGMOID,  /* low + (high - low) / (1 + e^(-rate u)) */
-    CF_MAP_TANH,     /* tanh(u) */
-    CF_MAP_SOFTPLUS, /* log(1 + e^u) */
-    CF_MAP_SINH,     /* sinh(u) */
-    CF_MAP_POWER,    /* u^rate, u > 0 */
-    CF_MAP_CIRCLE,   /* u + rate, less whole turns: within [low, high] */
-    CF_MAP_FLOOR,    /* the integer below u rate, within [low, high] */
+    CF_MAP_AFFINE,      /* u scale + shift, both in the buffers */
+    CF_MAP_EXP,         /* e^u */
+    CF_MAP_SIGMOID,     /* low + (high - low) / (1 + e^(-rate u)) */
+    CF_MAP_TANH,        /* tanh(u) */
+    CF_MAP_SOFTPLUS,    /* log(1 + e^u) */
+    CF_MAP_SINH,        /* sinh(u) */
+    CF_MAP_SCALED_SINH, /* sinh(rate u) / rate */
+    CF_MAP_POWER,       /* u^rate, u > 0 */
+    CF_MAP_CIRCLE,      /* u + rate, less whole turns: within [low, high] */
+    CF_MAP_FLOOR,       /* the integer below u rate, within [low, high] */
 } cf_map_kind;
 
 typedef struct {
@@ -97,7 +98,10 @@ typedef struct {
 /* What the affine steps of feature f add to the logarithm of its slope. */
 double cf_fixed_map_constant(const cf_map_call *call, size_t f);
 
-/* Maps feature f of `lanes` samples, a multiple of 8, in m->value. `noise` may be NULL. */
+enum { CF_MAP_LANES = 8 };
+
+/* Maps feature f of `lanes` samples, a multiple of CF_MAP_LANES, in m->value. `noise` may be NULL.
+ */
 typedef void (*cf_map_function)(const cf_map_call *call, size_t f, size_t lanes,
                                 const double *noise, cf_mapped *m);
 

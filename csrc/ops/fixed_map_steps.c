@@ -164,6 +164,23 @@ CF_INLINE map_slopes CF_FN(map_sinh)(vreal v, bool up) {
     return (map_slopes){w, log_slope, c, -(v * c) * c, c * c * (ONE - v_set1(2) * c * c)};
 }
 
+/* Far out on the way down rate v may overflow, but not the slope's logarithm, -log(|rate v|). */
+CF_INLINE map_slopes CF_FN(map_scaled_sinh)(double rate, vreal v, bool up) {
+    vreal scale = v_set1(rate), r = ONE / v;
+    map_slopes s = CF_FN(map_sinh)(scale * v, up);
+    s.w = s.w / scale;
+    s.d_log_slope = s.d_log_slope * scale;
+    s.d2_log_slope = s.d2_log_slope * scale * scale;
+    if (up)
+        return s;
+    vreal log_slope = -(v_log(v_abs(v)) + v_set1(log(rate)));
+    vreal w = v_with_sign((v_set1(LOG_2) - log_slope) / scale, v);
+    vmask near = v_lt(scale * v_abs(v), v_set1(0x1p30));
+    return (map_slopes){v_select(near, s.w, w), v_select(near, s.log_slope, log_slope),
+                        v_select(near, s.slope, v_exp(log_slope)),
+                        v_select(near, s.d_log_slope, -r), v_select(near, s.d2_log_slope, r * r)};
+}
+
 /* The C library's pow is right to an ulp, which exp(exponent log(v)) is far from. */
 CF_INLINE map_slopes CF_FN(map_power)(double exponent, vreal v) {
     double number[VL];
@@ -227,6 +244,8 @@ CF_INLINE map_slopes CF_FN(map_step)(const cf_map_step *step, const cf_map_call 
         return CF_FN(map_softplus)(v, up);
     case CF_MAP_SINH:
         return CF_FN(map_sinh)(v, up);
+    case CF_MAP_SCALED_SINH:
+        return CF_FN(map_scaled_sinh)(step->rate, v, up);
     case CF_MAP_POWER:
         return CF_FN(map_power)(up ? step->rate : 1.0 / step->rate, v);
     case CF_MAP_CIRCLE:

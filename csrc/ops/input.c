@@ -53,6 +53,12 @@ bool cf_is_plain_input(const cf_builder *b, cf_value value, cf_plain_input *out)
     return true;
 }
 
+int cf_cotangent_slot(const cf_builder *b, cf_value value) {
+    const cf_node *node = cf_whole_node(b, value);
+    bool found = node != NULL && node->op == &cotangent_op;
+    return found ? ((const input_params *)node->params)->slot : -1;
+}
+
 #else
 
 #include "ops/feature_rows.h"

@@ -13,4 +13,7 @@ typedef struct {
  * before their rounding. */
 bool cf_is_plain_input(const cf_builder *b, cf_value value, cf_plain_input *out);
 
+/* Likewise the slot of a whole cotangent, whose padding is zero; -1: it is none. */
+int cf_cotangent_slot(const cf_builder *b, cf_value value);
+
 #endif

@@ -182,6 +182,8 @@ cf_value cf_categorical_mean(cf_builder *b, cf_value params, size_t levels);
 cf_value cf_subtract(cf_builder *b, cf_value x, cf_value y);
 cf_value cf_multiply(cf_builder *b, cf_value x, cf_value y);
 cf_value cf_divide(cf_builder *b, cf_value x, cf_value y);
+/* x scale, where an infinite scale of 0 is 0. */
+cf_value cf_apply_scale(cf_builder *b, cf_value x, cf_value scale);
 /* factor x + term. */
 cf_value cf_scale_shift(cf_builder *b, cf_value x, double factor, double term);
 /* min(max(x, low), high); the gradient is 0 outside. */
@@ -190,6 +192,8 @@ cf_value cf_clamp(cf_builder *b, cf_value x, double low, double high);
 cf_value cf_floor(cf_builder *b, cf_value x);
 /* x where log_prob, one feature, is not -inf, else 0. */
 cf_value cf_where_possible(cf_builder *b, cf_value log_prob, cf_value x);
+/* Whether that is what `value` is, and of which operands, log_prob repeated for every feature. */
+bool cf_is_where_possible(const cf_builder *b, cf_value value, cf_value *log_prob, cf_value *x);
 
 /* 0 where all features are finite, else NaN: one feature; the gradient is 0. */
 cf_value cf_unknown(cf_builder *b, cf_value x);
@@ -202,6 +206,8 @@ cf_value cf_add_noise(cf_builder *b, cf_value x, cf_value noise);
 cf_value cf_scale_gradient(cf_builder *b, cf_value x, cf_value weight);
 /* A sum in which either may be missing (CF_NO_VALUE is 0). */
 cf_value cf_add_optional(cf_builder *b, cf_value x, cf_value y);
+/* Whether `value` is one, and of which terms. */
+bool cf_is_sum(const cf_builder *b, cf_value value, cf_value terms[2]);
 
 /* ---- functions ---- */
 

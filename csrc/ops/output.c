@@ -2,9 +2,11 @@
  * the array is of float64. */
 #ifndef CF_FN
 
-#include "ops/fixed_map.h"
+#include <string.h>
+
 #include "ops/feature_rows.h"
-#include "ops/read_rows.h"
+#include "ops/fixed_map_ops.h"
+#include "ops/store_rows.h"
 
 typedef struct {
     int slot;
@@ -31,6 +33,8 @@ void cf_output(cf_builder *b, int slot, cf_value value) {
     }
     if (cf_value_kind(b, value) == CF_UNBATCHED)
         value = cf_broadcast(b, value);
+    if (cf_fixed_map_gradient_output(b, slot, value))
+        return;
     const cf_fixed_map *map = cf_fixed_map_to_data(b, value, &value);
     if (map != NULL) {
         params.mapped = true;
@@ -43,16 +47,13 @@ void cf_output(cf_builder *b, int slot, cf_value value) {
 #else
 
 #include "ops/feature_rows.h"
+#include "ops/store_rows.h"
 #include "simd/transpose.h"
 
-/* The numbers of `count` features in float64, the map applied, to rows of `stride` doubles, or
- * rounded to rows of `real`. */
+/* The numbers of `count` features in float64, the map applied. */
 static void CF_FN(store_features)(const cf_call *call, const cf_map_call *map, size_t first,
                                   size_t count, const cf_result *result) {
-    size_t stride = result->row_stride, begin = call->sample * stride + first;
-    bool widened = result->as_double && sizeof(real) < sizeof(double);
-    double *doubles = (double *)result->data + begin;
-    real *reals = (real *)result->data + begin;
+    double stage[CF_LINE_FEATURES * CF_MAX_LANES];
     cf_mapped m;
     for (size_t i = 0; i < count; i++) {
         const real *row = cf_feature_row(call, 0, first + i);
@@ -60,12 +61,9 @@ static void CF_FN(store_features)(const cf_call *call, const cf_map_call *map, s
             m.value[lane] = row[lane];
         if (map->map != NULL)
             cf_map_feature[call->level](map, first + i, call->lanes, NULL, &m);
-        for (size_t lane = 0; lane < call->samples; lane++)
-            if (widened)
-                doubles[lane * stride + i] = m.value[lane];
-            else
-                reals[lane * stride + i] = (real)m.value[lane];
+        memcpy(stage + i * CF_MAX_LANES, m.value, call->lanes * sizeof *m.value);
     }
+    CF_FN(store_rows)(call, result, first, count, stage);
 }
 
 /* CF_LINE_FEATURES features as they are, of a whole tile. */

@@ -34,6 +34,21 @@ void cf_read_features(const cf_array *array, const char *const *rows, size_t fir
         read_row(array, rows[lane], offset, count, stage + lane);
 }
 
+void cf_row_reader_begin(cf_row_reader *r, const cf_call *call, int slot, size_t features) {
+    r->array = &call->run->input[slot];
+    r->features = features;
+    r->lanes = call->lanes;
+    cf_find_rows(call, r->array, r->rows);
+}
+
+double *cf_row_reader_next(cf_row_reader *r, size_t f) {
+    size_t line = f % CF_LINE_FEATURES, rest = r->features - f;
+    if (line == 0)
+        cf_read_features(r->array, r->rows, f, rest < CF_LINE_FEATURES ? rest : CF_LINE_FEATURES,
+                         r->lanes, r->stage);
+    return r->stage + line * CF_MAX_LANES;
+}
+
 double cf_jitter_width(const cf_call *call, int slot, size_t f) {
     const cf_array *jitter = &call->run->input[slot];
     return cf_read_element((const char *)jitter->data + cf_feature_offset(jitter, f), jitter);

@@ -26,6 +26,15 @@ cf_value cf_where_possible(cf_builder *b, cf_value log_prob, cf_value x) {
     return cf_binary_op(b, &where_possible_op, log_prob, x);
 }
 
+bool cf_is_where_possible(const cf_builder *b, cf_value value, cf_value *log_prob, cf_value *x) {
+    const cf_node *node = cf_whole_node(b, value);
+    if (node == NULL || node->op != &where_possible_op)
+        return false;
+    *log_prob = node->operand[0];
+    *x = node->operand[1];
+    return true;
+}
+
 #else
 
 #include "ops/elementwise.h"

@@ -38,7 +38,7 @@ def jacobian(
     Returns
     -------
     ndarray, shape (n, features of the result, features of x)
-        In the flow's dtype; images are flattened.
+        Of the dtype of `Flow.vjp`; images are flattened.
 
     Raises
     ------

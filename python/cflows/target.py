@@ -142,8 +142,8 @@ def fit_target(
     target : callable
         ``target(x)``, for a flow with context ``target(x, context)``, returns ``(log_density,
         gradient)`` of a whole batch: arrays of shapes (n,) and (n, features), for x of shape
-        (n, features) in the flow's dtype. While it runs the flow is locked. `CTarget` makes a
-        target of a C function.
+        (n, features) in the dtype of `Flow.sample`. While it runs the flow is locked. `CTarget`
+        makes a target of a C function.
     context : array_like, shape (m, context_features) or (context_features,), optional
         For a flow with context, and only then: each sample gets a random row.
     steps : int, default 1000
