@@ -331,6 +331,23 @@ def test_outside_of_the_support_the_density_is_0(name: str, dtype: str) -> None:
     assert np.isfinite(log_prob[~nan & ~out]).all() and (score[~nan & ~out] != 0.0).any(1).all()
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("recipe", [cf.realnvp, cf.nice, cf.maf, cf.iaf, cf.nsf, cf.nsf_ar])
+def test_far_out_the_density_is_0(recipe: Any, dtype: str) -> None:
+    """Where networks overflow, at finite numbers too, in whatever units."""
+    most = 1e39 if dtype == "float32" else 1e300
+    points = np.array([[most, 0.5], [0.5, -most], [most / 10, most], [np.inf, 0.0], [-most, 1.0]])
+    flow = recipe(2, 3, dtype=dtype, seed=0)
+    flow.fit(np.random.default_rng(0).normal(size=(300, 2)), epochs=2, seed=0, progress=False)
+    assert np.isneginf(flow.log_prob(points)).all()
+    assert not flow.grad_log_prob(points).any()
+    small = cf.Flow([*(layer.spec for layer in flow.layers[:-1]), cf.Affine(scale=[1e-40, 1.0])], 2)
+    for name, value in small.parameters.items():
+        value[...] = flow.parameters[name]
+    assert np.isneginf(small.log_prob([[1.0, 0.0], [1e3, 0.0]])).all()
+    assert np.isfinite(small.log_prob([[1e-40, 0.0]])).all()
+
+
 def test_nan_and_infinity_in_one_row_is_nan() -> None:
     flow = cf.realnvp(2, 2, hidden=(8,), seed=0)
     assert np.isnan(flow.log_prob([[np.inf, np.nan]])).all()
