@@ -330,8 +330,8 @@ def test_truth_is_1_and_0(tmp_path):
     frame = pd.DataFrame({"a": [True, False, True], "b": [1.5, 2, 3]})
     frame.to_csv(tmp_path / "t.csv", index=False)
     np.testing.assert_array_equal(load_table(tmp_path / "t.csv")[0], frame.to_numpy(float))
-    path = written(tmp_path, "a;b\nTRUE;1,5\n FALSE ;2\n")
-    assert load_table(path)[0].tolist() == [[1, 1.5], [0, 2]]
+    path = written(tmp_path, "a;b\nTRUE;1,5\n FALSE ;2\ntrue;3\nfalse;4\n")
+    assert load_table(path)[0].tolist() == [[1, 1.5], [0, 2], [1, 3], [0, 4]]
     with pytest.raises(ValueError, match="got 'Trueish'"):
         load_table(written(tmp_path, "a,b\n1,2\nTrueish,3\n"))
 

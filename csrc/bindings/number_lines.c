@@ -170,8 +170,8 @@ static const char *read_label(const form *f, const char *p, PyObject *numbers, d
 
 /* True or False; the place behind it, or NULL. */
 static const char *read_truth(const char *p, double *out) {
-    static const char *const words[] = {"False", "True", "FALSE", "TRUE"};
-    for (int i = 0; i < 4; i++)
+    static const char *const words[] = {"False", "True", "FALSE", "TRUE", "false", "true"};
+    for (int i = 0; i < 6; i++)
         if (strncmp(p, words[i], strlen(words[i])) == 0) {
             *out = i % 2;
             return p + strlen(words[i]);

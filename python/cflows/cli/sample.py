@@ -113,7 +113,10 @@ def _numbers(flow: Flow, items: list[str]) -> np.ndarray:
     labels = flow.context_categories or (None,) * len(items)
     try:
         row = [float(x) if own is None else x for x, own in zip(items, labels, strict=True)]
-        return np.asarray(by_name(flow, "context", row), np.float64)
+        found = np.asarray(by_name(flow, "context", row), np.float64)
+        if not np.isfinite(found).all():
+            raise ValueError(f"all must be finite, got {', '.join(items)}")
+        return found
     except ValueError as error:
         raise ValueError(f"--context: expected {_wanted(flow)}, or a table: {error}") from None
 

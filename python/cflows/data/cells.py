@@ -19,7 +19,7 @@ _NUMBER = re.compile(
 _PLAIN_INTEGER = re.compile(r"-?[0-9]+")
 
 
-_TRUTH = {"True": 1.0, "TRUE": 1.0, "False": 0.0, "FALSE": 0.0}
+_TRUTH = {"True": 1.0, "TRUE": 1.0, "true": 1.0, "False": 0.0, "FALSE": 0.0, "false": 0.0}
 
 
 def kind_of(cell: str, decimal: str = ".") -> Literal["number", "missing", "text"]:
