@@ -175,6 +175,9 @@ INSTANCES: dict[str, Instance] = {
             cf.CircularShift(0.7, low=-30.0, high=40.0),
         ]
     ),
+    "mobius": Instance(
+        lambda: [cf.Coupling(**SMALL, scale="sigmoid"), cf.Sigmoid(-3.0, 3.0), cf.Mobius(0.3, 0.4)]
+    ),
     "coupling-spline-free": Instance(
         coupling(transform=cf.Spline(bins=3, box=[-1.0, 2.0], tails="free")), context_features=2
     ),

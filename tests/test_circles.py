@@ -172,3 +172,62 @@ def test_a_circle_has_no_outside(dtype, period, low):
     assert np.isfinite(flow.log_prob(x)).all()
     assert np.isfinite(flow.log_prob(flow.sample(20_000, seed=0))).all()
     flow.fit(x, epochs=1, progress=False)
+
+
+# ---- angles drawn together ----
+
+
+def test_the_first_fit_sets_direction_and_arc():
+    rng = np.random.default_rng(0)
+    weights = rng.uniform(size=4000)
+    angles = np.column_stack([3.1 + 0.02 * rng.normal(size=4000), rng.uniform(-PI, PI, 4000)])
+    angles[::30, 0] += 1.0  # a few are elsewhere
+    flow = cf.Flow([cf.Coupling(hidden=(4,)), cf.Mobius(), cf.CircularShift()], 2, seed=0)
+    options = {"epochs": 1, "validation": None, "seed": 0, "progress": False}
+    flow.fit(angles, weights=weights, **options)
+    shift, scale = flow.buffers["layers.1.shift_scale"].reshape(2, 2)
+    direction = np.angle(weights @ np.exp(1j * angles))
+    np.testing.assert_allclose(shift, direction, rtol=1e-12)
+    apart = np.abs(np.angle(np.exp(1j * (angles[:, 0] - direction[0]))))
+    order = np.argsort(apart)
+    share = np.cumsum(weights[order]) / weights.sum()
+    arc = apart[order][np.searchsorted(share, 0.95)]
+    assert scale[0] == pytest.approx(np.tan(arc / 2) / np.tan(7 * PI / 16), rel=1e-9)
+    assert scale[1] == 1.0
+    before = flow.buffers["layers.1.shift_scale"].copy()
+    flow.fit(angles + 1.0, **options)
+    np.testing.assert_array_equal(flow.buffers["layers.1.shift_scale"], before)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("deviation", [60.0, 5.0, 1e-2, 1e-6])
+@pytest.mark.parametrize("centre", [180.0, 359.9])
+def test_angles_on_an_arc_of_any_length(centre, deviation, dtype):
+    """Truth: the entropy of a normal distribution, which is all but within one turn."""
+    x = centre + deviation * np.random.default_rng(0).normal(size=(3000, 1))
+    flow = cf.nsf(1, 3, hidden=32, columns=[cf.circular(360)], dtype=dtype, seed=0)
+    flow.fit(x[:2000], epochs=60, seed=0, progress=False)
+    truth = (
+        -0.5 * np.log(2 * PI)
+        - np.log(deviation)
+        - 0.5 * np.mean(((x[2000:] - centre) / deviation) ** 2)
+    )
+    found = flow.log_prob(x[2000:]).mean(dtype=np.float64)
+    assert found == pytest.approx(truth, abs=0.1)
+    moved = flow.log_prob(x[2000:] - 360.0)
+    np.testing.assert_allclose(moved, flow.log_prob(x[2000:]), atol=1e-3)
+    samples, log_prob = flow.sample_and_log_prob(2000, seed=0)
+    np.testing.assert_allclose(flow.log_prob(samples), log_prob, atol=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: cf.Mobius(scale=0.0), "scale must be positive, got 0 at index 0"),
+        (lambda: cf.Mobius(scale=[1.0, -1.0]), "scale must be positive, got -1 at index 1"),
+        (lambda: cf.Flow([cf.Mobius(shift=[1.0, 2.0])], 3), "Mobius: shift has 2 numbers, the"),
+    ],
+)
+def test_mobius_refuses(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()

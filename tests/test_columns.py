@@ -139,7 +139,7 @@ def test_columns_are_standardised_on_their_unbounded_side():
     flow = cf.nsf(4, layers=1, hidden=8, columns=COLUMNS, seed=0)
     x = drawn(500, 0)
     flow.fit(x, validation=None, epochs=1, seed=0, progress=False)
-    inner, outer = (flow.buffers[f"layers.{i}.shift_scale"].reshape(2, 4) for i in (3, 7))
+    inner, outer = (flow.buffers[f"layers.{i}.shift_scale"].reshape(2, 4) for i in (3, 8))
     assert flow.layers[3].options["standardize"] == (True, True, True, False)
     p = (x[:, 2] + 2) / 12
     seen = np.stack([x[:, 0], np.log(x[:, 1]), np.log(p / (1 - p))], axis=1)

@@ -337,13 +337,22 @@ def test_a_function_of_the_context() -> None:
 
 
 def test_angles_on_a_short_arc() -> None:
-    for centre in (0.0, 180.0, 359.0):
-        near = np.column_stack([np.mod(centre + 2 * RNG.normal(size=3000), 360), CLEAN[:, 0]])
+    def near(centre: float) -> np.ndarray:
+        return np.column_stack([np.mod(centre + 2 * RNG.normal(size=3000), 360), CLEAN[:, 0]])
+
+    def new(**options: Any) -> cf.Flow:
         kinds = [cf.circular(360), cf.real]
-        (message,) = said(near, cf.nsf, features=2, columns=kinds)
-        assert message.startswith("column 0: angles in a small part of the circle")
+        return cf.nsf(2, 1, hidden=(8,), columns=kinds, seed=0, **options)
+
+    for centre in (0.0, 180.0, 359.0):
+        flow = new()
+        assert refitted(flow, near(centre)) == [] and refitted(flow, near(centre)) == []
+        (message,) = refitted(flow, near(centre + 90.0))
+        assert message.startswith(f"column 0: {AGAIN}")
+        (message,) = refitted(new(standardize=False), near(centre))
+        assert message.startswith(f"column 0: {RAW} it")
     around = np.column_stack([RNG.uniform(0, 360, 3000), CLEAN[:, 0]])
-    assert said(around, cf.nsf, features=2, columns=kinds) == []
+    assert refitted(new(standardize=False), around) == []
 
 
 def test_heavy_tails_of_a_robust_flow() -> None:

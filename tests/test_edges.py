@@ -52,6 +52,14 @@ MAPS: dict[str, tuple[cf.Layer, Number, Number, Callable[[dict[str, float]], lis
         lambda u: mp.log(2 / ((1 + u) * (1 - u))),
         lambda e: [-e["below one"], -0.5, 1e-10, 0.3, 0.999, e["below one"]],
     ),
+    "mobius": (
+        cf.Mobius(0.0, 1e-5),
+        lambda u: 2 * mp.atan(mp.mpf(1e-5) * mp.tan(u / 2)),
+        lambda u: (
+            mp.log(mp.mpf(1e-5)) - mp.log(mp.cos(u / 2) ** 2 + (mp.mpf(1e-5) * mp.sin(u / 2)) ** 2)
+        ),
+        lambda e: [-3.14159, -1.0, -1e-10, e["tiny"], 0.3, 3.0, 3.1415],
+    ),
     "tanh": (
         cf.Tanh(),
         mp.tanh,

@@ -47,6 +47,12 @@ CASES: dict[str, tuple[cf.Layer, Array, Callable[[Array], Array], Callable[[Arra
         np.arcsinh,
         lambda u: -np.log(np.hypot(1, u)),
     ),
+    "mobius": (
+        cf.Mobius(0.5, 0.1),
+        np.linspace(-3.1, 3.1, 63),
+        lambda u: 0.5 + 2 * np.arctan(0.1 * np.tan(u / 2)),
+        lambda u: np.log(0.1) - np.log(np.cos(u / 2) ** 2 + (0.1 * np.sin(u / 2)) ** 2),
+    ),
     "power": (
         cf.Power(-1.5),
         np.geomspace(1e-10, 1e10, 101),

@@ -34,13 +34,13 @@ static bool steps(const cf_layer *layer, size_t feature, cf_map_step *out, size_
                                         .scale = state->buffers + layer->features + feature});
 }
 
-static cf_status fill(const cf_layer *layer, double *values) {
-    const char *names[2] = {"shift", "scale"};
+cf_status cf_shift_scale_values(const cf_layer *layer, double *values) {
+    const char *type = cf_spec_type_of(layer->spec)->name, *names[2] = {"shift", "scale"};
     for (int k = 0; k < 2; k++) {
         const cf_setting *setting = cf_spec_get(layer->spec, names[k]);
         bool given = setting->kind != CF_NONE;
         if (given && setting->count != 1 && setting->count != layer->features)
-            return cf_fail(CF_INVALID, "Affine: %s has %zu numbers, the flow has %zu features",
+            return cf_fail(CF_INVALID, "%s: %s has %zu numbers, the flow has %zu features", type,
                            names[k], setting->count, layer->features);
         for (size_t f = 0; f < layer->features; f++)
             values[(size_t)k * layer->features + f] =
@@ -52,7 +52,7 @@ static cf_status fill(const cf_layer *layer, double *values) {
 static cf_status bind_values(cf_layer *layer, cf_binding *binding, double *values) {
     affine_state *state = layer->state;
     size_t n = layer->features;
-    CF_TRY(fill(layer, values));
+    CF_TRY(cf_shift_scale_values(layer, values));
     if (!state->learned)
         return cf_bind_buffer(binding, "shift_scale", 2 * n, values, &state->buffers);
     for (size_t f = 0; f < n; f++)

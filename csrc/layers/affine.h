@@ -4,10 +4,15 @@
 
 #include "base/shape.h"
 #include "engine/program.h"
+#include "layers/layer.h"
 
 /* x exp(log_scale) + shift of unbatched values, one a channel, or its inverse, with its log_det: an
  * unbatched number. */
 cf_value cf_channel_affine(cf_builder *b, cf_value x, cf_shape shape, cf_value log_scale,
                            cf_value shift, bool inverse, cf_value *log_det);
+
+/* The options shift and scale as numbers a feature, all shifts first; 0 and 1 where they are none.
+ * CF_INVALID if they are of another number of features. */
+cf_status cf_shift_scale_values(const cf_layer *layer, double *values);
 
 #endif

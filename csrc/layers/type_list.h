@@ -31,6 +31,7 @@ CF_TYPE(sinh)
 CF_TYPE(arcsinh)
 CF_TYPE(power)
 CF_TYPE(circular_shift)
+CF_TYPE(mobius)
 /* transforms and scales */
 CF_TYPE(affine_transform)
 CF_TYPE(additive_transform)

@@ -26,18 +26,19 @@ typedef enum {
     CF_MAP_SCALED_SINH, /* sinh(rate u) / rate */
     CF_MAP_POWER,       /* u^rate, u > 0 */
     CF_MAP_CIRCLE,      /* u + rate, less whole turns: within [low, high] */
+    CF_MAP_MOBIUS,      /* shift + 2 arctan(scale tan(u / 2)), both in the buffers */
     CF_MAP_FLOOR,       /* the integer below u rate, within [low, high] */
 } cf_map_kind;
 
 typedef struct {
     cf_map_kind kind;
     bool inverted;  /* it is u of x */
-    bool from_data; /* Affine: the data that a fit sees first set shift and scale, */
-    bool robust;    /* to median and quantiles */
+    bool from_data; /* Affine, Mobius: the data that a fit sees first set shift and scale, */
+    bool robust;    /* Affine: to median and quantiles */
     double low, high, rate;
     double epsilon;      /* Sigmoid: x nearer to an end than this share of the interval is moved
                             there on the way to the base */
-    size_t shift, scale; /* Affine: offsets in the buffers */
+    size_t shift, scale; /* Affine, Mobius: offsets in the buffers */
 } cf_map_step;
 
 typedef struct {

@@ -44,6 +44,7 @@ typedef struct {
 #define ONE v_set1(1)
 #define MINUS_INFINITY v_set1(-INFINITY)
 #define LOG_2 0.6931471805599453
+#define TURN 6.283185307179586
 
 /* The result where `inside`; elsewhere there is no density. */
 CF_INLINE map_slopes CF_FN(map_restricted)(map_slopes s, vmask inside) {
@@ -210,6 +211,27 @@ CF_INLINE map_slopes CF_FN(map_circle)(const cf_map_step *step, vreal v, double 
     return (map_slopes){w, ZERO, ONE, ZERO, ZERO};
 }
 
+/* With c and s the cosine and sine of v / 2, the slope is scale / (c^2 + scale^2 s^2); the inverse
+ * is of the same form. */
+CF_INLINE map_slopes CF_FN(map_mobius)(const cf_map_step *step, const double *buffers, vreal v,
+                                       bool up) {
+    double shift = buffers[step->shift], scale = buffers[step->scale];
+    double start[VL], w[VL], log_slope[VL], slope[VL], first[VL], second[VL];
+    v_store(start, v);
+    for (size_t i = 0; i < VL; i++) {
+        double k = up ? scale : 1.0 / scale, angle = up ? start[i] : start[i] - shift;
+        double half = 0.5 * remainder(angle, TURN), c = cos(half), s = k * sin(half);
+        double moved = 2.0 * atan2(s, c), size = c * c + s * s;
+        double bend = 0.5 * (1.0 - k) * (1.0 + k) / size, sine = sin(2.0 * half);
+        w[i] = up ? moved + shift : moved;
+        slope[i] = k / size;
+        log_slope[i] = log(k) - log(size);
+        first[i] = bend * sine;
+        second[i] = bend * cos(2.0 * half) + first[i] * first[i];
+    }
+    return (map_slopes){v_load(w), v_load(log_slope), v_load(slope), v_load(first), v_load(second)};
+}
+
 /* The noise is kept so far from both ends of [v, v + 1] that v is still found below once the sum
  * has been rounded, divided and multiplied: four units in the last place of |v| + 1, or a quarter,
  * where numbers are so large that nothing changes from one to the next. */
@@ -250,6 +272,8 @@ CF_INLINE map_slopes CF_FN(map_step)(const cf_map_step *step, const cf_map_call 
         return CF_FN(map_power)(up ? step->rate : 1.0 / step->rate, v);
     case CF_MAP_CIRCLE:
         return CF_FN(map_circle)(step, v, call->unit, up);
+    case CF_MAP_MOBIUS:
+        return CF_FN(map_mobius)(step, call->buffers, v, up);
     default:
         return CF_FN(map_floor)(step, v, noise, call->unit, up);
     }

@@ -109,23 +109,33 @@ static double quantile(const weighted *sorted, size_t count, double total, doubl
     return sorted[i].z;
 }
 
-/* Median and quantiles instead, unless most numbers are equal. Those of a normal distribution are
- * its mean and deviation. */
-static cf_status compute_quantiles(const moments *all, column *c) {
+/* Up to 100,000 numbers of the column, which the caller frees, and the sum of their weights. */
+static cf_status gather(const moments *all, column *c, weighted **out, size_t *count,
+                        double *total) {
     enum { MAX_ROWS = 100000 };
-    size_t rows = all->data->rows, step = (rows + MAX_ROWS - 1) / MAX_ROWS, count = 0;
-    double total = 0.0;
-    weighted *sorted;
+    size_t rows = all->data->rows, step = (rows + MAX_ROWS - 1) / MAX_ROWS;
     cf_mapped m;
-    CF_TRY(cf_alloc(&sorted, rows / step + 1, sizeof *sorted));
+    *count = 0;
+    *total = 0.0;
+    CF_TRY(cf_alloc(out, rows / step + 1, sizeof **out));
     for (size_t i = 0; i < rows; i += step) {
         double w = cf_data_weight(all->data, i) / all->unit;
         read_column(all, c, i, 1, &m);
         if (!(w > 0.0 && m.log_slope[0] > -INFINITY))
             continue;
-        sorted[count++] = (weighted){m.value[0], w};
-        total += w;
+        (*out)[(*count)++] = (weighted){m.value[0], w};
+        *total += w;
     }
+    return CF_OK;
+}
+
+/* Median and quantiles instead, unless most numbers are equal. Those of a normal distribution are
+ * its mean and deviation. */
+static cf_status compute_quantiles(const moments *all, column *c) {
+    weighted *sorted;
+    double total;
+    size_t count;
+    CF_TRY(gather(all, c, &sorted, &count, &total));
     qsort(sorted, count, sizeof *sorted, compare);
     if (count > 0) {
         double low = quantile(sorted, count, total, 0.158655253931457);
@@ -137,6 +147,29 @@ static cf_status compute_quantiles(const moments *all, column *c) {
         }
     }
     cf_free(sorted);
+    return CF_OK;
+}
+
+/* Of angles: their mean direction, and the scale of Mobius that takes the arc of 95 % of them to
+ * seven eighths of the circle, if that is wider. */
+static cf_status compute_arc(const moments *all, column *c) {
+    const double turn = 6.283185307179586, wide = 5.027339492125846; /* tan(7 turn / 32) */
+    weighted *angles;
+    double total, sine = 0.0, cosine = 0.0;
+    size_t count;
+    CF_TRY(gather(all, c, &angles, &count, &total));
+    for (size_t i = 0; i < count; i++) {
+        sine += angles[i].weight * sin(angles[i].z);
+        cosine += angles[i].weight * cos(angles[i].z);
+    }
+    c->mean = atan2(sine, cosine);
+    for (size_t i = 0; i < count; i++)
+        angles[i].z = fabs(remainder(angles[i].z - c->mean, turn));
+    qsort(angles, count, sizeof *angles, compare);
+    double arc = count > 0 ? quantile(angles, count, total, 0.95) : 0.0;
+    double scale = tan(0.5 * arc) / wide;
+    c->deviation = scale > 0x1p-500 && scale < 1.0 ? scale : 1.0;
+    cf_free(angles);
     return CF_OK;
 }
 
@@ -214,7 +247,9 @@ static cf_status set_from(const cf_fixed_map *map, cf_flow *flow, moments all) {
         compute(&all);
     cf_status status = CF_OK;
     for (size_t k = 0; k < all.count && status == CF_OK; k++)
-        if (all.columns[k].step->robust)
+        if (all.columns[k].step->kind == CF_MAP_MOBIUS)
+            status = compute_arc(&all, &all.columns[k]);
+        else if (all.columns[k].step->robust)
             status = compute_quantiles(&all, &all.columns[k]);
     for (size_t k = 0; k < all.count && status == CF_OK; k++) {
         const column *c = &all.columns[k];

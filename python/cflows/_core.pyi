@@ -46,6 +46,7 @@ __all__ = [
     "Arcsinh",
     "Power",
     "CircularShift",
+    "Mobius",
     "Transform",
     "AffineTransform",
     "AdditiveTransform",
@@ -488,6 +489,16 @@ class CircularShift(Layer):
     def high(self) -> float: ...
     @property
     def learned(self) -> bool: ...
+
+@final
+class Mobius(Layer):
+    def __new__(
+        cls, shift: float | _Floats | None = None, scale: float | _Floats | None = None
+    ) -> Self: ...
+    @property
+    def shift(self) -> float | tuple[float, ...] | None: ...
+    @property
+    def scale(self) -> float | tuple[float, ...] | None: ...
 
 class Transform(Spec): ...
 

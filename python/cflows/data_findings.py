@@ -107,16 +107,14 @@ def _findings_of_scale(
         "many numbers far from all others, as of heavy tails: take logarithms, or make the flow "
         "with base=cf.StudentT(df)",
     )
-    standardized = _standardizes(flow)
-    if _is_variational(flow) or not (again or _awaits(flow) or _has_norms(flow)):
-        yield _where(varying & _are_off(sample.z)), _units(standardized)
-    angles = np.flatnonzero(DataMaps(flow).are_angles() & varying)
-    arcs = {int(i): statistics.share_of_circle(sample.z[:, i]) for i in angles}
-    yield (
-        [i for i, arc in arcs.items() if arc < ARC],
-        "angles in a small part of the circle, which circular columns learn badly: make {it} "
-        "cflows.real, with the circle cut where there are none",
-    )
+    if again or _awaits(flow):
+        return
+    angles = DataMaps(flow).are_angles()
+    off = ~angles & _are_off(sample.z) & (not _has_norms(flow))
+    for i in np.flatnonzero(angles):
+        off[i] = statistics.share_of_circle(sample.z[:, i]) < ARC
+    if not flow.stochastic or _is_variational(flow) or _standardizes(flow):
+        yield _where(varying & off), _units(_standardizes(flow))
 
 
 def _units(standardized: bool) -> str:
@@ -222,10 +220,11 @@ def _is_straight(flow: Flow) -> bool:
 def _standardizing(flow: Flow) -> Iterator[Float]:
     """Shift and scale of the layers that a fit sets."""
     for i, layer in enumerate(flow.layers):
-        options = layer.options
-        if layer.type != "Affine" or options["learned"]:
+        spec = layer.options["layer"] if layer.type == "OnFeatures" else layer.spec
+        options = spec.options
+        if spec.type not in ("Affine", "Mobius") or options.get("learned"):
             continue
-        chosen = options["standardize"]
+        chosen = options.get("standardize")
         if (chosen is None and options["shift"] is options["scale"] is None) or np.any(chosen):
             yield flow.buffers[f"layers.{i}.shift_scale"]
 

@@ -381,6 +381,8 @@ static const op_case cases[] = {
     FIXED_MAP("root", 0.3, 2, true, {.kind = CF_MAP_POWER, .rate = 1.7}),
     FIXED_MAP("power", 0.3, 2, false, {.kind = CF_MAP_POWER, .rate = 1.7}),
     FIXED_MAP("circle", -2, 2, true, {.kind = CF_MAP_CIRCLE, .low = -1, .high = 1.2, .rate = 0.3}),
+    FIXED_MAP("mobius", -2, 2, false, {.kind = CF_MAP_MOBIUS, .shift = 0, .scale = 3}),
+    FIXED_MAP("inverse of mobius", -2, 2, true, {.kind = CF_MAP_MOBIUS, .shift = 0, .scale = 3}),
     BINARY(cf_where_possible),
     NUMBERED("greater_equal", ">", true),
     NUMBERED("log_indicator_integers", "i", true),

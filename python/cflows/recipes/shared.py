@@ -15,6 +15,7 @@ from .._core import (
     Embedding,
     Exp,
     Layer,
+    Mobius,
     Normal,
     OnFeatures,
     Product,
@@ -199,6 +200,7 @@ def column_layers(
         *on_columns(columns, ("count",), Dequantize(None)),
         *_by_ends(columns, "ordinal", lambda column: Dequantize(column.levels)),
         *_by_ends(columns, "interval", lambda column: Sigmoid(column.low, column.high)),
+        *(on_columns(columns, ("circular",), Mobius()) if standardize else []),
         *_turns(columns),
     ]
 
