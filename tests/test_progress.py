@@ -1,4 +1,4 @@
-"""Live progress of a fit: what is shown where, and that nothing of it can harm the fit."""
+"""Live progress: what is shown where, and that nothing of it can harm the work."""
 
 import io
 import re
@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from cflows.fit_progress import FitProgress
 from cflows.progress import Lines
 from fits import moons_rows, new_flow, quietly, same
 
@@ -53,7 +54,7 @@ def test_progress_needs_no_tqdm(monkeypatch):
 def test_rows_of_weight_0_are_none_of_an_epoch(monkeypatch):
     x, polled = moons_rows(), []
     weights = np.arange(len(x)) % 4 == 0
-    monkeypatch.setattr(Lines, "update", lambda self, report, rows: polled.append(self.rows))
+    monkeypatch.setattr(FitProgress, "update", lambda self, report, rows: polled.append(self.rows))
     monkeypatch.setattr(sys, "stderr", io.StringIO())
     quietly(new_flow(), x, weights=weights, progress=True)
     assert set(polled) == {np.count_nonzero(weights)}
@@ -62,16 +63,16 @@ def test_rows_of_weight_0_are_none_of_an_epoch(monkeypatch):
 def test_lines_are_seconds_apart(monkeypatch):
     clock = iter(range(1000))  # a second a look
     monkeypatch.setattr("cflows.progress.time.monotonic", lambda: next(clock))
-    lines = Lines(epochs=5, rows=100, done=0)
+    progress = FitProgress(Lines(), epochs=5, rows=100)
     monkeypatch.setattr(sys, "stderr", io.StringIO())
     for epoch in range(1, 6):
-        lines.epoch = epoch
-        lines.show(100 * (epoch - 1) + (50 if epoch == 2 else 100), "loss 1")
-    lines.close()
+        report = SimpleNamespace(epoch=epoch, train=1.0, validation=np.nan)
+        progress.update(report, 50 if epoch == 2 else 100)
+    progress.close()
     assert sys.stderr.getvalue().splitlines() == [
-        "epoch 2/5 at most, 30%: loss 1, 75 rows/s",
-        "epoch 4/5 at most, 80%: loss 1, 125 rows/s",
-        "epoch 5/5, 100%: loss 1, 100 rows/s",
+        "epoch 2/5 at most, 30%: loss 1.0000, 75 rows/s",
+        "epoch 4/5 at most, 80%: loss 1.0000, 125 rows/s",
+        "epoch 5/5, 100%: loss 1.0000, 100 rows/s",
     ]
 
 
