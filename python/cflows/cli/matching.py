@@ -4,25 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ..arguments import near
-from ..data.rows import Missing, Rows, Source, treat_missing, without_row_numbers
+from ..data.rows import Source, columns_without_row_numbers
 from ..flow import Flow
 from ..names import listed
 from . import tables
-from .tables import Table
 
 
-def read_for(
+def match(
     flow: Flow,
     source: Source,
     columns: Sequence[str] | None,
     context_columns: Sequence[str] | None,
-    missing: Missing,
-) -> Table:
-    """The columns that a flow learned: those told, or of the same names, or all by position."""
+) -> tuple[list[int], list[int]]:
+    """The indices of the columns that a flow learned, and of its context's: those told, or of the
+    same names, or all by position."""
     features = _told_or_named(columns, flow.columns, source)
     context = _told_or_named(context_columns, flow.context_columns, source)
     if context is None and flow.context_features > 0:
@@ -30,22 +26,14 @@ def read_for(
             f"{source.path}: the model has a context of {flow.context_features} columns: name them "
             "with --context-columns"
         )
-    if features is None:
-        return _by_position(flow, source, context or [], missing)
-    rows = source.read(sorted({*features, *(context or [])}))
-    return tables.divided(
-        treat_missing(rows, missing, source.path), features, context or [], source
-    )
+    context = context or []
+    return _by_position(flow, source, context) if features is None else features, context
 
 
-def read_context(flow: Flow, source: Source, missing: Missing) -> NDArray[np.generic]:
-    """The context in a table, by names or else by position."""
+def match_context(flow: Flow, source: Source) -> list[int]:
+    """The indices of the columns of the context in a table, by names or else by position."""
     context = _told_or_named(None, flow.context_columns, source)
-    if context is None:
-        rows = treat_missing(_all_rows(source), missing, source.path)
-        return rows.array.reshape(len(rows.array), len(rows.columns))
-    rows = treat_missing(source.read(sorted(context)), missing, source.path)
-    return tables.divided(rows, context, [], source).x
+    return columns_without_row_numbers(source) if context is None else context
 
 
 def _told_or_named(
@@ -74,17 +62,15 @@ def _told_or_named(
     return [names.index(name) for name in known]
 
 
-def _by_position(flow: Flow, source: Source, context: list[int], missing: Missing) -> Table:
-    rows = source.read(None) if 0 in context else _all_rows(source)
-    features = [i for i in rows.columns if i not in context]
+def _by_position(flow: Flow, source: Source, context: list[int]) -> list[int]:
+    """All columns beside the context."""
+    everything = 0 in context
+    columns = list(range(source.width)) if everything else columns_without_row_numbers(source)
+    features = [i for i in columns if i not in context]
     if len(features) != flow.features:
         beside = " beside the context" if context else ""
         raise ValueError(
             f"{source.path}: expected {flow.features} columns{beside}, as the model learned, got "
             f"{len(features)}: --columns says which to take, in the model's order"
         )
-    return tables.divided(treat_missing(rows, missing, source.path), features, context, source)
-
-
-def _all_rows(source: Source) -> Rows:
-    return without_row_numbers(source.read(None), source.path)
+    return features

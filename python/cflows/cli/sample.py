@@ -6,19 +6,25 @@ import argparse
 import os
 import secrets
 import sys
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .. import set_num_threads
-from ..data import save_table
-from ..data.sources import ENDINGS
+from ..data.blocks import ranges, rows_at_once
+from ..data.rows import Source
+from ..data.sources import ENDINGS, write_pieces
 from ..flow import Flow
-from . import options, outputs, tables
-from .matching import read_context
+from . import options, outputs, tables, work
+from .matching import match_context
+
+Array = NDArray[Any]
 
 _DESCRIPTION = """\
 Draw new rows from a model. The same seed gives the same rows, on any number of
-threads.
+threads. Text and .npy may be larger than memory.
 
 A conditional model needs a context: numbers with commas between them, with
 names if you like, for all rows, or a table, for each of whose rows N are drawn
@@ -62,6 +68,7 @@ def add(commands: options.Commands) -> None:
     parser.add_argument("--context", metavar="NUMBERS|TABLE", help="what to condition on")
     tables.add_reading(parser, "error", "drop", "nan")
     options.add_threads(parser)
+    options.add_quiet(parser)
     parser.set_defaults(run=run)
 
 
@@ -71,31 +78,61 @@ def run(arguments: argparse.Namespace) -> int:
         set_num_threads(arguments.threads)
     flow = options.read_flow(arguments.model)
     seed = secrets.randbits(63) if arguments.seed is None else arguments.seed
-    if arguments.context is None:
-        if flow.context_features > 0:
-            raise ValueError(f"the model needs {_wanted(flow)}: give it with --context")
-        rows = _rows(flow, arguments.number, seed)
-    else:
-        context = _context(flow, arguments.context, arguments)
-        rows = flow.sample(arguments.number, context, seed=seed).reshape(-1, flow.features)
-    save_table(arguments.output, rows, flow.columns)
-    print(f"wrote {arguments.output}: {len(rows):,} rows of {flow.features}, seed {seed}")
+    most = sys.maxsize // (8 * flow.features)
+    if arguments.number > most:
+        raise ValueError(f"--number must be at most {most}, got {arguments.number}")
+    contexts, source = _contexts(flow, arguments)
+    with work.working("sampling", source, arguments.quiet) as progress:
+        samples = _samples(flow, arguments.number, contexts, seed, progress)
+        count = arguments.number if source is None else None
+        write_pieces(arguments.output, samples, flow.columns, count)
+    print(f"wrote {arguments.output}: {progress.rows:,} rows of {flow.features}, seed {seed}")
     return 0
 
 
-def _rows(flow: Flow, number: int, seed: int) -> np.ndarray:
-    most = sys.maxsize // (8 * flow.features)
-    if number > most:
-        raise ValueError(f"--number must be at most {most}, got {number}")
-    rows = np.empty((number, flow.features), flow.sample(0).dtype)  # float64 where it must be
-    for piece in outputs.pieces(number):
-        # The pieces of one seed are the samples that one call would draw.
-        rows[piece] = flow.sample(piece.stop - piece.start, seed=seed, start=piece.start)
-    return rows
+def _samples(
+    flow: Flow, number: int, contexts: Iterable[Array | None], seed: int, progress: work.Work
+) -> Iterator[Array]:
+    """Samples of each context, (some, features) at a time; the same as of a single call."""
+    at_once = rows_at_once(flow.features)
+    seen = 0
+    for context in contexts:
+        count = 1 if context is None else len(context)
+        progress.expect((seen + count) * number)
+        for rows in ranges(count, max(1, at_once // max(number, 1))):
+            given = None if context is None else context[rows]
+            for piece in ranges(number, at_once):
+                start = (seen + rows.start) * number + piece.start
+                x = flow.sample(piece.stop - piece.start, given, seed=seed, start=start)
+                samples = x.reshape(-1, flow.features)
+                yield samples
+                progress.add(len(samples))
+        seen += count
 
 
-def _context(flow: Flow, text: str, arguments: argparse.Namespace) -> np.ndarray:
-    """The context given as numbers, (context_features,), or as a table, (m, context_features)."""
+def _contexts(
+    flow: Flow, arguments: argparse.Namespace
+) -> tuple[Iterable[Array | None], Source | None]:
+    """The rows of the context, (some, context_features) at a time, and the table they are from.
+
+    Without a context there is one, which is None.
+    """
+    if arguments.context is None:
+        if flow.context_features > 0:
+            raise ValueError(f"the model needs {_wanted(flow)}: give it with --context")
+        return [None], None
+    numbers = _numbers(flow, arguments.context)
+    if numbers is not None:
+        return [numbers[None]], None
+    source = tables.opened(arguments.context, arguments)
+    with work.reading(source, arguments.quiet):
+        columns = match_context(flow, source)
+    pieces = tables.pieces(source, columns, [], arguments.missing)
+    return (x for x, _ in pieces), source
+
+
+def _numbers(flow: Flow, text: str) -> Array | None:
+    """The context given as numbers, (context_features,); None if it is the name of a table."""
     if "=" in text and not os.path.exists(text):
         return _named(flow, text)
     try:
@@ -105,11 +142,10 @@ def _context(flow: Flow, text: str, arguments: argparse.Namespace) -> np.ndarray
             raise ValueError(
                 f"--context: expected {_wanted(flow)}, or a table, got {text!r}"
             ) from None
-    else:
-        if len(numbers) != flow.context_features:
-            raise ValueError(f"--context: the model takes {_wanted(flow)}, got {text}")
-        return numbers
-    return read_context(flow, tables.opened(text, arguments), arguments.missing)
+        return None
+    if len(numbers) != flow.context_features:
+        raise ValueError(f"--context: the model takes {_wanted(flow)}, got {text}")
+    return numbers
 
 
 def _wanted(flow: Flow) -> str:
@@ -121,7 +157,7 @@ def _wanted(flow: Flow) -> str:
     return said if names is None else f"{said} ({', '.join(names)})"
 
 
-def _named(flow: Flow, text: str) -> np.ndarray:
+def _named(flow: Flow, text: str) -> Array:
     """The context of ``"a=1,b=2"``, in the model's order."""
     known = flow.context_columns
     if known is None:

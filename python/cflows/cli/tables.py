@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from ..arguments import near
 from ..data.array_source import selected
+from ..data.blocks import blocks, rows_at_once
 from ..data.dialect import Header
-from ..data.rows import Missing, Rows, Source, treat_missing, without_row_numbers
+from ..data.rows import Missing, Source, treat_missing, treated, without_row_numbers
 from ..data.sources import ENDINGS, open_source
 from ..data_warnings import DataWarning
 from ..names import listed
@@ -128,15 +129,28 @@ def read(
         )
     if not features and context:
         raise ValueError(f"{source.path}: all columns are context, there is none to learn")
-    return divided(treat_missing(rows, missing, source.path), features, context, source)
-
-
-def divided(rows: Rows, features: list[int], context: list[int], source: Source) -> Table:
-    """The rows, with the columns of the context apart."""
-    flat = rows.array.reshape(len(rows.array), len(rows.columns))
-    x = selected(flat, [rows.columns.index(i) for i in features])
-    given = selected(flat, [rows.columns.index(i) for i in context]) if context else None
+    rows = treat_missing(rows, missing, source.path)
+    x, given = _divided(rows.array, rows.columns, features, context)
     return Table(x, given, features, context, source, rows.place)
+
+
+def pieces(
+    source: Source, features: list[int], context: list[int], missing: Missing
+) -> Iterator[tuple[Array, Array | None]]:
+    """The columns of these indices and those of the context, some rows at a time; at least once."""
+    columns = sorted({*features, *context})
+    rows = treated(source.pieces(columns), missing, source.path)
+    for array in blocks((piece.array for piece in rows), rows_at_once(len(columns))):
+        yield _divided(array, columns, features, context)
+
+
+def _divided(
+    array: Array, columns: list[int], features: list[int], context: list[int]
+) -> tuple[Array, Array | None]:
+    """An array of these columns of the file, with the columns of the context apart."""
+    flat = array.reshape(len(array), len(columns))
+    x = selected(flat, [columns.index(i) for i in features])
+    return x, selected(flat, [columns.index(i) for i in context]) if context else None
 
 
 def indices(columns: Sequence[str], source: Source) -> list[int]:
