@@ -209,14 +209,6 @@ def test_samples_are_the_seeds(tmp_path, model, name, capsys):
     np.testing.assert_array_equal(load_table(out)[0].astype("f4"), flow.sample(7, seed=seed))
 
 
-def test_samples_in_pieces_are_those_of_one_call(tmp_path, model, monkeypatch):
-    monkeypatch.setattr("cflows.cli.outputs._ROWS_AT_ONCE", 7)
-    out = tmp_path / "new.npy"
-    for number in (0, 1, 7, 20):
-        assert main(["sample", str(model), "-n", str(number), "-o", str(out), "--seed=3"]) == 0
-        np.testing.assert_array_equal(np.load(out), cf.load(model).sample(number, seed=3))
-
-
 def test_samples_beyond_float32_are_written_whole(tmp_path):
     """A flow of float32 samples time stamps in float64."""
     model, out = tmp_path / "times.safetensors", tmp_path / "new.npy"
@@ -785,22 +777,6 @@ def test_what_was_there_survives_a_failure(tmp_path, table, model, capsys, monke
         assert "No space left" in fails(capsys, *fit)
         assert "No space left" in fails(capsys, "log-prob", model, table, "-o", out)
         assert "No space left" in fails(capsys, "sample", model, "-n", 3, "-o", out)
-    assert contents(tmp_path) == kept
-
-
-def test_ctrl_c_while_scoring_leaves_what_was_there(tmp_path, table, model, capsys, monkeypatch):
-    def interrupt(rows):
-        yield slice(0, 10)
-        raise KeyboardInterrupt
-
-    out = tmp_path / "scores.npy"
-    out.write_text("the scores of yesterday")
-    kept = contents(tmp_path)
-    capsys.readouterr()
-    monkeypatch.setattr("cflows.cli.outputs.pieces", interrupt)
-    assert main(["log-prob", str(model), str(table), "-o", str(out)]) == 130
-    assert main(["sample", str(model), "-n", "30", "-o", str(out)]) == 130
-    assert capsys.readouterr() == ("", "cflows: interrupted\n" * 2)
     assert contents(tmp_path) == kept
 
 

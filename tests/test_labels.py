@@ -89,9 +89,48 @@ def test_labels_over_several_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     )
 
 
+@pytest.mark.parametrize("name", FILES)
+def test_labels_in_pieces(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cflows.data.blocks._ROWS", 32)
+    table = stars()
+    source = open_source(str(write(table, tmp_path / name)))
+    kind = source.names.index("kind")
+    pieces = list(source.pieces([kind], [kind]))
+    assert len(pieces) > 5
+    found = [np.array(p.labels[kind])[p.array[:, 0].astype(int)] for p in pieces]
+    np.testing.assert_array_equal(np.concatenate(found), table["kind"])
+
+
+@pytest.mark.parametrize("name", FILES[:-1])
+def test_samples_are_written_with_labels(tmp_path: Path, name: str) -> None:
+    flow = cf.maf(2, 1, hidden=(8,), columns=[cf.categorical(KINDS), cf.real], seed=0)
+    flow.columns = ("kind", "flux")
+    model, out = tmp_path / "m.safetensors", tmp_path / name
+    flow.save(model)
+    assert main(["sample", str(model), "-n", "50", "-o", str(out), "--seed", "3"]) == 0
+    expected = flow.sample(50, seed=3, as_frame=True)
+    rows = open_source(str(out)).read([0, 1], [0])
+    np.testing.assert_array_equal(
+        np.array(rows.labels[0])[rows.array[:, 0].astype(int)], expected.kind
+    )
+    np.testing.assert_array_equal(rows.array[:, 1], expected.flux)
+    scores = tmp_path / "scores.npy"
+    assert main(["log-prob", str(model), str(out), "-o", str(scores)]) == 0
+    np.testing.assert_array_equal(np.load(scores)[:, 0], flow.log_prob(expected))
+
+
+def test_labels_of_contexts_that_are_missing(tmp_path: Path) -> None:
+    flow = cf.maf(
+        2, 1, hidden=(8,), columns=[cf.categorical(KINDS), cf.real], context_features=1, seed=0
+    )
+    frame = flow.sample(2, [[0.5], [np.nan]], seed=0, as_frame=True)
+    assert frame.isna().all(axis=1).tolist() == [False, False, True, True]
+
+
 def test_values_that_are_missing_have_no_number() -> None:
-    numbers, labels = numbered(["a", None, float("nan"), "", b"b ", 2.0, 2, True, "NA", "a"])
-    assert labels == ["a", "b", "2", "True"]
+    labels: dict[str, int] = {}
+    numbers = numbered(["a", None, float("nan"), "", b"b ", 2.0, 2, True, "NA", "a"], labels)
+    assert list(labels) == ["a", "b", "2", "True"]
     nan = np.nan
     np.testing.assert_array_equal(numbers, [0, nan, nan, nan, 1, 2, 2, 3, nan, 0])
 

@@ -99,7 +99,8 @@ static cf_value forward(const cf_layer *layer, cf_builder *b, cf_value u, cf_val
     for (size_t f = 0; f < layer->features && cf_builder_status(b) == CF_OK; f++) {
         size_t n = categories_of(layer->spec, f);
         cf_value v = cf_slice(b, u, first, n);
-        x = cf_concat(b, (cf_value[]){x, n > 1 ? cf_argmax(b, v) : v}, 2);
+        v = n > 1 ? cf_add(b, cf_argmax(b, v), cf_unknown(b, v)) : v; /* NaN has no largest */
+        x = cf_concat(b, (cf_value[]){x, v}, 2);
         first += n;
     }
     return x;

@@ -117,8 +117,15 @@ def _is_missing(value: Any) -> bool:
 
 
 def decoded(x: NDArray[Any], labels: Labels) -> list[NDArray[Any]]:
-    """The columns of samples, with labels for the numbers of categories."""
+    """The columns of samples, with labels for the numbers of categories, None for NaN."""
     return [
-        column if own is None else np.array(own, object)[column.astype(np.int64)]
+        column if own is None else _labels_of(column, own)
         for column, own in zip(x.T, labels, strict=True)
     ]
+
+
+def _labels_of(column: NDArray[Any], labels: tuple[str, ...]) -> NDArray[Any]:
+    found = np.full(len(column), None, object)
+    there = ~np.isnan(column)
+    found[there] = np.array(labels, object)[column[there].astype(np.int64)]
+    return found

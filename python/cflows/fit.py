@@ -23,11 +23,11 @@ from .arguments import (
 from .arrays import real_array, refuse_shape
 from .data_warnings import warn_of_data
 from .epochs import Warmup, changing_rows
+from .fit_progress import new_fit_progress
 from .history import History
 from .names import by_name, names_of
 from .optim import SCHEDULES, checked_optimizer, checked_schedule, spelled
 from .option_names import ScheduleName
-from .progress import new_progress
 from .refused_rows import Names, explaining
 from .run import Callback, Keeper, Run, checkpoint_class
 from .training_rows import TrainingRows, fingerprint, read_rows, read_validation, with_weight
@@ -245,7 +245,7 @@ def fit(
                 run.history = _resume(self, run, saved, os.fsdecode(resume), config, epochs)
             if checkpoint is not None:
                 run.keeper = Keeper(self, trainer, os.fsdecode(checkpoint), config, run)
-        run.progress = new_progress(progress, epochs, rows.counted, len(run.history.train))
+        run.progress = new_fit_progress(progress, epochs, rows.counted, len(run.history.train))
         return run.run()
 
 

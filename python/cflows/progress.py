@@ -1,8 +1,7 @@
-"""Live progress of a fit: a bar where tqdm is installed, plain lines otherwise."""
+"""Live displays of how far work is: a bar where tqdm is installed, plain lines otherwise."""
 
 from __future__ import annotations
 
-import math
 import sys
 import time
 import warnings
@@ -10,46 +9,41 @@ from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
-from .history import EpochReport
+__all__ = ["Bar", "Display", "Lines", "new_display", "watched"]
 
 _SECONDS_BETWEEN_LINES = 2.0
 
 
-def new_progress(shown: bool | str, epochs: int, rows: int, done: int) -> Progress | None:
-    """The progress display of a fit of `epochs` epochs of `rows` rows; `done` epochs are complete.
+def new_display(
+    total: float | None = None, done: float = 0.0, *, unit: str | None = "rows", delay: float = 0.0
+) -> Display | None:
+    """A display on the standard error; None if that cannot be written.
 
     Parameters
     ----------
-    shown : bool or 'auto'
-        'auto' shows it on a terminal and in a notebook.
-
-    Returns
-    -------
-    Progress or None
-        None also if the standard error cannot be written.
-
-    Raises
-    ------
-    ValueError
-        If `shown` is anything else.
+    total, done : float
+        How much there is to do, if that is known, and how much of it is done.
+    unit : str or None, default 'rows'
+        What is counted; with None only the part that is done is shown.
+    delay : float, default 0
+        Seconds; shorter work shows nothing.
     """
-    if not isinstance(shown, bool) and not (isinstance(shown, str) and shown == "auto"):
-        raise ValueError(f"progress must be True, False or 'auto', got {shown!r}")
-    if shown is False or sys.stderr is None:
+    if sys.stderr is None:
         return None
-    with suppress(Exception):  # such as a closed stream
-        if shown == "auto" and not _watched():
-            return None
-        bar = _new_bar(epochs * rows, done * rows) if _watched() else None
-        return Lines(epochs, rows, done) if bar is None else Bar(epochs, rows, bar)
+    with suppress(Exception):  # such as a terminal that is gone
+        bar = _new_bar(total, done, unit, delay) if watched() else None
+        return Lines(done, unit, delay) if bar is None else Bar(bar)
     return None
 
 
-def _watched() -> bool:
-    return "ipykernel" in sys.modules or sys.stderr.isatty()
+def watched() -> bool:
+    """Whether somebody sees the standard error now, on a terminal or in a notebook."""
+    with suppress(Exception):  # such as a closed stream
+        return "ipykernel" in sys.modules or sys.stderr.isatty()
+    return False
 
 
-def _new_bar(total: int, done: int) -> Any:
+def _new_bar(total: float | None, done: float, unit: str | None, delay: float) -> Any:
     """None without tqdm."""
     try:
         with warnings.catch_warnings():
@@ -58,102 +52,89 @@ def _new_bar(total: int, done: int) -> Any:
             bar = import_module("tqdm.auto" if "ipykernel" in sys.modules else "tqdm").tqdm
     except ImportError:
         return None
-    return bar(total=total, initial=done, unit=" rows", unit_scale=True, file=sys.stderr)
+    options: dict[str, Any] = {"total": total, "initial": done, "delay": delay}
+    if unit is None:
+        options["bar_format"] = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}"
+    else:
+        options |= {"unit": f" {unit}", "unit_scale": True}
+    return bar(**options, file=sys.stderr)
 
 
-class Progress:
-    """Shows the epoch, the part of all epochs, the losses and the rows a second.
+class Display:
+    """Shows how far work is.
 
-    A fit may end before its last epoch, which is said while it runs and when it has. If showing
-    fails, as on a closed terminal, progress ends and the fit continues.
-
-    Parameters
-    ----------
-    epochs : int
-        The maximum number of epochs.
-    rows : int
-        Rows of one epoch.
+    If that fails, as on a closed terminal, the display ends and the work goes on.
     """
 
-    def __init__(self, epochs: int, rows: int) -> None:
-        self.epochs, self.rows = epochs, rows
-        self.validation = math.nan
-        self.epoch = 0
-        self.ended = False
+    ended = False
 
-    def update(self, report: EpochReport, rows: int) -> None:
-        """Show an epoch of which `rows` rows are done."""
+    def update(self, title: str, done: float, total: float, words: str = "") -> None:
+        """Show that `done` of `total` is done, and what else there is to say."""
         if self.ended:
             return
-        if report.validation == report.validation:
-            self.validation = report.validation
-        losses = [("loss", report.train), ("validation", self.validation)]
-        known = [f"{name} {loss:.4f}" for name, loss in losses if loss == loss]
-        self.epoch = report.epoch
         try:
-            self.show((report.epoch - 1) * self.rows + rows, ", ".join(known))
+            self.show(title, done, total, words)
         except Exception:
             self.close()
 
-    def close(self) -> None:
-        """End the display."""
+    def close(self, title: str = "") -> None:
+        """End the display, with another title if there is one."""
         self.ended = True
         with suppress(Exception):
-            self.finish()
+            self.finish(title)
 
-    def title(self) -> str:
-        """Which epoch it is of how many there may be."""
-        early = ", stopped early" if self.ended else " at most"
-        return f"epoch {self.epoch}/{self.epochs}{early if self.epoch < self.epochs else ''}"
-
-    def show(self, rows: int, losses: str) -> None:
-        """Show that `rows` rows of all epochs together are done."""
+    def show(self, title: str, done: float, total: float, words: str) -> None:
         raise NotImplementedError
 
-    def finish(self) -> None:
+    def finish(self, title: str) -> None:
         raise NotImplementedError
 
 
-class Bar(Progress):
-    """A bar of tqdm, which shows rows and rows a second itself."""
+class Bar(Display):
+    """A bar of tqdm, which shows what is done and the rate itself."""
 
-    def __init__(self, epochs: int, rows: int, bar: Any) -> None:
-        super().__init__(epochs, rows)
+    def __init__(self, bar: Any) -> None:
         self.bar = bar
 
-    def show(self, rows: int, losses: str) -> None:
-        self.bar.set_description_str(self.title(), refresh=False)
-        self.bar.set_postfix_str(losses, refresh=False)
-        self.bar.update(rows - self.bar.n)
+    def show(self, title: str, done: float, total: float, words: str) -> None:
+        self.bar.total = total
+        self.bar.set_description_str(title, refresh=False)
+        self.bar.set_postfix_str(words, refresh=False)
+        self.bar.update(done - self.bar.n)
 
-    def finish(self) -> None:
-        if self.epoch:
-            self.bar.set_description_str(self.title(), refresh=False)
+    def finish(self, title: str) -> None:
+        if title:
+            self.bar.set_description_str(title, refresh=False)
         self.bar.close()
 
 
-class Lines(Progress):
-    """A line every few seconds, and one at the end."""
+class Lines(Display):
+    """A line every few seconds, and one at the end unless the work took less than `delay`."""
 
-    def __init__(self, epochs: int, rows: int, done: int) -> None:
-        super().__init__(epochs, rows)
-        self.last_line = time.monotonic()
-        self.told = done * rows
-        self.line = ""
+    def __init__(self, done: float = 0.0, unit: str | None = "rows", delay: float = 0.0) -> None:
+        self.unit, self.delay = unit, delay
+        self.started = self.last_line = time.monotonic()
+        self.told = done
+        self.title = self.line = ""
 
-    def show(self, rows: int, losses: str) -> None:
+    def show(self, title: str, done: float, total: float, words: str) -> None:
         now = time.monotonic()
-        rate = (rows - self.told) / max(now - self.last_line, 1e-9)
-        words = f"{losses}, {rate:,.0f} rows/s" if losses else f"{rate:,.0f} rows/s"
-        self.line = f", {rows / (self.epochs * self.rows):.0%}: {words}"
+        said = [words] if words else []
+        if self.unit is not None:
+            rate = (done - self.told) / max(now - self.last_line, 1e-9)
+            said += [] if words else [f"{done:,.0f} {self.unit}"]
+            said.append(f"{rate:,.0f} {self.unit}/s")
+        self.title = title
+        self.line = f", {done / total if total else 1.0:.0%}" + ": " * bool(said) + ", ".join(said)
         if now - self.last_line >= _SECONDS_BETWEEN_LINES:
             self._print()
-            self.last_line, self.told = now, rows
+            self.last_line, self.told = now, done
 
-    def finish(self) -> None:
-        if self.line:
+    def finish(self, title: str) -> None:
+        if self.line and time.monotonic() - self.started >= self.delay:
+            self.title = title or self.title
             self._print()
 
     def _print(self) -> None:
-        print(self.title() + self.line, file=sys.stderr, flush=True)
+        print(self.title + self.line, file=sys.stderr, flush=True)
         self.line = ""

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from . import _core
 from .arguments import check_callback
 from .epochs import Augmented, Imputed, Warmup
+from .fit_progress import FitProgress
 from .history import EpochReport, History
-from .progress import Progress
 
 if TYPE_CHECKING:
     from .checkpoint import Checkpoint
@@ -87,7 +87,7 @@ class Keeper:
 class Run:
     """A running fit."""
 
-    progress: Progress | None = None
+    progress: FitProgress | None = None
     keeper: Keeper | None = None
 
     def __init__(

@@ -53,7 +53,7 @@ def add(commands: options.Commands) -> None:
         help="folder to write to (default: the current one)",
     )
     parser.add_argument("--quick", action="store_true", help="a few epochs only, for a first look")
-    parser.add_argument("--quiet", action="store_true", help="show no progress")
+    options.add_quiet(parser)
     options.add_threads(parser)
     parser.set_defaults(run=run)
 

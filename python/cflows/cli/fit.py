@@ -12,7 +12,7 @@ import numpy as np
 from .. import Adam, Flow, NumericalError, _core, set_num_threads
 from ..data.rows import Missing
 from ..history import History
-from . import domains, kinds, options, outputs, tables
+from . import domains, kinds, options, outputs, tables, work
 from .recipes import RECIPES, build
 from .status import INTERRUPTED, summary
 
@@ -148,7 +148,7 @@ def _add_running(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--resume", metavar="FILE", help="go on from a checkpoint, of the same table and options"
     )
-    group.add_argument("--quiet", action="store_true", help="show no progress")
+    options.add_quiet(group)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -161,8 +161,14 @@ def run(arguments: argparse.Namespace) -> int:
     source = tables.opened(table, arguments)
     marginal = arguments.missing == "marginal"
     missing: Missing = "nan" if marginal else arguments.missing
-    labels = kinds.with_labels(arguments)
-    rows = tables.read(source, arguments.columns, arguments.context_columns, missing, labels)
+    with work.reading(source, arguments.quiet):
+        rows = tables.read(
+            source,
+            arguments.columns,
+            arguments.context_columns,
+            kinds.with_labels(arguments),
+            missing,
+        )
     columns, context_columns = kinds.of(arguments, rows)
     domains.check(rows, columns, context_columns, may_lack=marginal)
     flow = build(rows, columns, context_columns, arguments)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,9 +11,12 @@ from numpy.typing import NDArray
 
 from .. import set_num_threads
 from ..data import save_table
-from ..data.rows import Missing
-from . import options, outputs, tables
-from .matching import read_for
+from ..data.rows import Missing, Source
+from ..flow import Flow
+from . import options, outputs, tables, work
+from .matching import labels_of, match
+
+Array = NDArray[Any]
 
 _DESCRIPTION = """\
 Score the rows of a table: the log of the model's density at each, in nats.
@@ -27,7 +28,8 @@ say what the context is.
 
 The output has one column, log_prob, and the table's rows in their order. A row
 with NaN or infinity, or that lacks a number (--missing drop), gets NaN. Higher
-is likelier; the rows with the lowest scores are the outliers.
+is likelier; the rows with the lowest scores are the outliers. The table may be
+larger than memory.
 """
 
 _EPILOG = """\
@@ -50,6 +52,7 @@ def add(commands: options.Commands) -> None:
     options.add_columns(parser, "the model's", "the model's")
     tables.add_reading(parser, "error", "drop", "nan", "marginal")
     options.add_threads(parser)
+    options.add_quiet(parser)
     parser.set_defaults(run=run)
 
 
@@ -58,25 +61,32 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.threads is not None:
         set_num_threads(arguments.threads)
     flow = options.read_flow(arguments.model)
-    source = tables.opened(arguments.table, arguments)
-    # Rows to drop stay, and score NaN: scores stand beside the rows of the table.
-    missing: Missing = "error" if arguments.missing == "error" else "nan"
-    score: Callable[..., NDArray[Any]] = flow.log_prob
-    if arguments.missing == "marginal":
-        score = partial(flow.marginal_log_prob, seed=0)
-    table = read_for(flow, source, arguments.columns, arguments.context_columns, missing)
-    x, context = table.x, table.context
-    log_prob = np.empty(len(x), flow.dtype)
-    for rows in outputs.pieces(len(x)):
-        log_prob[rows] = score(x[rows], None if context is None else context[rows])
-    if len(x) == 0:  # its columns are checked in either case
-        score(x, context)
+    log_prob = _scores(flow, tables.opened(arguments.table, arguments), arguments)
     save_table(arguments.output, log_prob[:, None], columns=["log_prob"])
     _report(log_prob, arguments.output)
     return 0
 
 
-def _report(log_prob: np.ndarray, output: str) -> None:
+def _scores(flow: Flow, source: Source, arguments: argparse.Namespace) -> Array:
+    """The log-density at each row of a table, of which some are in memory at a time."""
+    # Rows to drop stay, and score NaN: scores stand beside the rows of the table.
+    missing: Missing = "error" if arguments.missing == "error" else "nan"
+    with work.reading(source, arguments.quiet):
+        features, given = match(flow, source, arguments.columns, arguments.context_columns)
+        labels = labels_of(flow, features, given)
+    scores: list[Array] = []
+    with work.working("scoring", source, arguments.quiet) as progress:
+        for x, context in tables.pieces(source, features, given, labels, missing):
+            progress.expect(progress.rows + len(x))
+            if arguments.missing == "marginal":
+                scores.append(flow.marginal_log_prob(x, context, seed=0))
+            else:
+                scores.append(flow.log_prob(x, context, start=progress.rows))
+            progress.add(len(x))
+    return np.concatenate(scores).astype(flow.dtype, copy=False)
+
+
+def _report(log_prob: Array, output: str) -> None:
     finite = np.isfinite(log_prob)
     if finite.any():
         mean = float(np.mean(log_prob[finite], dtype=np.float64))

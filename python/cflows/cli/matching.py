@@ -4,26 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
+from .. import categories
 from ..arguments import listed, near
-from ..categories import Labels
-from ..data.labels import to_places
-from ..data.rows import Missing, Rows, Source, treat_missing, without_row_numbers
+from ..data.rows import Source, columns_without_row_numbers
 from ..flow import Flow
 from . import tables
-from .tables import Table
 
 
-def read_for(
+def match(
     flow: Flow,
     source: Source,
     columns: Sequence[str] | None,
     context_columns: Sequence[str] | None,
-    missing: Missing,
-) -> Table:
-    """The columns that a flow learned: those told, or of the same names, or all by position."""
+) -> tuple[list[int], list[int]]:
+    """The indices of the columns that a flow learned, and of its context's: those told, or of the
+    same names, or all by position."""
     features = _told_or_named(columns, flow.columns, source)
     context = _told_or_named(context_columns, flow.context_columns, source)
     if context is None and flow.context_features > 0:
@@ -32,23 +27,23 @@ def read_for(
             "with --context-columns"
         )
     context = context or []
-    if features is None:
-        return _by_position(flow, source, context, missing)
-    labels = _labels(flow.categories, features) | _labels(flow.context_categories, context)
-    rows = _read(source, sorted({*features, *context}), labels, missing)
-    return tables.divided(rows, features, context, source, labels)
+    return _by_position(flow, source, context) if features is None else features, context
 
 
-def read_context(flow: Flow, source: Source, missing: Missing) -> NDArray[np.generic]:
-    """The context in a table, by names or else by position."""
+def match_context(flow: Flow, source: Source) -> list[int]:
+    """The indices of the columns of the context in a table, by names or else by position."""
     context = _told_or_named(None, flow.context_columns, source)
-    everything = list(range(source.width))
-    labels = _labels(flow.context_categories, everything if context is None else context)
-    if context is None:
-        rows = _read(source, None, labels, missing)
-        return rows.array.reshape(len(rows.array), len(rows.columns))
-    rows = _read(source, sorted(context), labels, missing)
-    return tables.divided(rows, context, [], source, labels).x
+    return columns_without_row_numbers(source) if context is None else context
+
+
+def labels_of(flow: Flow, features: list[int], context: list[int]) -> tables.Labels:
+    """By column of the file, the labels of those that the model has as labels."""
+    return _labels(flow.categories, features) | _labels(flow.context_categories, context)
+
+
+def _labels(known: categories.Labels | None, columns: list[int]) -> tables.Labels:
+    pairs = zip(columns, known or (), strict=False)
+    return {column: labels for column, labels in pairs if labels is not None}
 
 
 def _told_or_named(
@@ -77,37 +72,15 @@ def _told_or_named(
     return [names.index(name) for name in known]
 
 
-def _labels(categories: Labels | None, columns: Sequence[int]) -> dict[int, tuple[str, ...]]:
-    """By column of the file, the labels of those that the model has as labels."""
-    pairs = zip(columns, categories or (), strict=False)
-    return {column: labels for column, labels in pairs if labels is not None}
-
-
-def _read(
-    source: Source,
-    columns: list[int] | None,
-    labels: dict[int, tuple[str, ...]],
-    missing: Missing,
-) -> Rows:
-    """The columns, or all but row numbers, with the places of labels for them."""
-    rows = source.read(columns, labels)
-    if columns is None:
-        rows = without_row_numbers(rows, source.path)
-    return to_places(treat_missing(rows, missing, source.path), labels, source.path)
-
-
-def _by_position(flow: Flow, source: Source, context: list[int], missing: Missing) -> Table:
-    rest = [i for i in range(source.width) if i not in context]
-    own = rest if len(rest) == flow.features else []  # else row numbers are among them
-    labels = _labels(flow.categories, own) | _labels(flow.context_categories, context)
-    rows = source.read(None, labels)
-    rows = rows if 0 in context else without_row_numbers(rows, source.path)
-    features = [i for i in rows.columns if i not in context]
+def _by_position(flow: Flow, source: Source, context: list[int]) -> list[int]:
+    """All columns beside the context."""
+    everything = 0 in context
+    columns = list(range(source.width)) if everything else columns_without_row_numbers(source)
+    features = [i for i in columns if i not in context]
     if len(features) != flow.features:
         beside = " beside the context" if context else ""
         raise ValueError(
             f"{source.path}: expected {flow.features} columns{beside}, as the model learned, got "
             f"{len(features)}: --columns says which to take, in the model's order"
         )
-    rows = to_places(treat_missing(rows, missing, source.path), labels, source.path)
-    return tables.divided(rows, features, context, source, labels)
+    return features

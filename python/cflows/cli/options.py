@@ -50,6 +50,10 @@ def add_threads(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> No
     )
 
 
+def add_quiet(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
+    parser.add_argument("--quiet", action="store_true", help="show no progress")
+
+
 def count(text: str) -> int:
     """An integer, 1 or more."""
     return _integer(text, 1)

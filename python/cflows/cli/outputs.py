@@ -4,22 +4,12 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
 from contextlib import suppress
 
 from ..data.sources import ENDINGS, ending, split_key
 
 OUTPUT_HELP = f"file to write: {', '.join(ENDINGS)}"
 MODEL_ENDING = ".safetensors"
-
-# Ctrl-C takes effect between pieces.
-_ROWS_AT_ONCE = 1 << 18
-
-
-def pieces(rows: int) -> Iterator[slice]:
-    """Consecutive ranges of rows."""
-    for start in range(0, rows, _ROWS_AT_ONCE):
-        yield slice(start, min(start + _ROWS_AT_ONCE, rows))
 
 
 def check_table_name(path: str, *others: str | None) -> None:

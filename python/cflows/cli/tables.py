@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,13 +12,16 @@ from numpy.typing import NDArray
 
 from ..arguments import listed, near
 from ..data.array_source import selected
+from ..data.blocks import blocks, rows_at_once
 from ..data.dialect import Header
 from ..data.labels import in_order, to_places
-from ..data.rows import Missing, Rows, Source, treat_missing, without_row_numbers
+from ..data.rows import Missing, Source, treat_missing, treated, without_row_numbers
 from ..data.sources import ENDINGS, open_source
 from ..data_warnings import DataWarning
 
 Array = NDArray[Any]
+Labels = dict[int, tuple[str, ...]]
+"""By column of the file, the labels of its categories."""
 
 TABLE_HELP = (
     f"table of numbers, {', '.join(ENDINGS)}; of several in a file one, as in file.npz:key, "
@@ -37,7 +40,7 @@ class Table:
     given: list[int]  # and of those of the context
     source: Source
     place: Callable[[int], str]  # where a row is in the file
-    labels: dict[int, tuple[str, ...]]  # of columns of the file whose numbers are their places
+    labels: Labels  # of columns of the file whose numbers are their places
 
     def names(self, columns: Sequence[int]) -> list[str] | None:
         """The names of columns of the file; None, and a warning, unless each has one of its own."""
@@ -101,20 +104,22 @@ def read(
     source: Source,
     columns: Sequence[str] | None,
     context_columns: Sequence[str] | None,
-    missing: Missing,
     label_columns: Sequence[str],
+    missing: Missing,
 ) -> Table:
     """Read columns of a file; without ``columns``, all but the context's. An ``.npy`` file stays on
     disk."""
-    context, labels = indices(context_columns or (), source), indices(label_columns, source)
+    context = indices(context_columns or (), source)
+    wanted = indices(label_columns, source)
     if columns is None:
-        rows = source.read(None, labels)
+        rows = source.read(None, wanted)
         if 0 not in context:
             rows = without_row_numbers(rows, source.path)
         features = [i for i in rows.columns if i not in context]
     else:
         features = indices(columns, source)
-        rows = source.read(sorted({*features, *context}), labels)
+        chosen = {*features, *context}
+        rows = source.read(sorted(chosen), chosen.intersection(wanted))
     both = [source.names[i] if source.names else str(i) for i in features if i in context]
     if both:
         raise ValueError(
@@ -123,23 +128,31 @@ def read(
         )
     if not features and context:
         raise ValueError(f"{source.path}: all columns are context, there is none to learn")
-    known = {i: in_order(found) for i, found in rows.labels.items()}
-    rows = to_places(treat_missing(rows, missing, source.path), known, source.path)
-    return divided(rows, features, context, source, known)
-
-
-def divided(
-    rows: Rows,
-    features: list[int],
-    context: list[int],
-    source: Source,
-    labels: dict[int, tuple[str, ...]],
-) -> Table:
-    """The rows, with the columns of the context apart."""
-    flat = rows.array.reshape(len(rows.array), len(rows.columns))
-    x = selected(flat, [rows.columns.index(i) for i in features])
-    given = selected(flat, [rows.columns.index(i) for i in context]) if context else None
+    labels = {i: in_order(found) for i, found in rows.labels.items()}
+    rows = to_places(treat_missing(rows, missing, source.path), labels, source.path)
+    x, given = _divided(rows.array, rows.columns, features, context)
     return Table(x, given, features, context, source, rows.place, labels)
+
+
+def pieces(
+    source: Source, features: list[int], context: list[int], labels: Labels, missing: Missing
+) -> Iterator[tuple[Array, Array | None]]:
+    """The columns of these indices and those of the context, some rows at a time, with the places
+    of labels for them; at least once."""
+    columns = sorted({*features, *context})
+    found = treated(source.pieces(columns, labels), missing, source.path)
+    placed = (to_places(rows, labels, source.path) for rows in found)
+    for array in blocks((rows.array for rows in placed), rows_at_once(len(columns))):
+        yield _divided(array, columns, features, context)
+
+
+def _divided(
+    array: Array, columns: list[int], features: list[int], context: list[int]
+) -> tuple[Array, Array | None]:
+    """An array of these columns of the file, with the columns of the context apart."""
+    flat = array.reshape(len(array), len(columns))
+    x = selected(flat, [columns.index(i) for i in features])
+    return x, selected(flat, [columns.index(i) for i in context]) if context else None
 
 
 def indices(columns: Sequence[str], source: Source) -> list[int]:

@@ -7,15 +7,17 @@ import math
 import re
 from bisect import bisect_right
 from collections.abc import Collection, Generator, Iterator
+from itertools import chain
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .. import _core
+from .blocks import blocks, rows_at_once
 from .cells import MISSING, convert
 from .dialect import Dialect, Header, cells_of, decoded, is_comment, read_dialect
-from .rows import Rows
+from .rows import Rows, Watch, from_row, unwatched
 from .text_chunks import logical_end, text_chunks
 
 __all__ = ["Delimited"]
@@ -35,19 +37,32 @@ class Delimited:
 
     def __init__(self, path: str, header: Header = "auto", decimal: str = "auto") -> None:
         self.path = path
+        self.progress: Watch = unwatched
         self._dialect = read_dialect(path, header, decimal)
         self.names, self.width = self._dialect.names, self._dialect.width
 
     def read(self, columns: list[int] | None, labels: Collection[int] = ()) -> Rows:
         chosen = list(range(self.width)) if columns is None else columns
-        wanted = sorted(set(chosen))
-        reader = _Reader(self.path, self._dialect, wanted, labels)
-        array = np.concatenate([np.empty((0, len(wanted)), np.float64), *reader.pieces()])
-        if chosen != wanted:
-            array = array[:, [wanted.index(i) for i in chosen]]
-        names = None if self.names is None else [self.names[i] for i in chosen]
-        found = {i: [decoded(text) for text in own] for i, own in reader.labels.items()}
-        return Rows(array, names, chosen, reader.lines.place, marked=True, labels=found)
+        reader = self._reader(chosen, labels)
+        return self._rows(np.concatenate([reader.no_rows, *reader.pieces()]), chosen, reader)
+
+    def pieces(self, columns: list[int], labels: Collection[int] = ()) -> Iterator[Rows]:
+        reader = self._reader(columns, labels)
+        arrays = chain([reader.no_rows], reader.pieces())
+        start = 0
+        for array in blocks(arrays, rows_at_once(len(columns))):
+            yield from_row(start, self._rows(array, columns, reader))
+            start += len(array)
+
+    def _reader(self, columns: list[int], labels: Collection[int]) -> _Reader:
+        return _Reader(self.path, self._dialect, sorted(set(columns)), labels, self.progress)
+
+    def _rows(self, array: Array, columns: list[int], reader: _Reader) -> Rows:
+        if columns != reader.wanted:
+            array = array[:, [reader.wanted.index(i) for i in columns]]
+        names = None if self.names is None else [self.names[i] for i in columns]
+        labels = {i: [decoded(text) for text in own] for i, own in reader.labels.items()}
+        return Rows(array, names, columns, reader.lines.place, marked=True, labels=labels)
 
 
 class _Lines:
@@ -72,10 +87,16 @@ class _Reader:
     """Reads the rows: most by the core, and one by one the lines that it hands back."""
 
     def __init__(
-        self, path: str, dialect: Dialect, wanted: list[int], labels: Collection[int]
+        self,
+        path: str,
+        dialect: Dialect,
+        wanted: list[int],
+        labels: Collection[int],
+        progress: Watch,
     ) -> None:
-        self.path, self.dialect, self.wanted = path, dialect, wanted
+        self.path, self.dialect, self.wanted, self.progress = path, dialect, wanted, progress
         self.labels: dict[int, dict[bytes, int]] = {i: {} for i in wanted if i in labels}
+        self.no_rows: Array = np.empty((0, len(wanted)), np.float64)
         kinds = [_IGNORED] * dialect.width
         for i in wanted:
             kinds[i] = _LABEL if i in self.labels else _NUMBER
@@ -85,7 +106,7 @@ class _Reader:
     def pieces(self) -> Iterator[Array]:
         """The rows, (some, len(wanted)) at a time."""
         text, start = b"", self.dialect.start
-        chunks = text_chunks(self.path)
+        chunks = text_chunks(self.path, self.progress)
         chunk = next(chunks, b"")
         while chunk:
             following = next(chunks, b"")

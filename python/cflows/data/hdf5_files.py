@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,7 @@ from numpy.typing import NDArray
 
 from ..atomic import atomic_write
 from .array_source import ArraySource
+from .blocks import in_chunks, ranges, rows_at_once
 from .column_source import ColumnSource, Field
 from .extras import library
 from .rows import Source
@@ -31,14 +34,23 @@ def open_hdf5(path: str, key: str | None) -> Source:
     h5py = library("h5py", path)
     with open(path, "rb"):
         pass  # raises OSError with the name
+    with _opened(path) as file:
+        found = _chosen(file, key, path, h5py)
+        if isinstance(found, h5py.Group):
+            if not _is_table(found, h5py):
+                raise ValueError(f"{path}: {found.name} is not a group of columns of one length")
+            return _columns(path, found)
+        if found.dtype.names is not None:
+            return _records(path, found)
+        return ArraySource(path, _array(path, found), _names(found))
+
+
+@contextmanager
+def _opened(path: str) -> Iterator[Any]:
+    """The file, whose errors are ValueError with its name."""
     try:
-        with h5py.File(path, "r") as file:
-            found = _chosen(file, key, path, h5py)
-            if isinstance(found, h5py.Group):
-                return _columns(path, found)
-            if found.dtype.names is not None:
-                return _records(path, found)
-            return ArraySource(path, _array(path, found), _names(found))
+        with library("h5py", path).File(path, "r") as file:
+            yield file
     except (OSError, KeyError, RuntimeError) as error:
         raise ValueError(f"{path}: {error}") from error
 
@@ -75,12 +87,25 @@ def _is_table(group: Any, h5py: Any) -> bool:
     return columns and len({len(x) for x in members}) == 1
 
 
-def _array(path: str, data: Any) -> Array:
+class _DataSet:
+    """A data set of numbers, of which slices of rows are read."""
+
+    def __init__(self, path: str, data: Any) -> None:
+        self.path, self.name = path, data.name
+        self.shape, self.dtype = data.shape, data.dtype
+        self.chunk = _chunk(data)
+
+    def __getitem__(self, rows: slice) -> Array:
+        with _opened(self.path) as file:
+            array: Array = file[self.name][rows]
+        return array
+
+
+def _array(path: str, data: Any) -> Array | _DataSet:
     offset = data.id.get_offset()
     plain = data.dtype.kind in "iuf" and data.chunks is None and data.compression is None
     if offset is None or data.size == 0 or not plain:
-        array: Array = data[()]
-        return array
+        return _DataSet(path, data)
     return np.memmap(path, data.dtype, "r", offset, data.shape)
 
 
@@ -92,28 +117,36 @@ def _names(data: Any) -> list[str] | None:
     return [name.decode() if isinstance(name, bytes) else str(name) for name in names]
 
 
+def _chunk(data: Any) -> int:
+    """How many rows are stored together."""
+    return data.chunks[0] if data.chunks else 1
+
+
 def _columns(path: str, group: Any) -> ColumnSource:
-    columns = {name: np.asarray(data[()]) for name, data in group.items()}
-    lengths = {len(column) if column.ndim == 1 else -1 for column in columns.values()}
-    if len(lengths) != 1 or -1 in lengths:
-        raise ValueError(f"{path}: {group.name} is not a group of columns of one length")
+    names, place = list(group), group.name
+    length, chunk = len(group[names[0]]), max(map(_chunk, group.values()))
 
-    def field(name: str) -> Field:
-        return Field(name, 1, lambda: columns[name])
+    def parts(wanted: list[int]) -> Iterator[list[Array]]:
+        with _opened(path) as file:
+            columns = [file[place][names[i]] for i in wanted]
+            for rows in ranges(length, in_chunks(rows_at_once(len(wanted)), chunk)):
+                yield [np.asarray(column[rows]) for column in columns]
 
-    return ColumnSource(path, [field(name) for name in columns], lengths.pop(), marked=False)
+    return ColumnSource(path, [Field(name, 1) for name in names], length, parts, marked=False)
 
 
 def _records(path: str, data: Any) -> ColumnSource:
-    table = data[()]
+    dtype, place, length, chunk = data.dtype, data.name, len(data), _chunk(data)
+    fields = [Field(name, int(np.prod(dtype[name].shape))) for name in dtype.names]
 
-    def field(name: str) -> Field:
-        column = table[name]
-        size = int(np.prod(column.shape[1:]))
-        flat = column if column.ndim == 1 else column.reshape(len(column), size)
-        return Field(name, size, lambda: flat)
+    def parts(wanted: list[int]) -> Iterator[list[Array]]:
+        with _opened(path) as file:
+            for rows in ranges(length, in_chunks(rows_at_once(len(fields)), chunk)):
+                records = file[place][rows]
+                chosen = [fields[i] for i in wanted]
+                yield [records[f.name].reshape(len(records), f.size) for f in chosen]
 
-    return ColumnSource(path, [field(name) for name in table.dtype.names], len(table), marked=False)
+    return ColumnSource(path, fields, length, parts, marked=False)
 
 
 def write_hdf5(path: str | os.PathLike[str], array: Array, names: list[str] | None) -> None:

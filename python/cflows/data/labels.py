@@ -15,17 +15,23 @@ from ..categories import is_number, places_of
 from .cells import MISSING
 from .rows import Rows
 
-__all__ = ["in_order", "numbered", "to_places", "with_labels"]
+__all__ = ["Numbers", "in_order", "labels_of", "numbered", "to_places"]
 
-Array = NDArray[Any]
+Numbers = dict[int, dict[str, int]]
+"""By column of the file, what stands for each label, in the order in which they came."""
 
 
-def numbered(values: Iterable[Any]) -> tuple[NDArray[np.float64], list[str]]:
-    """A number for each value, NaN of one that is missing, and the labels they stand for."""
-    known: dict[str, int] = {}
+def labels_of(numbers: Numbers) -> dict[int, list[str]]:
+    """As `Rows` has them."""
+    return {column: list(known) for column, known in numbers.items()}
+
+
+def numbered(values: Iterable[Any], known: dict[str, int]) -> NDArray[np.float64]:
+    """A number for each value, NaN of one that is missing; `known` are the labels that they stand
+    for, which grow."""
     labels = map(_label, values)
     found = [math.nan if x is None else known.setdefault(x, len(known)) for x in labels]
-    return np.array(found, np.float64), list(known)
+    return np.array(found, np.float64)
 
 
 def _label(value: Any) -> str | None:
@@ -37,16 +43,6 @@ def _label(value: Any) -> str | None:
     whole = isinstance(value, float) and value.is_integer()
     text = str(int(value) if whole else value).strip()
     return None if text in MISSING else text
-
-
-def with_labels(rows: Rows, columns: Mapping[int, Array]) -> Rows:
-    """The rows, with numbers for the labels of these columns of the file."""
-    if not columns:
-        return rows
-    array, labels = np.array(rows.array, np.float64), dict(rows.labels)
-    for column, values in columns.items():
-        array[:, rows.columns.index(column)], labels[column] = numbered(values.tolist())
-    return replace(rows, array=array, labels=labels)
 
 
 def in_order(labels: Iterable[str]) -> tuple[str, ...]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,22 @@ def read_npz(path: str, key: str | None) -> tuple[Array, list[str] | None]:
 def write_npy(path: str | os.PathLike[str], array: Array) -> None:
     with atomic_write(path) as file:
         np.save(file, array, allow_pickle=False)
+
+
+def write_npy_pieces(path: str | os.PathLike[str], pieces: Iterable[Array]) -> None:
+    """Write arrays of one type, one below the other, as a single array."""
+    pieces = iter(pieces)
+    first = next(pieces)
+    header = {**np.lib.format.header_data_from_array_1_0(first), "fortran_order": False}
+    rows = 0
+    with atomic_write(path) as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        for piece in chain([first], pieces):
+            file.write(np.ascontiguousarray(piece).data)
+            rows += len(piece)
+        file.seek(0)  # the header has room for any number
+        shape = (rows, *first.shape[1:])
+        np.lib.format.write_array_header_1_0(file, {**header, "shape": shape})
 
 
 def write_npz(path: str | os.PathLike[str], array: Array, names: list[str] | None) -> None:

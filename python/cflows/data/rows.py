@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
@@ -12,10 +12,22 @@ from numpy.typing import NDArray
 
 from ..data_warnings import DataWarning
 
-__all__ = ["Missing", "Rows", "Source", "treat_missing", "without_row_numbers"]
+__all__ = [
+    "Missing",
+    "Rows",
+    "Source",
+    "Watch",
+    "columns_without_row_numbers",
+    "from_row",
+    "treat_missing",
+    "treated",
+    "unwatched",
+    "without_row_numbers",
+]
 
 Array = NDArray[Any]
 Missing = Literal["error", "drop", "nan"]
+Watch = Callable[[float], None]  # is told which part of a file has been read, up to 1
 
 _ROWS_AT_ONCE = 1 << 18
 
@@ -58,6 +70,10 @@ class Rows:
         return f"{number} ({name})" if name else number
 
 
+def unwatched(part: float) -> None:
+    """For sources whose progress nobody watches."""
+
+
 class Source(Protocol):
     """A table in a file, of which columns can be read."""
 
@@ -65,11 +81,21 @@ class Source(Protocol):
     names: list[str] | None
     width: int
     dimensions: int  # 2 but for images
+    progress: Watch
 
     def read(self, columns: list[int] | None, labels: Collection[int] = ()) -> Rows:
         """The columns of these indices in this order, or all; those of `labels` hold labels, and
         numbers that stand for them."""
         ...
+
+    def pieces(self, columns: list[int], labels: Collection[int] = ()) -> Iterator[Rows]:
+        """The same rows, some at a time; at least one piece, which may have none."""
+        ...
+
+
+def from_row(start: int, rows: Rows) -> Rows:
+    """Rows of a file from the row `start` on, whose places are those of the file's."""
+    return replace(rows, place=lambda row: rows.place(start + row))
 
 
 def treat_missing(rows: Rows, missing: Missing, path: str) -> Rows:
@@ -80,38 +106,60 @@ def treat_missing(rows: Rows, missing: Missing, path: str) -> Rows:
     ValueError
         If `missing` is 'error' and cells are; it tells the first and the number of such rows.
     """
+    (found,) = treated([rows], missing, path)
+    return found
+
+
+def treated(pieces: Iterable[Rows], missing: Missing, path: str) -> Iterator[Rows]:
+    """The pieces of a file, as `treat_missing` has them.
+
+    The error, or the warning, comes at the end: it has the number of rows.
+    """
     if missing not in ("error", "drop", "nan"):
         raise ValueError(f"missing must be 'error', 'drop' or 'nan', got {missing!r}")
-    array = rows.array
-    if missing == "nan" or (missing == "error" and not rows.marked) or array.dtype.kind != "f":
-        return rows
-    lacking = _lacking(array)
-    if not lacking.any():
-        return rows
-    count = int(lacking.sum())
-    first = int(lacking.argmax())
-    column = int(np.isnan(array[first]).reshape(-1).argmax())
-    told = rows.place(first)
-    if array.ndim == 2:
-        told += f", {rows.column(column)}"
-    told += f": missing; {count:,} of {len(array):,} rows lack a number"
+    first, count, total = "", 0, 0
+    for rows in pieces:
+        lacking = _lacking(rows, missing)
+        if not first and lacking.any():
+            first = _first_gap(rows, lacking)
+        count += int(lacking.sum())
+        total += len(lacking)
+        if missing != "error" or count == 0:
+            yield _without(rows, lacking)
+    if count == 0:
+        return
     if missing == "error":
         raise ValueError(
-            f"{path}, {told}: missing='drop' (--missing drop) leaves such rows out, missing='nan' "
-            "keeps them"
+            f"{path}, {first}: missing; {count:,} of {total:,} rows lack a number: missing='drop' "
+            "(--missing drop) leaves such rows out, missing='nan' keeps them"
         )
-    kept = np.flatnonzero(~lacking)
     warnings.warn(
-        f"{path}: left out {count:,} of {len(array):,} rows, which lack a number",
+        f"{path}: left out {count:,} of {total:,} rows, which lack a number",
         DataWarning,
-        stacklevel=3,
+        stacklevel=4,
     )
-    return replace(rows, array=array[kept], place=lambda row: rows.place(int(kept[row])))
 
 
-def _lacking(array: Array) -> NDArray[np.bool_]:
-    """Which rows hold NaN, looked at in pieces, for arrays may be larger than memory."""
-    found = np.empty(len(array), bool)
+def _first_gap(rows: Rows, lacking: NDArray[np.bool_]) -> str:
+    """Where the first number is missing."""
+    first = int(lacking.argmax())
+    if rows.array.ndim != 2:
+        return rows.place(first)
+    return f"{rows.place(first)}, {rows.column(int(np.isnan(rows.array[first]).argmax()))}"
+
+
+def _without(rows: Rows, lacking: NDArray[np.bool_]) -> Rows:
+    if not lacking.any():
+        return rows
+    kept = np.flatnonzero(~lacking)
+    return replace(rows, array=rows.array[kept], place=lambda row: rows.place(int(kept[row])))
+
+
+def _lacking(rows: Rows, missing: Missing) -> NDArray[np.bool_]:
+    """Which rows lack a number, looked at in pieces, for arrays may be larger than memory."""
+    array, found = rows.array, np.zeros(len(rows.array), bool)
+    if missing == "nan" or (missing == "error" and not rows.marked) or array.dtype.kind != "f":
+        return found
     for start in range(0, len(array), _ROWS_AT_ONCE):
         piece = np.isnan(array[start : start + _ROWS_AT_ONCE])
         found[start : start + _ROWS_AT_ONCE] = piece.reshape(len(piece), -1).any(axis=1)
@@ -121,29 +169,44 @@ def _lacking(array: Array) -> NDArray[np.bool_]:
 def without_row_numbers(rows: Rows, path: str) -> Rows:
     """The rows without the index that pandas writes, of integers that all differ: in text a first
     column without a name. A warning tells of it."""
-    index = _index(rows)
-    if index is None:
+    index = None if rows.array.ndim != 2 else _index(rows.names)
+    if index is None or not _number_rows(rows.array[:, index]):
         return rows
-    numbers = rows.array[:, index]
-    whole = np.isfinite(numbers).all() and (numbers == np.round(numbers)).all()
-    if len(numbers) == 0 or not whole or len(np.unique(numbers)) < len(numbers):
-        return rows
-    warnings.warn(
-        f"{path}: left out the {'first' if index == 0 else 'last'} column, which has no name and "
-        "numbers the rows, as pandas writes its index (index=False writes none); columns= "
-        "(--columns) chooses others",
-        DataWarning,
-        stacklevel=3,
-    )
+    _tell_index(index, path)
     rest = slice(1, None) if index == 0 else slice(None, -1)
     names = rows.names and rows.names[rest]
     return replace(rows, array=rows.array[:, rest], names=names, columns=rows.columns[rest])
 
 
-def _index(rows: Rows) -> int | None:
+def columns_without_row_numbers(source: Source) -> list[int]:
+    """All columns but such an index, which is read for it, for all of its numbers count."""
+    columns = list(range(source.width))
+    index = None if source.dimensions != 2 else _index(source.names)
+    if index is None or not _number_rows(source.read([index]).array[:, 0]):
+        return columns
+    _tell_index(index, source.path)
+    return columns[1:] if index == 0 else columns[:-1]
+
+
+def _number_rows(numbers: Array) -> bool:
+    """Whether they are integers that all differ."""
+    whole = np.isfinite(numbers).all() and (numbers == np.round(numbers)).all()
+    return len(numbers) > 0 and bool(whole) and len(np.unique(numbers)) == len(numbers)
+
+
+def _tell_index(index: int, path: str) -> None:
+    warnings.warn(
+        f"{path}: left out the {'first' if index == 0 else 'last'} column, which has no name and "
+        "numbers the rows, as pandas writes its index (index=False writes none); columns= "
+        "(--columns) chooses others",
+        DataWarning,
+        stacklevel=4,
+    )
+
+
+def _index(names: list[str] | None) -> int | None:
     """Where a column may be pandas' index."""
-    names = rows.names or []
-    if len(names) < 2 or rows.array.ndim != 2:
+    if names is None or len(names) < 2:
         return None
     if names[0] in ("", "Unnamed: 0"):
         return 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 import os
 import re
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,18 +13,28 @@ from numpy.typing import NDArray
 
 from ..arguments import listed, near
 from .array_source import ArraySource
-from .arrow_files import open_arrow, write_arrow
+from .arrow_files import open_feather, open_parquet, write_arrow
+from .blocks import joined
 from .delimited import Delimited
 from .dialect import Header
 from .fits_files import open_fits, write_fits
 from .hdf5_files import open_hdf5, write_hdf5
-from .numpy_files import read_npy, read_npz, write_npy, write_npz
+from .numpy_files import read_npy, read_npz, write_npy, write_npy_pieces, write_npz
 from .rows import Source
 from .write_delimited import DELIMITERS, write_delimited
 
 Array = NDArray[Any]
 
-__all__ = ["ENDINGS", "column_index", "ending", "open_source", "split_key", "write_array"]
+__all__ = [
+    "ENDINGS",
+    "column_index",
+    "ending",
+    "holds_text",
+    "open_source",
+    "split_key",
+    "write_array",
+    "write_pieces",
+]
 
 _ARRAYS = (".npy", ".npz")
 _TEXT = (*DELIMITERS, *(f"{text}.gz" for text in DELIMITERS))
@@ -51,8 +62,10 @@ def open_source(path: str, header: Header = "auto", decimal: str = "auto") -> So
         return ArraySource(path, read_npy(file), None)
     if kind == ".npz":
         return ArraySource(path, *read_npz(file, key))
-    if kind in (*_PARQUET, *_FEATHER):
-        return open_arrow(file, parquet=kind in _PARQUET)
+    if kind in _PARQUET:
+        return open_parquet(file)
+    if kind in _FEATHER:
+        return open_feather(file)
     if kind in _FITS:
         return open_fits(file, key)
     if kind in _HDF5:
@@ -76,7 +89,32 @@ def write_array(path: str | os.PathLike[str], table: Array, names: list[str] | N
     elif kind in _HDF5:
         write_hdf5(path, table, names)
     else:
-        write_delimited(path, table, names)
+        write_delimited(path, [table], names)
+
+
+def write_pieces(
+    path: str | os.PathLike[str],
+    pieces: Iterable[Array],
+    names: Sequence[str] | None,
+    rows: int | None = None,
+) -> None:
+    """Write a table of rows and columns that comes some rows at a time, and at least once.
+
+    Text and ``.npy`` are written as it comes, for other formats it is collected first: in the
+    memory that it needs if the number of its rows is known.
+    """
+    kind, names = ending(path), None if names is None else list(names)
+    if kind == ".npy":
+        write_npy_pieces(path, pieces)
+    elif kind in _TEXT:
+        write_delimited(path, pieces, names)
+    else:
+        write_array(path, joined(pieces, rows), names)
+
+
+def holds_text(path: str | os.PathLike[str]) -> bool:
+    """Whether a file of that name can have columns of text beside numbers: arrays of objects."""
+    return ending(path) in (*_TEXT, *_PARQUET, *_FEATHER, *_FITS)
 
 
 def _of_eight_bytes(table: Array) -> Array:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import codecs
 import gzip
+import os
 import zlib
 from collections.abc import Iterator
 from typing import IO, cast
+
+from .rows import Watch, unwatched
 
 __all__ = ["logical_end", "text_chunks"]
 
@@ -24,8 +27,10 @@ _MARKS = (
 )
 
 
-def text_chunks(path: str) -> Iterator[bytes]:
+def text_chunks(path: str, progress: Watch = unwatched) -> Iterator[bytes]:
     """The text in pieces of a megabyte, with newlines between lines.
+
+    `progress` is told which part of the file has been read, of its bytes as they are stored.
 
     Raises
     ------
@@ -40,8 +45,11 @@ def text_chunks(path: str) -> Iterator[bytes]:
         file.seek(0)
         if zipped or path.lower().endswith(".gz"):
             plain = cast(IO[bytes], gzip.GzipFile(fileobj=file))
+        size = max(os.fstat(file.fileno()).st_size, 1)
         try:
-            yield from _with_newlines(_decoded(plain))
+            for chunk in _with_newlines(_decoded(plain)):
+                progress(min(file.tell() / size, 1.0))
+                yield chunk
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise ValueError(f"{path}: damaged: {error}") from error
         except UnicodeDecodeError as error:

@@ -7,12 +7,15 @@ import gzip
 import io
 import os
 import warnings
+from collections.abc import Iterable
+from itertools import chain
 from typing import IO, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..atomic import atomic_write
+from .blocks import blocks
 from .header import is_header
 
 __all__ = ["DELIMITERS", "write_delimited"]
@@ -22,35 +25,41 @@ DELIMITERS = {".csv": ",", ".tsv": "\t", ".txt": " ", ".dat": " "}
 
 
 def write_delimited(
-    path: str | os.PathLike[str], table: NDArray[Any], names: list[str] | None
+    path: str | os.PathLike[str], tables: Iterable[NDArray[Any]], names: list[str] | None
 ) -> None:
-    """Write a table of shape (n, columns), every number with digits that reproduce it."""
+    """Write tables of shape (some, columns), one below the other, every number with digits that
+    reproduce it."""
+    tables = iter(tables)
+    first = next(tables)
     if names is not None:
-        _check_names(names, table)
+        _check_names(names, first)
+    tables = chain([first], tables)
     name = os.fspath(path).lower()
     zipped = name.endswith(".gz")
     delimiter = DELIMITERS[os.path.splitext(name.removesuffix(".gz"))[1]]
     with atomic_write(path) as file:
         if zipped:
             with gzip.GzipFile(fileobj=file, mode="wb", filename="", mtime=0) as packed:
-                _write(cast(IO[bytes], packed), delimiter, table, names)
+                _write(cast(IO[bytes], packed), delimiter, tables, names)
         else:
-            _write(file, delimiter, table, names)
+            _write(file, delimiter, tables, names)
 
 
-def _write(file: IO[bytes], delimiter: str, table: NDArray[Any], names: list[str] | None) -> None:
+def _write(
+    file: IO[bytes], delimiter: str, tables: Iterable[NDArray[Any]], names: list[str] | None
+) -> None:
     text = io.TextIOWrapper(file, encoding="utf-8", newline="")
     writer = csv.writer(text, delimiter=delimiter, lineterminator="\n")
     if names is not None:
         writer.writerow(names)
     # In blocks, because Python's numbers take several times the space of the table's.
-    for start in range(0, len(table), 4096):
-        writer.writerows(_exact(table[start : start + 4096]))
+    for rows in blocks(tables, 4096):
+        writer.writerows(_exact(rows))
     text.detach()
 
 
 def _exact(rows: NDArray[Any]) -> Any:
-    return (rows if rows.dtype.kind in "iu" else rows.astype(np.float64)).tolist()
+    return (rows if rows.dtype.kind in "iuO" else rows.astype(np.float64)).tolist()
 
 
 def _check_names(names: list[str], table: NDArray[Any]) -> None:
