@@ -202,8 +202,8 @@ def test_no_temporary_files_stay(moons, path):
         ({"validation": 0.3}, "validation"),
         ({"validation": None}, "validation"),
         ({"weights": np.ones(ROWS)}, "weights"),
-        ({"x": moons_rows() + 1}, "x="),
-        ({"x": moons_rows()[:-1]}, "x="),
+        ({"x": moons_rows() + 1}, "other data: x has changed"),
+        ({"x": moons_rows()[:-1]}, "other data: x has changed"),
         ({"epochs": 7}, "8 epochs on, got epochs=7"),
     ],
 )

@@ -180,3 +180,20 @@ def test_the_command_line_takes_them(tmp_path, capsys):
         assert main(["log-prob", str(model), str(table), "-o", str(out)]) == 0
         expected = flow.log_prob(X[:, [1, 0]], X[:, 2:])
         np.testing.assert_array_equal(load_table(out)[0][:, 0], expected)
+
+
+def test_hdf5_groups_with_vectors_and_data_sets_without_data(tmp_path):
+    h5py = pytest.importorskip("h5py")
+    a, v = np.arange(5.0), np.arange(10.0).reshape(5, 2)
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file["g/a"], file["g/v"] = a, v
+        file["nothing"] = h5py.Empty("f8")
+        file["one"] = 3.0
+    array, names = load_table(f"{tmp_path / 'x.h5'}:g")
+    assert names == ["a", "v[0]", "v[1]"]
+    np.testing.assert_array_equal(array, np.column_stack([a, v]))
+    array, _ = load_table(f"{tmp_path / 'x.h5'}:g", columns=["v[1]", "a"])
+    np.testing.assert_array_equal(array, np.column_stack([v[:, 1], a]))
+    for name in ("nothing", "one"):
+        with pytest.raises(ValueError, match=f"/{name} is no table: it has no rows"):
+            load_table(f"{tmp_path / 'x.h5'}:{name}")

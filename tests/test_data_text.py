@@ -159,7 +159,7 @@ def test_what_numpy_writes(tmp_path):
     np.testing.assert_array_equal(array, np.loadtxt(path))
     assert names == ["a", "b", "c"]
     np.savetxt(path, X, delimiter=",", header="some\na,b,c", comments="", fmt="%.3g")
-    with pytest.raises(ValueError, match="line 2: expected 1 cells, got 3"):
+    with pytest.raises(ValueError, match="line 2: expected 1 cell, got 3"):
         load_table(path)
     np.savetxt(path, X, delimiter=";", header="a b c")
     assert load_table(path)[1] == ["a", "b", "c"]
@@ -286,13 +286,13 @@ def test_delimiters_and_ends_of_lines(tmp_path, text, expected):
         ("a;b\n1.234;5\n1,234.5;6\n", "line 3: column 1 .*marks between thousands"),
         ("a;b\n1,234;5\n", "'1,234' has a comma for a decimal point, or one between thousands"),
         ("a;b\n1,5;2\n1.234,5;6\n", "line 3: column 1 .*marks between thousands"),
-        ("x\n1,5\n2,7\n", "line 2: expected 1 cells, got 2"),
+        ("x\n1,5\n2,7\n", "line 2: expected 1 cell, got 2"),
         ("a\n" + "1\n" * 200_000 + "z\n", "line 200002: column 1"),
         ('a,b\n1,"2\n' + "3,4\n" * 9, "line 2: unexpected end of data"),
         ("a\0,\0b\0\n\0", "expected text, got null characters; UTF-16 must have"),
         ("a,b\n1,2\n\n# c\n3,4\n5,\n", r"line 6, column 2 \(b\): missing; 1 of 3 rows"),
         ('a,b\n"1",2\n\n3,4\n\n\n"x\n",5\n', "line 7: column 1"),
-        ("A title\n\na,b\n1,2\n", "line 3: expected 1 cells, got 2; put # before lines above"),
+        ("A title\n\na,b\n1,2\n", "line 3: expected 1 cell, got 2; put # before lines above"),
         ("a,b\n1,2\n#VALUE!,3\n", "line 3: column 1 .*got '#VALUE!'"),
     ],
 )  # fmt: skip

@@ -101,6 +101,11 @@ class Checkpoint(NamedTuple):
         """Raise ValueError, with the first difference, unless the config is the checkpoint's."""
         for name in {**config, **self.config}:
             ours, theirs = config.get(name), self.config.get(name)
+            if ours != theirs and name in ("x", "context", "weights", "validation"):
+                raise ValueError(
+                    f"{path} is of a fit on other data: {name} has changed; a fit resumes with the "
+                    "same flow, data and options"
+                )
             if ours != theirs:
                 raise ValueError(
                     f"{path} is of a fit with {name}={_shown(theirs)}, this one has "

@@ -167,7 +167,8 @@ class _Reader:
         if count != self.dialect.width:
             above = self.row == 0 and self.dialect.names is not None
             hint = "; put # before lines above the names, or remove them" if above else ""
-            raise ValueError(f"{place}: expected {self.dialect.width} cells, got {count}{hint}")
+            width = f"{self.dialect.width} cell{'' if self.dialect.width == 1 else 's'}"
+            raise ValueError(f"{place}: expected {width}, got {count}{hint}")
         return np.array([[self._number(cells, i, place) for i in self.wanted]])
 
     def _label(self, cell: str, known: dict[bytes, int]) -> float:

@@ -37,9 +37,12 @@ def open_hdf5(path: str, key: str | None) -> Source:
     with _opened(path) as file:
         found = _chosen(file, key, path, h5py)
         if isinstance(found, h5py.Group):
-            if not _is_table(found, h5py):
+            # Vectors alone may be tables of their own.
+            if _dimensions_in(found, h5py) not in ({1}, {1, 2}):
                 raise ValueError(f"{path}: {found.name} is not a group of columns of one length")
             return _columns(path, found)
+        if _dimensions(found) == 0:
+            raise ValueError(f"{path}: {found.name} is no table: it has no rows")
         if found.dtype.names is not None:
             return _records(path, found)
         return ArraySource(path, _array(path, found), _names(found))
@@ -82,9 +85,20 @@ def _paths(file: Any, h5py: Any) -> list[str]:
 
 def _is_table(group: Any, h5py: Any) -> bool:
     """Whether all of its members are columns of one length."""
+    return _dimensions_in(group, h5py) == {1}
+
+
+def _dimensions_in(group: Any, h5py: Any) -> set[int]:
+    """Those of its members, if these are data sets of one length; else none."""
     members = list(group.values())
-    columns = all(isinstance(x, h5py.Dataset) and x.ndim == 1 for x in members)
-    return columns and len({len(x) for x in members}) == 1
+    if not all(isinstance(x, h5py.Dataset) and _dimensions(x) > 0 for x in members):
+        return set()
+    return set(map(_dimensions, members)) if len({len(x) for x in members}) == 1 else set()
+
+
+def _dimensions(data: Any) -> int:
+    """0 also of a data set without any data."""
+    return 0 if data.shape is None else len(data.shape)
 
 
 class _DataSet:
@@ -123,16 +137,18 @@ def _chunk(data: Any) -> int:
 
 
 def _columns(path: str, group: Any) -> ColumnSource:
-    names, place = list(group), group.name
-    length, chunk = len(group[names[0]]), max(map(_chunk, group.values()))
+    fields = [Field(name, int(np.prod(data.shape[1:]))) for name, data in group.items()]
+    place, length = group.name, len(group[fields[0].name])
+    chunk = max(map(_chunk, group.values()))
 
     def parts(wanted: list[int]) -> Iterator[list[Array]]:
         with _opened(path) as file:
-            columns = [file[place][names[i]] for i in wanted]
-            for rows in ranges(length, in_chunks(rows_at_once(len(wanted)), chunk)):
+            columns = [file[place][fields[i].name] for i in wanted]
+            size = rows_at_once(sum(fields[i].size for i in wanted))
+            for rows in ranges(length, in_chunks(size, chunk)):
                 yield [np.asarray(column[rows]) for column in columns]
 
-    return ColumnSource(path, [Field(name, 1) for name in names], length, parts, marked=False)
+    return ColumnSource(path, fields, length, parts, marked=False)
 
 
 def _records(path: str, data: Any) -> ColumnSource:
