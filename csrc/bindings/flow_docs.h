@@ -105,6 +105,7 @@ PyDoc_STRVAR(
              "    Also return what `log_prob` does, at little cost.\n" CF_DOC_NOISE "\n"
              "Returns\n-------\n"
              "score : ndarray, shape (n, features)\n"
+             "    Its columns are in the flow's order, not in that of a table given.\n"
              "log_prob : ndarray, shape (n,)\n"
              "    Only if asked for.\n\n" CF_DOC_ERRORS CF_DOC_EXAMPLE
              ">>> flow.grad_log_prob(x).shape\n"
