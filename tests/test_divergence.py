@@ -108,3 +108,13 @@ def test_a_fit_within_a_fit(moons=X):
 
     flow.fit(moons, validation=None, epochs=1, seed=0, progress=False, callback=callback)
     assert messages == ["the flow is being fitted: wait until fit returns, or close its Trainer"]
+
+
+def test_validation_rows_far_out_are_named_not_the_steps():
+    flow, far = new_flow(), X[:20].copy()
+    far[3] = 1e39
+    with pytest.raises(cf.NumericalError, match="validation loss was not finite in any of 7 ep"):
+        flow.fit(X, validation=far, epochs=30, patience=7, seed=0, progress=False)
+    assert np.isfinite(flow.log_prob(X)).all()
+    with pytest.raises(cf.NumericalError, match="diverged"):  # here the steps are to blame
+        flow.fit(X, validation=X[:20], optimizer=cf.SGD(1e30), clip_norm=None, progress=False)

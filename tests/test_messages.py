@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 import pytest
+from astropy import table, units
 from scipy import sparse
 
 import cflows as cf
@@ -88,8 +89,14 @@ def objects() -> dict[str, Any]:
     named.columns = ("mass", "radius")
     kinds = new(columns=[cf.categorical(["dwarf", "giant"]), cf.real])
     kinds.columns = ("kind", "mass")
+    one, conditions = cf.maf(1, 1, 8, seed=0), new(context_features=2)
+    one.columns, conditions.context_columns = ("mass",), ("z", "mass")
+    objective = nn.objective(lambda x, p: nn.sum(x * p.a), 2, parameters={"a": [0.0, 0.0]}, seed=0)
+    objective.columns = ("mass", "radius")
     return {
         **{"cf": cf, "np": np, "pd": pd, "data": data, "sparse": sparse},
+        **{"table": table, "units": units},
+        **{"one": one, "conditions": conditions, "objective": objective},
         **{"x": X, "stars": pd.DataFrame(X, columns=["mass", "radius"])},
         **{"new": new, "quick": QUICK, "with_column": with_column},
         **{"flow": new(), "named": named, "kinds": kinds, "conditional": new(context_features=2)},

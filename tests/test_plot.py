@@ -263,7 +263,7 @@ def test_axes_have_the_names_of_the_columns():
     assert plot.grid(flow, direction="inverse", lines=3).get_xlabel() == "$u_{1}$"
     figure = plot.layers(flow, stages=[0, 5], lines=3)
     assert (figure.get_supxlabel(), figure.get_supylabel()) == labelled
-    left, _ = plot.samples(frame, TABLE[:50, [0, 3]]).axes
+    left, _ = plot.samples(frame, TABLE[:50, [0, 3]], names=flow.columns).axes
     assert (left.get_xlabel(), left.get_ylabel()) == labelled
 
 
@@ -276,8 +276,31 @@ def test_tables_are_matched_by_their_names():
     np.testing.assert_array_equal(offsets, frame[["mass", "radius"]])
     with pytest.raises(ValueError, match="lacks the column radius"):
         plot.density(flow, frame[["other", "mass"]], resolution=5)
-    with pytest.raises(ValueError, match="data have the columns radius, mass, samples mass, radi"):
-        plot.samples(frame[["radius", "mass"]], frame[["mass", "radius"]])
+
+
+def test_data_and_samples_are_matched_by_their_names():
+    table = pd.DataFrame(TABLE[:50, [3, 0]], columns=["radius", "mass"])
+    ordered = table[["mass", "radius"]]
+    for x, y, names in (
+        (table, ordered, None),  # in the order of the first
+        (ordered, table.assign(more=0.0), None),
+        (table, ordered.to_numpy(), ("mass", "radius")),
+        (ordered.to_numpy(), table, ("mass", "radius")),
+    ):
+        left, right = plot.samples(x, y, names=names).axes
+        first, second = (ax.collections[0].get_offsets() for ax in (left, right))
+        np.testing.assert_array_equal(first, second)
+        shown = table if x is table and names is None else ordered
+        np.testing.assert_array_equal(first, shown)
+        assert (left.get_xlabel(), left.get_ylabel()) == tuple(shown.columns)
+    left, _ = plot.samples(table, table.to_numpy(), names=["$r$", "$m$"]).axes  # labels alone
+    np.testing.assert_array_equal(left.collections[0].get_offsets(), table)
+    left, right = plot.samples(table, table.to_numpy()).axes  # by position
+    assert (left.get_xlabel(), left.get_ylabel()) == ("radius", "mass")
+    np.testing.assert_array_equal(right.collections[0].get_offsets(), table)
+    with pytest.raises(ValueError, match="data have the columns radius, mass, samples mass: give"):
+        plot.samples(table, table[["mass"]])
+    plot.samples(table[["mass"]], TABLE[:50, 0])
 
 
 def test_mass_levels_hold_their_masses():

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import integrate, stats
 
@@ -94,6 +95,28 @@ def test_conditional_steps_pass_the_contexts_that_the_samples_had() -> None:
     for context in contexts:
         x = flow.sample(4000, context=context, seed=3)
         np.testing.assert_allclose(x.mean(0), context[:2], atol=0.12)
+
+
+def test_the_target_gets_a_table_in_the_flow_s_order() -> None:
+    table = pd.DataFrame({"p": [3.0, 5.0], "q": [-1.0, -2.0]})
+    seen: list[np.ndarray] = []
+
+    def target(x: np.ndarray, context: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        seen.append(context)
+        z = x - context
+        return -0.5 * np.sum(z**2, 1) - np.log(2 * np.pi), -z
+
+    flow = cf.Flow([cf.Elementwise()], 2, context_features=2, seed=0)
+    flow.context_columns = ("p", "q")
+    flow.fit_target(target, table[["q", "p"]], steps=3, batch_size=64, seed=0)
+    assert {tuple(row) for row in np.concatenate(seen)} == {(3.0, -1.0), (5.0, -2.0)}
+    expected = flow.importance_sample(target, 100, [3.0, -1.0], seed=0)
+    for row in (table[["q", "p"]][:1], table.iloc[0][["q", "p"]]):
+        found = flow.importance_sample(target, 100, row, seed=0)
+        assert found.log_evidence == expected.log_evidence
+        np.testing.assert_array_equal(seen[-1], [[3.0, -1.0]])
+    with pytest.raises(ValueError, match=r"context must be one row, got shape \(2, 2\)"):
+        flow.importance_sample(target, 100, table)
 
 
 def test_a_fit_comes_near_the_evidence_and_never_above_it() -> None:

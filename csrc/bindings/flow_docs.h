@@ -107,6 +107,7 @@ PyDoc_STRVAR(
              "score : ndarray, shape (n, features)\n"
              "    Of the flow's dtype, or of float64 where the units of the data are such that "
              "`sample` is.\n"
+             "    Its columns are in the flow's order, not in that of a table given.\n"
              "log_prob : ndarray, shape (n,)\n"
              "    Only if asked for.\n\n" CF_DOC_ERRORS CF_DOC_EXAMPLE
              ">>> flow.grad_log_prob(x).shape\n"

@@ -323,15 +323,26 @@ cf_stop cf_training_stop(const cf_training *loop) {
     return patience > 0 && p->waited >= patience ? CF_STOP_PATIENCE : CF_RUNNING;
 }
 
+/* Puts the weights of the start in place, and fails: no epoch was the best. */
+static cf_status unvalidated(cf_training *loop) {
+    put_best(loop);
+    loop->diverged = true;
+    return cf_fail(CF_NUMERICAL,
+                   "the validation loss was not finite in any of %llu epochs, although training "
+                   "went well: look for validation rows that are far from the training rows",
+                   (unsigned long long)loop->progress.epoch);
+}
+
 /* Checks the end of the last epoch. Without validation nothing else notices that the last steps led
  * nowhere. A few skipped steps, due to rows that are always too far out, are no sign of that. */
 static cf_status check_end(cf_training *loop) {
     const cf_training_progress *p = &loop->progress;
     if (loop->objective.validate != NULL && p->has_best)
         return CF_OK;
-    bool sound = p->has_best && p->skipped_in_a_row < loop->objective.steps_per_epoch &&
-                 weights_are_finite(loop);
-    return sound ? CF_OK : diverged(loop, p->epoch);
+    bool sound = p->skipped_in_a_row < loop->objective.steps_per_epoch && weights_are_finite(loop);
+    if (sound && loop->objective.validate != NULL)
+        return unvalidated(loop);
+    return sound && p->has_best ? CF_OK : diverged(loop, p->epoch);
 }
 
 /* Validates, with the averaged weights if they are averaged, and updates the best ones. */

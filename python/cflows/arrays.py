@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .arguments import shown
+from .quantities import without_units
 
 
 def real_array(name: str, values: Any) -> NDArray[Any]:
@@ -19,7 +20,8 @@ def real_array(name: str, values: Any) -> NDArray[Any]:
 
     The bindings call it for all that is not a plain array.
     """
-    if isinstance(values, np.ma.MaskedArray):
+    values = without_units(name, values)
+    if isinstance(values, np.ma.MaskedArray) or hasattr(values, "unmasked"):  # of NumPy, of astropy
         raise TypeError(
             f"{name} is a masked array: fill or drop what is masked; {name}.filled(np.nan) makes "
             "missing numbers of it"
@@ -29,6 +31,8 @@ def real_array(name: str, values: Any) -> NDArray[Any]:
             f"{name} must be an array, got a table with masked values: write {name}.to_pandas(), "
             "whose missing numbers are NaN"
         )
+    if isinstance(getattr(values, "colnames", None), list) and values.colnames:
+        return _of_astropy(name, values)
     if isinstance(values, Iterator):
         raise TypeError(f"{name} must be an array, got an iterator: write np.array(list({name}))")
     if hasattr(values, "toarray"):
@@ -48,6 +52,16 @@ def real_array(name: str, values: Any) -> NDArray[Any]:
             example += f": numbers in text are {name}.astype(float)"
         raise TypeError(f"{name} must be real numbers, got dtype {array.dtype}{example}")
     return array
+
+
+def _of_astropy(name: str, table: Any) -> NDArray[Any]:
+    """The columns of a table of astropy side by side, each with a unit of its own or none."""
+    hint = f", or astropy.table.Table({name}) for the numbers as they are"
+    columns = []
+    for column in table.colnames:
+        of = f"{name}[{column!r}]"
+        columns.append(real_array(of, np.asarray(without_units(of, table[column], hint))))
+    return np.stack(columns, axis=-1)
 
 
 def _is_text_of_numbers(array: NDArray[Any]) -> bool:

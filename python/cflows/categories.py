@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -50,21 +50,21 @@ def categories_of_context(flow: _core.Flow) -> NDArray[np.bool_]:
 
 
 def encoded(
-    port: str, table: Any, names: Sequence[str] | None, labels: Labels
+    port: str, table: Any, columns: Mapping[str, Any] | None, labels: Labels
 ) -> NDArray[np.float64]:
     """The numbers of a table, (n, columns), or of one row, with a category's place among the labels
     for it.
 
-    Numbers are a category's place, unless labels are numbers themselves: they are then labels. What
-    is missing is NaN.
+    The columns are those of the table by their names, if it has names. Numbers are a category's
+    place, unless labels are numbers themselves: they are then labels. What is missing is NaN.
 
     Raises
     ------
     ValueError
         If a label is none of those of its column.
     """
-    if names is not None:
-        return _of_columns([np.asarray(table[name]) for name in names], names, labels)
+    if columns is not None:
+        return _of_columns(list(columns.values()), list(columns), labels)
     cells = np.asarray(table, object)
     if cells.ndim == 1 and port == "context" and cells.shape == (len(labels),):
         return _of_columns(list(cells[:, None]), None, labels).reshape(-1)
@@ -74,14 +74,16 @@ def encoded(
 
 
 def _of_columns(
-    columns: list[NDArray[Any]], names: Sequence[str] | None, labels: Labels
+    columns: Sequence[Any], names: Sequence[str] | None, labels: Labels
 ) -> NDArray[np.float64]:
     result = np.empty((len(columns[0]), len(columns)))
     for i, (column, own) in enumerate(zip(columns, labels, strict=True)):
         name = repr(names[i]) if names is not None else str(i)
-        result[:, i] = (
-            real_array(f"column {name}", column) if own is None else _numbers(name, column, own)
-        )
+        if own is not None:
+            result[:, i] = _numbers(name, np.asanyarray(column), own)
+            continue
+        is_whole = isinstance(column, np.ma.MaskedArray) and not np.ma.is_masked(column)
+        result[:, i] = real_array(f"column {name}", np.asarray(column) if is_whole else column)
     return result
 
 

@@ -25,12 +25,20 @@ from .data_warnings import warn_of_data
 from .epochs import Warmup, changing_rows
 from .fit_progress import new_fit_progress
 from .history import History
-from .names import by_name, names_of
+from .named import known_names, learn_names, warn_of_repeated_names
+from .names import by_name, names_of, row_by_name
 from .optim import SCHEDULES, checked_optimizer, checked_schedule, spelled
 from .option_names import ScheduleName
-from .refused_rows import Names, explaining
+from .refused_rows import explaining
 from .run import Callback, Keeper, Run, checkpoint_class
-from .training_rows import TrainingRows, fingerprint, read_rows, read_validation, with_weight
+from .training_rows import (
+    TrainingRows,
+    check_order,
+    fingerprint,
+    read_rows,
+    read_validation,
+    with_weight,
+)
 
 if TYPE_CHECKING:
     from .checkpoint import Checkpoint
@@ -107,7 +115,8 @@ def fit(
         Stop after so many epochs without a better validation loss, if there is one.
     jitter : float or array_like, of a sample's shape, optional
         Uniform noise on ``[0, jitter)``, drawn afresh in every epoch: without it columns of
-        integers have an unbounded density. Validation rows get the same noise in every epoch.
+        integers have an unbounded density. Validation rows get the same noise in every epoch. A
+        Series of pandas tells it by the names of columns.
     augment : callable or sequence of callable, optional
         Changes of images that keep their labels, made afresh in every epoch in a copy of `x`, of
         training rows alone: `data.Flip`, `data.Shift`, `data.QuarterTurns` or one's own.
@@ -160,8 +169,8 @@ def fit(
     ------
     ValueError
         If there are no rows, a number is NaN, infinite or outside the domain of a layer or the base
-        (the message tells the row), an argument is out of range, or the checkpoint is of another
-        fit.
+        (the message tells the row), an argument is out of range, tables label the same rows in
+        different orders, or the checkpoint is of another fit.
     TypeError
         If an argument is of the wrong kind.
     OSError
@@ -170,8 +179,8 @@ def fit(
         If the flow is in use by another thread.
     NumericalError
         If the loss or its gradient overflowed in 20 steps in a row, or in all of the last epoch, or
-        if the last weights are not finite. The flow then has the parameters and buffers of its
-        best epoch, or the earlier ones if there is no such epoch.
+        if the last weights or all validation losses are not finite. The flow then has the
+        parameters and buffers of its best epoch, or the earlier ones if there is no such epoch.
 
     Warns
     -----
@@ -208,14 +217,17 @@ def fit(
     saved = None if resume is None else checkpoint_class().read(os.fsdecode(resume))
     seed = _seed(seed, saved)
     rows, held_out = _read_data(self, x, context, weights, validation, seed)
+    names = known_names(self, x, context)
+    jitter = row_by_name("jitter", jitter, names[0])
     optimizer, plan = checked_optimizer(optimizer), checked_schedule(schedule, SCHEDULES)
     numbers = _numbers(self, len(rows), batch_size, clip_norm, ema, jitter, seed)
     filling = (augment, missing, missing_draws)
-    known, again = (names_of(x), names_of(context)), _again(standardize)
-    warn_of_data(self, rows, held_out, numbers["jitter"], known, again)
+    again = _again(standardize)
+    warn_of_repeated_names(self, x, context)
+    warn_of_data(self, rows, held_out, numbers["jitter"], names, again)
     changing, held_out = changing_rows(self, rows, held_out, seed, *filling)
     warmup = Warmup(self, integer("kl_warmup", kl_warmup, 0))
-    told = explaining(self, changing.rows, held_out, _names(self, x, context))
+    told = explaining(self, changing.rows, held_out, names)
     with (
         told,
         closing(
@@ -233,7 +245,7 @@ def fit(
             )
         ) as trainer,
     ):
-        _learn_names(self, x, context)
+        learn_names(self, x, context)
         run = Run(trainer, rows.counted, callback, (warmup, changing))
         if checkpoint is not None or saved is not None:
             numbers |= {"kl_warmup": warmup.epochs, "augment": repr(augment), "ema": ema}
@@ -320,23 +332,12 @@ def _read_data(
 ) -> tuple[TrainingRows, TrainingRows | None]:
     """The rows to train on, and those to validate with."""
     learned = names_of(x), names_of(context)
+    check_order(x, context, weights)
     x, context = by_name(flow, "x", x), by_name(flow, "context", context)
     rows = with_weight(read_rows(x, context, weights))
     if rows.x.shape[1:] != flow.shape:
         refuse_shape("x", rows.x.shape, flow.shape)
     return read_validation(rows, validation, seed, flow, learned)
-
-
-def _names(flow: Flow, x: ArrayLike, context: ArrayLike | None) -> tuple[Names, Names]:
-    """The names of columns that the flow knows, or else those of the tables."""
-    known = (getattr(flow, "columns", None), getattr(flow, "context_columns", None))
-    return known[0] or names_of(x), known[1] or names_of(context)
-
-
-def _learn_names(flow: Flow, x: ArrayLike, context: ArrayLike | None) -> None:
-    """The names of tables are the flow's, if it has none yet."""
-    if isinstance(flow, _core.Flow):
-        flow.columns, flow.context_columns = _names(flow, x, context)
 
 
 def _numbers(

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from . import _core
-from .arguments import near
 from .bounds import importance_weighted_log_prob
 from .categories import Labels, checked_labels
 from .distribution import cdf, quantile
@@ -15,13 +13,14 @@ from .fit import fit
 from .frames import sample
 from .levels import join_levels, levels
 from .missing import impute, marginal_log_prob
-from .names import checked_names, checked_notes
+from .named import NamedColumns
+from .names import checked_notes
 from .part import part
 from .summary import describe, flow_table
 from .target import fit_target, importance_sample
 
 
-class Flow(_core.Flow):
+class Flow(NamedColumns, _core.Flow):
     """A normalizing flow: layers that carry a base distribution to the data, ``u -> x``.
 
     ``log_prob(x) = base.log_prob(u) + log|det du/dx|`` with ``u`` the inverse of ``x``.
@@ -105,39 +104,6 @@ class Flow(_core.Flow):
     part = part
     levels = levels
     join_levels = join_levels
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        # A mistyped name is an error, but for classes of one's own.
-        if type(self).__module__.startswith("cflows.") and not hasattr(type(self), name):
-            raise AttributeError(
-                f"a {type(self).__name__} has no attribute {name!r} to set"
-                f"{near(name, dir(type(self)))}"
-            )
-        super().__setattr__(name, value)
-
-    @property
-    def columns(self) -> tuple[str, ...] | None:
-        """The names of the columns of x, or None.
-
-        The first `fit` on a table that has names sets them. Tables with names are then matched by
-        them: in any order, with other columns beside; arrays go by position. They are saved with
-        the flow. Set them to rename columns, or to None to forget them.
-        """
-        return self.__dict__.get("_columns") if self.features else None
-
-    @columns.setter
-    def columns(self, names: Iterable[str] | None) -> None:
-        self.__dict__["_columns"] = checked_names("columns", names, self.features)
-
-    @property
-    def context_columns(self) -> tuple[str, ...] | None:
-        """The names of the columns of the context, or None; as of `columns`."""
-        return self.__dict__.get("_context_columns") if self.context_features else None
-
-    @context_columns.setter
-    def context_columns(self, names: Iterable[str] | None) -> None:
-        known = checked_names("context_columns", names, self.context_features)
-        self.__dict__["_context_columns"] = known
 
     @property
     def categories(self) -> Labels | None:

@@ -131,7 +131,7 @@ def impute(
     Returns
     -------
     ndarray of float64, shape (n, features)
-        What is not NaN stays as it is.
+        What is not NaN stays as it is. The columns are in the flow's order, not in the table's.
 
     Raises
     ------

@@ -3,37 +3,47 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .arguments import listed
-from .categories import encoded
+from .categories import encoded, is_number
 
 if TYPE_CHECKING:
     from . import _core
 
-__all__ = ["by_name", "checked_names", "checked_notes", "names_of"]
+__all__ = [
+    "by_name",
+    "checked_names",
+    "checked_notes",
+    "names_of",
+    "repeated_names",
+    "row_by_name",
+    "selected",
+]
+
+Names = tuple[str, ...]
 
 # Of pandas and polars, pyarrow, astropy.
 _ATTRIBUTES = ("columns", "column_names", "colnames")
 
 
-def names_of(table: Any) -> tuple[str, ...] | None:
-    """The names of its columns; None unless all have one, of their own."""
-    found = [getattr(getattr(table, "dtype", None), "names", None)]
-    found += [getattr(table, attribute, None) for attribute in _ATTRIBUTES]
-    for given in found:
-        names = () if given is None or callable(given) else tuple(given)
-        text = all(isinstance(name, str) for name in names)
-        if text and names and len(set(names)) == len(names):
-            return names
-    return None
+def names_of(table: Any) -> Names | None:
+    """The names of its columns as text; None unless all have one, of their own."""
+    names = _all_names(table)
+    return names if names is not None and len(set(names)) == len(names) else None
 
 
-def by_name(
-    model: _core.Model, port: str, table: Any, learned: tuple[str, ...] | None = None
-) -> Any:
+def repeated_names(table: Any) -> Names:
+    """The names that several of its columns have."""
+    counts = Counter(_all_names(table) or ())
+    return tuple(name for name, count in counts.items() if count > 1)
+
+
+def by_name(model: _core.Model, port: str, table: Any, learned: Names | None = None) -> Any:
     """The columns of a table that the model knows, in its order, with numbers for the labels of
     categories; anything else as it is.
 
@@ -50,54 +60,155 @@ def by_name(
     Raises
     ------
     ValueError
-        If the table has names, and columns of the model are missing.
+        If the table has names, and columns of the model are missing or there several times.
     """
+    if type(table) is np.ndarray and table.dtype.kind in "biufc":
+        return table
+    known = getattr(model, "columns" if port == "x" else "context_columns", None) or learned
+    table = _matched(port, table, known)
     if isinstance(table, np.ndarray) and table.dtype.kind in "biufc":
         return table
-    table = _matched(model, port, _in_order(table), learned)
     labels = getattr(model, "categories" if port == "x" else "context_categories", None)
-    return table if labels is None else encoded(port, table, names_of(table), labels)
+    return table if labels is None else encoded(port, table, _columns(table), labels)
 
 
-def _in_order(table: Any) -> Any:
-    """A table whose names are the numbers 0, 1, ... in another order, in theirs."""
-    names = getattr(table, "columns", None)
-    if names is None or callable(names) or not hasattr(table, "iloc"):
-        return table
-    count = len(names)
-    numbers = all(isinstance(name, (int, np.integer)) for name in names)
-    if not numbers or sorted(names) != list(range(count)):
-        return table
-    return table[list(range(count))]
+def row_by_name(what: str, row: Any, known: Names | None) -> Any:
+    """A Series of pandas in the order of the names, by its labels; anything else as it is.
+
+    By position go a Series where there are no names, and one whose labels are 0, 1, ...
+
+    Raises
+    ------
+    ValueError
+        If it lacks one of the names.
+    """
+    if not _is_series(row):
+        return row
+    labels, places = _texts(row.index), _numbered(row.index)
+    if known is not None and (places is None or not set(known).isdisjoint(labels)):
+        if len(row) != len(known) and set(known).isdisjoint(labels):
+            return row  # no row of the table: its length is refused
+        places = _places(what, "row", labels, known)
+    return row if places is None else row.iloc[places]
 
 
-def _of_row(table: Any, known: tuple[str, ...]) -> Any:
-    """The numbers of a row with names, such as a table's; anything else as it is."""
-    index = getattr(table, "index", None)
-    if index is None or callable(index) or np.ndim(table) != 1:
-        return table
-    labels = list(index)
-    return table[list(known)] if set(known) <= set(labels) else table
+def selected(table: Any, names: Names) -> Any:
+    """The columns of these names, which the table has, in this order."""
+    if _is_of_pandas(table):
+        places = {name: place for place, name in enumerate(_texts(table.columns))}
+        # By place: pandas reads names such as True in a way of its own.
+        return table.iloc[:, [places[name] for name in names]]
+    select = getattr(table, "select", None) if hasattr(table, "column_names") else None
+    return table[list(names)] if select is None else select(list(names))
 
 
-def _matched(model: _core.Model, port: str, table: Any, learned: tuple[str, ...] | None) -> Any:
-    known = getattr(model, "columns" if port == "x" else "context_columns", None) or learned
+def _columns(table: Any) -> dict[str, Any] | None:
+    """The columns of a table by their names; None unless all have one, of their own."""
     names = names_of(table)
-    if known is not None and names is None:
-        return _of_row(table, known)
-    if known is None or names is None or names == known:
+    if names is None or not _is_of_pandas(table):
+        return None if names is None else {name: table[name] for name in names}
+    return {name: table.iloc[:, place] for place, name in enumerate(names)}
+
+
+def _all_names(table: Any) -> Names | None:
+    """The names of its columns as text, also where two are the same; None if they have none."""
+    if _is_of_pandas(table):  # its names may be anything
+        named = not _is_series(table) and _numbered(table.columns) is None
+        return _texts(table.columns) if named else None
+    found = [getattr(getattr(table, "dtype", None), "names", None)]
+    found += [getattr(table, attribute, None) for attribute in _ATTRIBUTES]
+    for given in found:
+        names = () if given is None or callable(given) else tuple(given)
+        if names and all(isinstance(name, str) for name in names):
+            return names
+    return None
+
+
+def _texts(names: Sequence[Any]) -> Names:
+    return tuple(map(_text, names))
+
+
+def _text(name: Any) -> str:
+    """A name as text; of several levels theirs, with dots between them."""
+    levels = map(str, name if isinstance(name, tuple) else (name,))
+    return ".".join(level for level in levels if level)
+
+
+def _numbered(names: Sequence[Any]) -> list[int] | None:
+    """Where 0, 1, ... are among the names, if these are all; None of other names."""
+    known = (int, np.integer)
+    numbers = [int(n) for n in names if isinstance(n, known) and not isinstance(n, bool)]
+    if len(numbers) < len(names) or sorted(numbers) != list(range(len(names))):
+        return None
+    return [int(place) for place in np.argsort(numbers)]
+
+
+def _is_of_pandas(table: Any) -> bool:
+    return hasattr(table, "iloc") and hasattr(table, "ndim")  # tables of astropy have no ndim
+
+
+def _is_series(table: Any) -> bool:
+    return _is_of_pandas(table) and table.ndim == 1
+
+
+def _matched(port: str, table: Any, known: Names | None) -> Any:
+    if port == "context" and _is_series(table):
+        return row_by_name(port, table, known)
+    names = _all_names(table)
+    if names is None:
+        _check_own_name(port, table, known)
+        return _in_order(port, table, known)
+    if known is None or names == known:
         return table
-    missing = [name for name in known if name not in names]
+    _places(port, "table", names, known)
+    return selected(table, known)
+
+
+def _in_order(port: str, table: Any, known: Names | None) -> Any:
+    """A table whose names are the numbers 0, 1, ... in their order, or in that of a model which
+    knows some by these names; anything else as it is."""
+    if not _is_of_pandas(table) or table.ndim == 1:
+        return table
+    names, places = _texts(table.columns), _numbered(table.columns)
+    if known is not None and not set(known).isdisjoint(names):
+        places = _places(port, "table", names, known)
+    return table if places is None else table.iloc[:, places]
+
+
+def _places(what: str, kind: str, names: Names, known: Names) -> list[int]:
+    """Where the known names are among others, each of which must be there once."""
+    counts, places = Counter(names), {name: place for place, name in enumerate(names)}
+    missing = [name for name in known if name not in places]
     if missing:
         raise ValueError(
-            f"{port} lacks the column{'' if len(missing) == 1 else 's'} {listed(missing)}: the "
-            f"flow learned {listed(known)}, and the table has {listed(names)}"
+            f"{what} lacks the column{'' if len(missing) == 1 else 's'} {listed(missing)}: the "
+            f"flow learned {listed(known)}, and the {kind} has {listed(names)}"
         )
-    select = getattr(table, "select", None) if hasattr(table, "column_names") else None
-    return table[list(known)] if select is None else select(list(known))
+    several = [name for name in known if counts[name] > 1]
+    if several:
+        raise ValueError(
+            f"{what} has several columns named {several[0]!r}: the flow learned {listed(known)}, "
+            "each by its name; rename or drop the others"
+        )
+    return [places[name] for name in known]
 
 
-def checked_names(what: str, names: Any, count: int) -> tuple[str, ...] | None:
+def _check_own_name(port: str, column: Any, known: Names | None) -> None:
+    """ValueError of a single column, such as a Series, under another name than the model's one."""
+    is_column = hasattr(column, "to_numpy") or hasattr(column, "parent_table")  # or of astropy
+    name = getattr(column, "name", None) if is_column else None
+    if port != "x" or name is None or known is None or len(known) != 1 or np.ndim(column) != 1:
+        return
+    # A number may be the label of a row.
+    is_named = _text(name) != "" and (isinstance(name, (str, tuple)) or is_number(known[0]))
+    if is_named and _text(name) != known[0]:
+        raise ValueError(
+            f"{port} is the column {_text(name)}, and the flow learned {known[0]}: give it that "
+            f"one, or np.asarray({port}) to go by position"
+        )
+
+
+def checked_names(what: str, names: Any, count: int) -> Names | None:
     """As many different names, or None; ValueError for others."""
     if names is None:
         return None

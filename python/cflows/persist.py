@@ -40,6 +40,8 @@ FORMAT_VERSION = 2  # files of version 0.1.0 have 1; they are read too
 # this many, that costs little before it is found.
 _FREE_FEATURES = 1 << 16
 
+_NAMES = ("columns", "context_columns")
+
 Tensors = dict[str, NDArray[Any]]
 
 
@@ -105,9 +107,7 @@ def _parts(flow: Flow, tensors: Tensors) -> dict[str, Any]:
     }
     if flow.standardize_context:
         parts["standardize_context"] = True
-    for name in ("columns", "context_columns"):
-        if getattr(flow, name) is not None:
-            parts[name] = list(getattr(flow, name))
+    parts |= _column_names(flow)
     for name in ("categories", "context_categories"):
         if getattr(flow, name) is not None:
             parts[name] = [None if own is None else list(own) for own in getattr(flow, name)]
@@ -119,7 +119,13 @@ def _parts(flow: Flow, tensors: Tensors) -> dict[str, Any]:
 
 
 def _module(model: Loss, tensors: Tensors) -> dict[str, Any]:
-    return {"module": _described(model.module, "module", tensors)}
+    return {"module": _described(model.module, "module", tensors), **_column_names(model)}
+
+
+def _column_names(model: Flow | Loss) -> dict[str, list[str]]:
+    """Those that it has, by attribute."""
+    found = {name: getattr(model, name) for name in _NAMES}
+    return {name: list(names) for name, names in found.items() if names is not None}
 
 
 def load(path: str | os.PathLike[str]) -> Flow | Loss:
@@ -225,9 +231,7 @@ def _built(architecture: Any, tensors: Tensors) -> Flow:
     sizes = {"context_features": int, "dtype": str, "seed": int}
     parts = {"shape": list, "base": dict, "layers": list, "frozen": list}
     optional = {"embedding": dict, "standardize_context": bool}
-    names: dict[str, type] = dict.fromkeys(
-        ("columns", "context_columns", "categories", "context_categories"), list
-    )
+    names: dict[str, type] = dict.fromkeys((*_NAMES, "categories", "context_categories"), list)
     names["fitted"] = dict
     _check_members(architecture, sizes | parts, optional | names)
     size = sum(array.nbytes for array in tensors.values())
@@ -263,7 +267,8 @@ def _built(architecture: Any, tensors: Tensors) -> Flow:
 
 
 def _built_loss(architecture: dict[str, Any], tensors: Tensors) -> Loss:
-    _check_members(architecture, {"dtype": str, "seed": int, "frozen": list, "module": dict})
+    types = {"dtype": str, "seed": int, "frozen": list, "module": dict}
+    _check_members(architecture, types, dict.fromkeys(_NAMES, list))
     buffers = _taken(tensors, "buffers.")
     _check_frozen(architecture["frozen"], tensors)
     module = _spec(architecture["module"], {})
@@ -285,6 +290,8 @@ def _built_loss(architecture: dict[str, Any], tensors: Tensors) -> Loss:
     names = [name for name, _ in inputs]
     if names not in (["x"], ["x", "context"]) or outputs != (("loss", (1,)),):
         raise ValueError("the module has no loss of x, or of x and context")
+    for name in set(_NAMES) & architecture.keys():
+        setattr(model, name, architecture[name])
     return model
 
 

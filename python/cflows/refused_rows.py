@@ -76,6 +76,8 @@ def _outside(
         return None
     known = rows[text.startswith("validation")] or rows[0]
     where = _columns_outside(model, known, int(found[1]), names)
+    if len(model.shape) > 1:
+        return f"{text}; drop such images, or make the flow with discrete=… for their levels"
     return f"{text}{where}; drop such rows, or make the flow with columns=… that allow for them"
 
 

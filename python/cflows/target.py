@@ -14,6 +14,7 @@ from . import _core
 from ._core import Constant, Cosine, Optimizer
 from .arguments import check_callback, checked_seed, gradient_limit, integer, with_hints
 from .arrays import real_array
+from .names import by_name
 from .optim import STEP_SCHEDULES, checked_optimizer, checked_schedule
 from .option_names import StepScheduleName
 
@@ -145,7 +146,8 @@ def fit_target(
         (n, features) in the dtype of `Flow.sample`. While it runs the flow is locked. `CTarget`
         makes a target of a C function.
     context : array_like, shape (m, context_features) or (context_features,), optional
-        For a flow with context, and only then: each sample gets a random row.
+        For a flow with context, and only then: each sample gets a random row. A table is matched
+        to the flow's names, and `target` gets its columns in the flow's order.
     steps : int, default 1000
     batch_size : int, default 256
         Samples a step.
@@ -208,7 +210,7 @@ def fit_target(
     batch_size = integer("batch_size", batch_size, 1)
     trainer = _core.TargetTrainer(
         self,
-        context,
+        _context_rows(self, context),
         optimizer,
         checked_schedule(schedule, STEP_SCHEDULES),
         steps=steps,
@@ -268,7 +270,7 @@ def importance_sample(
     n : int
         Samples.
     context : array_like, shape (context_features,), optional
-        For a flow with context, and only then.
+        For a flow with context, and only then; `target` gets its columns in the flow's order.
     seed : int, optional
         Of the samples; None draws one.
 
@@ -303,11 +305,12 @@ def importance_sample(
     if not callable(target):
         raise TypeError(f"target must be callable, got {target!r}")
     n = integer("n", n, 1)
-    if context is not None and np.ndim(context) == 2 and len(np.asarray(context)) != 1:
-        raise ValueError(f"context must be one row, got shape {np.shape(context)}")
-    x, log_prob = self.sample_and_log_prob(n, context=context, seed=seed)
+    row = _context_rows(self, context)
+    if row is not None and row.ndim == 2 and len(row) != 1:
+        raise ValueError(f"context must be one row, got shape {row.shape}")
+    x, log_prob = self.sample_and_log_prob(n, context=row, seed=seed)
     x, log_prob = x.reshape(n, self.features), log_prob.reshape(n)
-    given = () if context is None else (np.atleast_2d(np.asarray(context)),)
+    given = () if row is None else (np.atleast_2d(row),)
     log_weights = _log_density(target(x, *given), n) - log_prob.astype(np.float64)
     largest = log_weights.max()
     if not math.isfinite(largest):
@@ -325,6 +328,11 @@ def importance_sample(
         float(largest) + math.log(total / n),
         float(1.0 / np.sum(weights**2)),
     )
+
+
+def _context_rows(flow: Flow, context: ArrayLike | None) -> NDArray[Any] | None:
+    """The context as an array, its columns in the flow's order: the target sees it too."""
+    return None if context is None else real_array("context", by_name(flow, "context", context))
 
 
 def _log_density(result: Any, n: int) -> NDArray[np.float64]:

@@ -10,7 +10,7 @@ from .arguments import checked_seed, decay, gradient_limit, integer, loss_name
 from .names import by_name
 from .optim import STEP_SCHEDULES, checked_optimizer, checked_schedule
 from .option_names import StepScheduleName
-from .training_rows import read_rows
+from .training_rows import check_order, read_rows
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -128,6 +128,7 @@ class Trainer:
         RuntimeError
             If the trainer is closed.
         """
+        check_order(x, context, weights)
         try:
             x, context = by_name(self.model, "x", x), by_name(self.model, "context", context)
             loss, skipped = self._trainer.step(read_rows(x, context, weights).arrays)

@@ -70,6 +70,26 @@ def read_rows(
     return replace(rows, weights=np.ascontiguousarray(array, np.float64))
 
 
+def check_order(x: Any, context: Any, weights: Any = None, *, prefix: str = "") -> None:
+    """ValueError of tables of pandas that label the same rows in different orders.
+
+    Rows belong together by position. Error messages begin with `prefix`.
+    """
+    for name, other in (("context", context), ("weights", weights)):
+        if _is_in_another_order(getattr(x, "index", None), getattr(other, "index", None)):
+            raise ValueError(
+                f"{prefix}the index of {name} is that of x in another order, and rows belong "
+                f"together by position: write {name}.loc[x.index], or {name}.to_numpy() to leave "
+                "them as they are"
+            )
+
+
+def _is_in_another_order(index: Any, other: Any) -> bool:
+    if not (hasattr(index, "isin") and hasattr(other, "isin")) or len(index) != len(other):
+        return False
+    return not index.equals(other) and bool(index.isin(other).all() and other.isin(index).all())
+
+
 def with_weight(rows: TrainingRows) -> TrainingRows:
     """Those that have a weight: what the others hold is not read, and may be anything."""
     if rows.weights is None or rows.weights.all() or not rows.weights.any():
@@ -116,6 +136,8 @@ def read_validation(
     if not 1 <= len(parts) <= 3:
         raise ValueError(f"validation must be (x, context, weights), got {len(parts)} parts")
     ports = ("x", "context")[: len(parts)]
+    x, context, weights = (*parts, None, None)[:3]
+    check_order(x, context, weights, prefix="validation: ")
     named = [
         by_name(model, port, part, names)
         for port, part, names in zip(ports, parts, learned, strict=False)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from .. import _core
 from ..arguments import integer
 from ..fit import fit
+from ..named import NamedColumns
 from .trace import Declarations, Network, Ports, Shape, Trace
 from .tracer import Tracer
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 
-class Loss(_core.Model):
+class Loss(NamedColumns, _core.Model):
     """A model whose `fit` minimises a loss; made by `objective`.
 
     Attributes
@@ -28,7 +29,7 @@ class Loss(_core.Model):
         That of a row of ``x``.
     """
 
-    __slots__ = ("__weakref__",)
+    __slots__ = ("__dict__", "__weakref__")
 
     fit = fit
     _loss = "loss"
@@ -134,7 +135,8 @@ def objective(
     """A model whose `fit` minimises the mean of a custom loss over rows.
 
     Noise (`normal`, `uniform`) is drawn afresh in every step. `function` gives other functions of
-    the same parameters and networks.
+    the same parameters and networks. The first `fit` on tables learns the names of their columns,
+    as that of a flow does.
 
     Parameters
     ----------
@@ -216,7 +218,8 @@ class Function:
         Parameters
         ----------
         *inputs : array_like, shape (n, features)
-            One row of a context stands for all.
+            One row of a context stands for all. A table is matched to the names that the model has
+            learned where it is ``x`` or ``context``; other inputs go by position.
         seed, start : int
             Of noise, as of `Flow.log_prob`.
         """

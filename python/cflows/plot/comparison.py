@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..names import names_of
+from ..arguments import listed
+from ..names import names_of, selected
 from .canvas import (
     DATA_COLOUR,
     SAMPLES_COLOUR,
@@ -51,7 +52,8 @@ def samples(
     shape : sequence of int, optional
         The shape of an image, as `images` takes it, if the rows are images.
     names : sequence of str, optional
-        The names of the features; by default those of a table's columns.
+        The names of the features; by default those of a table's columns. Tables that have them
+        all, as those of ``names=flow.columns``, are matched by them; arrays go by position.
     labels : (str, str)
         What the two are called.
     figure : matplotlib Figure or SubFigure, optional
@@ -78,13 +80,14 @@ def samples(
     >>> figure = plot.samples(digits[:900], digits[900:])
     """
     shape = np.shape(data)[1:] if shape is None and np.ndim(data) > 2 else shape
+    data, samples, names = _by_name(data, samples, names)
     both = finite_rows(data, "data"), finite_rows(samples, "samples")
     features = both[0].shape[1]
     if both[1].shape[1] != features:
         raise ValueError(f"data have {features} features, samples have {both[1].shape[1]}")
     if shape is not None:
         return _sheets(*both, shape, labels, figure or new_figure(8.0, 4.3))
-    names = _names(data, samples, features) if names is None else names
+    names = feature_names(features, data, samples) if names is None else names
     if len(names) != features:
         raise ValueError(f"expected {features} names, got {len(names)}")
     if features == 1:
@@ -94,14 +97,24 @@ def samples(
     return pairs(*both, names, labels, figure)
 
 
-def _names(data: Any, samples: Any, features: int) -> Sequence[str]:
+def _by_name(
+    data: Any, samples: Any, names: Sequence[str] | None
+) -> tuple[Any, Any, Sequence[str] | None]:
+    """Both with their columns in one order, as far as they have names, and the names if these are
+    others than theirs."""
     known, others = names_of(data), names_of(samples)
-    if known is not None and others is not None and known != others:
+    own = known or others
+    if own is None:
+        return data, samples, names
+    is_order = names is not None and set(names) <= set(own)
+    order = tuple(names) if names is not None and is_order else own
+    if known is not None and others is not None and not set(order) <= set(known) & set(others):
         raise ValueError(
-            f"data have the columns {', '.join(known)}, samples {', '.join(others)}: give both the "
-            "same, in the same order"
+            f"data have the columns {listed(known)}, samples {listed(others)}: give both the same"
         )
-    return feature_names(features, data, samples)
+    data = data if known is None else selected(data, order)
+    samples = samples if others is None else selected(samples, order)
+    return data, samples, None if is_order else names
 
 
 def _sheets(
