@@ -73,16 +73,25 @@ def test_resume_after_ctrl_c_within_an_epoch(path):
     x = np.random.default_rng(0).normal(size=(300_000, 2))
     options = {"epochs": 4, "validation": 0.1, "batch_size": 16}
     whole, part = (new_flow() for _ in range(2))
-    seconds = quietly(whole, x, **options).seconds[-1]
-    rounds = 0
-    stopped, kept = "interrupted", None
+    seconds = quietly(whole, x, **options).seconds[-1] / 4
+    rounds, stopped, kept, timers = 0, "interrupted", None, []
+
+    def interrupt(report):
+        """Within the next epoch, not before a fit has begun nor after it."""
+        if report.epoch < 4:
+            timers.append(threading.Timer(0.3 * seconds, os.kill, (os.getpid(), signal.SIGINT)))
+            timers[-1].start()
+
     while stopped == "interrupted":
-        timer = threading.Timer(0.35 * seconds, lambda: os.kill(os.getpid(), signal.SIGINT))
-        if rounds < 3:
-            timer.start()
-        stopped = quietly(part, x, **options, checkpoint=path, resume=kept).stopped
-        timer.cancel()
-        rounds, kept = rounds + 1, path
+        try:
+            fit = quietly(part, x, **options, checkpoint=path, resume=kept, callback=interrupt)
+            stopped, kept = fit.stopped, path
+            for timer in timers:
+                timer.cancel()
+                timer.join()
+        except KeyboardInterrupt:  # it came late, when the fit was over
+            kept = path
+        rounds += 1
     assert rounds > 1 and same(whole, part)
 
 

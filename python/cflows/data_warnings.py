@@ -139,7 +139,7 @@ def _of_repeated_rows(rows: TrainingRows, parts: Sequence[TrainingRows]) -> str:
         if of_rows and rows.context is not None:
             table = np.column_stack([table, rows.context[chosen]])
         table = table[np.isfinite(table).all(axis=1)]
-        discrete = discrete or bool(statistics.have_few_values(table).all())
+        discrete = bool(statistics.have_few_values(table).all()) if not found else discrete
         found.append(statistics.digests(table))
     digests = np.concatenate(found)
     repeated = len(digests) - len(np.unique(digests))
