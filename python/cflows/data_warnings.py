@@ -133,7 +133,8 @@ def _of_few_rows(flow: Flow, count: int) -> str:
 
 def _of_repeated_rows(rows: TrainingRows, parts: Sequence[TrainingRows]) -> str:
     of_rows = rows.context is not None and rows.context.shape[:-1] == (len(rows.x),)
-    found, discrete = [], False
+    found: list[NDArray[np.uint64]] = []
+    discrete = False
     for chosen in _pieces(parts):
         table = np.asarray(rows.x[chosen], np.float64)
         if of_rows and rows.context is not None:
