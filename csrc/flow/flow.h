@@ -42,8 +42,8 @@ bool cf_flow_has_restricted_domain(const cf_flow *flow);
  * to x, which units beyond float32 would make overflow or vanish. */
 bool cf_flow_exceeds_float32(const cf_flow *flow);
 
-/* After a call of "log_prob" or "score": NaN at a point that is infinite, or so far out that squares
- * are, becomes -inf or 0. */
+/* After a call of "log_prob" or "score": NaN at a point that is infinite, or so far out that
+ * squares are, becomes -inf or 0. */
 void cf_flow_mend_far(const void *self, const cf_function_call *call);
 
 /* CF_INVALID if samples cannot come with their density, because a layer is stochastic. */
