@@ -256,3 +256,39 @@ def test_wrong_arguments_are_refused() -> None:
     narrow = cf.Flow([], features=1, base=cf.Normal(loc=1e9, scale=0.05))
     with pytest.raises(cf.NumericalError, match="float32"):
         narrow.quantile(0.5)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("features", [1, 2])
+def test_a_grid_has_every_point_with_every_context(features, dtype, monkeypatch):
+    monkeypatch.setattr("cflows.distribution._POINTS_AT_ONCE", 20)
+    flow = cf.Flow(
+        [cf.Coupling(hidden=(8,)), cf.Affine(scale=0.5)], features, 2,
+        base=cf.Normal(conditioner=cf.MLP((4,))), dtype=dtype, seed=0,
+    )  # fmt: skip
+    rng = np.random.default_rng(0)
+    for value in flow.parameters.values():
+        value[...] = 0.5 * rng.normal(size=value.shape)
+    x, context = rng.normal(size=(7, features)), rng.normal(size=(9, 2))
+    expected = np.stack([flow.log_prob(x, row) for row in context])
+    given = x[:, 0] if features == 1 else x
+    found = flow.log_prob_grid(given, context)
+    assert found.dtype == dtype and found.shape == (9, 7)
+    np.testing.assert_allclose(found, expected, rtol=1e-5 if dtype == "float32" else 1e-12)
+    assert flow.log_prob_grid(x[:0], context).shape == (9, 0)
+    assert flow.log_prob_grid(x, context[:0]).shape == (0, 7)
+    for wrong in ((x[:, :0], context), (x, context[0]), (x, context[:, :1])):
+        with pytest.raises(ValueError, match="must have shape"):
+            flow.log_prob_grid(*wrong)
+    with pytest.raises(ValueError, match="is for flows with a context"):
+        cf.Flow([], features).log_prob_grid(x, context)
+
+
+def test_a_grid_of_tables():
+    pandas = pytest.importorskip("pandas")
+    flow = cf.maf(1, 1, hidden=(4,), context_columns=[cf.real, cf.categorical(["u", "v"])], seed=0)
+    flow.context_columns = ("a", "kind")
+    table = pandas.DataFrame({"kind": ["u", "v", "v"], "a": [0.5, 1.0, 2.0]})
+    found = flow.log_prob_grid(np.linspace(-1, 1, 5), table)
+    expected = flow.log_prob(np.full((3, 1), -1.0), table)
+    np.testing.assert_array_equal(found[:, 0], expected)

@@ -1,4 +1,5 @@
-"""The distribution function of a flow of one feature, and its inverse: methods of Flow."""
+"""Conditional densities on a grid, and of flows of one feature the distribution function and its
+inverse: methods of Flow."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _core
-from .arrays import real_array
+from .arrays import real_array, refuse_shape
 from .families import Components, family_of
 from .names import by_name
 
@@ -17,13 +18,66 @@ if TYPE_CHECKING:
 
     from .flow import Flow
 
-__all__ = ["cdf", "is_circular", "quantile"]
+__all__ = ["cdf", "is_circular", "log_prob_grid", "quantile"]
 
 Float = NDArray[np.float64]
 
 # Where the map of u to x is asked for its direction: standard deviations from the base's mean,
 # inside the box of a uniform one.
 _PROBES = np.array([-0.8, 0.0, 0.8])
+_POINTS_AT_ONCE = 1 << 16
+
+
+def log_prob_grid(self: Flow, x: ArrayLike, context: ArrayLike) -> NDArray[Any]:
+    """The log-density of every point under every context, ``log p(x_j | context_i)``.
+
+    Parameters
+    ----------
+    x : array_like, shape (k, features), or (k,) if there is one feature
+    context : array_like, shape (m, context_features)
+
+    Returns
+    -------
+    ndarray, shape (m, k)
+        In nats, of the flow's dtype.
+
+    Raises
+    ------
+    ValueError
+        If the flow has no context, or a shape is wrong.
+
+    See Also
+    --------
+    Flow.log_prob : of points with a context each.
+    quantile : numbers of given probabilities under every context.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import cflows as cf
+    >>> flow = cf.nsf(1, layers=1, hidden=8, context_features=2, seed=0)
+    >>> flow.log_prob_grid(np.linspace(-3, 3, 200), np.zeros((5, 2))).shape
+    (5, 200)
+    """
+    if not self.context_features:
+        raise ValueError(
+            "log_prob_grid is for flows with a context: log_prob scores points without"
+        )
+    points = real_array("x", by_name(self, "x", x))
+    points = points[:, None] if points.ndim == 1 and self.features == 1 else points
+    if points.shape[1:] != self.shape:
+        refuse_shape("x", points.shape, self.shape)
+    rows = real_array("context", by_name(self, "context", context))
+    if rows.ndim != 2 or rows.shape[1] != self.context_features:
+        refuse_shape("context", rows.shape, (self.context_features,))
+    found = np.empty((len(rows), len(points)), self.dtype)
+    at_once = max(1, _POINTS_AT_ONCE // max(1, len(points)))
+    for first in range(0, len(rows), at_once):
+        some = rows[first : first + at_once]
+        every = np.tile(points, (len(some), *[1] * (points.ndim - 1)))
+        log_prob = self.log_prob(every, np.repeat(some, len(points), axis=0))
+        found[first : first + at_once] = log_prob.reshape(len(some), len(points))
+    return found
 
 
 def cdf(self: Flow, x: ArrayLike, context: ArrayLike | None = None) -> Float:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from . import _core
 from .bounds import importance_weighted_log_prob
 from .categories import Labels, checked_labels
-from .distribution import cdf, quantile
+from .distribution import cdf, log_prob_grid, quantile
 from .fit import fit
 from .frames import sample
 from .levels import join_levels, levels
@@ -99,6 +99,7 @@ class Flow(NamedColumns, _core.Flow):
     impute = impute
     marginal_log_prob = marginal_log_prob
     sample = sample
+    log_prob_grid = log_prob_grid
     cdf = cdf
     quantile = quantile
     part = part

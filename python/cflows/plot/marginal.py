@@ -68,9 +68,7 @@ class Marginal:
         if not self.exact:
             return self._histogram(rows, ends, resolution)
         at = np.linspace(*ends, resolution)
-        points = np.tile(at, len(rows))[:, None]
-        log_prob = self.flow.log_prob(points, np.repeat(rows, resolution, axis=0))
-        return at, np.exp(log_prob.astype(np.float64)).reshape(len(rows), resolution)
+        return at, np.exp(self.flow.log_prob_grid(at, rows).astype(np.float64))
 
     def _histogram(
         self, rows: Float, ends: tuple[float, float], resolution: int
