@@ -372,3 +372,35 @@ def test_images_of_whole_numbers() -> None:
     assert refitted(flow, images, jitter=1.0) == []
     assert refitted(flow, images + RNG.random(images.shape)) == []
     assert refitted(cf.glow(steps=1, channels=4, discrete=256, **made), images) == []
+
+
+# -- digits -- #
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_numbers_with_more_digits_than_the_dtype(dtype: str) -> None:
+    fine = CLEAN * [1.0, 0.05, 1.0, 1.0] + [0.0, 1.126e9, 0.0, 0.0]
+    raw = cf.maf(4, 1, hidden=(8,), standardize=False, dtype=dtype, seed=0)  # with batch norms
+    whole = cf.maf(4, 1, hidden=(8,), dtype=dtype, seed=0)
+    said_of_raw, said_of_whole = refitted(raw, fine), refitted(whole, fine)
+    assert said_of_whole == []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        cf.audit(whole, fine[:50])
+        assert caught == []
+        cf.audit(raw, fine[:50])
+    if dtype == "float64":
+        assert said_of_raw == [] and caught == []
+        return
+    expected = "column 1: too fine for the digits of the flow's dtype where it sees it: give the"
+    assert said_of_raw[0].startswith(expected) and len(said_of_raw) == 1
+    assert str(caught[0].message).startswith(expected) and caught[0].filename == __file__
+
+
+def test_a_context_with_more_digits_than_the_dtype() -> None:
+    context = 1.7e9 + RNG.normal(size=(len(CLEAN), 1))
+    made = {"hidden": (8,), "context_features": 1, "seed": 0}
+    raw = cf.maf(4, 1, standardize_context=False, **made)
+    (message,) = refitted(raw, CLEAN, context)
+    assert message.startswith(f"context column 0: {RAW} it: leave standardize_context as it is")
+    assert refitted(cf.maf(4, 1, **made), CLEAN, context) == []

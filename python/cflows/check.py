@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from .arrays import real_array
+from .data_warnings import warn_of_rounding
 from .names import by_name
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from ._core import Flow
+    from .flow import Flow
 
 
 def jacobian(
@@ -133,6 +134,11 @@ def audit(flow: Flow, x: ArrayLike, context: ArrayLike | None = None) -> Audit:
     TypeError
         If an array does not hold real numbers.
 
+    Warns
+    -----
+    DataWarning
+        Of columns that the flow sees rounded, as their numbers have more digits than its dtype.
+
     Examples
     --------
     >>> import cflows as cf
@@ -148,6 +154,7 @@ def audit(flow: Flow, x: ArrayLike, context: ArrayLike | None = None) -> Audit:
             f"{math.prod(flow.base_shape)} there is none: audit the layers before, flow.part(0, k)"
         )
     u, log_det = flow.inverse(x, context)
+    warn_of_rounding(flow, x)
     back, forward_log_det = flow.forward(u, context)
     matrices = jacobian(flow, x, context).astype(np.float64)
     with np.errstate(invalid="ignore"):  # rows that are not finite, which the report counts

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
+    "are_too_fine",
     "are_whole",
     "collinear",
     "effective_rows",
@@ -28,6 +30,7 @@ FEW = 200  # values, each of several rows: rounded numbers
 OFTEN = 0.02  # the share of rows that one value may have
 OFTEN_AMONG_DIFFERENT = 0.002  # the same where most others are different
 FAR = 30.0  # interquartile ranges from the median
+ROUNDED = 1e-2  # the share of a column's spread that its rounding may have
 
 
 def are_whole(x: Float) -> Flags:
@@ -68,6 +71,17 @@ def moments(z: Float) -> tuple[Float, Float, Float, Float]:
     """Mean, deviation, median and interquartile range of each column."""
     low, middle, high = np.quantile(z, [0.25, 0.5, 0.75], axis=0)
     return z.mean(axis=0), z.std(axis=0), middle, high - low
+
+
+def are_too_fine(z: Float, dtype: np.dtype[Any]) -> Flags:
+    """Columns in which numbers of the dtype are so far apart that the spread is rounded."""
+    if len(z) == 0:
+        return np.zeros(z.shape[1], bool)
+    _, deviation, _, range_ = moments(z)
+    spread = np.where(range_ > 0.0, range_, deviation)
+    size = np.median(np.abs(z), axis=0)
+    varying = np.ptp(z, axis=0) > 0.0
+    return np.asarray(varying & (np.finfo(dtype).eps * size > ROUNDED * spread))
 
 
 def collinear(z: Float, least: float) -> list[int]:

@@ -16,7 +16,7 @@ from .data_maps import DataMaps
 if TYPE_CHECKING:
     from .flow import Flow
 
-__all__ = ["Sample", "findings", "findings_of_context"]
+__all__ = ["TOO_FINE", "Sample", "findings", "findings_of_context"]
 
 Float = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -31,6 +31,10 @@ SINGULAR = 1e-5  # eigenvalue of the correlation matrix
 FAR_SHARE = 0.003  # of numbers far from all others: not a few
 OFFSET, SPAN = 10.0, 30.0  # of columns that a flow sees, beside 0 and 1
 ARC = 0.4  # of the circle
+TOO_FINE = (
+    "too fine for the digits of the flow's dtype where it sees {it}: give the flow a last "
+    "Affine(), which is computed in float64, or take dtype='float64'"
+)
 
 
 @dataclass(frozen=True)
@@ -113,8 +117,9 @@ def _findings_of_scale(
     off = ~angles & _are_off(sample.z) & (not _has_norms(flow))
     for i in np.flatnonzero(angles):
         off[i] = statistics.share_of_circle(sample.z[:, i]) < ARC
-    if not flow.stochastic or _is_variational(flow) or _standardizes(flow):
-        yield _where(varying & off), _units(_standardizes(flow))
+    told = varying & off & _sees_units(flow)
+    yield _where(told), _units(_standardizes(flow))
+    yield _where(~told & statistics.are_too_fine(sample.z, flow.dtype)), TOO_FINE
 
 
 def _units(standardized: bool) -> str:
@@ -191,6 +196,11 @@ def _are_off(z: Float) -> Flags:
     small = np.maximum(deviation, range_) < 1.0 / SPAN
     far = np.minimum(np.abs(mean), np.abs(middle)) > OFFSET
     return np.asarray(large | small | far)
+
+
+def _sees_units(flow: Flow) -> bool:
+    """Whether it matters to the flow: not to one of integers that have their own units."""
+    return not flow.stochastic or _is_variational(flow) or _standardizes(flow)
 
 
 def _is_variational(flow: Flow) -> bool:

@@ -13,14 +13,14 @@ from . import _core
 from . import column_statistics as statistics
 from .arguments import listed
 from .categories import categories_of_context
-from .data_findings import Sample, findings, findings_of_context
+from .data_findings import TOO_FINE, Sample, findings, findings_of_context
 from .data_maps import DataMaps
 from .training_rows import TrainingRows
 
 if TYPE_CHECKING:
     from .flow import Flow
 
-__all__ = ["DataWarning", "warn_of_data"]
+__all__ = ["DataWarning", "warn_of_data", "warn_of_rounding"]
 
 Float = NDArray[np.float64]
 
@@ -82,7 +82,17 @@ def warn_of_data(
         _warn("context column", [given[i] for i in columns], message)
 
 
-def _warn(noun: str, columns: Sequence[Any], message: str) -> None:
+def warn_of_rounding(flow: Flow, x: NDArray[Any]) -> None:
+    """Give a `DataWarning` of columns that a flow sees rounded to its dtype."""
+    if len(flow.shape) > 1:
+        return
+    z = DataMaps(flow).to_z(np.asarray(x, np.float64))
+    fine = statistics.are_too_fine(z[np.isfinite(z).all(axis=1)], flow.dtype)
+    own = flow.columns or range(flow.features)
+    _warn("column", [own[i] for i in np.flatnonzero(fine)], TOO_FINE, stacklevel=4)
+
+
+def _warn(noun: str, columns: Sequence[Any], message: str, stacklevel: int = 5) -> None:
     """What is said of these columns, or of the data if `noun` is empty; "" is nothing."""
     if (noun and not columns) or not message:
         return
@@ -90,7 +100,7 @@ def _warn(noun: str, columns: Sequence[Any], message: str) -> None:
     said = f"{noun}{'' if one else 's'} {listed(columns, 8)}: " if noun else ""
     message = message.replace("{it}", "it" if one else "them")
     # The caller of fit, which is wrapped.
-    warnings.warn(f"{said}{message}", DataWarning, stacklevel=5)
+    warnings.warn(f"{said}{message}", DataWarning, stacklevel=stacklevel)
 
 
 # -- rows -- #
