@@ -281,6 +281,15 @@ def test_rows_that_are_too_few() -> None:
     assert said(CLEAN[:20]) == []
 
 
+def test_a_column_of_few_numbers() -> None:
+    x = with_column(2, np.nan)
+    x[7:16, 2] = CLEAN[7:16, 2]
+    (message,) = said(x, missing="marginal")
+    assert message.startswith("column 2: next to no numbers, too few to tell a density from")
+    x[17:22, 2] = CLEAN[17:22, 2]
+    assert said(x, missing="marginal") == []
+
+
 # -- numbers -- #
 
 

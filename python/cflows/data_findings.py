@@ -98,7 +98,8 @@ def findings(flow: Flow, sample: Sample, again: bool) -> Iterator[Finding]:
 def _findings_of_scale(
     flow: Flow, sample: Sample, varying: Flags, again: bool
 ) -> Iterator[Finding]:
-    far = varying * statistics.far_shares(sample.z)
+    angles = DataMaps(flow).are_angles()
+    far = (varying & ~angles) * statistics.far_shares(sample.z)
     heavy = far > FAR_SHARE
     robust, light = _is_robust(flow), isinstance(flow.base, _core.Normal)
     yield (
@@ -113,7 +114,6 @@ def _findings_of_scale(
     )
     if again or _awaits(flow):
         return
-    angles = DataMaps(flow).are_angles()
     off = ~angles & _are_off(sample.z) & (not _has_norms(flow))
     for i in np.flatnonzero(angles):
         off[i] = statistics.share_of_circle(sample.z[:, i]) < ARC

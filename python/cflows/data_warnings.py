@@ -31,6 +31,7 @@ ROWS_AT_ONCE = 8192
 REPEATED = 0.02  # the share of rows that may be
 MANY = 10  # weights for each number of the data, of which none is held out
 FEW_ROWS = 10
+FEW_NUMBERS = "next to no numbers, too few to tell a density from: leave {it} out"
 EVEN = 0.05  # the share of rows that uneven weights must be worth, up to
 ENOUGH = 100  # of them
 PIXEL_VALUES = 1024
@@ -71,10 +72,13 @@ def warn_of_data(
     if len(flow.shape) > 1:
         _warn("", [], _of_images(flow, rows, jitter))
         return
+    own = flow.columns or names[0] or range(flow.features)
+    numbers = np.isfinite(_some_rows(rows, rows.x)).sum(axis=0)
+    lacking = (numbers < FEW_ROWS) & (len(rows) >= FEW_ROWS)
+    _warn("column", [own[i] for i in np.flatnonzero(lacking).tolist()], FEW_NUMBERS)
     sample = _sample(flow, rows, jitter)
     if sample is None:
         return
-    own = flow.columns or names[0] or range(flow.features)
     given = flow.context_columns or names[1] or range(flow.context_features)
     for columns, message in findings(flow, sample, again):
         _warn("column", [own[i] for i in columns], message)
@@ -89,7 +93,7 @@ def warn_of_rounding(flow: Flow, x: NDArray[Any]) -> None:
     z = DataMaps(flow).to_z(np.asarray(x, np.float64))
     fine = statistics.are_too_fine(z[np.isfinite(z).all(axis=1)], flow.dtype)
     own = flow.columns or range(flow.features)
-    _warn("column", [own[i] for i in np.flatnonzero(fine)], TOO_FINE, stacklevel=4)
+    _warn("column", [own[i] for i in np.flatnonzero(fine).tolist()], TOO_FINE, stacklevel=4)
 
 
 def _warn(noun: str, columns: Sequence[Any], message: str, stacklevel: int = 5) -> None:
