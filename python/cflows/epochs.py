@@ -118,7 +118,7 @@ class Imputed:
             given = None if context is None else context[complete]
             return TrainingRows(x[complete], given, weights)
         completion = Completion(self.flow, x, context, self.draws)
-        completion.propose(self.completion)
+        completion.proposals = self.completion.proposals
         return TrainingRows(completion.proposed(self.seed), context, rows.weights)
 
 

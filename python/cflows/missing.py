@@ -241,10 +241,6 @@ class Completion:
         rows = _without_far(_joined(samples, context))
         self.proposals = Proposals.of_rows(rows, self.circular)
 
-    def propose(self, other: Completion) -> None:
-        """Take the proposals of other rows."""
-        self.proposals = other.proposals
-
     def proposed(self, seed: int) -> Float:
         """The rows, with one draw each from the normal distribution that proposals are made of."""
         z = self.z.copy()
@@ -258,7 +254,8 @@ class Completion:
         With those of `former`, rows completed before, among the proposals, they are a step of a
         Markov chain to that distribution, however few the proposals are (Andrieu et al. 2018).
         """
-        body, exact = _body(flow), self._exact_rows(flow)
+        body = _body(flow)
+        exact = self._exact_rows(body)
         z = self.z.copy()
         z[exact] = self._exact_draws(body, exact, seed)
         rest = np.setdiff1d(self.rows, exact)
@@ -275,7 +272,8 @@ class Completion:
         complete = ~self.missing.any(axis=1)
         context = None if self.context is None else self.context[complete]
         result[complete] = flow.log_prob(self.x[complete], context)
-        body, exact = _body(flow), self._exact_rows(flow)
+        body = _body(flow)
+        exact = self._exact_rows(body)
         result[exact] = self._exact_log_prob(body, exact)
         for rows, z, log_q in self._proposals(np.setdiff1d(self.rows, exact), seed, self.draws):
             weights = self._log_weights(body, rows, z, log_q)
@@ -327,9 +325,9 @@ class Completion:
 
     # -- flows that are autoregressive in one order -- #
 
-    def _exact_rows(self, flow: Flow) -> NDArray[np.int64]:
+    def _exact_rows(self, body: Flow) -> NDArray[np.int64]:
         """Those whose missing columns are the last in the flow's order."""
-        order = _order(_body(flow))
+        order = _order(body)
         if order is None:
             return self.rows[:0]
         if order == ():
