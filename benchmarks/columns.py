@@ -170,6 +170,8 @@ CASES: dict[str, Case] = {
     "degrees, after many turns": on_circle(360, 1e6),
     "pulsar phases of an hour": on_circle(0.0334, 3600 / 0.0334),
     "period 1e9": on_circle(1e9),
+    "degrees on an arc": affine(180.0, 1.0, kind=cf.circular(360)),
+    "arcseconds at the seam": affine(359.9999, 3e-4, kind=cf.circular(360)),
     "counts": discrete(stats.poisson(8)),
     "counts near 0": discrete(stats.poisson(0.3)),
     "counts near 3e7": discrete(stats.poisson(3e7)),
@@ -183,6 +185,8 @@ CASES: dict[str, Case] = {
     "a sentinel": no_density(sometimes(20, -99.0)),
     "zeros": no_density(sometimes(10, 0.0)),
     "wild numbers": no_density(sometimes(500, 1e6)),
+    "tenths": no_density(lambda z: np.round(z, 1)),
+    "a few zeros": no_density(sometimes(200, 0.0)),
     "repeated": no_density(lambda z: np.resize(z[: len(z) // 50], len(z))),
 }  # fmt: skip
 
