@@ -271,7 +271,7 @@ def uninitialised():
     arguments = {"sample": (1,), "sample_and_log_prob": (1,), "vjp": (X, X)}
     arguments |= dict.fromkeys(["freeze", "unfreeze"], ("*",)) | {"astype": ("float32",)}
     arguments |= {"fit_target": (abs,), "importance_sample": (abs, 1), "part": ()}
-    arguments["importance_weighted_log_prob"] = (X, 2)
+    arguments |= {"importance_weighted_log_prob": (X, 2), "log_prob_grid": (X, X)}
     for name in public:
         yield name, arguments.get(name, (X,))
 

@@ -63,5 +63,5 @@ def test_a_fit_does_not_resume_on_other_data_wherever_they_differ(row: int, tmp_
     small().fit(x, checkpoint=path, callback=lambda report: True, **options)
     small().fit(x, resume=path, **options)
     x[row, 1] += 1e-9
-    with pytest.raises(ValueError, match="is of a fit with x="):
+    with pytest.raises(ValueError, match="is of a fit on other data: x has changed"):
         small().fit(x, resume=path, **options)

@@ -94,7 +94,9 @@ def collinear(z: Float, least: float) -> list[int]:
     scale = np.abs(centred).max(axis=0)
     if (scale == 0.0).any() or not np.isfinite(scale).all():
         return []
-    values, vectors = np.linalg.eigh(np.corrcoef(centred / scale, rowvar=False))
+    scaled = centred / scale
+    scaled /= np.sqrt((scaled**2).sum(axis=0))
+    values, vectors = np.linalg.eigh(scaled.T @ scaled)  # of the correlations
     if values[0] > least:
         return []
     weights = np.abs(vectors[:, 0])

@@ -27,7 +27,7 @@ Float = NDArray[np.float64]
 ROWS = 10_000  # looked at, evenly spaced; fewer of many columns, but 1,000
 NUMBERS = 40_000
 ALL_ROWS = 200_000  # looked at for rows that are repeated
-ROWS_AT_ONCE = 8192
+NUMBERS_AT_ONCE = 1 << 16
 REPEATED = 0.02  # the share of rows that may be
 MANY = 10  # weights for each number of the data, of which none is held out
 FEW_ROWS = 10
@@ -172,8 +172,9 @@ def _pieces(parts: Sequence[TrainingRows]) -> Iterator[slice | NDArray[np.int64]
     count = min(ALL_ROWS, sum(map(len, parts)))
     indices = [part.index[:count] for part in parts if part.index is not None]
     ordered = np.sort(np.concatenate(indices))[:count] if indices else None
-    for first in range(0, count, ROWS_AT_ONCE):
-        some = slice(first, min(first + ROWS_AT_ONCE, count))
+    size = max(1, NUMBERS_AT_ONCE // parts[0].x.shape[1])
+    for first in range(0, count, size):
+        some = slice(first, min(first + size, count))
         yield some if ordered is None else ordered[some]
 
 
@@ -205,7 +206,7 @@ def _sample(flow: Flow, rows: TrainingRows, jitter: Float | None) -> Sample | No
     noisy = np.zeros(flow.features, bool) if jitter is None else jitter > 0.0
     z = DataMaps(flow).to_z(x)
     z = np.where(np.isfinite(z), z, 0.0)
-    return Sample(x, z, context[:, numbers], numbers, noisy)
+    return Sample(x, z, context[:, np.array(numbers, np.int64)], numbers, noisy)
 
 
 def _some_rows(rows: TrainingRows, array: NDArray[Any] | None) -> Float:
