@@ -61,7 +61,7 @@ def have_one_value_often(x: Float) -> Flags:
 def far_shares(z: Float) -> Float:
     """By column, the share of numbers that are far from the others, which set the scale."""
     if len(z) == 0:
-        return np.zeros(z.shape[1])
+        return np.zeros(z.shape[1], np.float64)
     low, middle, high = np.quantile(z, [0.25, 0.5, 0.75], axis=0)
     far = (np.abs(z - middle) > FAR * (high - low)).mean(axis=0)
     return np.asarray(np.where(high > low, far, 0.0), np.float64)

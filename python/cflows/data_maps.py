@@ -29,7 +29,8 @@ class DataMaps:
         # In float64: units of the data may be beyond float32.
         self.flow = flow.part(len(flow.layers) - flow.fixed_maps).astype("float64")
         # The maps do not depend on it.
-        self.context = np.zeros(flow.context_features) if flow.context_features else None
+        count = flow.context_features
+        self.context = np.zeros(count, np.float64) if count else None
 
     def to_z(self, x: Float) -> Float:
         """The columns behind the maps; noise of integers is that of a seed of 0."""
@@ -40,7 +41,7 @@ class DataMaps:
 
     def slopes(self, x: Float) -> Float:
         """``dz_f / dx_f`` of every column f."""
-        slopes = self.flow.vjp(x, np.ones(x.shape), context=self.context).x
+        slopes = self.flow.vjp(x, np.ones(x.shape, np.float64), context=self.context).x
         return np.asarray(slopes, np.float64)
 
     def are_angles(self) -> NDArray[np.bool_]:

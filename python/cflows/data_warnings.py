@@ -197,7 +197,7 @@ def _sample(flow: Flow, rows: TrainingRows, jitter: Float | None) -> Sample | No
     """Up to `ROWS` rows, evenly spaced; None if too few of them are whole."""
     x, context = _some_rows(rows, rows.x), _some_rows(rows, rows.context)
     if len(context) != len(x) or context.shape[1] != flow.context_features:
-        context = np.empty((len(x), 0))
+        context = np.empty((len(x), 0), np.float64)
     known = np.isfinite(x).all(axis=1) & np.isfinite(context).all(axis=1)
     if known.sum() < FEW_ROWS:
         return None
