@@ -126,6 +126,7 @@ class CflowsModel(Model):
             batches.reshape(-1, batches.shape[-1]),
             epochs=1,
             batch_size=batches.shape[1],
+            validation=None,  # steps alone, as of the others
             optimizer=cf.Adam(self._training.learning_rate),
             clip_norm=self._training.clip_norm,
             progress=False,

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from . import _core
 from . import column_statistics as statistics
-from .data_maps import DataMaps
 
 if TYPE_CHECKING:
     from .flow import Flow
@@ -45,6 +44,8 @@ class Sample:
     ----------
     x, z : ndarray, shape (n, features)
         As they are, and behind the maps beside the data.
+    angles : ndarray, shape (features,)
+        Whether the column of z is one of angles.
     context : ndarray, shape (n, numbers)
         The columns of it that are numbers, not categories.
     numbers : list of int
@@ -55,6 +56,7 @@ class Sample:
 
     x: Float
     z: Float
+    angles: Flags
     context: Float
     numbers: list[int]
     noisy: Flags
@@ -98,7 +100,7 @@ def findings(flow: Flow, sample: Sample, again: bool) -> Iterator[Finding]:
 def _findings_of_scale(
     flow: Flow, sample: Sample, varying: Flags, again: bool
 ) -> Iterator[Finding]:
-    angles = DataMaps(flow).are_angles()
+    angles = sample.angles
     far = (varying & ~angles) * statistics.far_shares(sample.z)
     heavy = far > FAR_SHARE
     robust, light = _is_robust(flow), isinstance(flow.base, _core.Normal)

@@ -24,11 +24,10 @@ __all__ = ["DataWarning", "warn_of_data", "warn_of_rounding"]
 
 Float = NDArray[np.float64]
 
-ROWS = 10_000  # looked at, evenly spaced; fewer of many columns, but 1,000
+ROWS = 5000  # looked at, evenly spaced; fewer of many columns, but 1,000
 NUMBERS = 40_000
-ALL_ROWS = 200_000  # looked at for rows that are repeated
-NUMBERS_AT_ONCE = 1 << 16
-REPEATED = 0.02  # the share of rows that may be
+REPEATED = 0.02  # the share of rows that may be equal to others,
+FEW_REPEATED = 10  # and how many
 MANY = 10  # weights for each number of the data, of which none is held out
 FEW_ROWS = 10
 FEW_NUMBERS = "next to no numbers, too few to tell a density from: leave {it} out"
@@ -147,35 +146,30 @@ def _of_few_rows(flow: Flow, count: int) -> str:
 
 def _of_repeated_rows(rows: TrainingRows, parts: Sequence[TrainingRows]) -> str:
     of_rows = rows.context is not None and rows.context.shape[:-1] == (len(rows.x),)
-    found: list[NDArray[np.uint64]] = []
-    discrete = False
-    for chosen in _pieces(parts):
-        table = np.asarray(rows.x[chosen], np.float64)
-        if of_rows and rows.context is not None:
-            table = np.column_stack([table, rows.context[chosen]])
-        table = table[np.isfinite(table).all(axis=1)]
-        discrete = bool(statistics.have_few_values(table).all()) if not found else discrete
-        found.append(statistics.digests(table))
-    digests = np.concatenate(found)
-    repeated = len(digests) - len(np.unique(digests))
-    if discrete or repeated <= REPEATED * len(digests):
+    total = sum(map(len, parts))
+    chosen = _first_rows(parts, min(total, ROWS, max(1000, NUMBERS // rows.x.shape[1])))
+    table = np.asarray(rows.x[chosen], np.float64)
+    if of_rows and rows.context is not None:
+        table = np.column_stack([table, rows.context[chosen]])
+    table = table[np.isfinite(table).all(axis=1)]
+    repeated = len(table) - len(np.unique(statistics.digests(table)))
+    # Of a part of the rows, in no order, as large a part of those equal to them is there.
+    share = repeated / max(len(table), 1) * (total / max(len(table), 1))
+    if repeated <= FEW_REPEATED or share <= REPEATED or statistics.have_few_values(table).all():
         return ""
     return (
-        f"{repeated:,} of {len(digests):,} rows repeat another, so that rows held out are learned "
+        f"{repeated:,} of {len(table):,} rows repeat another, so that rows held out are learned "
         "too: keep one of each, with their number as its weight (weights=…), or give fit other "
         "rows for validation"
     )
 
 
-def _pieces(parts: Sequence[TrainingRows]) -> Iterator[slice | NDArray[np.int64]]:
-    """Indices of the first rows, a few at a time: data may be larger than memory."""
-    count = min(ALL_ROWS, sum(map(len, parts)))
+def _first_rows(parts: Sequence[TrainingRows], count: int) -> slice | NDArray[np.int64]:
+    """The indices of the first rows of those that are learned and held out together."""
     indices = [part.index[:count] for part in parts if part.index is not None]
-    ordered = np.sort(np.concatenate(indices))[:count] if indices else None
-    size = max(1, NUMBERS_AT_ONCE // parts[0].x.shape[1])
-    for first in range(0, count, size):
-        some = slice(first, min(first + size, count))
-        yield some if ordered is None else ordered[some]
+    if not indices:
+        return slice(count)
+    return np.asarray(np.sort(np.concatenate(indices))[:count], np.int64)
 
 
 def _of_images(flow: Flow, rows: TrainingRows, jitter: Float | None) -> str:
@@ -204,9 +198,10 @@ def _sample(flow: Flow, rows: TrainingRows, jitter: Float | None) -> Sample | No
     x, context = x[known], context[known]
     numbers = np.flatnonzero(~categories_of_context(flow))[: context.shape[1]].tolist()
     noisy = np.zeros(flow.features, bool) if jitter is None else jitter > 0.0
-    z = DataMaps(flow).to_z(x)
+    maps = DataMaps(flow)
+    z = maps.to_z(x)
     z = np.where(np.isfinite(z), z, 0.0)
-    return Sample(x, z, context[:, np.array(numbers, np.int64)], numbers, noisy)
+    return Sample(x, z, maps.are_angles(), context[:, np.array(numbers, np.int64)], numbers, noisy)
 
 
 def _some_rows(rows: TrainingRows, array: NDArray[Any] | None) -> Float:
