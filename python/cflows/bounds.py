@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .arguments import integer
-from .arrays import real_array
-from .names import by_name
+from .names import array_by_name
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -65,7 +64,7 @@ def importance_weighted_log_prob(
     """
     samples = integer("samples", samples, 1)
     samples = samples if self.stochastic else 1
-    array = real_array("x", by_name(self, "x", x))
+    array = array_by_name(self, "x", x)
     total = self.log_prob(array, context, seed).astype(np.float64)
     for draw in range(1, samples):
         log_prob = self.log_prob(array, context, seed, draw * len(array))

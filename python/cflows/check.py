@@ -10,7 +10,7 @@ import numpy as np
 
 from .arrays import real_array
 from .data_warnings import warn_of_rounding
-from .names import by_name
+from .names import array_by_name
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -61,7 +61,7 @@ def jacobian(
            [0., 2.]], dtype=float32)
     """
     forward = direction == "forward"
-    x = real_array("u", x) if forward else real_array("x", by_name(flow, "x", x))
+    x = real_array("u", x) if forward else array_by_name(flow, "x", x)
     result = flow.shape if forward else flow.base_shape
     rows, size = x.shape[:1], math.prod(x.shape[1:])
     gradients = [
@@ -147,7 +147,7 @@ def audit(flow: Flow, x: ArrayLike, context: ArrayLike | None = None) -> Audit:
     >>> report.round_trip < 1e-12 and report.log_det < 1e-10
     True
     """
-    x = real_array("x", by_name(flow, "x", x))
+    x = array_by_name(flow, "x", x)
     if math.prod(flow.base_shape) != math.prod(flow.shape):
         raise ValueError(
             f"an audit compares Jacobians, and from {math.prod(flow.shape)} features to the base's "

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from . import _core
 from .arrays import real_array, refuse_shape
 from .families import Components, family_of
-from .names import by_name
+from .names import array_by_name
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -63,11 +63,11 @@ def log_prob_grid(self: Flow, x: ArrayLike, context: ArrayLike) -> NDArray[Any]:
         raise ValueError(
             "log_prob_grid is for flows with a context: log_prob scores points without"
         )
-    points = real_array("x", by_name(self, "x", x))
+    points = array_by_name(self, "x", x)
     points = points[:, None] if points.ndim == 1 and self.features == 1 else points
     if points.shape[1:] != self.shape:
         refuse_shape("x", points.shape, self.shape)
-    rows = real_array("context", by_name(self, "context", context))
+    rows = array_by_name(self, "context", context)
     if rows.ndim != 2 or rows.shape[1] != self.context_features:
         refuse_shape("context", rows.shape, (self.context_features,))
     found = np.empty((len(rows), len(points)), self.dtype)
@@ -126,7 +126,7 @@ def cdf(self: Flow, x: ArrayLike, context: ArrayLike | None = None) -> Float:
     array([0.    , 0.5   , 0.7559])
     """
     flow, levels = _continuous(self, "cdf")
-    points = real_array("x", by_name(self, "x", x))
+    points = array_by_name(self, "x", x)
     if points.ndim > 1 and points.shape[1:] != (1,):
         raise ValueError(f"x must have shape (n,) or (n, 1), got {points.shape}")
     points = points.reshape(-1, 1)
@@ -240,7 +240,7 @@ def _context_rows(flow: Flow, context: ArrayLike | None) -> NDArray[Any] | None:
     """The context as an array of rows, its columns in the flow's order."""
     if context is None:
         return None
-    rows = real_array("context", by_name(flow, "context", context))
+    rows = array_by_name(flow, "context", context)
     return rows[None] if rows.ndim == 1 else rows
 
 

@@ -19,10 +19,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .arguments import checked_seed, integer
-from .arrays import real_array, refuse_shape
+from .arrays import refuse_shape
 from .check import jacobian
 from .data_maps import DataMaps
-from .names import by_name
+from .names import array_by_name
 from .proposals import Proposals
 
 if TYPE_CHECKING:
@@ -165,12 +165,12 @@ def impute(
 def _checked(flow: Flow, x: ArrayLike, context: ArrayLike | None) -> tuple[Float, Float | None]:
     """Rows, and a row of context for each."""
     check_flow(flow)
-    rows = np.array(real_array("x", by_name(flow, "x", x)), np.float64)
+    rows = np.array(array_by_name(flow, "x", x), np.float64)
     if rows.ndim != 2 or rows.shape[1] != flow.features:
         refuse_shape("x", rows.shape, (flow.features,))
     given = None
     if context is not None:
-        given = np.asarray(real_array("context", by_name(flow, "context", context)), np.float64)
+        given = np.asarray(array_by_name(flow, "context", context), np.float64)
     some = given if given is None or given.ndim < 2 else given[:0]
     flow.log_prob(np.zeros((0, flow.features)), some)  # what it says of contexts
     if given is None:

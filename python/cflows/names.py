@@ -8,14 +8,17 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .arguments import listed
+from .arrays import real_array
 from .categories import encoded, is_number
 
 if TYPE_CHECKING:
     from . import _core
 
 __all__ = [
+    "array_by_name",
     "by_name",
     "checked_names",
     "checked_notes",
@@ -70,6 +73,11 @@ def by_name(model: _core.Model, port: str, table: Any, learned: Names | None = N
         return table
     labels = getattr(model, "categories" if port == "x" else "context_categories", None)
     return table if labels is None else encoded(port, table, _columns(table), labels)
+
+
+def array_by_name(model: _core.Model, port: str, table: Any) -> NDArray[Any]:
+    """The same as an array of real numbers; TypeError, or ValueError, if it is none."""
+    return real_array(port, by_name(model, port, table))
 
 
 def row_by_name(what: str, row: Any, known: Names | None) -> Any:

@@ -14,7 +14,7 @@ from . import _core
 from ._core import Constant, Cosine, Optimizer
 from .arguments import check_callback, checked_seed, gradient_limit, integer, with_hints
 from .arrays import real_array
-from .names import by_name
+from .names import array_by_name
 from .optim import STEP_SCHEDULES, checked_optimizer, checked_schedule
 from .option_names import StepScheduleName
 
@@ -332,7 +332,7 @@ def importance_sample(
 
 def _context_rows(flow: Flow, context: ArrayLike | None) -> NDArray[Any] | None:
     """The context as an array, its columns in the flow's order: the target sees it too."""
-    return None if context is None else real_array("context", by_name(flow, "context", context))
+    return None if context is None else array_by_name(flow, "context", context)
 
 
 def _log_density(result: Any, n: int) -> NDArray[np.float64]:

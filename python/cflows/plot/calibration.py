@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..arguments import integer
-from ..arrays import real_array
-from ..names import by_name
+from ..names import array_by_name
 from .canvas import DATA_COLOUR, SAMPLES_COLOUR, Float, new_axes
 
 if TYPE_CHECKING:
@@ -153,7 +152,7 @@ def calibration(
 
 def _transformed(flow: Any, x: ArrayLike, context: ArrayLike | None) -> Float:
     """The values of the distribution function, without NaN."""
-    numbers = real_array("x", by_name(flow, "x", x)).astype(np.float64)
+    numbers = array_by_name(flow, "x", x).astype(np.float64)
     values: Float = flow.cdf(numbers, context)
     if flow.stochastic:  # steps
         below = flow.cdf(numbers - 1.0, context)

@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..arguments import integer
-from ..arrays import real_array
 from ..categories import categories_of_context
-from ..names import by_name
+from ..names import array_by_name
 from .canvas import Float, finite_rows, limits, new_axes, thinned
 from .line import framed
 from .marginal import Marginal, index_of
@@ -129,7 +128,7 @@ def _rows(
     flow: Flow, marginal: Marginal, context: ArrayLike, x: ArrayLike | None
 ) -> tuple[Float, Float | None]:
     """The contexts without NaN, and the feature's numbers with them."""
-    table = real_array("context", by_name(flow, "context", context)).astype(np.float64)
+    table = array_by_name(flow, "context", context).astype(np.float64)
     table = table[None] if table.ndim == 1 else table
     if table.ndim != 2 or table.shape[1] != flow.context_features:
         raise ValueError(f"context must have shape (m, {flow.context_features}), got {table.shape}")
@@ -138,7 +137,7 @@ def _rows(
         raise ValueError("context has no row of finite numbers")
     if x is None:
         return table[known], None
-    data = real_array("x", by_name(flow, "x", x)).astype(np.float64)
+    data = array_by_name(flow, "x", x).astype(np.float64)
     data = data.reshape(len(data), -1) if data.ndim > 0 else data.reshape(1, 1)
     if data.shape != (len(table), flow.features):
         raise ValueError(f"x must have shape {(len(table), flow.features)}, got {data.shape}")
