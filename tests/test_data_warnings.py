@@ -413,3 +413,27 @@ def test_a_context_with_more_digits_than_the_dtype() -> None:
     (message,) = refitted(raw, CLEAN, context)
     assert message.startswith(f"context column 0: {RAW} it: leave standardize_context as it is")
     assert refitted(cf.maf(4, 1, **made), CLEAN, context) == []
+
+
+# -- groups -- #
+
+
+@pytest.mark.parametrize("apart", [40.0, 1e4])
+def test_groups_far_apart(apart: float) -> None:
+    group = RNG.random(len(CLEAN)) < 0.3
+    (message,) = said(with_column(1, CLEAN[:, 1] + apart * CLEAN[:, 1].std() * group))
+    assert message.startswith(
+        "column 1: in groups far apart, beside which each is narrow and badly"
+    )
+    context = np.column_stack([CLEAN[:, 0], RNG.normal(size=len(CLEAN)) + apart * group])
+    flow = cf.maf(4, 1, hidden=(8,), context_features=2, seed=0)
+    (message,) = refitted(flow, CLEAN[:, [1, 2, 3, 0]] + RNG.normal(size=CLEAN.shape), context)
+    assert message.startswith("context column 1: in groups far apart")
+
+
+def test_groups_near_each_other() -> None:
+    group = RNG.random(len(CLEAN)) < 0.3
+    assert said(with_column(1, CLEAN[:, 1] + 8 * CLEAN[:, 1].std() * group)) == []
+    binary = np.column_stack([group, RNG.normal(size=len(CLEAN))])
+    flow = cf.maf(4, 1, hidden=(8,), context_features=2, seed=0)
+    assert refitted(flow, CLEAN, binary) == []

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
+    "are_in_groups",
     "are_too_fine",
     "are_whole",
     "collinear",
@@ -30,6 +31,7 @@ FEW = 200  # values, each of several rows: rounded numbers
 OFTEN = 0.02  # the share of rows that one value may have
 OFTEN_AMONG_DIFFERENT = 0.002  # the same where most others are different
 FAR = 30.0  # interquartile ranges from the median
+GROUP, APART = 0.02, 20.0  # the least share of a group; standard deviations between two
 ROUNDED = 1e-2  # the share of a column's spread that its rounding may have
 
 
@@ -65,6 +67,20 @@ def far_shares(z: Float) -> Float:
     low, middle, high = np.quantile(z, [0.25, 0.5, 0.75], axis=0)
     far = (np.abs(z - middle) > FAR * (high - low)).mean(axis=0)
     return np.asarray(np.where(high > low, far, 0.0), np.float64)
+
+
+def are_in_groups(z: Float) -> Flags:
+    """Columns of two groups, neither of a few rows, that are far apart beside their widths."""
+    found = np.zeros(z.shape[1], bool)
+    ordered = np.sort(z, axis=0)
+    few = int(GROUP * len(z))
+    for i, column in enumerate(ordered.T):
+        gaps = np.diff(column)
+        cut = int(gaps.argmax()) + 1 if len(gaps) else 0
+        if few <= cut <= len(column) - few and cut > 1:
+            widths = column[:cut].std(), column[cut:].std()
+            found[i] = min(widths) > 0.0 and gaps[cut - 1] > APART * max(widths)
+    return found
 
 
 def moments(z: Float) -> tuple[Float, Float, Float, Float]:

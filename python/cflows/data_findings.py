@@ -114,6 +114,11 @@ def _findings_of_scale(
         "many numbers far from all others, as of heavy tails: take logarithms, or make the flow "
         "with base=cf.StudentT(df)",
     )
+    yield (
+        _where(varying & ~angles & statistics.are_in_groups(sample.z)),
+        "in groups far apart, beside which each is narrow and badly learned: fit a flow to "
+        "each, or subtract each group's middle and give the group as a context",
+    )
     if again or _awaits(flow):
         return
     off = ~angles & _are_off(sample.z) & (not _has_norms(flow))
@@ -172,6 +177,11 @@ def findings_of_context(flow: Flow, sample: Sample, again: bool) -> Iterator[Fin
             "numbers far from all others set the scale: take logarithms or, where they stand for "
             "missing ones, put an ordinary number in their place, and a further column of 0 and 1 "
             "that says so",
+        )
+        yield (
+            numbers[statistics.are_in_groups(context)].tolist(),
+            "in groups far apart, beside which each is narrow and badly told apart: give the group "
+            "as a column of its own (cflows.categorical), and the numbers without its middle",
         )
         shift, scale = shift_scale.reshape(2, -1)[:, numbers]
         if again or (not shift.any() and (scale == 1.0).all()):
