@@ -181,7 +181,8 @@ def findings_of_context(flow: Flow, sample: Sample, again: bool) -> Iterator[Fin
         yield (
             numbers[statistics.are_in_groups(context)].tolist(),
             "in groups far apart, beside which each is narrow and badly told apart: give the group "
-            "as a column of its own (cflows.categorical), and the numbers less the middle of theirs",
+            "as a column of its own (cflows.categorical), and the numbers less the middle of "
+            "theirs",
         )
         shift, scale = shift_scale.reshape(2, -1)[:, numbers]
         if again or (not shift.any() and (scale == 1.0).all()):
