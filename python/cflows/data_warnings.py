@@ -72,10 +72,11 @@ def warn_of_data(
         _warn("", [], _of_images(flow, rows, jitter))
         return
     own = flow.columns or names[0] or range(flow.features)
-    numbers = np.isfinite(_some_rows(rows, rows.x)).sum(axis=0)
+    x = _some_rows(rows, rows.x)
+    numbers = np.isfinite(x).sum(axis=0)
     lacking = (numbers < FEW_ROWS) & (len(rows) >= FEW_ROWS)
     _warn("column", [own[i] for i in np.flatnonzero(lacking).tolist()], FEW_NUMBERS)
-    sample = _sample(flow, rows, jitter)
+    sample = _sample(flow, x, _some_rows(rows, rows.context), jitter)
     if sample is None:
         return
     given = flow.context_columns or names[1] or range(flow.context_features)
@@ -175,9 +176,7 @@ def _first_rows(parts: Sequence[TrainingRows], count: int) -> slice | NDArray[np
 def _of_images(flow: Flow, rows: TrainingRows, jitter: Float | None) -> str:
     if flow.stochastic or (jitter is not None and jitter.all()):
         return ""
-    count = max(1, min(len(rows), NUMBERS // flow.features))
-    chosen = np.linspace(0, len(rows) - 1, count).astype(np.int64)
-    pixels = np.asarray(rows.x[chosen if rows.index is None else rows.index[chosen]], np.float64)
+    pixels = rows.x[_evenly(rows, max(1, min(len(rows), NUMBERS // flow.features)))]
     values = len(np.unique(pixels))
     if 5 * values >= pixels.size or values > PIXEL_VALUES or len(rows) < FEW_ROWS:
         return ""
@@ -187,9 +186,8 @@ def _of_images(flow: Flow, rows: TrainingRows, jitter: Float | None) -> str:
     )
 
 
-def _sample(flow: Flow, rows: TrainingRows, jitter: Float | None) -> Sample | None:
-    """Up to `ROWS` rows, evenly spaced; None if too few of them are whole."""
-    x, context = _some_rows(rows, rows.x), _some_rows(rows, rows.context)
+def _sample(flow: Flow, x: Float, context: Float, jitter: Float | None) -> Sample | None:
+    """What findings are of; None if too few of the rows are whole."""
     if len(context) != len(x) or context.shape[1] != flow.context_features:
         context = np.empty((len(x), 0), np.float64)
     known = np.isfinite(x).all(axis=1) & np.isfinite(context).all(axis=1)
@@ -205,10 +203,15 @@ def _sample(flow: Flow, rows: TrainingRows, jitter: Float | None) -> Sample | No
 
 
 def _some_rows(rows: TrainingRows, array: NDArray[Any] | None) -> Float:
-    """Of x or the context; none of a context that is one for all rows."""
+    """Up to `ROWS` of x or the context, evenly spaced; none of a context that is one for all
+    rows."""
     if array is None or array.shape[:-1] != (len(rows.x),):
         return np.empty((0, 0), np.float64)
-    count, features = len(rows), array.shape[1]
-    enough = min(count, ROWS, max(1000, NUMBERS // max(1, features)))
-    chosen = np.linspace(0, count - 1, enough).astype(np.int64)
-    return np.asarray(array[chosen if rows.index is None else rows.index[chosen]], np.float64)
+    enough = min(len(rows), ROWS, max(1000, NUMBERS // max(1, array.shape[1])))
+    return np.asarray(array[_evenly(rows, enough)], np.float64)
+
+
+def _evenly(rows: TrainingRows, count: int) -> NDArray[np.int64]:
+    """The indices of so many rows, evenly spaced."""
+    chosen = np.linspace(0, len(rows) - 1, count).astype(np.int64)
+    return chosen if rows.index is None else np.asarray(rows.index[chosen], np.int64)
