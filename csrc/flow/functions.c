@@ -15,35 +15,39 @@ static cf_value see(const cf_flow *flow, cf_builder *b, cf_value context) {
     return cf_add(b, seen, cf_unknown(b, context));
 }
 
-/* x, NaN where something of the context is unknown: by themselves splines are the identity far out,
- * whatever they see. */
-static cf_value given(cf_builder *b, cf_value x, cf_value seen) {
-    return cf_is_none(seen) || cf_is_none(x) ? x : cf_add(b, x, cf_unknown(b, seen));
+/* What to add to numbers that depend on a context, or CF_NO_VALUE: NaN where something of it is
+ * unknown, else 0. By themselves splines are the identity far out, whatever they see. */
+static cf_value unknown_of(cf_builder *b, cf_value seen) {
+    return cf_is_none(seen) ? seen : cf_unknown(b, seen);
+}
+
+static cf_value given(cf_builder *b, cf_value x, cf_value unknown) {
+    return cf_is_none(unknown) || cf_is_none(x) ? x : cf_add(b, x, unknown);
 }
 
 static void emit_inverse(const void *self, cf_builder *b, const cf_program_key *key,
                          const cf_value *input, cf_value *output) {
     const cf_flow *flow = self;
     (void)key;
-    cf_value seen = see(flow, b, input[1]);
-    output[0] = given(b, cf_layer_inverse(&flow->chain, b, input[0], seen, &output[1]), seen);
-    output[1] = given(b, output[1], seen);
+    cf_value seen = see(flow, b, input[1]), unknown = unknown_of(b, seen);
+    output[0] = given(b, cf_layer_inverse(&flow->chain, b, input[0], seen, &output[1]), unknown);
+    output[1] = given(b, output[1], unknown);
 }
 
 static void emit_forward(const void *self, cf_builder *b, const cf_program_key *key,
                          const cf_value *input, cf_value *output) {
     const cf_flow *flow = self;
     (void)key;
-    cf_value seen = see(flow, b, input[1]);
-    output[0] = cf_layer_forward(&flow->chain, b, given(b, input[0], seen), seen, &output[1]);
-    output[1] = given(b, output[1], seen);
+    cf_value seen = see(flow, b, input[1]), unknown = unknown_of(b, seen);
+    output[0] = cf_layer_forward(&flow->chain, b, given(b, input[0], unknown), seen, &output[1]);
+    output[1] = given(b, output[1], unknown);
 }
 
 static cf_value log_prob(const cf_flow *flow, cf_builder *b, cf_value x, cf_value seen) {
     cf_value log_det;
     cf_value u = cf_layer_inverse(&flow->chain, b, x, seen, &log_det);
     cf_value density = cf_base_methods_of(&flow->base)->log_prob(&flow->base, b, u, seen);
-    return given(b, cf_add_optional(b, density, log_det), seen);
+    return given(b, cf_add_optional(b, density, log_det), unknown_of(b, seen));
 }
 
 static void emit_log_prob(const void *self, cf_builder *b, const cf_program_key *key,
@@ -64,7 +68,7 @@ static void emit_score(const void *self, cf_builder *b, const cf_program_key *ke
     if (cf_builder_status(b) != CF_OK)
         return;
     bool unbatched = cf_value_kind(b, output[1]) == CF_UNBATCHED; /* it does not depend on x */
-    cf_value one = given(b, cf_constant(b, CF_BATCHED, 1, 1.0), seen);
+    cf_value one = given(b, cf_constant(b, CF_BATCHED, 1, 1.0), unknown_of(b, seen));
     if (!unbatched)
         cf_gradient(b, 1, &output[1], &one, 1, &input[0], &output[0]);
     if (!cf_is_none(output[0])) /* where the density is 0 */
@@ -76,7 +80,8 @@ static void emit_sample(const void *self, cf_builder *b, const cf_program_key *k
     const cf_flow *flow = self;
     const cf_base_methods *base = cf_base_methods_of(&flow->base);
     cf_value seen = see(flow, b, input[0]), log_det;
-    cf_value u = given(b, base->sample(&flow->base, b, CF_STREAM_PROGRAM, seen), seen);
+    cf_value u = base->sample(&flow->base, b, CF_STREAM_PROGRAM, seen);
+    u = given(b, u, unknown_of(b, seen));
     (void)key;
     output[0] = cf_layer_forward(&flow->chain, b, u, seen, &log_det);
     output[1] = base->log_prob(&flow->base, b, u, seen);
