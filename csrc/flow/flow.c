@@ -1,5 +1,7 @@
 #include "flow/flow.h"
 
+#include "nn/categories.h"
+
 #include <float.h>
 #include <math.h>
 #include <string.h>
@@ -61,7 +63,7 @@ static cf_status bind_context_map(cf_flow *flow, cf_binding *binding, size_t con
     cf_status status = cf_bind_buffer(binding, "shift_scale", 2 * context, values, &offset);
     cf_binding_leave(binding, mark);
     for (size_t f = 0; f < context; f++) {
-        bool number = cf_embedding_categories(flow->embedding.spec, f) == 1;
+        bool number = cf_categories_of(flow->embedding.spec, f) == 1;
         first[f + 1] = first[f] + number;
         if (!number)
             continue;

@@ -1,23 +1,18 @@
 /* Argmax: a category is the largest of as many real numbers, which are drawn given the category
  * (Hoogeboom et al. 2021). */
 #include "layers/layer.h"
+#include "nn/categories.h"
 #include "ops/ops.h"
-
-enum { MAX_CATEGORIES = 1024 }; /* float32 tells their shares of [0, 1) apart */
 
 typedef struct {
     size_t logits; /* parameter, of all categories of columns that have more than one */
     size_t count;
 } argmax_state;
 
-static size_t categories_of(const cf_spec *spec, size_t feature) {
-    return (size_t)cf_spec_get(spec, "categories")->integers[feature];
-}
-
 static size_t base_features(const cf_spec *spec) {
     size_t sum = 0;
     for (size_t f = 0; f < cf_spec_get(spec, "categories")->count; f++)
-        sum += categories_of(spec, f);
+        sum += cf_categories_of(spec, f);
     return sum;
 }
 
@@ -36,7 +31,7 @@ static cf_status bind(cf_layer *layer, cf_binding *binding) {
     CF_TRY(cf_arena_alloc(binding->arena, &state, 1, sizeof *state));
     layer->state = state;
     for (size_t f = 0; f < layer->features; f++)
-        state->count += categories_of(layer->spec, f) > 1 ? categories_of(layer->spec, f) : 0;
+        state->count += cf_categories_of(layer->spec, f) > 1 ? cf_categories_of(layer->spec, f) : 0;
     return cf_bind_parameter(binding, "logits", 1, &state->count, 0.0, &state->logits);
 }
 
@@ -77,7 +72,7 @@ static cf_value inverse(const cf_layer *layer, cf_builder *b, cf_value x, cf_val
     uniform = cf_clamp(b, uniform, 0x1p-25, 1.0 - 0x1p-24); /* where both logarithms are finite */
     cf_value logits = cf_parameter(b, state->logits, state->count), u = CF_NO_VALUE;
     for (size_t f = 0; f < layer->features && cf_builder_status(b) == CF_OK; f++) {
-        size_t n = categories_of(layer->spec, f);
+        size_t n = cf_categories_of(layer->spec, f);
         cf_value v = cf_slice(b, x, f, 1);
         if (n > 1) {
             v = draw(b, v, cf_slice(b, uniform, drawn, n + 1), cf_slice(b, logits, logit, n), n,
@@ -97,7 +92,7 @@ static cf_value forward(const cf_layer *layer, cf_builder *b, cf_value u, cf_val
     (void)context;
     *log_det = cf_constant(b, CF_BATCHED, 1, CF_NO_LOG_DET);
     for (size_t f = 0; f < layer->features && cf_builder_status(b) == CF_OK; f++) {
-        size_t n = categories_of(layer->spec, f);
+        size_t n = cf_categories_of(layer->spec, f);
         cf_value v = cf_slice(b, u, first, n);
         v = n > 1 ? cf_add(b, cf_argmax(b, v), cf_unknown(b, v)) : v; /* NaN has no largest */
         x = cf_concat(b, (cf_value[]){x, v}, 2);
@@ -107,14 +102,8 @@ static cf_value forward(const cf_layer *layer, cf_builder *b, cf_value u, cf_val
 }
 
 static cf_status check(const cf_spec *spec) {
-    const cf_setting *categories = cf_spec_get(spec, "categories");
-    bool any = false;
-    for (size_t i = 0; i < categories->count; i++) {
-        if (categories->integers[i] < 1 || categories->integers[i] > MAX_CATEGORIES)
-            return cf_fail(CF_INVALID, "Argmax: categories must be from 1 to %d, got %lld at %zu",
-                           MAX_CATEGORIES, (long long)categories->integers[i], i);
-        any |= categories->integers[i] > 1;
-    }
+    bool any;
+    CF_TRY(cf_categories_check(spec, &any));
     return any ? CF_OK : cf_fail(CF_INVALID, "Argmax: no column has more than one category");
 }
 

@@ -2,14 +2,8 @@
 
 #include <math.h>
 
+#include "nn/categories.h"
 #include "ops/ops.h"
-
-enum { MAX_CATEGORIES = 1024 }; /* as of Argmax */
-
-size_t cf_embedding_categories(const cf_spec *spec, size_t column) {
-    const cf_setting *counts = spec == NULL ? NULL : cf_spec_get(spec, "categories");
-    return counts == NULL || column >= counts->count ? 1 : (size_t)counts->integers[column];
-}
 
 /* The numbers of a category's vector; 1 for a column of numbers. */
 static size_t vector_size(size_t categories) {
@@ -27,7 +21,7 @@ static cf_status bind_vectors(cf_embedding *out, cf_binding *binding) {
     CF_TRY(cf_arena_alloc(binding->arena, &out->vectors, out->context, sizeof *out->vectors));
     out->features = 0;
     for (size_t i = 0; i < out->context; i++) {
-        size_t mark, count = cf_embedding_categories(out->spec, i), size = vector_size(count);
+        size_t mark, count = cf_categories_of(out->spec, i), size = vector_size(count);
         out->features += size;
         if (count == 1)
             continue;
@@ -103,7 +97,7 @@ static cf_value emit_vectors(const cf_embedding *embedding, cf_builder *b, cf_va
     cf_value seen = CF_NO_VALUE;
     size_t first = 0;
     for (size_t i = 0; i < embedding->context; i++) {
-        size_t count = cf_embedding_categories(embedding->spec, i);
+        size_t count = cf_categories_of(embedding->spec, i);
         if (count == 1)
             continue;
         size_t size = count * vector_size(count);
@@ -125,23 +119,10 @@ cf_value cf_embedding_emit(const cf_embedding *embedding, cf_builder *b, cf_valu
                : seen;
 }
 
-static cf_status check_categories(const cf_setting *categories, bool *any) {
-    *any = false;
-    for (size_t i = 0; i < categories->count; i++) {
-        int64_t count = categories->integers[i];
-        if (count < 1 || count > MAX_CATEGORIES)
-            return cf_fail(CF_INVALID,
-                           "Embedding: categories must be from 1 to %d, got %lld at %zu",
-                           MAX_CATEGORIES, (long long)count, i);
-        *any |= count > 1;
-    }
-    return CF_OK;
-}
-
 static cf_status check(const cf_spec *spec) {
     const cf_setting *features = cf_spec_get(spec, "features");
     bool any;
-    CF_TRY(check_categories(cf_spec_get(spec, "categories"), &any));
+    CF_TRY(cf_categories_check(spec, &any));
     if (features->kind == CF_NONE && !any)
         return cf_fail(CF_INVALID, "Embedding: features must say to how many numbers, or "
                                    "categories which columns of the context are some");

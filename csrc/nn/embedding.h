@@ -14,9 +14,6 @@ typedef struct {
     cf_conditioner network; /* if the spec has features */
 } cf_embedding;
 
-/* How many categories a column of the context has; 1: it is one of numbers. `spec` may be NULL. */
-size_t cf_embedding_categories(const cf_spec *spec, size_t column);
-
 /* Binds `spec`, or NULL, whose hold stays with the caller, to `context` features. */
 cf_status cf_embedding_bind(cf_embedding *out, cf_spec *spec, cf_binding *binding, size_t context);
 

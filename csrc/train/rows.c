@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "nn/categories.h"
 #include "base/philox.h"
 #include "train/losses/losses.h"
 #include "train/initialise.h"
@@ -49,7 +50,7 @@ static cf_status check_jitter(const cf_rows *r, const double *jitter) {
 static cf_status check_categories(const cf_rows *r, const cf_data *data, const char *what) {
     const cf_spec *embedding = r->flow != NULL ? r->flow->embedding.spec : NULL;
     for (size_t f = 0; f < r->context && data->context.data != NULL; f++) {
-        double last = (double)cf_embedding_categories(embedding, f) - 1.0;
+        double last = (double)cf_categories_of(embedding, f) - 1.0;
         for (size_t i = 0; i < data->rows && last > 0.0; i++) {
             double value = cf_array_number(&data->context, i, f);
             if (!(value >= 0.0 && value <= last && value == floor(value)))
