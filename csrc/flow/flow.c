@@ -1,10 +1,10 @@
 #include "flow/flow.h"
 
-#include "nn/categories.h"
-
 #include <float.h>
 #include <math.h>
 #include <string.h>
+
+#include "nn/categories.h"
 
 /* ---- its parts ---- */
 
