@@ -34,7 +34,7 @@ static bool steps(const cf_layer *layer, size_t feature, cf_map_step *out, size_
                                         .scale = state->buffers + layer->features + feature});
 }
 
-cf_status cf_shift_scale_values(const cf_layer *layer, double *values) {
+static cf_status fill(const cf_layer *layer, double *values) {
     const char *type = cf_spec_type_of(layer->spec)->name, *names[2] = {"shift", "scale"};
     for (int k = 0; k < 2; k++) {
         const cf_setting *setting = cf_spec_get(layer->spec, names[k]);
@@ -49,12 +49,20 @@ cf_status cf_shift_scale_values(const cf_layer *layer, double *values) {
     return CF_OK;
 }
 
-static cf_status bind_values(cf_layer *layer, cf_binding *binding, double *values) {
+cf_status cf_bind_shift_scale(const cf_layer *layer, cf_binding *binding, size_t *offset) {
+    double *values;
+    CF_TRY(cf_alloc(&values, 2 * layer->features, sizeof *values));
+    cf_status status = fill(layer, values);
+    if (status == CF_OK)
+        status = cf_bind_buffer(binding, "shift_scale", 2 * layer->features, values, offset);
+    cf_free(values);
+    return status;
+}
+
+static cf_status bind_learned(cf_layer *layer, cf_binding *binding, double *values) {
     affine_state *state = layer->state;
     size_t n = layer->features;
-    CF_TRY(cf_shift_scale_values(layer, values));
-    if (!state->learned)
-        return cf_bind_buffer(binding, "shift_scale", 2 * n, values, &state->buffers);
+    CF_TRY(fill(layer, values));
     for (size_t f = 0; f < n; f++)
         values[n + f] = log(values[n + f]);
     CF_TRY(cf_bind_parameter_values(binding, "shift", n, values, &state->shift));
@@ -73,8 +81,10 @@ static cf_status bind(cf_layer *layer, cf_binding *binding) {
     if (layer->shape.image && cf_spec_int(layer->spec, "robust"))
         return cf_fail(CF_INVALID, "Affine: robust takes vectors, the flow has images");
     state->learned = cf_spec_int(layer->spec, "learned") != 0;
+    if (!state->learned)
+        return cf_bind_shift_scale(layer, binding, &state->buffers);
     CF_TRY(cf_alloc(&values, 2 * layer->features, sizeof *values));
-    cf_status status = bind_values(layer, binding, values);
+    cf_status status = bind_learned(layer, binding, values);
     cf_free(values);
     return status;
 }

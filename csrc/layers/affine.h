@@ -11,8 +11,8 @@
 cf_value cf_channel_affine(cf_builder *b, cf_value x, cf_shape shape, cf_value log_scale,
                            cf_value shift, bool inverse, cf_value *log_det);
 
-/* The options shift and scale as numbers a feature, all shifts first; 0 and 1 where they are none.
- * CF_INVALID if they are of another number of features. */
-cf_status cf_shift_scale_values(const cf_layer *layer, double *values);
+/* Binds the options shift and scale, numbers a feature, all shifts first, as a buffer; 0 and 1
+ * where they are none. CF_INVALID if they are of another number of features. */
+cf_status cf_bind_shift_scale(const cf_layer *layer, cf_binding *binding, size_t *offset);
 
 #endif

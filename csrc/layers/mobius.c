@@ -1,6 +1,5 @@
 /* Mobius: angles drawn together around a point of the circle (Rezende et al. 2020, section 2.1.1).
  */
-#include "base/memory.h"
 #include "layers/affine.h"
 #include "layers/layer.h"
 
@@ -24,16 +23,9 @@ static bool steps(const cf_layer *layer, size_t feature, cf_map_step *out, size_
 
 static cf_status bind(cf_layer *layer, cf_binding *binding) {
     mobius_state *state;
-    double *values;
     CF_TRY(cf_arena_alloc(binding->arena, &state, 1, sizeof *state));
     layer->state = state;
-    CF_TRY(cf_alloc(&values, 2 * layer->features, sizeof *values));
-    cf_status status = cf_shift_scale_values(layer, values);
-    if (status == CF_OK)
-        status =
-            cf_bind_buffer(binding, "shift_scale", 2 * layer->features, values, &state->buffers);
-    cf_free(values);
-    return status;
+    return cf_bind_shift_scale(layer, binding, &state->buffers);
 }
 
 static cf_status check(const cf_spec *spec) {
