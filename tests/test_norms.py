@@ -182,9 +182,18 @@ def test_the_statistics_of_many_rows_are_pooled() -> None:
     x = rows(25_000, 2)
     x[:12_000] *= 3.0  # the parts have their own
     flow = cf.Flow([cf.BatchNorm()], features=2, dtype="float64")
-    fit_once(flow, x)
+    flow.fit(x, validation=None, epochs=8, optimizer=NO_STEP, seed=0)
     found = [flow.parameters[f"layers.0.{name}"] for name in ("mean", "variance")]
     np.testing.assert_allclose(found, moments(x), rtol=1e-10)
+
+
+def test_a_short_fit_pools_the_statistics_of_some_rows() -> None:
+    x = rows(25_000, 2)
+    flow = cf.Flow([cf.BatchNorm()], features=2, dtype="float64")
+    fit_once(flow, x)
+    found = [flow.parameters[f"layers.0.{name}"] for name in ("mean", "variance")]
+    evenly = x[np.floor(np.arange(10_000) * 2.5).astype(int)]
+    np.testing.assert_allclose(found, moments(evenly), rtol=1e-10)
 
 
 def test_a_fit_that_diverges_leaves_the_statistics() -> None:

@@ -161,7 +161,8 @@ static cf_status settle(cf_training *loop, bool last) {
     if (loop->objective.settle == NULL)
         return CF_OK;
     begin_change(loop);
-    cf_status status = loop->objective.settle(loop->objective.self, last);
+    cf_status status =
+        loop->objective.settle(loop->objective.self, loop->progress.rows_drawn, last);
     end_change(loop);
     return status;
 }

@@ -38,8 +38,8 @@ typedef struct {
     /* The loss that decides which weights are best; NULL: that of training does. */
     cf_status (*validate)(void *self, cf_interrupt *interrupt, double *loss);
     /* Sets what follows from the weights and the data alone, before each validation and, `last`,
-     * with the weights that training ends with; NULL: nothing does. */
-    cf_status (*settle)(void *self, bool last);
+     * with the weights that training ends with, of `drawn` samples; NULL: nothing does. */
+    cf_status (*settle)(void *self, uint64_t drawn, bool last);
     uint64_t steps_per_epoch;
     const char *advice; /* when training diverges */
 } cf_objective;

@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "nn/categories.h"
 #include "base/philox.h"
+#include "nn/categories.h"
 #include "train/losses/losses.h"
 #include "train/initialise.h"
 #include "train/whiten.h"
@@ -271,9 +271,10 @@ static cf_status validate(void *self, cf_interrupt *interrupt, double *loss) {
 
 /* ---- running statistics ---- */
 
-/* Samples that they are computed from, at most: before a validation, and in the end of vectors;
- * and in one call of vectors and of images. */
+/* Samples that they are computed from, at most: before a validation, and in the end of vectors, up
+ * to a share of those that were learned; and in one call of vectors and of images. */
 enum { STATISTICS_ROWS = 10000, LAST_STATISTICS_ROWS = 100000, STATISTICS_IMAGES = 256 };
+enum { LEARNED_FOR_ONE = 8 };
 
 static bool has_images(const cf_rows *r) {
     return r->flow != NULL && r->flow->shape.image;
@@ -307,9 +308,11 @@ static cf_status pool_statistics(cf_rows *r, const int64_t *index, size_t count,
 }
 
 /* Running statistics lag behind the weights, and are of a few batches. These are of the data. */
-static cf_status settle(void *self, bool last) {
+static cf_status settle(void *self, uint64_t drawn, bool last) {
     cf_rows *r = self;
-    size_t max = last && !has_images(r) ? LAST_STATISTICS_ROWS : STATISTICS_ROWS;
+    size_t max = STATISTICS_ROWS, share = (size_t)(drawn / LEARNED_FOR_ONE);
+    if (last && !has_images(r) && share > max)
+        max = share < LAST_STATISTICS_ROWS ? share : LAST_STATISTICS_ROWS;
     size_t count = r->rows < max ? r->rows : max;
     int64_t *index = NULL;
     double *pooled = NULL;

@@ -3,24 +3,13 @@
 from __future__ import annotations
 
 import math
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = [
-    "are_in_groups",
-    "are_too_fine",
-    "are_whole",
-    "collinear",
-    "effective_rows",
-    "far_shares",
-    "have_few_values",
-    "have_one_value_often",
-    "moments",
-    "digests",
-    "share_of_circle",
-]
+__all__ = ["Columns", "collinear", "digests", "effective_rows", "share_of_circle"]
 
 Float = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -31,88 +20,124 @@ FEW = 200  # values, each of several rows: rounded numbers
 OFTEN = 0.02  # the share of rows that one value may have
 OFTEN_AMONG_DIFFERENT = 0.002  # the same where most others are different
 FAR = 30.0  # interquartile ranges from the median
+OFFSET, SPAN = 10.0, 30.0  # of columns that a flow sees, beside 0 and 1
 GROUP, APART = 0.02, 20.0  # the least share of a group; standard deviations between two
 ROUNDED = 1e-2  # the share of a column's spread that its rounding may have
 
 
-def are_whole(x: Float) -> Flags:
-    """Columns of integers, over a range in which their spacing matters: large floats are whole
-    whatever they count."""
-    whole = (x == np.round(x)).mean(axis=0) >= MOSTLY
-    return np.asarray(whole & (np.ptp(x, axis=0) < WHOLE_RANGE))
+class Columns:
+    """Columns of finite numbers, as rows of `columns`, with each sorted once."""
 
+    def __init__(self, x: Float) -> None:
+        self.columns = np.ascontiguousarray(x.T)
+        self.rows = len(x)
 
-def have_few_values(x: Float) -> Flags:
-    """Columns of few different numbers, with several rows each."""
-    counts = np.array([len(np.unique(column)) for column in x.T])
-    return np.asarray((counts <= FEW) & (5 * counts < len(x)))
+    @cached_property
+    def ordered(self) -> Float:
+        return np.sort(self.columns, axis=1)
 
+    @cached_property
+    def gaps(self) -> Float:
+        """Between neighbours in order."""
+        return np.diff(self.ordered, axis=1)
 
-def have_one_value_often(x: Float) -> Flags:
-    """Columns of which many rows have one value, or more than a few if most have one of their
-    own."""
-    found = np.zeros(x.shape[1], bool)
-    for i, column in enumerate(x.T):
-        counts = np.unique(column, return_counts=True)[1]
-        different = 2 * len(counts) > len(x)
-        share = OFTEN_AMONG_DIFFERENT if different else OFTEN
-        found[i] = counts.max() > max(4, share * len(x))
-    return found
+    @cached_property
+    def ranges(self) -> Float:
+        if self.rows == 0:
+            return np.zeros(len(self.columns), np.float64)
+        return np.asarray(self.ordered[:, -1] - self.ordered[:, 0])
 
+    @cached_property
+    def medians(self) -> Float:
+        return self._quantiles(0.5)
 
-def far_shares(z: Float) -> Float:
-    """By column, the share of numbers that are far from the others, which set the scale."""
-    if len(z) == 0:
-        return np.zeros(z.shape[1], np.float64)
-    low, middle, high = np.quantile(z, [0.25, 0.5, 0.75], axis=0)
-    far = (np.abs(z - middle) > FAR * (high - low)).mean(axis=0)
-    return np.asarray(np.where(high > low, far, 0.0), np.float64)
+    @cached_property
+    def interquartile_ranges(self) -> Float:
+        return self._quantiles(0.75) - self._quantiles(0.25)
 
+    @cached_property
+    def deviations(self) -> Float:
+        return np.asarray(self.columns.std(axis=1))
 
-def are_in_groups(z: Float) -> Flags:
-    """Columns of two groups, neither of a few rows, that are far apart beside their widths."""
-    found = np.zeros(z.shape[1], bool)
-    ordered = np.sort(z, axis=0)
-    few = int(GROUP * len(z))
-    for i, column in enumerate(ordered.T):
-        gaps = np.diff(column)
-        cut = int(gaps.argmax()) + 1 if len(gaps) else 0
-        if few <= cut <= len(column) - few and cut > 1:
+    def _quantiles(self, share: float) -> Float:
+        position = share * (self.rows - 1)
+        i = min(int(position), self.rows - 1)
+        low, high = self.ordered[:, i], self.ordered[:, min(i + 1, self.rows - 1)]
+        return np.asarray(low + (position - i) * (high - low))
+
+    def vary(self) -> Flags:
+        return self.ranges > 0.0
+
+    def are_whole(self) -> Flags:
+        """Integers, over a range in which their spacing matters: large floats are whole whatever
+        they count."""
+        whole = (self.columns == np.rint(self.columns)).mean(axis=1) >= MOSTLY
+        return np.asarray(whole & (self.ranges < WHOLE_RANGE))
+
+    def have_few_values(self) -> Flags:
+        """Few different numbers, with several rows each."""
+        counts = 1 + np.count_nonzero(self.gaps, axis=1)
+        return np.asarray((counts <= FEW) & (5 * counts < self.rows))
+
+    def have_one_value_often(self) -> Flags:
+        """Many rows have one value, or more than a few if most have one of their own."""
+        found = np.zeros(len(self.columns), bool)
+        for i, gaps in enumerate(self.gaps):
+            firsts = np.flatnonzero(gaps)
+            different = 2 * (len(firsts) + 1) > self.rows
+            share = OFTEN_AMONG_DIFFERENT if different else OFTEN
+            longest = np.diff(firsts, prepend=-1, append=self.rows - 1).max()
+            found[i] = longest > max(4, share * self.rows)
+        return found
+
+    def far_shares(self) -> Float:
+        """The share of numbers that are far from the others, which set the scale."""
+        reach = FAR * self.interquartile_ranges[:, None]
+        far = np.abs(self.columns - self.medians[:, None]) > reach
+        return np.asarray(np.where(reach[:, 0] > 0.0, far.mean(axis=1), 0.0), np.float64)
+
+    def are_in_groups(self) -> Flags:
+        """Two groups, neither of a few rows, that are far apart beside their widths."""
+        found = np.zeros(len(self.columns), bool)
+        few = int(GROUP * self.rows)
+        cuts = self.gaps.argmax(axis=1) + 1
+        for i in np.flatnonzero((cuts >= few) & (cuts <= self.rows - few) & (cuts > 1)):
+            column, cut = self.ordered[i], cuts[i]
             widths = column[:cut].std(), column[cut:].std()
-            found[i] = min(widths) > 0.0 and gaps[cut - 1] > APART * max(widths)
-    return found
+            found[i] = min(widths) > 0.0 and self.gaps[i, cut - 1] > APART * max(widths)
+        return found
+
+    def are_off(self) -> Flags:
+        """Far from 0, or of a scale far from 1, by moments and by quantiles."""
+        deviations, ranges = self.deviations, self.interquartile_ranges
+        large = np.minimum(deviations, ranges) > SPAN
+        small = np.maximum(deviations, ranges) < 1.0 / SPAN
+        far = np.minimum(np.abs(self.columns.mean(axis=1)), np.abs(self.medians)) > OFFSET
+        return np.asarray(large | small | far)
+
+    def are_too_fine(self, dtype: np.dtype[Any]) -> Flags:
+        """Numbers of the dtype are so far apart that the spread is rounded."""
+        spread = np.where(
+            self.interquartile_ranges > 0.0, self.interquartile_ranges, self.deviations
+        )
+        size = np.median(np.abs(self.columns), axis=1)
+        return np.asarray(self.vary() & (np.finfo(dtype).eps * size > ROUNDED * spread))
 
 
-def moments(z: Float) -> tuple[Float, Float, Float, Float]:
-    """Mean, deviation, median and interquartile range of each column."""
-    low, middle, high = np.quantile(z, [0.25, 0.5, 0.75], axis=0)
-    return z.mean(axis=0), z.std(axis=0), middle, high - low
-
-
-def are_too_fine(z: Float, dtype: np.dtype[Any]) -> Flags:
-    """Columns in which numbers of the dtype are so far apart that the spread is rounded."""
-    if len(z) == 0:
-        return np.zeros(z.shape[1], bool)
-    _, deviation, _, range_ = moments(z)
-    spread = np.where(range_ > 0.0, range_, deviation)
-    size = np.median(np.abs(z), axis=0)
-    varying = np.ptp(z, axis=0) > 0.0
-    return np.asarray(varying & (np.finfo(dtype).eps * size > ROUNDED * spread))
-
-
-def collinear(z: Float, least: float) -> list[int]:
+def collinear(columns: Float, least: float) -> list[int]:
     """The columns of the direction in which there is no more than the least variance, as a share of
     that of independent columns."""
-    columns = z.shape[1]
-    if columns < 2 or len(z) < 2 * columns:
+    count, rows = columns.shape
+    if count < 2 or rows < 2 * count:
         return []
-    centred = z - z.mean(axis=0)  # the squares of large numbers would overflow
-    scale = np.abs(centred).max(axis=0)
+    # The squares of large numbers would overflow.
+    centred = columns - columns.mean(axis=1, keepdims=True)
+    scale = np.abs(centred).max(axis=1, keepdims=True)
     if (scale == 0.0).any() or not np.isfinite(scale).all():
         return []
     scaled = centred / scale
-    scaled /= np.sqrt((scaled**2).sum(axis=0))
-    values, vectors = np.linalg.eigh(scaled.T @ scaled)  # of the correlations
+    scaled /= np.sqrt((scaled**2).sum(axis=1, keepdims=True))
+    values, vectors = np.linalg.eigh(scaled @ scaled.T)  # of the correlations
     if values[0] > least:
         return []
     weights = np.abs(vectors[:, 0])

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _core
-from . import column_statistics as statistics
+from .column_statistics import Columns, collinear, share_of_circle
 
 if TYPE_CHECKING:
     from .flow import Flow
@@ -28,7 +28,6 @@ STRAIGHT = ("Affine", "ActNorm", "BatchNorm", "Linear", "Triangular", "Permutati
 NORMS = ("ActNorm", "BatchNorm")
 SINGULAR = 1e-5  # eigenvalue of the correlation matrix
 FAR_SHARE = 0.003  # of numbers far from all others: not a few
-OFFSET, SPAN = 10.0, 30.0  # of columns that a flow sees, beside 0 and 1
 ARC = 0.4  # of the circle
 TOO_FINE = (
     "too fine for the digits of the flow's dtype where it sees {it}: give the flow a last "
@@ -42,22 +41,22 @@ class Sample:
 
     Attributes
     ----------
-    x, z : ndarray, shape (n, features)
+    x, z : Columns
         As they are, and behind the maps beside the data.
     angles : ndarray, shape (features,)
         Whether the column of z is one of angles.
-    context : ndarray, shape (n, numbers)
-        The columns of it that are numbers, not categories.
+    context : Columns
+        Those of it that are numbers, not categories.
     numbers : list of int
         Their indices.
     noisy : ndarray, shape (features,)
         Whether noise is added to the column.
     """
 
-    x: Float
-    z: Float
+    x: Columns
+    z: Columns
     angles: Flags
-    context: Float
+    context: Columns
     numbers: list[int]
     noisy: Flags
 
@@ -65,12 +64,12 @@ class Sample:
 def findings(flow: Flow, sample: Sample, again: bool) -> Iterator[Finding]:
     """Of the columns of x; `again` says that the fit sets their units whatever earlier ones did."""
     x, noisy = sample.x, sample.noisy
-    constant = np.ptp(x, axis=0) == 0.0
+    constant = ~x.vary()
     yield _where(constant & ~noisy), "one value in all rows, which has no density: drop {it}"
     free = ~constant & ~noisy & (not flow.stochastic)
-    whole = free & statistics.are_whole(x)
-    rounded = free & ~whole & statistics.have_few_values(x)
-    often = free & ~whole & ~rounded & statistics.have_one_value_often(x)
+    whole = free & x.are_whole()
+    rounded = free & ~whole & x.have_few_values()
+    often = free & ~whole & ~rounded & x.have_one_value_often()
     yield (
         _where(whole),
         "whole numbers, whose density is unbounded: give fit(jitter=…) their spacing, or make the "
@@ -100,8 +99,8 @@ def findings(flow: Flow, sample: Sample, again: bool) -> Iterator[Finding]:
 def _findings_of_scale(
     flow: Flow, sample: Sample, varying: Flags, again: bool
 ) -> Iterator[Finding]:
-    angles = sample.angles
-    far = (varying & ~angles) * statistics.far_shares(sample.z)
+    z, angles = sample.z, sample.angles
+    far = (varying & ~angles) * z.far_shares()
     heavy = far > FAR_SHARE
     robust, light = _is_robust(flow), isinstance(flow.base, _core.Normal)
     yield (
@@ -115,18 +114,18 @@ def _findings_of_scale(
         "with base=cf.StudentT(df)",
     )
     yield (
-        _where(varying & ~angles & statistics.are_in_groups(sample.z)),
+        _where(varying & ~angles & z.are_in_groups()),
         "in groups far apart, beside which each is narrow and badly learned: fit a flow to "
         "each, or subtract each group's middle and give the group as a context",
     )
     if again or _awaits(flow):
         return
-    off = ~angles & _are_off(sample.z) & (not _has_norms(flow))
+    off = ~angles & z.are_off() & (not _has_norms(flow))
     for i in np.flatnonzero(angles):
-        off[i] = statistics.share_of_circle(sample.z[:, i]) < ARC
+        off[i] = share_of_circle(z.columns[i]) < ARC
     told = varying & off & _sees_units(flow)
     yield _where(told), _units(_standardizes(flow))
-    yield _where(~told & statistics.are_too_fine(sample.z, flow.dtype)), TOO_FINE
+    yield _where(~told & z.are_too_fine(flow.dtype)), TOO_FINE
 
 
 def _units(standardized: bool) -> str:
@@ -145,18 +144,19 @@ def _findings_of_dependence(
     flow: Flow, sample: Sample, columns: NDArray[np.int64]
 ) -> Iterator[Finding]:
     least = SINGULAR**2 if _whitens(flow) else SINGULAR
-    found = statistics.collinear(sample.z[:, columns], least)
-    found = found or statistics.collinear(sample.x[:, columns], SINGULAR**2)
+    x, z = sample.x.columns[columns], sample.z.columns[columns]
+    found = collinear(z, least)
+    if not found and sample.x is not sample.z:
+        found = collinear(x, SINGULAR**2)
     yield (
         [int(columns[i]) for i in found],
         "one is nearly a linear function of the others, so that the density is nearly unbounded: "
         "drop it, give the difference instead, or make the flow with standardize='whiten'",
     )
-    varying = np.ptp(sample.context, axis=0) > 0.0
+    varying = sample.context.vary()
     if found or flow.stochastic or not varying.any():
         return
-    both = np.column_stack([sample.z[:, columns], sample.context[:, varying]])
-    found = statistics.collinear(both, SINGULAR)
+    found = collinear(np.vstack([z, sample.context.columns[varying]]), SINGULAR)
     yield (
         [int(columns[i]) for i in found if i < len(columns)],
         "nearly a linear function of the context, so that the density is nearly unbounded: give "
@@ -167,11 +167,11 @@ def _findings_of_dependence(
 def findings_of_context(flow: Flow, sample: Sample, again: bool) -> Iterator[Finding]:
     """Of the context's columns of numbers."""
     context, numbers = sample.context, np.array(sample.numbers, np.int64)
-    if context.shape[1] == 0:
+    if not sample.numbers:
         return
     shift_scale = flow.buffers.get("context.shift_scale")
     if shift_scale is not None:
-        far = statistics.far_shares(context) > 0.0
+        far = context.far_shares() > 0.0
         yield (
             numbers[far].tolist(),
             "numbers far from all others set the scale: take logarithms or, where they stand for "
@@ -179,7 +179,7 @@ def findings_of_context(flow: Flow, sample: Sample, again: bool) -> Iterator[Fin
             "that says so",
         )
         yield (
-            numbers[statistics.are_in_groups(context)].tolist(),
+            numbers[context.are_in_groups()].tolist(),
             "in groups far apart, beside which each is narrow and badly told apart: give the group "
             "as a column of its own (cflows.categorical), and the numbers less the middle of "
             "theirs",
@@ -187,8 +187,8 @@ def findings_of_context(flow: Flow, sample: Sample, again: bool) -> Iterator[Fin
         shift, scale = shift_scale.reshape(2, -1)[:, numbers]
         if again or (not shift.any() and (scale == 1.0).all()):
             return
-        context = (context - shift) / scale
-    off = _are_off(context) & (np.ptp(context, axis=0) > 0.0)
+        context = Columns((context.columns.T - shift) / scale)
+    off = context.are_off() & context.vary()
     if shift_scale is not None:
         yield numbers[off].tolist(), _units(True)
     elif flow.embedding is None:
@@ -200,15 +200,6 @@ def findings_of_context(flow: Flow, sample: Sample, again: bool) -> Iterator[Fin
 
 
 # -- flows -- #
-
-
-def _are_off(z: Float) -> Flags:
-    """Columns that are far from 0, or of a scale far from 1, by moments and by quantiles."""
-    mean, deviation, middle, range_ = statistics.moments(z)
-    large = np.minimum(deviation, range_) > SPAN
-    small = np.maximum(deviation, range_) < 1.0 / SPAN
-    far = np.minimum(np.abs(mean), np.abs(middle)) > OFFSET
-    return np.asarray(large | small | far)
 
 
 def _sees_units(flow: Flow) -> bool:

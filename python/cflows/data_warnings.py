@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _core
-from . import column_statistics as statistics
 from .arguments import listed
 from .categories import categories_of_context
+from .column_statistics import Columns, digests, effective_rows
 from .data_findings import TOO_FINE, Sample, findings, findings_of_context
 from .data_maps import DataMaps
 from .training_rows import TrainingRows
@@ -80,9 +80,12 @@ def warn_of_data(
     if sample is None:
         return
     given = flow.context_columns or names[1] or range(flow.context_features)
-    for columns, message in findings(flow, sample, again):
+    with np.errstate(over="ignore", invalid="ignore"):  # numbers near the ends of float64
+        of_x = list(findings(flow, sample, again))
+        of_context = list(findings_of_context(flow, sample, again))
+    for columns, message in of_x:
         _warn("column", [own[i] for i in columns], message)
-    for columns, message in findings_of_context(flow, sample, again):
+    for columns, message in of_context:
         _warn("context column", [given[i] for i in columns], message)
 
 
@@ -91,7 +94,10 @@ def warn_of_rounding(flow: Flow, x: NDArray[Any]) -> None:
     if len(flow.shape) > 1:
         return
     z = DataMaps(flow).to_z(np.asarray(x, np.float64))
-    fine = statistics.are_too_fine(z[np.isfinite(z).all(axis=1)], flow.dtype)
+    z = z[np.isfinite(z).all(axis=1)]
+    if len(z) == 0:
+        return
+    fine = Columns(z).are_too_fine(flow.dtype)
     own = flow.columns or range(flow.features)
     _warn("column", [own[i] for i in np.flatnonzero(fine).tolist()], TOO_FINE, stacklevel=4)
 
@@ -125,7 +131,7 @@ def _findings_of_rows(
     elif held_out is None:
         yield _of_few_rows(flow, count)
     weights = [part.weights[part.weights > 0.0] for part in parts if part.weights is not None]
-    effective = statistics.effective_rows(np.concatenate(weights)) if weights else count
+    effective = effective_rows(np.concatenate(weights)) if weights else count
     if 0.0 < effective < min(EVEN * count, ENOUGH):
         yield (
             f"weights: few of the {count:,} rows have nearly all, so that they tell as much as "
@@ -153,10 +159,10 @@ def _of_repeated_rows(rows: TrainingRows, parts: Sequence[TrainingRows]) -> str:
     if of_rows and rows.context is not None:
         table = np.column_stack([table, rows.context[chosen]])
     table = table[np.isfinite(table).all(axis=1)]
-    repeated = len(table) - len(np.unique(statistics.digests(table)))
+    repeated = np.count_nonzero(np.diff(np.sort(digests(table))) == 0)
     # Of a part of the rows, in no order, as large a part of those equal to them is there.
     share = repeated / max(len(table), 1) * (total / max(len(table), 1))
-    if repeated <= FEW_REPEATED or share <= REPEATED or statistics.have_few_values(table).all():
+    if repeated <= FEW_REPEATED or share <= REPEATED or Columns(table).have_few_values().all():
         return ""
     return (
         f"{repeated:,} of {len(table):,} rows repeat another, so that rows held out are learned "
@@ -199,7 +205,10 @@ def _sample(flow: Flow, x: Float, context: Float, jitter: Float | None) -> Sampl
     maps = DataMaps(flow)
     z = maps.to_z(x)
     z = np.where(np.isfinite(z), z, 0.0)
-    return Sample(x, z, maps.are_angles(), context[:, np.array(numbers, np.int64)], numbers, noisy)
+    columns = Columns(x)
+    mapped = columns if np.array_equal(z, x) else Columns(z)
+    known_numbers = Columns(context[:, np.array(numbers, np.int64)])
+    return Sample(columns, mapped, maps.are_angles(), known_numbers, numbers, noisy)
 
 
 def _some_rows(rows: TrainingRows, array: NDArray[Any] | None) -> Float:
