@@ -1,0 +1,162 @@
+"""Autoregressive layers, and their masked networks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import cflows as cf
+
+from .sources import Periodic, Places, Sources, Sum
+from .univariates import ORDERS, transform_of
+
+if TYPE_CHECKING:
+    from .case import Case
+
+
+@dataclass(frozen=True)
+class Degrees:
+    """Their masked network's units, placed among ours: units of one degree, in their order, take
+    the first of ours of that degree, of which there are `each`; ours ascend by degree."""
+
+    rank: np.ndarray  # by feature
+    context_features: int
+    each: int
+
+    def hidden(self) -> int:
+        return self.each * (len(self.rank) - (self.context_features == 0))
+
+    def places(self, degrees: np.ndarray) -> np.ndarray:
+        seen: dict[int, int] = {}
+        places = []
+        for degree in map(int, degrees):
+            group = degree - (self.context_features == 0)
+            assert group >= 0 and seen.get(degree, 0) < self.each
+            places.append(group * self.each + seen.setdefault(degree, 0))
+            seen[degree] += 1
+        return np.array(places)
+
+    def features(self) -> np.ndarray:
+        """The column of each feature; that of the last rank lies beyond, and is never read."""
+        return self.context_features + self.rank
+
+    def outputs(self, parameters: int, order: list[int]) -> np.ndarray:
+        """Our row of each of their rows, [feature, unconstrained parameter]; beyond ours if order
+        lacks it."""
+        rows = np.full((len(self.rank), parameters), len(self.rank) * len(order))
+        rows[:, order] = self.rank[:, None] * len(order) + np.arange(len(order))
+        return rows.ravel()
+
+
+def placed(keys: dict[str, tuple[np.ndarray, np.ndarray]], rows: int, columns: int) -> Places:
+    """Matrices by key, with the place of each of their rows and columns; places beyond the last
+    column are of weights that are masked throughout."""
+    places = {}
+    for key, (row, column) in keys.items():
+        places[key] = np.where(column < columns, row[:, None] * columns + column, rows * columns)
+    return Places(rows * columns, places)
+
+
+def vector(key: str, size: int, rows: np.ndarray) -> Places:
+    return Places(size, {key: rows})
+
+
+def degrees_seen(mask: np.ndarray, degrees: np.ndarray) -> np.ndarray:
+    return (mask * degrees).max(1).astype(int)
+
+
+def masked_mlp(
+    net: dict[str, Any], at: str, case: Case, d: Degrees, out: np.ndarray, outputs: int
+) -> Any:
+    context = np.arange(d.context_features)
+    columns, width = np.concatenate([d.features(), context]), d.context_features + len(d.rank) - 1
+    degrees = np.concatenate([d.rank + 1, 0 * context])
+    sources: Sources = {}
+    for k in range(net["n_linear"]):
+        theirs, ours = f"{at}/{net['prefix']}linear{k}", f"conditioner.linear{k}"
+        last = k == net["n_linear"] - 1
+        if last:
+            rows, size = out, outputs
+        else:
+            degrees = degrees_seen(case.arrays[f"{theirs}/mask"], degrees)
+            rows, size = d.places(degrees), d.hidden()
+        sources[f"{ours}.weight"] = placed({f"{theirs}/weight": (rows, columns)}, size, width)
+        sources[f"{ours}.bias"] = vector(f"{theirs}/bias", size, rows)
+        columns, width = rows, size
+    hidden = (d.hidden(),) * (net["n_linear"] - 1)
+    return cf.MLP(hidden, activation=net["activation"]), sources
+
+
+def made(
+    net: dict[str, Any], at: str, case: Case, d: Degrees, out: np.ndarray, outputs: int
+) -> Any:
+    if not net["residual"]:
+        raise ValueError("no masked network is like this")
+    theirs, n, context = f"{at}/{net['prefix']}", d.hidden(), np.arange(d.context_features)
+    units = d.places(degrees_seen(case.arrays[f"{theirs}initial/mask"], d.rank + 1))
+    added = net["context_mode"] == "nflows"
+    separate = added and d.context_features > 0
+    width = len(d.rank) - 1 + (0 if separate else d.context_features)
+    initial = {
+        f"{theirs}initial/weight": (units, d.features() - (d.context_features if separate else 0))
+    }
+    biases = [vector(f"{theirs}initial/bias", n, units)]
+    sources: Sources = {}
+    if separate:
+        sources["conditioner.context.weight"] = placed(
+            {f"{theirs}context/weight": (units, context)}, n, d.context_features
+        )
+        sources["conditioner.context.bias"] = vector(f"{theirs}context/bias", n, units)
+    elif d.context_features > 0:
+        initial[f"{theirs}context/weight"] = (units, context)
+        biases.append(vector(f"{theirs}context/bias", n, units))
+    weight = placed(initial, n, width)
+    sources["conditioner.initial.weight"] = weight
+    if "preprocess" in net:
+        sources["conditioner.initial.weight"] = Periodic(weight, width, f"{at}/preproc/weights")
+    sources["conditioner.initial.bias"] = Sum(tuple(biases))
+    for k in range(net["blocks"]):
+        for name, columns, size in (
+            ("linear0", units, n),
+            ("linear1", units, n),
+            ("context", context, d.context_features),
+        ):
+            key, ours = f"{theirs}block{k}/{name}", f"conditioner.block{k}.{name}"
+            if size > 0:
+                sources[f"{ours}.weight"] = placed({f"{key}/weight": (units, columns)}, n, size)
+                sources[f"{ours}.bias"] = vector(f"{key}/bias", n, units)
+    sources["conditioner.final.weight"] = placed(
+        {f"{theirs}final/weight": (out, units)}, outputs, n
+    )
+    sources["conditioner.final.bias"] = vector(f"{theirs}final/bias", outputs, out)
+    mode = "add" if added else "gate"
+    return cf.ResidualNet(n, blocks=net["blocks"], context=mode), sources
+
+
+def autoregressive(layer: dict[str, Any], at: str, case: Case) -> tuple[Any, Sources]:
+    univariate, parameters = layer["univariate"], layer["raw_per_feature"]
+    natural = isinstance(layer["order"], str)  # the masks are those of the natural order
+    rank = np.arange(case.meta["features"]) if natural else np.array(layer["order"])
+    context_features = case.context_features if layer["use_context"] else 0
+    degrees = Degrees(rank, context_features, each=16)
+    affine = univariate["kind"] == "affine"
+    raw, circular = univariate["raw_order"], isinstance(univariate.get("tails"), list)
+    # Their circular splines do not read the slope at the last knot, which is the first.
+    order = list(range(parameters - circular))
+    if affine:
+        order = [raw.index(name) for name in ORDERS["affine"]]
+    net = masked_mlp if layer["net"]["kind"] == "mlp" else made
+    rows = degrees.outputs(parameters, order)
+    conditioner, sources = net(layer["net"], at, case, degrees, rows, len(rank) * len(order))
+    # One pass reads x or, where theirs reads its output, u; theirs transforms x, or undoes it.
+    on_x = layer["mode"] == "parallel"
+    undoes = affine and univariate["x_to_u"] == "y = (x - shift)/scale"
+    spec = cf.Autoregressive(
+        order=[int(f) for f in np.argsort(rank)],
+        parallel="forward" if on_x != undoes else "inverse",
+        transform=transform_of(univariate),
+        conditioner=conditioner,
+    )
+    return (spec if undoes else cf.Inverse(spec)), sources

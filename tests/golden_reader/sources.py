@@ -1,0 +1,149 @@
+"""Which numbers of theirs a parameter holds, and how gradients compare."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+class Copied:
+    """A parameter that holds numbers of theirs as they are, so that gradients are the same too."""
+
+    def read(self, arrays: dict[str, np.ndarray], prefix: str = "") -> np.ndarray:
+        raise NotImplementedError
+
+    def gradients(
+        self, ours: np.ndarray, arrays: dict[str, np.ndarray]
+    ) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Pairs that are equal: ours, carried on to what theirs differentiates, and theirs."""
+        return [(ours, self.read(arrays, "grad/").reshape(ours.shape))]
+
+
+@dataclass(frozen=True)
+class Source(Copied):
+    """Which part of which golden array a parameter is."""
+
+    key: str
+    rows: np.ndarray | None = None  # None: all, in their order
+    columns: np.ndarray | None = None
+
+    def read(self, arrays: dict[str, np.ndarray], prefix: str = "") -> np.ndarray:
+        array = arrays[prefix + self.key]
+        array = array if self.rows is None else array[self.rows]
+        return array if self.columns is None else array[:, self.columns]
+
+    def unread(self, arrays: dict[str, np.ndarray], prefix: str = "") -> np.ndarray:
+        """The numbers of the array that are not copied."""
+        array = arrays[prefix + self.key]
+        used = np.zeros(array.shape, bool)
+        rows = slice(None) if self.rows is None else self.rows
+        if self.columns is None:
+            used[rows] = True
+        else:
+            column = np.isin(np.arange(array.shape[1]), self.columns)
+            used[rows] = column.reshape(-1, *(1,) * (array.ndim - 2))
+        return array[~used]
+
+
+@dataclass(frozen=True)
+class Places(Copied):
+    """Where the numbers of some golden arrays lie in a parameter, which is 0 elsewhere."""
+
+    size: int
+    places: dict[str, np.ndarray]  # by key: the place of each number of the array
+
+    def read(self, arrays: dict[str, np.ndarray], prefix: str = "") -> np.ndarray:
+        out = np.zeros(self.size)
+        for key, places in self.places.items():
+            inside = places.ravel() < self.size
+            out[places.ravel()[inside]] = arrays[prefix + key].ravel()[inside]
+        return out
+
+    def unread(self, arrays: dict[str, np.ndarray], prefix: str = "") -> np.ndarray:
+        return np.concatenate(
+            [
+                arrays[prefix + key].ravel()[places.ravel() >= self.size]
+                for key, places in self.places.items()
+            ]
+        )
+
+
+@dataclass(frozen=True)
+class Part(Places):
+    """As `Places`, of arrays whose other numbers are in other parameters."""
+
+    def unread(self, arrays: dict[str, np.ndarray], prefix: str = "") -> np.ndarray:
+        return np.zeros(0)
+
+
+@dataclass(frozen=True)
+class Sum(Copied):
+    """The sum of arrays: theirs are several terms where ours is one."""
+
+    terms: tuple[Places, ...]
+
+    def read(self, arrays: dict[str, np.ndarray], prefix: str = "") -> np.ndarray:
+        parts = [term.read(arrays, prefix) for term in self.terms]
+        if prefix:  # each has the gradient of the sum
+            for part in parts[1:]:
+                np.testing.assert_allclose(part, parts[0], rtol=1e-9, atol=1e-12)
+            return parts[0]
+        return sum(parts[1:], parts[0])
+
+    def unread(self, arrays: dict[str, np.ndarray], prefix: str = "") -> np.ndarray:
+        return np.zeros(0)
+
+
+@dataclass(frozen=True)
+class Periodic:
+    """A first weight that reads cosine and sine of each feature, where theirs reads one mixture of
+    the two: ours[:, (2 j, 2 j + 1)] = weight[:, j] mixture[j, (1, 0)]."""
+
+    weight: Places  # [rows, features]
+    features: int
+    mixture: str  # key of [features, (sine, cosine)]
+
+    def _parts(self, arrays: dict[str, np.ndarray], prefix: str) -> tuple[np.ndarray, np.ndarray]:
+        weight = self.weight.read(arrays, prefix).reshape(-1, self.features)
+        return weight, arrays[prefix + self.mixture][: self.features, ::-1]
+
+    def read(self, arrays: dict[str, np.ndarray], prefix: str = "") -> np.ndarray:
+        weight, mixture = self._parts(arrays, prefix)
+        return weight[:, :, None] * mixture
+
+    def gradients(
+        self, ours: np.ndarray, arrays: dict[str, np.ndarray]
+    ) -> list[tuple[np.ndarray, np.ndarray]]:
+        """As `Copied.gradients`: on to their weight and mixture, by the product rule."""
+        weight, mixture = self._parts(arrays, "")
+        ours = ours.reshape(-1, self.features, 2)
+        carried = (ours * mixture).sum(axis=2), (ours * weight[:, :, None]).sum(axis=0)
+        return list(zip(carried, self._parts(arrays, "grad/"), strict=True))
+
+    def unread(self, arrays: dict[str, np.ndarray], prefix: str = "") -> np.ndarray:
+        return arrays[prefix + self.mixture][self.features :].ravel()
+
+
+@dataclass(frozen=True)
+class LogDiagonal:
+    """Logarithms of the magnitudes of a matrix's diagonal."""
+
+    key: str
+
+    def read(self, arrays: dict[str, np.ndarray], prefix: str = "") -> np.ndarray:
+        return np.log(np.abs(np.diag(arrays[prefix + self.key])))
+
+    def gradients(
+        self, ours: np.ndarray, arrays: dict[str, np.ndarray]
+    ) -> list[tuple[np.ndarray, np.ndarray]]:
+        """As `Copied.gradients`: d log|a| = da / a."""
+        return [(ours / np.diag(arrays[self.key]), np.diag(arrays["grad/" + self.key]))]
+
+    def unread(self, arrays: dict[str, np.ndarray], prefix: str = "") -> np.ndarray:
+        return np.zeros(0)
+
+
+Sources = dict[
+    str, "Source | Places | Sum | Periodic | LogDiagonal"
+]  # by parameter name within the layer
