@@ -13,8 +13,8 @@ static void slope_rule(cf_builder *b, const cf_node *node, cf_value out, cf_valu
                        const bool *needed, cf_value *dx) {
     size_t n = cf_order_of_square(node->size);
     (void)needed; /* the inverse is a function of W, and has its share there */
-    cf_value product = cf_matrix_product(b, out, cf_transpose(b, dout, n), n);
-    dx[1] = cf_scale_shift(b, cf_matrix_product(b, product, out, n), -1.0, 0.0);
+    cf_value product = cf_matrix_product(b, out, cf_transpose(b, dout, n), n, n, n);
+    dx[1] = cf_scale_shift(b, cf_matrix_product(b, product, out, n, n, n), -1.0, 0.0);
 }
 
 static const cf_op slope_op = {

@@ -104,8 +104,9 @@ cf_value cf_triangle(cf_builder *b, cf_value matrix, cf_value diagonal, double n
  * large it is. */
 cf_value cf_matrix_exponential(cf_builder *b, cf_value matrix, bool antisymmetric);
 
-/* x y of two unbatched square matrices of n rows. */
-cf_value cf_matrix_product(cf_builder *b, cf_value x, cf_value y, size_t n);
+/* x y of two unbatched matrices of these sizes, [rows, inner] and [inner, columns]. */
+cf_value cf_matrix_product(cf_builder *b, cf_value x, cf_value y, size_t rows, size_t inner,
+                           size_t columns);
 
 /* The transpose of a matrix of so many rows, one row after another: a view. */
 cf_value cf_transpose(cf_builder *b, cf_value matrix, size_t rows);
@@ -194,6 +195,9 @@ cf_value cf_floor(cf_builder *b, cf_value x);
 cf_value cf_where_possible(cf_builder *b, cf_value log_prob, cf_value x);
 /* Whether that is what `value` is, and of which operands, log_prob repeated for every feature. */
 bool cf_is_where_possible(const cf_builder *b, cf_value value, cf_value *log_prob, cf_value *x);
+
+/* x where the condition, one feature, is above 0, else y, whatever the other is. */
+cf_value cf_where(cf_builder *b, cf_value condition, cf_value x, cf_value y);
 
 /* 0 where all features are finite, else NaN: one feature; the gradient is 0. */
 cf_value cf_unknown(cf_builder *b, cf_value x);

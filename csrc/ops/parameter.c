@@ -1,4 +1,5 @@
-/* A tensor of the parameter slab. Nothing runs. */
+/* A tensor of the parameter slab. Nothing runs. It is one node of a program, however often it is
+ * emitted: bodies of loops are emitted again to be differentiated. */
 #include "ops/ops.h"
 
 static const cf_op parameter_op = {
@@ -10,6 +11,14 @@ static const cf_op parameter_op = {
 cf_value cf_parameter(cf_builder *b, size_t offset, size_t size) {
     if (offset > INT32_MAX || size > INT32_MAX - offset)
         return cf_builder_fail(b, CF_INVALID, "more than %d parameters", INT32_MAX);
+    if (cf_builder_status(b) != CF_OK)
+        return CF_NO_VALUE;
+    for (size_t i = 1; i < cf_builder_nodes(b); i++) {
+        const cf_node *node = cf_builder_node(b, i);
+        const cf_parameter_params *p = node->params;
+        if (node->op == &parameter_op && p->offset == offset && node->size == size)
+            return cf_node_value(b, i);
+    }
     cf_parameter_params params = {offset};
     return cf_emit(b, &parameter_op, CF_UNBATCHED, size, 0, NULL, CF_PARAMS(&params));
 }

@@ -182,7 +182,7 @@ static cf_value emit_matrix(cf_builder *b, const cf_value *x, const void *data) 
     case 'e':
         return cf_matrix_exponential(b, x[0], false);
     case 'p':
-        return cf_matrix_product(b, x[0], cf_transpose(b, x[0], 3), 3);
+        return cf_matrix_product(b, x[0], cf_transpose(b, x[0], 3), 3, 3, 3);
     case 'i':
     case 'I':
         inverse = cf_invert(b, x[0], &log_det);
