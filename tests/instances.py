@@ -35,6 +35,7 @@ class Instance:
     volume: bool = True
     smooth: bool = True  # no kinks: differences converge everywhere
     shape: tuple[int, int, int] | None = None  # of images, instead of features
+    tolerance: float = 0.0  # of a numerical solution, beside rounding
     step: float = 2e-3  # of differences: shorter where slopes bend at knots that they may straddle
 
     @property
@@ -81,6 +82,11 @@ def real_nvp() -> list[Any]:
         cf.Coupling("alternating", swap=True, **SMALL),
         cf.Affine(shift=[1.0, -2.0, 0.5, 3.0], scale=[2.0, 0.5, -1.5, 1.0]),
     ]
+
+
+def continuous(network: Any, **options: Any) -> Callable[[], list[Any]]:
+    """By equal steps, whose gradient differences can tell; see `tolerance`."""
+    return lambda: [cf.Continuous(network, **{"solver": "rk4", "steps": 50, **options})]
 
 
 def mixed() -> cf.MixedTransform:
@@ -477,6 +483,15 @@ INSTANCES: dict[str, Instance] = {
         ],
         shape=(3, 2, 2),
     ),
+    "continuous": Instance(continuous(cf.MLP((5,), "tanh")), features=1, tolerance=1e-7),
+    "continuous-context": Instance(
+        continuous(cf.MLP((5, 4), "tanh"), frequencies=0),
+        features=3,
+        context_features=2,
+        tolerance=1e-7,
+    ),
+    "continuous-residual": Instance(continuous(cf.ResidualNet(5, 1, "silu")), tolerance=1e-7),
+    "image-continuous": Instance(continuous(SMALL_CONV), shape=(1, 2, 2), tolerance=1e-7),
     "squeeze": Instance(
         lambda: [cf.Coupling(conditioner=SMALL_CONV), cf.Squeeze()], shape=(1, 4, 4)
     ),

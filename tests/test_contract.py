@@ -69,21 +69,21 @@ def test_jacobian_against_differences(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_log_det_is_the_jacobians(name):
-    flow = build(name)
+    flow, tolerance = build(name), max(1e-10, INSTANCES[name].tolerance)
     x, context = data_rows(flow, name, 33)
     u, log_det = flow.inverse(x, context)
     slogdet = np.linalg.slogdet(cf.jacobian(flow, x, context))[1]
-    np.testing.assert_allclose(log_det, slogdet, rtol=0, atol=1e-10)
+    np.testing.assert_allclose(log_det, slogdet, rtol=0, atol=tolerance)
     log_det = flow.forward(u, context)[1]
     slogdet = np.linalg.slogdet(cf.jacobian(flow, u, context, direction="forward"))[1]
-    np.testing.assert_allclose(log_det, slogdet, rtol=0, atol=1e-10)
+    np.testing.assert_allclose(log_det, slogdet, rtol=0, atol=tolerance)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("name", NAMES)
 def test_round_trip(name, dtype):
     flow = build(name, dtype)
-    eps = np.finfo(dtype).eps
+    eps, tolerance = np.finfo(dtype).eps, INSTANCES[name].tolerance
     u, context = sample_rows(name, 1000)
     x, _ = flow.forward(u, context)
     u, inverse = flow.inverse(x, context)
@@ -93,12 +93,13 @@ def test_round_trip(name, dtype):
         cf.jacobian(wide, u, context, direction="forward")
     )
     error = flat(np.abs(again - x)).max(axis=1)
-    assert np.all(error <= 50 * eps * condition * (1 + flat(np.abs(x)).max(axis=1)))
+    rounding = 50 * eps * condition * (1 + flat(np.abs(x)).max(axis=1))
+    assert np.all(error <= rounding + condition * tolerance)
     if dtype == "float64":
         well_conditioned = condition <= 1e3
         assert well_conditioned.mean() > 0.3  # a third for the chain, nearly all for the others
-        assert error[well_conditioned].max() <= 1e-12
-        assert np.abs(inverse + forward).max() <= 1e-12
+        assert error[well_conditioned].max() <= max(1e-12, tolerance)
+        assert np.abs(inverse + forward).max() <= max(1e-12, tolerance)
 
 
 def objective(flow, direction, x, context, value, log_det):

@@ -55,6 +55,14 @@ bool cf_builder_is_deterministic(const cf_builder *b) {
     return b->deterministic;
 }
 
+void cf_builder_set_without_log_det(cf_builder *b) {
+    b->without_log_det = true;
+}
+
+bool cf_builder_wants_log_det(const cf_builder *b) {
+    return !b->without_log_det;
+}
+
 void cf_builder_provide(cf_builder *b, const char *name, cf_value value) {
     if (b->provided_count == CF_MAX_PROVIDED) {
         cf_builder_fail(b, CF_INVALID, "%s: at most %d values have names", name, CF_MAX_PROVIDED);

@@ -34,7 +34,7 @@ struct cf_loop {
 struct cf_builder {
     cf_status status;
     cf_mode mode;
-    bool deterministic;
+    bool deterministic, without_log_det;
     uint32_t first_stream, streams; /* `streams` have been given out, from the first on */
     cf_view *views;                 /* ids are indices; 0 is "none" */
     size_t view_count, view_capacity;

@@ -140,6 +140,10 @@ cf_mode cf_builder_mode(const cf_builder *b);
 void cf_builder_set_deterministic(cf_builder *b);
 bool cf_builder_is_deterministic(const cf_builder *b);
 
+/* Says that nobody asks for the log-determinants of layers, and whether somebody does. */
+void cf_builder_set_without_log_det(cf_builder *b);
+bool cf_builder_wants_log_det(const cf_builder *b);
+
 /* Gives a value a name, under which whatever is emitted later may ask for it, such as the weight
  * of a term of a loss; CF_NO_VALUE: nothing has that name. The name outlives the builder. */
 void cf_builder_provide(cf_builder *b, const char *name, cf_value value);

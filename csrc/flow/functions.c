@@ -25,10 +25,16 @@ static cf_value given(cf_builder *b, cf_value x, cf_value unknown) {
     return cf_is_none(unknown) || cf_is_none(x) ? x : cf_add(b, x, unknown);
 }
 
+/* Tells the layers whether output 1, which is a log-determinant or has one in it, is asked for. */
+static void tell_log_det(cf_builder *b, const cf_program_key *key) {
+    if (!((key->outputs | key->cotangents) & 2u))
+        cf_builder_set_without_log_det(b);
+}
+
 static void emit_inverse(const void *self, cf_builder *b, const cf_program_key *key,
                          const cf_value *input, cf_value *output) {
     const cf_flow *flow = self;
-    (void)key;
+    tell_log_det(b, key);
     cf_value seen = see(flow, b, input[1]), unknown = unknown_of(b, seen);
     output[0] = given(b, cf_layer_inverse(&flow->chain, b, input[0], seen, &output[1]), unknown);
     output[1] = given(b, output[1], unknown);
@@ -37,7 +43,7 @@ static void emit_inverse(const void *self, cf_builder *b, const cf_program_key *
 static void emit_forward(const void *self, cf_builder *b, const cf_program_key *key,
                          const cf_value *input, cf_value *output) {
     const cf_flow *flow = self;
-    (void)key;
+    tell_log_det(b, key);
     cf_value seen = see(flow, b, input[1]), unknown = unknown_of(b, seen);
     output[0] = cf_layer_forward(&flow->chain, b, given(b, input[0], unknown), seen, &output[1]);
     output[1] = given(b, output[1], unknown);
@@ -79,10 +85,10 @@ static void emit_sample(const void *self, cf_builder *b, const cf_program_key *k
                         const cf_value *input, cf_value *output) {
     const cf_flow *flow = self;
     const cf_base_methods *base = cf_base_methods_of(&flow->base);
+    tell_log_det(b, key);
     cf_value seen = see(flow, b, input[0]), log_det;
     cf_value u = base->sample(&flow->base, b, CF_STREAM_PROGRAM, seen);
     u = given(b, u, unknown_of(b, seen));
-    (void)key;
     output[0] = cf_layer_forward(&flow->chain, b, u, seen, &log_det);
     output[1] = base->log_prob(&flow->base, b, u, seen);
     if (!cf_is_none(log_det))

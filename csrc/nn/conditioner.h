@@ -20,6 +20,11 @@ typedef struct {
     cf_value (*emit)(const cf_conditioner *conditioner, cf_builder *b, cf_emission *emission,
                      cf_value x, cf_value context);
     bool convolutional; /* reads an image, conditioner->shape, and gives one as high and wide */
+    /* Of a plain network, the outputs and the trace of their Jacobian with respect to the features,
+     * of which there are as many; the trace stays CF_NO_VALUE if there is no way that is shorter
+     * than a gradient for each feature. NULL: there is none. */
+    cf_value (*divergence)(const cf_conditioner *conditioner, cf_builder *b, cf_value x,
+                           cf_value context, cf_value *divergence);
 } cf_conditioner_methods;
 
 struct cf_conditioner {

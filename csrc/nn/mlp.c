@@ -56,6 +56,81 @@ static cf_value emit(const cf_conditioner *conditioner, cf_builder *b, cf_emissi
     return multiplier == 1.0 ? h : cf_scale_shift(b, h, multiplier, 0.0);
 }
 
+/* An activation, and its derivative at x. */
+static cf_value activate(const cf_conditioner *conditioner, cf_builder *b, cf_value x,
+                         cf_value *slope) {
+    double dropout = cf_spec_real(conditioner->spec, "dropout");
+    cf_value one = cf_constant(b, CF_BATCHED, cf_value_size(b, x), 1.0);
+    x = cf_copy(b, x);
+    cf_value h = cf_dropout(b, cf_activation(b, cf_spec_string(conditioner->spec, "activation"), x),
+                            dropout);
+    *slope = CF_NO_VALUE;
+    if (cf_builder_status(b) == CF_OK)
+        cf_gradient(b, 1, &h, &one, 1, &x, slope);
+    return h;
+}
+
+static cf_value weight_of(const cf_dense *dense, cf_builder *b) {
+    size_t size = cf_groups_units(dense->inputs) * cf_groups_units(dense->outputs);
+    return cf_parameter(b, dense->weight, size);
+}
+
+/* The part of the first weight that reads the features, [units, features]. */
+static cf_value weight_of_features(const cf_conditioner *conditioner, cf_builder *b) {
+    const mlp_state *state = conditioner->state;
+    const cf_dense *first = &state->dense[0];
+    return cf_block(b, weight_of(first, b), cf_groups_units(first->inputs), 0,
+                    cf_groups_units(first->outputs), conditioner->features);
+}
+
+/* The matrix T with which the trace of W2 diag(s) W1 is T s, or that of W3 diag(r) W2 diag(s) W1 is
+ * r T s: what depends on the weights alone, so that the trace costs one product and not one a
+ * feature. */
+static cf_value trace_matrix(const cf_conditioner *conditioner, cf_builder *b) {
+    const mlp_state *state = conditioner->state;
+    size_t n = conditioner->features, hidden = state->layers - 1;
+    size_t first = cf_groups_units(state->dense[0].outputs);
+    size_t last = cf_groups_units(state->dense[hidden].inputs);
+    cf_value w1 = weight_of_features(conditioner, b);                      /* [first, n] */
+    cf_value wn = cf_transpose(b, weight_of(&state->dense[hidden], b), n); /* [last, n] */
+    if (hidden == 1)
+        return cf_sum_groups(b, cf_multiply(b, wn, w1), first);
+    cf_value product = cf_matrix_product(b, wn, cf_transpose(b, w1, first), last, n, first);
+    return cf_multiply(b, weight_of(&state->dense[1], b), product);
+}
+
+static cf_value divergence(const cf_conditioner *conditioner, cf_builder *b, cf_value x,
+                           cf_value context, cf_value *trace) {
+    const mlp_state *state = conditioner->state;
+    double multiplier = cf_spec_real(conditioner->spec, "output_multiplier");
+    cf_value slope[2] = {{0}}, h = cf_conditioner_inputs(conditioner, b, x, context);
+    cf_emission emission = {.end = 1};
+    cf_value seen[3] = {{0}};
+    *trace = CF_NO_VALUE;
+    if (state->layers < 2 || state->layers > 3 ||
+        strcmp(cf_spec_string(conditioner->spec, "output_activation"), "identity") != 0)
+        return CF_NO_VALUE;
+    emission.seen = seen;
+    for (size_t i = 0; i < state->layers; i++) {
+        if (i > 0)
+            h = activate(conditioner, b, h, &slope[i - 1]);
+        h = cf_dense_emit(&state->dense[i], b, &emission, h);
+    }
+    cf_value matrix = trace_matrix(conditioner, b);
+    if (state->layers == 2) {
+        *trace = cf_sum_features(b, cf_multiply(b, slope[0], matrix));
+    } else {
+        size_t last = cf_groups_units(state->dense[2].inputs);
+        cf_value row = cf_matmul(b, matrix, CF_NO_VALUE, slope[0], last);
+        *trace = cf_sum_features(b, cf_multiply(b, slope[1], row));
+    }
+    if (multiplier != 1.0) {
+        h = cf_scale_shift(b, h, multiplier, 0.0);
+        *trace = cf_scale_shift(b, *trace, multiplier, 0.0);
+    }
+    return h;
+}
+
 static cf_status check(const cf_spec *spec) {
     const cf_setting *hidden = cf_spec_get(spec, "hidden");
     for (size_t i = 0; i < hidden->count; i++)
@@ -65,7 +140,8 @@ static cf_status check(const cf_spec *spec) {
     return cf_dropout_check(spec);
 }
 
-static const cf_conditioner_methods methods = {bind, emit};
+static const cf_conditioner_methods methods = {
+    .bind = bind, .emit = emit, .divergence = divergence};
 
 static const cf_option options[] = {
     {.name = "hidden",

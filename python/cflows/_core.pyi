@@ -27,6 +27,7 @@ __all__ = [
     "Dequantize",
     "Argmax",
     "Variational",
+    "Continuous",
     "Expression",
     "Affine",
     "Inverse",
@@ -288,6 +289,33 @@ class Variational(Layer):
     def likelihood(self) -> str | Likelihood: ...
     @property
     def layers(self) -> tuple[Layer, ...]: ...
+
+@final
+class Continuous(Layer):
+    def __new__(
+        cls,
+        network: Conditioner | None = None,
+        solver: str = "dopri5",
+        steps: int | None = None,
+        rtol: float = 1e-05,
+        atol: float = 1e-06,
+        frequencies: int = 3,
+        probes: int | None = None,
+    ) -> Self: ...
+    @property
+    def network(self) -> Conditioner | None: ...
+    @property
+    def solver(self) -> str: ...
+    @property
+    def steps(self) -> int | None: ...
+    @property
+    def rtol(self) -> float: ...
+    @property
+    def atol(self) -> float: ...
+    @property
+    def frequencies(self) -> int: ...
+    @property
+    def probes(self) -> int | None: ...
 
 @final
 class Expression(Layer):

@@ -17,6 +17,7 @@ import cflows as cf
 
 from .autoregressive import autoregressive
 from .bases import BASES
+from .continuous import cnf
 from .couplings import coupling, elementwise, masked_affine
 from .images import channel_affine, checkerboard_affine, split, squeeze
 from .linear import (
@@ -37,6 +38,7 @@ LAYERS = {
     "rotation_expm": rotation_expm,
     "lu_linear_zuko": lu_linear_zuko,
     "autoregressive": autoregressive,
+    "cnf": cnf,
     "batchnorm_eval": batchnorm_eval,
     "plu_right": plu_right,
     "dense_right": dense_right,
