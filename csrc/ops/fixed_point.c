@@ -5,7 +5,7 @@ static void iterate(cf_builder *b, const void *context, const cf_value *state, c
                     cf_value *goes_on) {
     const cf_fixed_point_spec *spec = context;
     next[0] = spec->function(b, spec->context, state[0]);
-    *goes_on = cf_unsettled(b, next[0], state[0], spec->tolerance, spec->floor);
+    *goes_on = cf_unsettled(b, next[0], state[0], spec->magnitude, spec->tolerance, spec->floor);
 }
 
 /* The map whose fixed point w is. */

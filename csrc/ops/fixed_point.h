@@ -17,6 +17,7 @@ typedef struct {
                          times the greatest of z, or `floor`; 0: eight units in the last place.
                          With a contraction by r, z is then wrong by r / (1 - r) as much */
     double floor;
+    cf_value magnitude; /* one feature: a floor of each sample; or CF_NO_VALUE */
     uint32_t max_iterations;
 } cf_fixed_point_spec;
 
@@ -29,8 +30,9 @@ typedef struct {
 cf_value cf_fixed_point(cf_builder *b, const cf_fixed_point_spec *spec, cf_value *failed);
 
 /* One feature: 1 where `next` is further from `z` than `tolerance` (0: eight units in the last
- * place) times max(|z|, floor) in the maximum norm, else 0; NaN if there is one among them. No
- * gradient. */
-cf_value cf_unsettled(cf_builder *b, cf_value next, cf_value z, double tolerance, double floor);
+ * place) times max(|z|, floor, magnitude) in the maximum norm, else 0; NaN if there is one among
+ * them. `magnitude` may be CF_NO_VALUE. No gradient. */
+cf_value cf_unsettled(cf_builder *b, cf_value next, cf_value z, cf_value magnitude,
+                      double tolerance, double floor);
 
 #endif

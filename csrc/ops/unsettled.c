@@ -1,4 +1,5 @@
-/* Whether an iteration still moves: operands next and z. */
+/* Whether an iteration still moves: operands next, z and, if there is one, a
+ * magnitude. */
 #ifndef CF_FN
 
 #include "ops/fixed_point.h"
@@ -19,14 +20,16 @@ static const cf_op unsettled_op = {
     .gradient = cf_zero_gradient,
 };
 
-cf_value cf_unsettled(cf_builder *b, cf_value next, cf_value z, double tolerance, double floor) {
+cf_value cf_unsettled(cf_builder *b, cf_value next, cf_value z, cf_value magnitude,
+                      double tolerance, double floor) {
     if (cf_builder_status(b) != CF_OK)
         return CF_NO_VALUE;
     if (cf_is_none(next) || cf_value_size(b, next) != cf_value_size(b, z))
         return cf_builder_fail(b, CF_INVALID,
                                "a fixed point is sought of a map that changes sizes");
     unsettled_params params = {tolerance, floor};
-    return cf_emit(b, &unsettled_op, CF_BATCHED, 1, 2, (cf_value[]){next, z}, CF_PARAMS(&params));
+    return cf_emit(b, &unsettled_op, CF_BATCHED, 1, cf_is_none(magnitude) ? 2 : 3,
+                   (cf_value[]){next, z, magnitude}, CF_PARAMS(&params));
 }
 
 #else
@@ -46,6 +49,8 @@ static void CF_FN(unsettled)(const cf_call *call) {
             moved = v_max(v_abs(difference), moved);
             nan = nan + (difference - difference); /* 0, or NaN where one is not finite */
         }
+        if (call->step->node->operands > 2)
+            size = v_max(v_load(cf_feature_row(call, 2, 0) + lane), size);
         vmask settled = v_le(moved, tolerance * size);
         v_store((real *)call->out + lane, v_select(settled, v_set1(0), v_set1(1)) + nan);
     }

@@ -1,0 +1,169 @@
+/* Residual: u = x + g(x) with a contraction g (Behrmann et al. 2019, Chen et al. 2019). */
+#include <math.h>
+
+#include "base/memory.h"
+#include "layers/layer.h"
+#include "nn/contraction.h"
+#include "ops/fixed_point.h"
+#include "ops/ops.h"
+
+static cf_status bind(cf_layer *layer, cf_binding *binding) {
+    const cf_setting *hidden = cf_spec_get(layer->spec, "hidden");
+    cf_contraction_net *net;
+    CF_TRY(cf_arena_alloc(binding->arena, &net, 1, sizeof *net));
+    layer->state = net;
+    *net = (cf_contraction_net){.activation = cf_spec_string(layer->spec, "activation"),
+                                .activation_first = cf_spec_int(layer->spec, "activation_first"),
+                                .coefficient = cf_spec_real(layer->spec, "coefficient"),
+                                .context = cf_shape_features(layer->context)};
+    return cf_contraction_bind(net, binding, layer->features, hidden->integers, hidden->count);
+}
+
+/* ---- the determinant ---- */
+
+/* The identity of n rows: a view. */
+static cf_value identity(cf_builder *b, size_t n) {
+    int64_t *indices;
+    cf_value numbers[2] = {cf_constant(b, CF_UNBATCHED, 1, 0.0),
+                           cf_constant(b, CF_UNBATCHED, 1, 1.0)};
+    if (cf_builder_status(b) != CF_OK)
+        return CF_NO_VALUE;
+    if (cf_alloc(&indices, n * n, sizeof *indices) != CF_OK)
+        return cf_builder_fail(b, CF_NO_MEMORY, "no memory for an identity matrix");
+    for (size_t i = 0; i < n * n; i++)
+        indices[i] = i % (n + 1) == 0;
+    cf_value view = cf_select(b, cf_concat(b, numbers, 2), indices, n * n);
+    cf_free(indices);
+    return view;
+}
+
+/* x + g(x) and log|det(I + dg/dx)|. */
+static cf_value to_base(const cf_layer *layer, cf_builder *b, const cf_contraction_params *params,
+                        cf_value x, cf_value *log_det) {
+    cf_value jacobian, g = cf_contraction_emit(params, b, x, &jacobian, NULL);
+    *log_det = cf_log_abs_det(b, cf_add(b, jacobian, identity(b, layer->features)));
+    return cf_add(b, x, g);
+}
+
+/* ---- the two directions ---- */
+
+/* The map whose fixed point is x. */
+typedef struct {
+    cf_contraction_params params;
+    cf_value u;
+} backwards;
+
+static cf_value step_back(cf_builder *b, const void *context, cf_value x) {
+    const backwards *back = context;
+    return cf_subtract(b, back->u, cf_contraction_emit(&back->params, b, x, NULL, NULL));
+}
+
+/* So many iterations take an error to a unit in the last place of float64, and some more. */
+static uint32_t max_iterations(const cf_contraction_net *net) {
+    return (uint32_t)(45.0 / -log(cf_contraction_rate(net))) + 50;
+}
+
+static cf_value forward(const cf_layer *layer, cf_builder *b, cf_value u, cf_value context,
+                        cf_value *log_det) {
+    backwards back = {.u = u};
+    cf_value magnitude;
+    cf_contraction_emit_params(layer->state, b, context, &back.params);
+    cf_contraction_emit(&back.params, b, u, NULL, &magnitude);
+    cf_fixed_point_spec spec = {.function = step_back,
+                                .context = &back,
+                                .context_size = sizeof back,
+                                .start = u,
+                                .magnitude = magnitude,
+                                .max_iterations = max_iterations(layer->state)};
+    cf_value x = cf_fixed_point(b, &spec, NULL);
+    to_base(layer, b, &back.params, x, log_det);
+    *log_det = cf_scale_shift(b, *log_det, -1.0, 0.0);
+    return x;
+}
+
+static cf_value inverse(const cf_layer *layer, cf_builder *b, cf_value x, cf_value context,
+                        cf_value *log_det) {
+    cf_contraction_params params;
+    cf_contraction_emit_params(layer->state, b, context, &params);
+    return to_base(layer, b, &params, x, log_det);
+}
+
+static cf_status check(const cf_spec *spec) {
+    const cf_setting *hidden = cf_spec_get(spec, "hidden");
+    double coefficient = cf_spec_real(spec, "coefficient");
+    if (hidden->count >= CF_MAX_CONTRACTION_LAYERS)
+        return cf_fail(CF_INVALID, "Residual: at most %d hidden widths, got %zu",
+                       CF_MAX_CONTRACTION_LAYERS - 1, hidden->count);
+    for (size_t i = 0; i < hidden->count; i++)
+        if (hidden->integers[i] < 1 || hidden->integers[i] > 1 << 20)
+            return cf_fail(CF_INVALID,
+                           "Residual: hidden widths must be from 1 to 1048576, got %lld",
+                           (long long)hidden->integers[i]);
+    if (!(coefficient > 0.0 && coefficient <= 0.999))
+        return cf_fail(CF_INVALID,
+                       "Residual: coefficient must be more than 0 and at most 0.999, got %g",
+                       coefficient);
+    return CF_OK;
+}
+
+static const cf_layer_methods methods = {bind, forward, inverse};
+
+static const cf_option options[] = {
+    {.name = "hidden",
+     .kinds = CF_OPTION_INTS,
+     .default_value = CF_DEFAULT_INTS(64, 64),
+     .doc = "Hidden widths of g."},
+    {.name = "activation",
+     .kinds = CF_OPTION_STRING,
+     .default_value = CF_DEFAULT_STRING("lipswish"),
+     .choices = cf_contraction_activations,
+     .doc = "``'lipswish'`` is ``h sigmoid(h softplus(beta)) / 1.1`` with a learned beta for each "
+            "dense layer, ``'sine'`` is ``sin(h)``. None is steeper than 1. Where they have kinks, "
+            "the density jumps."},
+    {.name = "activation_first",
+     .kinds = CF_OPTION_BOOL,
+     .default_value = CF_DEFAULT_BOOL(1),
+     .doc = "Whether there is an activation before the first dense layer too, not only between two "
+            "of them."},
+    {.name = "coefficient",
+     .kinds = CF_OPTION_REAL,
+     .default_value = CF_DEFAULT_REAL(0.97),
+     .doc = "c, more than 0 and at most 0.999: the largest norm of a weight."},
+};
+
+const cf_spec_type cf_residual_type = {
+    .name = "Residual",
+    .role = "layer",
+    .doc =
+        "An invertible residual layer: ``u = x + g(x)`` with a network g that is a contraction.\n\n"
+        "``log_det`` of data to base is ``log|det(I + dg/dx)|``, exact. The other direction, "
+        "sampling, is the\n"
+        "fixed point of ``x = u - g(x)``: each row iterates until its x does not move by more than "
+        "a few units in\n"
+        "the last place, and its gradients are those of the implicit function. g is of dense "
+        "layers "
+        "``W h + bias`` and\n"
+        "activations, and reads x, and in its first dense layer the context through "
+        "``context.weight``.\n\n"
+        "``W = weight / max(1, s / c)`` with ``s = left . weight right``, the largest singular "
+        "value of the\n"
+        "weight by the vectors ``left`` and ``right``, which are among the flow's parameters, "
+        "always frozen. A step\n"
+        "of ``fit`` improves them, and takes s from them; then and elsewhere they are held "
+        "constant in gradients.\n"
+        "Weights may be set to anything: wherever else the layer is computed, the largest singular "
+        "value is found anew,\n"
+        "and s is it where the vectors are zeros, as they are at first, and at least ``4 c / (1 + "
+        "3 c)`` of it where\n"
+        "they have become useless. So no W has a norm of more than ``(1 + 3 c) / 4``, and the "
+        "layer "
+        "is invertible.\n"
+        "A new layer is the identity.\n\n"
+        "References\n----------\n"
+        "Behrmann et al. 2019, Invertible residual networks, arXiv:1811.00995.\n"
+        "Chen et al. 2019, Residual flows for invertible generative modeling, arXiv:1906.02735.",
+    .options = options,
+    .option_count = sizeof options / sizeof *options,
+    .check = check,
+    .methods = &methods,
+};
