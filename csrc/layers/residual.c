@@ -1,51 +1,52 @@
 /* Residual: u = x + g(x) with a contraction g (Behrmann et al. 2019, Chen et al. 2019). */
 #include <math.h>
+#include <string.h>
 
-#include "base/memory.h"
 #include "layers/layer.h"
 #include "nn/contraction.h"
 #include "ops/fixed_point.h"
 #include "ops/ops.h"
 
+typedef struct {
+    cf_contraction_net net;
+    bool estimated; /* in training, log_det is */
+} residual_state;
+
+/* Of more features the training estimates the determinant; and of more none is computed. */
+enum { EXACT_IN_TRAINING = 32, MAX_FEATURES = 1024 };
+
 static cf_status bind(cf_layer *layer, cf_binding *binding) {
     const cf_setting *hidden = cf_spec_get(layer->spec, "hidden");
-    cf_contraction_net *net;
-    CF_TRY(cf_arena_alloc(binding->arena, &net, 1, sizeof *net));
-    layer->state = net;
-    *net = (cf_contraction_net){.activation = cf_spec_string(layer->spec, "activation"),
-                                .activation_first = cf_spec_int(layer->spec, "activation_first"),
-                                .coefficient = cf_spec_real(layer->spec, "coefficient"),
-                                .context = cf_shape_features(layer->context)};
-    return cf_contraction_bind(net, binding, layer->features, hidden->integers, hidden->count);
-}
-
-/* ---- the determinant ---- */
-
-/* The identity of n rows: a view. */
-static cf_value identity(cf_builder *b, size_t n) {
-    int64_t *indices;
-    cf_value numbers[2] = {cf_constant(b, CF_UNBATCHED, 1, 0.0),
-                           cf_constant(b, CF_UNBATCHED, 1, 1.0)};
-    if (cf_builder_status(b) != CF_OK)
-        return CF_NO_VALUE;
-    if (cf_alloc(&indices, n * n, sizeof *indices) != CF_OK)
-        return cf_builder_fail(b, CF_NO_MEMORY, "no memory for an identity matrix");
-    for (size_t i = 0; i < n * n; i++)
-        indices[i] = i % (n + 1) == 0;
-    cf_value view = cf_select(b, cf_concat(b, numbers, 2), indices, n * n);
-    cf_free(indices);
-    return view;
-}
-
-/* x + g(x) and log|det(I + dg/dx)|. */
-static cf_value to_base(const cf_layer *layer, cf_builder *b, const cf_contraction_params *params,
-                        cf_value x, cf_value *log_det) {
-    cf_value jacobian, g = cf_contraction_emit(params, b, x, &jacobian, NULL);
-    *log_det = cf_log_abs_det(b, cf_add(b, jacobian, identity(b, layer->features)));
-    return cf_add(b, x, g);
+    const char *log_det = cf_spec_string(layer->spec, "log_det");
+    size_t n = layer->features;
+    residual_state *state;
+    if (n > MAX_FEATURES)
+        return cf_fail(CF_INVALID, "Residual: at most %d features, got %zu", MAX_FEATURES, n);
+    CF_TRY(cf_arena_alloc(binding->arena, &state, 1, sizeof *state));
+    layer->state = state;
+    state->estimated =
+        strcmp(log_det, "series") == 0 || (strcmp(log_det, "auto") == 0 && n > EXACT_IN_TRAINING);
+    state->net =
+        (cf_contraction_net){.activation = cf_spec_string(layer->spec, "activation"),
+                             .activation_first = cf_spec_int(layer->spec, "activation_first") != 0,
+                             .coefficient = cf_spec_real(layer->spec, "coefficient"),
+                             .context = cf_shape_features(layer->context)};
+    return cf_contraction_bind(&state->net, binding, n, hidden->integers, hidden->count);
 }
 
 /* ---- the two directions ---- */
+
+/* x + g(x). */
+static cf_value to_base(const cf_layer *layer, cf_builder *b, const cf_contraction_params *params,
+                        cf_value x, cf_value *log_det) {
+    const residual_state *state = layer->state;
+    cf_value g;
+    if (state->estimated && cf_builder_mode(b) == CF_TRAINING && !cf_builder_is_deterministic(b))
+        *log_det = cf_contraction_log_det_estimate(params, b, x, &g);
+    else
+        *log_det = cf_contraction_log_det(params, b, x, &g);
+    return cf_add(b, x, g);
+}
 
 /* The map whose fixed point is x. */
 typedef struct {
@@ -66,15 +67,16 @@ static uint32_t max_iterations(const cf_contraction_net *net) {
 static cf_value forward(const cf_layer *layer, cf_builder *b, cf_value u, cf_value context,
                         cf_value *log_det) {
     backwards back = {.u = u};
+    const residual_state *state = layer->state;
     cf_value magnitude;
-    cf_contraction_emit_params(layer->state, b, context, &back.params);
+    cf_contraction_emit_params(&state->net, b, context, &back.params);
     cf_contraction_emit(&back.params, b, u, NULL, &magnitude);
     cf_fixed_point_spec spec = {.function = step_back,
                                 .context = &back,
                                 .context_size = sizeof back,
                                 .start = u,
                                 .magnitude = magnitude,
-                                .max_iterations = max_iterations(layer->state)};
+                                .max_iterations = max_iterations(&state->net)};
     cf_value x = cf_fixed_point(b, &spec, NULL);
     to_base(layer, b, &back.params, x, log_det);
     *log_det = cf_scale_shift(b, *log_det, -1.0, 0.0);
@@ -83,8 +85,9 @@ static cf_value forward(const cf_layer *layer, cf_builder *b, cf_value u, cf_val
 
 static cf_value inverse(const cf_layer *layer, cf_builder *b, cf_value x, cf_value context,
                         cf_value *log_det) {
+    const residual_state *state = layer->state;
     cf_contraction_params params;
-    cf_contraction_emit_params(layer->state, b, context, &params);
+    cf_contraction_emit_params(&state->net, b, context, &params);
     return to_base(layer, b, &params, x, log_det);
 }
 
@@ -105,6 +108,8 @@ static cf_status check(const cf_spec *spec) {
                        coefficient);
     return CF_OK;
 }
+
+static const char *const determinants[] = {"auto", "exact", "series", NULL};
 
 static const cf_layer_methods methods = {bind, forward, inverse};
 
@@ -129,6 +134,12 @@ static const cf_option options[] = {
      .kinds = CF_OPTION_REAL,
      .default_value = CF_DEFAULT_REAL(0.97),
      .doc = "c, more than 0 and at most 0.999: the largest norm of a weight."},
+    {.name = "log_det",
+     .kinds = CF_OPTION_STRING,
+     .default_value = CF_DEFAULT_STRING("auto"),
+     .choices = determinants,
+     .doc = "In training: ``'exact'``; ``'series'``, an estimate without bias; ``'auto'`` is the "
+            "series of more than 32 features. Everywhere else it is exact."},
 };
 
 const cf_spec_type cf_residual_type = {
@@ -136,7 +147,11 @@ const cf_spec_type cf_residual_type = {
     .role = "layer",
     .doc =
         "An invertible residual layer: ``u = x + g(x)`` with a network g that is a contraction.\n\n"
-        "``log_det`` of data to base is ``log|det(I + dg/dx)|``, exact. The other direction, "
+        "``log_det`` of data to base is ``log|det(I + dg/dx)|``, exact, for at most 1024 features: "
+        "it costs as much\nas so many passes through g. The steps of ``fit`` may take an estimate "
+        "of it instead, by one random probe a\nrow and a random number of terms of the series "
+        "``tr J - tr J^2 / 2 + ...``; its mean and that of its gradient are\nexact. The other "
+        "direction, "
         "sampling, is the\n"
         "fixed point of ``x = u - g(x)``: each row iterates until its x does not move by more than "
         "a few units in\n"

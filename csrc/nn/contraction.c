@@ -39,7 +39,8 @@ static bool follows_activation(const cf_contraction_net *net, size_t i) {
 }
 
 /* LipSwish is x sigmoid(x softplus(beta)) / 1.1: the steepest slope of x sigmoid(x) is 1.0998. */
-static cf_value activate(const cf_contraction_net *net, cf_builder *b, cf_value slope, cf_value x) {
+static cf_value value_of_activation(const cf_contraction_net *net, cf_builder *b, cf_value slope,
+                                    cf_value x) {
     if (is_lipswish(net)) {
         cf_value share = cf_sigmoid(b, cf_multiply(b, x, slope));
         return cf_scale_shift(b, cf_multiply(b, x, share), 1.0 / 1.1, 0.0);
@@ -51,13 +52,13 @@ static cf_value activate(const cf_contraction_net *net, cf_builder *b, cf_value 
 }
 
 /* The activation of x and, unless it is NULL, its slope. */
-static cf_value activate_with_slope(const cf_contraction_net *net, cf_builder *b, cf_value beta,
-                                    cf_value x, cf_value *slope) {
+static cf_value activate(const cf_contraction_net *net, cf_builder *b, cf_value beta, cf_value x,
+                         cf_value *slope) {
     if (slope == NULL)
-        return activate(net, b, beta, x);
+        return value_of_activation(net, b, beta, x);
     if (cf_builder_status(b) == CF_OK && cf_whole_node(b, x) == NULL)
         x = cf_copy(b, x);
-    cf_value y = activate(net, b, beta, x);
+    cf_value y = value_of_activation(net, b, beta, x);
     if (cf_builder_status(b) != CF_OK)
         return CF_NO_VALUE;
     cf_value one = cf_constant(b, CF_BATCHED, cf_value_size(b, x), 1.0);
@@ -171,21 +172,19 @@ void cf_contraction_emit_params(const cf_contraction_net *net, cf_builder *b, cf
 
 /* ---- the map ---- */
 
-/* d(W h)/dx of dh/dx, matrices of a sample with `features` columns; that of x itself is
- * CF_NO_VALUE. With a slope, h is an activation of what dh/dx is the derivative of. */
+/* W S D with the slopes S of an activation, or without them, for D of so many columns; W S where D
+ * is CF_NO_VALUE, the identity. */
 static cf_value push_forward(cf_builder *b, cf_value weight, size_t outputs, cf_value slope,
-                             cf_value derivative, size_t features) {
+                             cf_value derivative, size_t columns) {
     if (cf_builder_status(b) != CF_OK)
         return CF_NO_VALUE;
     if (cf_is_none(derivative))
         return cf_is_none(slope) ? weight
                                  : cf_multiply(b, weight, cf_repeat_whole(b, slope, outputs));
-    size_t inputs = cf_value_size(b, derivative) / features;
-    cf_shape columns = {inputs, 1, features, true};
+    cf_shape shape = {cf_value_size(b, derivative) / columns, 1, columns, true};
     if (!cf_is_none(slope))
-        derivative = cf_multiply(b, derivative, cf_repeat_each(b, slope, features));
-    return cf_channels_matmul(b, weight, CF_NO_VALUE, cf_broadcast(b, derivative), columns,
-                              outputs);
+        derivative = cf_multiply(b, derivative, cf_broadcast_channels(b, slope, shape));
+    return cf_channels_matmul(b, weight, CF_NO_VALUE, cf_broadcast(b, derivative), shape, outputs);
 }
 
 /* The sum of magnitudes over the root of their number: at most their norm. */
@@ -198,26 +197,27 @@ static cf_value add_magnitude(cf_builder *b, cf_value sum, cf_value x) {
 }
 
 cf_value cf_contraction_emit(const cf_contraction_params *params, cf_builder *b, cf_value x,
-                             cf_value *jacobian, cf_value *magnitude) {
+                             cf_value *derivative, cf_value *magnitude) {
     const cf_contraction_net *net = params->net;
-    size_t features = net->linear[0].inputs;
-    cf_value h = x, derivative = CF_NO_VALUE, sum = CF_NO_VALUE;
-    for (size_t i = 0; i < net->layers; i++) {
-        cf_value slope = CF_NO_VALUE;
+    bool along = derivative != NULL && !cf_is_none(*derivative);
+    cf_value h = x, pushed = along ? *derivative : CF_NO_VALUE, sum = CF_NO_VALUE;
+    for (size_t i = 0; i < net->layers && cf_builder_status(b) == CF_OK; i++) {
+        cf_value slope = CF_NO_VALUE, weight = params->weight[i], bias = params->bias[i];
         size_t outputs = net->linear[i].outputs;
-        bool plain = cf_value_kind(b, params->bias[i]) == CF_UNBATCHED;
+        bool fused = cf_value_kind(b, bias) == CF_UNBATCHED;
         if (follows_activation(net, i))
-            h = activate_with_slope(net, b, params->slope[i], h, jacobian != NULL ? &slope : NULL);
+            h = activate(net, b, params->slope[i], h, derivative != NULL ? &slope : NULL);
         if (magnitude != NULL)
-            sum = add_magnitude(b, add_magnitude(b, sum, h), params->bias[i]);
-        h = cf_matmul(b, params->weight[i], plain ? params->bias[i] : CF_NO_VALUE, h, outputs);
-        if (!plain)
-            h = cf_add(b, h, params->bias[i]);
-        if (jacobian != NULL)
-            derivative = push_forward(b, params->weight[i], outputs, slope, derivative, features);
+            sum = add_magnitude(b, add_magnitude(b, sum, h), bias);
+        h = cf_matmul(b, weight, fused ? bias : CF_NO_VALUE, h, outputs);
+        if (!fused)
+            h = cf_add(b, h, bias);
+        if (derivative != NULL)
+            pushed =
+                push_forward(b, weight, outputs, slope, pushed, along ? 1 : net->linear[0].inputs);
     }
-    if (jacobian != NULL)
-        *jacobian = cf_broadcast(b, derivative);
+    if (derivative != NULL)
+        *derivative = cf_broadcast(b, pushed);
     if (magnitude != NULL)
         *magnitude = sum;
     return h;

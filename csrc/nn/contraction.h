@@ -49,11 +49,23 @@ cf_status cf_contraction_bind(cf_contraction_net *net, cf_binding *binding, size
 void cf_contraction_emit_params(const cf_contraction_net *net, cf_builder *b, cf_value context,
                                 cf_contraction_params *out);
 
-/* g(x). Unless they are NULL: *jacobian is dg/dx, batched, row after row, and *magnitude one
- * feature of the size of the numbers that are added on the way, in which rounding errors are
- * relative. */
+/* g(x). With `derivative`, *derivative is a vector v, and receives (dg/dx) v; if it is CF_NO_VALUE
+ * it receives dg/dx itself, batched, row after row. With `magnitude`, *magnitude receives one
+ * feature of the size of the numbers that are added on the way, to which rounding errors are
+ * relative. Either may be NULL. */
 cf_value cf_contraction_emit(const cf_contraction_params *params, cf_builder *b, cf_value x,
-                             cf_value *jacobian, cf_value *magnitude);
+                             cf_value *derivative, cf_value *magnitude);
+
+/* log|det(I + dg/dx)|, exact; *g is g(x). */
+cf_value cf_contraction_log_det(const cf_contraction_params *params, cf_builder *b, cf_value x,
+                                cf_value *g);
+
+/* An estimate of it: its mean is exact, and so is that of its gradient. One random probe v for each
+ * sample (Hutchinson), and a random number of terms of the series (Chen et al. 2019, equations 6
+ * and 8), in memory that does not grow with that number. Differentiating its gradient is an error.
+ */
+cf_value cf_contraction_log_det_estimate(const cf_contraction_params *params, cf_builder *b,
+                                         cf_value x, cf_value *g);
 
 /* The greatest |W| that any weights can have, and r. */
 double cf_contraction_bound(double coefficient);

@@ -215,6 +215,9 @@ cf_value cf_greater_equal(cf_builder *b, cf_value x, double threshold);
 cf_value cf_add_noise(cf_builder *b, cf_value x, cf_value noise);
 /* x itself, whose cotangent is multiplied by `weight`, of one feature; that has no gradient. */
 cf_value cf_scale_gradient(cf_builder *b, cf_value x, cf_value weight);
+/* `value`, one feature, whose gradient is stated: in x it is `slope`, of as many features, and in
+ * what else it was computed from 0. */
+cf_value cf_stated_gradient(cf_builder *b, cf_value value, cf_value x, cf_value slope);
 /* A sum in which either may be missing (CF_NO_VALUE is 0). */
 cf_value cf_add_optional(cf_builder *b, cf_value x, cf_value y);
 /* Whether `value` is one, and of which terms. */

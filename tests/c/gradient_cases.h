@@ -74,6 +74,8 @@ static cf_value emit_numbered(cf_builder *b, const cf_value *x, const void *data
         return cf_dropout(b, *x, 0.4);
     case 'n':
         return cf_add_noise(b, cf_floor(b, *x), x[1]);
+    case 'g':
+        return cf_stated_gradient(b, cf_sum_features(b, cf_exp(b, *x)), *x, x[1]);
     case 'W':
         return cf_scale_gradient(b, *x, cf_slice(b, x[1], 0, 1));
     case 'f':
@@ -183,6 +185,13 @@ static cf_value emit_matrix(cf_builder *b, const cf_value *x, const void *data) 
         return cf_matrix_exponential(b, x[0], false);
     case 'p':
         return cf_matrix_product(b, x[0], cf_transpose(b, x[0], 3), 3);
+    case 'd':
+        return cf_log_abs_det(b, x[0]);
+    case 'v':
+        log_det = cf_slice(b, x[1], 0, 3);
+        y = cf_slice(b, x[1], 3, 2);
+        cf_singular_vectors(b, x[0], 3, 0.9, &log_det, &y, &inverse);
+        return cf_concat(b, (cf_value[]){log_det, y, inverse}, 3);
     case 'i':
     case 'I':
         inverse = cf_invert(b, x[0], &log_det);
@@ -191,6 +200,15 @@ static cf_value emit_matrix(cf_builder *b, const cf_value *x, const void *data) 
     default: /* '0' to '3' */
         return cf_solve_triangular(b, x[0], x[1], (letter - '0') & 1, (letter - '0') & 2);
     }
+}
+
+/* Large numbers of which each row has one, and zeros where a pivot would be without them. */
+static void fill_matrices(const void *data, size_t row, double *const *operand) {
+    (void)data;
+    for (size_t i = 0; i < 3; i++)
+        operand[0][i * 3 + (i + row) % 3] += 2;
+    if (row % 3 == 1)
+        operand[0][0] = 0;
 }
 
 /* Matrices that can be inverted: the identity, and more. */
@@ -362,6 +380,7 @@ static const op_case cases[] = {
     NUMBERED("dropout", "d", false),
     NUMBERED("add_noise", "n", false),
     NUMBERED("scale_gradient", "W", false),
+    NUMBERED("stated_gradient", "g", false),
     NUMBERED("fixed affine", "f", false),
     NUMBERED("fixed affine input", "F", false),
     NUMBERED("fixed affine, inverse", "G", false),
@@ -413,6 +432,9 @@ static const op_case cases[] = {
     MATRIX("triangle with a diagonal", "D", 3, 3),
     MATRIX("matrix exponential", "e", 3, 3),
     MATRIX("matrix product", "p", 3, 3),
+    {"log_abs_det", emit_matrix, "d", {ROWS(9, -0.6, 0.6)}, fill_matrices, false},
+    {"log_abs_det of numbers", emit_matrix, "d", {ROWS(1, 0.5, 2)}, NULL, false},
+    {"singular_vectors", emit_matrix, "v", {SHARED(6, -1, 1), SHARED(5, -1, 1)}, NULL, true},
     SOLVE("solve", "i"),
     SOLVE("solve, transposed", "I"),
     SOLVE("solve_triangular, lower", "0"),
