@@ -22,6 +22,7 @@ NO_GRADIENT = {
     "output": "nothing after it",
     "output of a fixed map's gradient": "nothing after it",
     "log_standard_deviation": "a start of parameters, which is no function of them",
+    "singular_vectors": "held constant: the singular value has its gradient through the weight",
     "winograd kernel": "the weights have their gradient through the convolution itself",
     **dict.fromkeys(
         (

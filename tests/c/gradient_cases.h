@@ -187,11 +187,6 @@ static cf_value emit_matrix(cf_builder *b, const cf_value *x, const void *data) 
         return cf_matrix_product(b, x[0], cf_transpose(b, x[0], 3), 3);
     case 'd':
         return cf_log_abs_det(b, x[0]);
-    case 'v':
-        log_det = cf_slice(b, x[1], 0, 3);
-        y = cf_slice(b, x[1], 3, 2);
-        cf_singular_vectors(b, x[0], 3, 0.9, &log_det, &y, &inverse);
-        return cf_concat(b, (cf_value[]){log_det, y, inverse}, 3);
     case 'i':
     case 'I':
         inverse = cf_invert(b, x[0], &log_det);
@@ -434,7 +429,6 @@ static const op_case cases[] = {
     MATRIX("matrix product", "p", 3, 3),
     {"log_abs_det", emit_matrix, "d", {ROWS(9, -0.6, 0.6)}, fill_matrices, false},
     {"log_abs_det of numbers", emit_matrix, "d", {ROWS(1, 0.5, 2)}, NULL, false},
-    {"singular_vectors", emit_matrix, "v", {SHARED(6, -1, 1), SHARED(5, -1, 1)}, NULL, true},
     SOLVE("solve", "i"),
     SOLVE("solve, transposed", "I"),
     SOLVE("solve_triangular, lower", "0"),
