@@ -151,7 +151,8 @@ static cf_value normalized_weight(const cf_contraction_net *net, cf_builder *b,
         cf_multiply(b, cf_repeat_each(b, left, columns), cf_repeat_whole(b, right, rows));
     cf_value value = cf_multiply(b, cf_sum_features(b, cf_multiply(b, weight, outer)), factor);
     cf_value above = cf_relu(b, cf_scale_shift(b, value, 1.0 / net->coefficient, -1.0));
-    return cf_divide(b, weight, cf_scale_shift(b, above, 1.0, 1.0));
+    cf_value one = cf_constant(b, CF_UNBATCHED, 1, 1.0);
+    return cf_multiply(b, weight, cf_divide(b, one, cf_scale_shift(b, above, 1.0, 1.0)));
 }
 
 void cf_contraction_emit_params(const cf_contraction_net *net, cf_builder *b, cf_value context,

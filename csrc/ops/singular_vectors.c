@@ -18,7 +18,7 @@ typedef struct {
 } singular_params;
 
 /* How many steps: in training from given vectors, in training without any, and else. */
-enum { TRACKING_STEPS = 8, FIRST_STEPS = 100, MAX_STEPS = 1000 };
+enum { TRACKING_STEPS = 5, FIRST_STEPS = 100, MAX_STEPS = 1000 };
 
 /* float64 numbers of the search, behind the result. */
 static size_t room_of(const singular_params *p) {
