@@ -125,12 +125,11 @@ cf_status cf_contraction_bind(cf_contraction_net *net, cf_binding *binding, size
 
 /* ---- weights ---- */
 
-/* A quarter of the way from the coefficient to 1. */
+/* Half way from the coefficient to 1. */
 double cf_contraction_bound(double coefficient) {
-    return 0.25 * (1.0 + 3.0 * coefficient);
+    return 0.5 * (1.0 + coefficient);
 }
 
-/* What LipSwish and rounding leave below the product of bounds counts for nothing. */
 double cf_contraction_rate(const cf_contraction_net *net) {
     return pow(cf_contraction_bound(net->coefficient), (double)net->layers);
 }
