@@ -312,10 +312,16 @@ def score_loss(flow):
     return cf.nn.function(flow, loss, "score_loss", loss=True)
 
 
-def test_gradients_of_scores():
-    """Of the determinant's gradient, too."""
+@pytest.mark.parametrize("inverted", [False, True])
+def test_gradients_of_scores(inverted):
+    """Of the determinant's gradient, and of the fixed point's."""
     flow = new_flow(3, hidden=(5,))
     randomize(flow, vectors="singular")
+    if inverted:
+        other = cf.Flow([cf.Inverse(cf.Residual((5,)))], features=3, dtype="float64", seed=1)
+        for name, array in flow.parameters.items():
+            other.parameters[name][...] = array
+        flow = other
     x = points(3)
     _, ours = one_step(flow, x, 0, score_loss)
     for name, array in flow.parameters.items():
