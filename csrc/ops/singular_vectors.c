@@ -222,7 +222,7 @@ static void CF_FN(singular_vectors)(const cf_call *call) {
         s.v[j] = s.given_right[j];
         s.p[j] = s.residual[j] = 0.0;
     }
-    CF_FN(disturb)(s.v, p->columns, p->training && any ? 1e-2 : 0.1);
+    CF_FN(disturb)(s.v, p->columns, p->training && any ? 1e-3 : 0.1);
     if (p->training)
         CF_FN(climb)(&s, any ? TRACKING_STEPS : FIRST_STEPS, 1e-6, 0.0, 1.0);
     else
