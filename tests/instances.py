@@ -60,6 +60,10 @@ def masked(net: Callable[[], Any], **options: Any) -> Callable[[], list[Any]]:
     return lambda: [cf.Autoregressive(conditioner=net(), **options)]
 
 
+def residual(**options: Any) -> Callable[[], list[Any]]:
+    return lambda: [cf.Residual(**{"hidden": (7, 6), **options})]
+
+
 def pair() -> list[Any]:
     return [
         cf.MLP((6,), activation="tanh", output_activation="tanh", output_multiplier=1.5),
@@ -375,6 +379,26 @@ INSTANCES: dict[str, Instance] = {
         lambda: [cf.Affine(scale=[1.0, 0.5, 2.0, 3.0]), cf.Rotation()], volume=False
     ),
     "rotation-one-feature": Instance(lambda: [cf.Sinh(), cf.Rotation()], features=1),
+    "residual": Instance(residual()),
+    "residual-plane": Instance(residual(hidden=(12,), coefficient=0.9), features=2),
+    "residual-one-feature": Instance(residual(hidden=(6, 5), coefficient=0.99), features=1),
+    "residual-context": Instance(residual(activation="tanh"), features=3, context_features=2),
+    "residual-one-dense-layer-context": Instance(
+        residual(hidden=(), activation="sine"), features=3, context_features=2
+    ),
+    "residual-usual-order": Instance(
+        residual(hidden=(7,), activation="sine", activation_first=False), features=5
+    ),
+    "residual-elu": Instance(residual(activation="elu"), smooth=False),
+    "residual-wide": Instance(residual(hidden=(33, 20)), features=17),
+    "residual-inverse-context": Instance(
+        lambda: [
+            cf.Inverse(cf.Residual((7, 6), coefficient=0.9)),
+            cf.Permutation("random"),
+            cf.Residual((8,), coefficient=0.9),
+        ],
+        context_features=2,
+    ),
     "permutation-reverse": Instance(lambda: [cf.Permutation()], volume=False),
     "permutation-random": Instance(lambda: [cf.Permutation("random")], features=9, volume=False),
     "permutation-indices": Instance(
@@ -565,7 +589,10 @@ def enlarge(flow: cf.Flow, name: str) -> None:
 
 def spread_of(flow: cf.Flow) -> float:
     """The least standard deviation of log_det: 1 a layer of those that get there with larger
-    weights; of others it shows that it varies at all."""
+    weights; of others it shows that it varies at all. Larger weights leave a residual layer as it
+    is."""
+    if any(layer.type == "Residual" for layer in flow.layers):
+        return 0.006
     count = sum(layer.type in ("Coupling", "Inverse", "Chain", "Split") for layer in flow.layers)
     return max(count**0.5, 0.04)
 

@@ -22,7 +22,12 @@ NO_GRADIENT = {
     "output": "nothing after it",
     "output of a fixed map's gradient": "nothing after it",
     "log_standard_deviation": "a start of parameters, which is no function of them",
+    "singular_vectors": "held constant: the singular value has its gradient through the weight",
     "winograd kernel": "the weights have their gradient through the convolution itself",
+    **dict.fromkeys(
+        ("control_step", "trial_step", "first_step"),
+        "the lengths of an equation's steps, which are held: test_continuous.py",
+    ),
     **dict.fromkeys(
         (
             "a loop",

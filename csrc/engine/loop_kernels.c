@@ -93,6 +93,10 @@ static void CF_FN(loop_finish)(const cf_call *call, const cf_step *end) {
         standing[lane] = 0;
         standing[lanes + lane] = (real)call->iteration;
     }
+    /* Nobody waits for lanes beyond the last sample, which random numbers may keep going; and NaN
+     * would spoil sums over samples, though their cotangent is 0. */
+    for (size_t lane = call->samples; lane < lanes; lane++)
+        standing[lane] = 0;
     for (size_t f = 0; f < features; f++) {
         const real *state = CF_FN(loop_feature_row)(call, end, 0, f);
         real *out = CF_FN(loop_out)(call, end, f);

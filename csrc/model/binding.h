@@ -24,6 +24,7 @@ struct cf_statistic {
                         0: the parameter starts at the statistic and is trained */
     const cf_statistic *variance_of; /* the mean that it is the variance about, bound before; NULL:
                                         it is a mean itself */
+    bool of_weights; /* it is no statistic of data but a function of other parameters */
 };
 
 /* A named tensor of the parameter slab or of the buffers. Offsets count elements; each tensor

@@ -88,9 +88,10 @@ void cf_model_set_changing(cf_model *model, bool changing);
 bool cf_model_awaits_initialisation(const cf_model *model);
 void cf_model_initialise(cf_model *model);
 
-/* Whether training programs compute statistics of the batch; and mixing those that the last one
- * left into the running ones. */
+/* Whether training programs compute running statistics, and whether any is one of the batch; and
+ * mixing those that the last one left into the running ones. */
 bool cf_model_has_running_statistics(const cf_model *model);
+bool cf_model_has_batch_statistics(const cf_model *model);
 void cf_model_mix_statistics(cf_model *model);
 
 /* Setting the running ones to those of many samples. `pooled` has cf_model_statistic_elements

@@ -10,13 +10,15 @@ static double parameter_at(const cf_model *model, size_t index) {
 
 bool cf_model_awaits_initialisation(const cf_model *model) {
     const cf_binding *binding = &model->binding;
+    bool any = false;
     for (size_t k = 0; k < binding->statistic_count; k++) {
         const cf_statistic *s = &binding->statistics[k];
-        for (size_t i = 0; i < s->size; i++)
+        any |= !s->of_weights;
+        for (size_t i = 0; i < s->size && !s->of_weights; i++)
             if (parameter_at(model, s->parameter + i) != s->initial)
                 return false;
     }
-    return binding->statistic_count > 0;
+    return any;
 }
 
 void cf_model_reset_statistics(cf_model *model) {
@@ -46,6 +48,13 @@ void cf_model_initialise(cf_model *model) {
 bool cf_model_has_running_statistics(const cf_model *model) {
     for (size_t k = 0; k < model->binding.statistic_count; k++)
         if (model->binding.statistics[k].momentum > 0.0)
+            return true;
+    return false;
+}
+
+bool cf_model_has_batch_statistics(const cf_model *model) {
+    for (size_t k = 0; k < model->binding.statistic_count; k++)
+        if (model->binding.statistics[k].momentum > 0.0 && !model->binding.statistics[k].of_weights)
             return true;
     return false;
 }

@@ -17,7 +17,12 @@ typedef struct {
                          times the greatest of z, or `floor`; 0: eight units in the last place.
                          With a contraction by r, z is then wrong by r / (1 - r) as much */
     double floor;
-    uint32_t max_iterations;
+    cf_value magnitude; /* one feature: a floor of each sample; or CF_NO_VALUE */
+    /* A bound of r, or 0: none is known. Rounding errors are enlarged by 1 / (1 - r), and may then
+     * keep z moving, to and fro, by more than the tolerance: with a bound a sample has not failed
+     * that after all iterations moves by that little. */
+    double rate;
+    uint32_t max_iterations; /* with a bound enough for any start */
 } cf_fixed_point_spec;
 
 /* z = g(z), by iteration from `start`. A sample that does not end within the bound has failed: it
@@ -28,9 +33,10 @@ typedef struct {
  * none. The same holds for the gradient's gradient. */
 cf_value cf_fixed_point(cf_builder *b, const cf_fixed_point_spec *spec, cf_value *failed);
 
-/* One feature: 1 where `next` is further from `z` than `tolerance` (0: eight units in the last
- * place) times max(|z|, floor) in the maximum norm, else 0; NaN if there is one among them. No
- * gradient. */
-cf_value cf_unsettled(cf_builder *b, cf_value next, cf_value z, double tolerance, double floor);
+/* One feature: 1 where `next` is further from `z` than `tolerance`, or so many units in the last
+ * place if that is more, times max(|z|, floor, magnitude) in the maximum norm, else 0; NaN if there
+ * is one among them. `magnitude` may be CF_NO_VALUE. No gradient. */
+cf_value cf_unsettled(cf_builder *b, cf_value next, cf_value z, cf_value magnitude,
+                      double tolerance, double units, double floor);
 
 #endif

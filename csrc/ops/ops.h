@@ -124,6 +124,17 @@ cf_value cf_invert(cf_builder *b, cf_value matrix, cf_value *log_abs_det);
  * as many features as W has rows, it is an image, and y that of the channels of every pixel. */
 cf_value cf_solve(cf_builder *b, cf_value matrix, cf_value inverse, cf_value x, bool transposed);
 
+/* log|det| of a small square matrix a sample, row after row: one feature. */
+cf_value cf_log_abs_det(cf_builder *b, cf_value matrix);
+
+/* The vectors with which left^T W right is to be taken for the largest singular value of an
+ * unbatched W of `rows` rows: given ones, of any length, where the value that they give is at least
+ * `share` of the largest; else those of the largest one, and *factor is `share`, or 1 where the
+ * given ones are zeros. In a program for training the given ones are improved by some steps. They
+ * are held constant: what is computed has no gradient. */
+void cf_singular_vectors(cf_builder *b, cf_value matrix, size_t rows, double share, cf_value *left,
+                         cf_value *right, cf_value *factor);
+
 /* The same for an unbatched triangular T, whose other triangle is not read. */
 cf_value cf_solve_triangular(cf_builder *b, cf_value matrix, cf_value x, bool upper,
                              bool transposed);
@@ -208,6 +219,9 @@ cf_value cf_greater_equal(cf_builder *b, cf_value x, double threshold);
 cf_value cf_add_noise(cf_builder *b, cf_value x, cf_value noise);
 /* x itself, whose cotangent is multiplied by `weight`, of one feature; that has no gradient. */
 cf_value cf_scale_gradient(cf_builder *b, cf_value x, cf_value weight);
+/* `value`, one feature, whose gradient is stated: in x it is `slope`, of as many features, and in
+ * what else it was computed from 0. */
+cf_value cf_stated_gradient(cf_builder *b, cf_value value, cf_value x, cf_value slope);
 /* A sum in which either may be missing (CF_NO_VALUE is 0). */
 cf_value cf_add_optional(cf_builder *b, cf_value x, cf_value y);
 /* Whether `value` is one, and of which terms. */

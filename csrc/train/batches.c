@@ -96,7 +96,7 @@ cf_status cf_batches_set(cf_batches *b, const cf_data *data) {
     CF_TRY(grow(b, data->rows));
     b->data = *data;
     CF_TRY(choose_rows(b));
-    if (cf_model_has_running_statistics(b->model) && b->data.rows < 2)
+    if (cf_model_has_batch_statistics(b->model) && b->data.rows < 2)
         return cf_fail(CF_INVALID, "BatchNorm learns from batches of two rows or more, got 1");
     return CF_OK;
 }

@@ -85,7 +85,7 @@ static cf_status count_rows(cf_rows *r) {
         r->rows += cf_data_weight(&r->train, i) > 0.0;
     r->mean_weight = cf_data_mean_weight(&r->train) * ((double)r->train.rows / (double)r->rows);
     r->steps = (r->rows + r->batch_size - 1) / r->batch_size;
-    if (cf_model_has_running_statistics(r->model) && r->rows / r->steps < 2)
+    if (cf_model_has_batch_statistics(r->model) && r->rows / r->steps < 2)
         return cf_fail(CF_INVALID,
                        "BatchNorm learns from batches of two rows or more, got batch_size %llu for "
                        "%zu rows",
@@ -313,6 +313,8 @@ static cf_status settle(void *self, uint64_t drawn, bool last) {
     size_t max = STATISTICS_ROWS, share = (size_t)(drawn / LEARNED_FOR_ONE);
     if (last && !has_images(r) && share > max)
         max = share < LAST_STATISTICS_ROWS ? share : LAST_STATISTICS_ROWS;
+    if (!cf_model_has_batch_statistics(r->model))
+        max = 1; /* any sample gives those of the weights */
     size_t count = r->rows < max ? r->rows : max;
     int64_t *index = NULL;
     double *pooled = NULL;

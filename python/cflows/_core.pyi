@@ -37,6 +37,7 @@ __all__ = [
     "Triangular",
     "Householder",
     "Rotation",
+    "Residual",
     "Exp",
     "Log",
     "Sigmoid",
@@ -441,6 +442,27 @@ class Householder(Layer):
 @final
 class Rotation(Layer):
     def __new__(cls) -> Self: ...
+
+@final
+class Residual(Layer):
+    def __new__(
+        cls,
+        hidden: _Ints = (64, 64),
+        activation: str = "lipswish",
+        activation_first: bool = True,
+        coefficient: float = 0.97,
+        log_det: str = "auto",
+    ) -> Self: ...
+    @property
+    def hidden(self) -> tuple[int, ...]: ...
+    @property
+    def activation(self) -> str: ...
+    @property
+    def activation_first(self) -> bool: ...
+    @property
+    def coefficient(self) -> float: ...
+    @property
+    def log_det(self) -> str: ...
 
 @final
 class Exp(Layer):

@@ -6,6 +6,7 @@
 
 #include "ops/fixed_map.h"
 #include "ops/logistic_mixture.h"
+#include "ops/runge_kutta.h"
 #include "ops/spline.h"
 
 #define ROWS(size, low, high)                                                                      \
@@ -74,6 +75,15 @@ static cf_value emit_numbered(cf_builder *b, const cf_value *x, const void *data
         return cf_dropout(b, *x, 0.4);
     case 'n':
         return cf_add_noise(b, cf_floor(b, *x), x[1]);
+    case 'g':
+        return cf_stated_gradient(b, cf_sum_features(b, cf_exp(b, *x)), *x, x[1]);
+    case '?':
+        return cf_where(b, cf_scale_shift(b, cf_slice(b, x[1], 0, 1), 1.0, -0.5), cf_exp(b, *x),
+                        cf_multiply(b, *x, x[1]));
+    case 'h':
+        return cf_advance(b, *x, cf_constant(b, CF_BATCHED, 1, 0.3), 3,
+                          (cf_value[]){cf_exp(b, x[1]), x[0], cf_tanh(b, *x)},
+                          (const double[]){1.5, 0.0, -0.7});
     case 'W':
         return cf_scale_gradient(b, *x, cf_slice(b, x[1], 0, 1));
     case 'f':
@@ -183,6 +193,11 @@ static cf_value emit_matrix(cf_builder *b, const cf_value *x, const void *data) 
         return cf_matrix_exponential(b, x[0], false);
     case 'p':
         return cf_matrix_product(b, x[0], cf_transpose(b, x[0], 3), 3, 3, 3);
+    case 'P': /* [2, 4] and [4, 2] */
+        return cf_matrix_product(b, cf_slice(b, x[0], 0, 8),
+                                 cf_transpose(b, cf_slice(b, x[0], 1, 8), 2), 2, 4, 2);
+    case 'd':
+        return cf_log_abs_det(b, x[0]);
     case 'i':
     case 'I':
         inverse = cf_invert(b, x[0], &log_det);
@@ -191,6 +206,15 @@ static cf_value emit_matrix(cf_builder *b, const cf_value *x, const void *data) 
     default: /* '0' to '3' */
         return cf_solve_triangular(b, x[0], x[1], (letter - '0') & 1, (letter - '0') & 2);
     }
+}
+
+/* Large numbers of which each row has one, and zeros where a pivot would be without them. */
+static void fill_matrices(const void *data, size_t row, double *const *operand) {
+    (void)data;
+    for (size_t i = 0; i < 3; i++)
+        operand[0][i * 3 + (i + row) % 3] += 2;
+    if (row % 3 == 1)
+        operand[0][0] = 0;
 }
 
 /* Matrices that can be inverted: the identity, and more. */
@@ -362,6 +386,9 @@ static const op_case cases[] = {
     NUMBERED("dropout", "d", false),
     NUMBERED("add_noise", "n", false),
     NUMBERED("scale_gradient", "W", false),
+    NUMBERED("stated_gradient", "g", false),
+    NUMBERED("where", "?", false),
+    NUMBERED("advance", "h", false),
     NUMBERED("fixed affine", "f", false),
     NUMBERED("fixed affine input", "F", false),
     NUMBERED("fixed affine, inverse", "G", false),
@@ -413,6 +440,9 @@ static const op_case cases[] = {
     MATRIX("triangle with a diagonal", "D", 3, 3),
     MATRIX("matrix exponential", "e", 3, 3),
     MATRIX("matrix product", "p", 3, 3),
+    MATRIX("matrix product, rectangular", "P", 3, 3),
+    {"log_abs_det", emit_matrix, "d", {ROWS(9, -0.6, 0.6)}, fill_matrices, false},
+    {"log_abs_det of numbers", emit_matrix, "d", {ROWS(1, 0.5, 2)}, NULL, false},
     SOLVE("solve", "i"),
     SOLVE("solve, transposed", "I"),
     SOLVE("solve_triangular, lower", "0"),

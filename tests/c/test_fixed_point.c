@@ -83,6 +83,51 @@ static void test_values(void) {
     cf_program_free(program);
 }
 
+static cf_value opposite(cf_builder *b, const void *context, cf_value z) {
+    const cf_value *x = context;
+    return cf_subtract(b, *x, cf_scale_shift(b, z, 0.97, 0.0));
+}
+
+/* How many samples of z = x - 0.97 z fail, of the gradient too; the others are right. */
+static int count_failures(double rate, cf_dtype dtype) {
+    cf_builder *b = new_builder();
+    cf_value x = cf_input(b, 0, 1, CF_PAD_REPEAT), gradient, z;
+    cf_value one = cf_broadcast_padded(b, cf_constant(b, CF_UNBATCHED, 1, 1.0));
+    cf_fixed_point_spec spec = {.function = opposite,
+                                .context = &x,
+                                .context_size = sizeof x,
+                                .start = x,
+                                .rate = rate,
+                                .max_iterations = 1600};
+    z = cf_fixed_point(b, &spec, NULL);
+    cf_value cotangent = cf_multiply(b, cf_exp(b, x), one);
+    cf_gradient(b, 1, &z, &cotangent, 1, &x, &gradient);
+    cf_output(b, 0, cf_concat(b, (cf_value[]){z, gradient}, 2));
+    cf_program *program = finish(b, 0);
+    cf_run_args args = args_of(dtype, 2);
+    args.input[0] = cf_double_rows(points, 1);
+    args.output[0].as_double = true;
+    CHECK_OK(cf_run(program, &args));
+    double tolerance = dtype == CF_FLOAT32 ? 2e-5 : 4e-14;
+    int count = 0;
+    for (int i = 0; i < ROWS; i++) {
+        count += isnan(found[2 * i]) || isnan(found[2 * i + 1]);
+        CHECK(!(fabs(found[2 * i] * 1.97 / points[i] - 1.0) > tolerance));
+        CHECK(!(fabs(found[2 * i + 1] * 1.97 / exp(points[i]) - 1.0) > tolerance));
+    }
+    cf_program_free(program);
+    return count;
+}
+
+/* Some move by more than eight units in the last place for ever, which is no failure. */
+static void test_rounding(void) {
+    draw(1.0);
+    for (int dtype = CF_FLOAT32; dtype <= CF_FLOAT64; dtype++) {
+        CHECK(count_failures(0.0, (cf_dtype)dtype) > 0);
+        CHECK(count_failures(0.97, (cf_dtype)dtype) == 0);
+    }
+}
+
 /* Outputs: z, its gradient for the cotangents 1, -2, 3, and that of the sum of this. */
 static cf_program *gradient_program(void) {
     cf_builder *b = new_builder();
@@ -147,5 +192,6 @@ static void test_gradients(void) {
 int main(void) {
     test_values();
     test_gradients();
+    test_rounding();
     return 0;
 }

@@ -20,7 +20,14 @@ static cf_value emit_weighted(cf_builder *b, const cf_value *x, const void *data
     return cf_multiply(b, x[0], cf_slice(b, x[1], 0, 1));
 }
 
+static cf_value emit_stated(cf_builder *b, const cf_value *x, const void *data) {
+    (void)data;
+    return cf_sum_features(b, cf_multiply(b, x[0], x[1]));
+}
+
 static const exception exceptions[] = {
+    /* It is what is stated. The slopes have none. */
+    {"stated_gradient", emit_stated, false},
     /* The weight stands there for the gradient alone, and has none. */
     {"scale_gradient", emit_weighted, false},
     /* -inf beside every integer has no differences. */

@@ -32,9 +32,11 @@ from .linear import (
     rotation_expm,
 )
 from .maps import batchnorm_eval, dequantize_scale, logit, logit_temperature
+from .residual import residual
 from .sources import Sources
 
 LAYERS = {
+    "residual": residual,
     "rotation_expm": rotation_expm,
     "lu_linear_zuko": lu_linear_zuko,
     "autoregressive": autoregressive,
