@@ -42,7 +42,7 @@ static cf_status read_sizes(sylvester_state *state, const cf_layer *layer) {
     state->reflections =
         reflections->kind == CF_NONE ? state->columns : (size_t)reflections->integers[0];
     if (state->columns > n)
-        return cf_fail(CF_INVALID, "Sylvester: columns must be at most %zu, the features, got %zu",
+        return cf_fail(CF_INVALID, "Sylvester: columns must be at most %zu, as many as there are features, got %zu",
                        n, state->columns);
     return CF_OK;
 }
@@ -193,8 +193,8 @@ static cf_value inverse(const cf_layer *layer, cf_builder *b, cf_value x, cf_val
 
 static const cf_layer_methods methods = {bind, forward, inverse};
 
-static const cf_range counts = {1.0, 1 << 20, false, false};
-static const cf_range counts_or_none = {0.0, 1 << 20, false, false};
+static const cf_range counts = {1.0, 65536.0, false, false};
+static const cf_range counts_or_none = {0.0, 65536.0, false, false};
 
 static const cf_option options[] = {
     {.name = "columns",
