@@ -17,7 +17,8 @@ import cflows as cf
 
 from .autoregressive import autoregressive
 from .bases import BASES
-from .couplings import coupling, elementwise, masked_affine
+from .bends import planar, radial, sylvester
+from .couplings import coupling, elementwise, masked_affine, two_sided_coupling
 from .images import channel_affine, checkerboard_affine, split, squeeze
 from .linear import (
     dense_right,
@@ -34,6 +35,9 @@ from .maps import batchnorm_eval, dequantize_scale, logit, logit_temperature
 from .sources import Sources
 
 LAYERS = {
+    "planar": planar,
+    "radial": radial,
+    "sylvester": sylvester,
     "rotation_expm": rotation_expm,
     "lu_linear_zuko": lu_linear_zuko,
     "autoregressive": autoregressive,
@@ -52,6 +56,7 @@ LAYERS = {
     "logit": logit,
     "logit_temperature": logit_temperature,
     "coupling": coupling,
+    "two_sided_coupling": two_sided_coupling,
     "masked_affine": masked_affine,
     "permutation": permutation,
     "diag_affine_const": diag_affine_const,
