@@ -181,15 +181,21 @@ def test_stacks_in_both_directions(form: str, size: float, dtype: str) -> None:
 @pytest.mark.parametrize("product", [-1e6, -1e3, -60.0, 60.0, 1e3, 1e6])
 @pytest.mark.parametrize("form", ["tanh", "leaky_relu"])
 def test_products_of_any_size(form: str, product: float, dtype: str) -> None:
+    """Along w, by which the inverse goes, x is right however much longer u is than what becomes of
+    it, u_hat."""
     rng = np.random.default_rng(5)
     w = rng.normal(size=4)
     flow = flow_of(dtype, 4, FORMS[form], w=w, u=product * w / (w @ w), b=0.3)
     u = np.concatenate([rng.normal(size=(50, 4)), 1e4 * rng.normal(size=(50, 4)), np.zeros((1, 4))])
     check_finite(flow, u)
     truth = Exact(flow, FORMS[form])
-    _, log_det = flow.forward(u.astype(dtype))
+    x, log_det = flow.forward(u.astype(dtype))
     for row in (0, 1, 50, 100):
         z = exact(u.astype(dtype)[row])
+        value, _, terms, jacobian = truth(z)
+        error = abs(mp.fdot(truth.w, [a - b for a, b in zip(exact(x[row]), value, strict=True)]))
+        bound = terms + jacobian * (1 + truth.norm(z))
+        assert error <= 8 * np.finfo(dtype).eps * truth.norm(truth.w) * bound
         error, eps = abs(float(log_det[row]) - truth(z)[1]), np.finfo(dtype).eps
         assert error <= 4 * eps * (1 + abs(truth(z)[1])) + truth.log_det_spread(z, eps)
 

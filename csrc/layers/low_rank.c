@@ -20,8 +20,9 @@ static cf_status bind(cf_layer *layer, cf_binding *binding) {
     layer->state = state;
     state->rank = (size_t)rank;
     if (state->rank > n)
-        return cf_fail(CF_INVALID, "LowRank: rank must be at most %zu, as many as there are features, got %lld", n,
-                       (long long)rank);
+        return cf_fail(CF_INVALID,
+                       "LowRank: rank must be at most %zu, as many as there are features, got %lld",
+                       n, (long long)rank);
     CF_TRY(cf_positive_scale_spec(cf_spec_get(layer->spec, "scale"), &form));
     CF_TRY(cf_binding_keep(binding, form));
     state->form = form;

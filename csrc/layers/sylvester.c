@@ -42,8 +42,10 @@ static cf_status read_sizes(sylvester_state *state, const cf_layer *layer) {
     state->reflections =
         reflections->kind == CF_NONE ? state->columns : (size_t)reflections->integers[0];
     if (state->columns > n)
-        return cf_fail(CF_INVALID, "Sylvester: columns must be at most %zu, as many as there are features, got %zu",
-                       n, state->columns);
+        return cf_fail(
+            CF_INVALID,
+            "Sylvester: columns must be at most %zu, as many as there are features, got %zu", n,
+            state->columns);
     return CF_OK;
 }
 
