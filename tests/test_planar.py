@@ -311,3 +311,21 @@ def test_second_derivatives() -> None:
 def test_options(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         cf.Planar(**options)
+
+
+def test_posteriors_of_a_vae() -> None:
+    """Amortised by what the encoder gives, as in the papers: the bound on data of a bent latent."""
+    rng = np.random.default_rng(0)
+    latent = rng.normal(size=(2000, 2))
+    x = np.tanh(latent @ rng.normal(size=(2, 6))) + 0.1 * rng.normal(size=(2000, 6))
+    vae = cf.VAE(
+        cf.MLP(32),
+        cf.MLP(32),
+        2,
+        6,
+        posterior=[cf.Planar(hidden=8), cf.Sylvester(hidden=8), cf.Radial(hidden=8)],
+        likelihood="normal",
+        seed=0,
+    )
+    history = vae.fit(x, epochs=15, seed=0, progress=False)
+    assert np.isfinite(history.train).all() and history.train[-1] < history.train[0] - 1
