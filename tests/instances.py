@@ -399,6 +399,45 @@ INSTANCES: dict[str, Instance] = {
         ],
         context_features=2,
     ),
+    "low-rank": Instance(lambda: [cf.LowRank(2)], volume=False),
+    "low-rank-two-features": Instance(
+        lambda: [cf.Sinh(), cf.LowRank(1, scale="softplus")], features=2, step=1e-3
+    ),
+    "low-rank-full": Instance(lambda: [cf.Inverse(cf.LowRank(5))], features=5, volume=False),
+    "planar": Instance(lambda: [cf.Planar()]),
+    "planar-two-features": Instance(lambda: [cf.Planar(), cf.Planar(), cf.Planar()], features=2),
+    "planar-one-feature": Instance(lambda: [cf.Planar()], features=1),
+    "planar-leaky-relu": Instance(
+        lambda: [cf.Planar("leaky_relu", 0.2), cf.Planar("leaky_relu")], smooth=False
+    ),
+    "planar-context": Instance(lambda: [cf.Planar(**SMALL)], context_features=2),
+    "planar-leaky-relu-context": Instance(
+        lambda: [cf.Planar("leaky_relu", 0.5, conditioner=SMALL_NET)],
+        context_features=2,
+        smooth=False,
+    ),
+    "planar-inverse": Instance(lambda: [cf.Inverse(cf.Planar())] * 3, volume=False),
+    "radial": Instance(lambda: [cf.Radial(), cf.Radial()]),
+    "radial-two-features": Instance(lambda: [cf.Radial(), cf.Radial()], features=2),
+    "radial-one-feature": Instance(lambda: [cf.Radial()], features=1),
+    "radial-context": Instance(lambda: [cf.Radial(**SMALL)], context_features=2),
+    "sylvester": Instance(lambda: [cf.Sylvester()]),
+    "sylvester-two-features": Instance(lambda: [cf.Sylvester(), cf.Sylvester(1)], features=2),
+    "sylvester-columns": Instance(lambda: [cf.Sylvester(2)], features=5),
+    "sylvester-householder": Instance(lambda: [cf.Sylvester(reflections=2)]),
+    "sylvester-triangular": Instance(
+        lambda: [
+            cf.Sylvester(reflections=0),
+            cf.Permutation(),
+            cf.Sylvester(3, reflections=0),
+        ]
+    ),
+    "sylvester-context": Instance(
+        lambda: [cf.Sylvester(3, conditioner=SMALL_NET)], context_features=2
+    ),
+    "sylvester-triangular-context": Instance(
+        lambda: [cf.Sylvester(reflections=0, **SMALL)], features=2, context_features=1
+    ),
     "permutation-reverse": Instance(lambda: [cf.Permutation()], volume=False),
     "permutation-random": Instance(lambda: [cf.Permutation("random")], features=9, volume=False),
     "permutation-indices": Instance(
@@ -447,6 +486,7 @@ INSTANCES: dict[str, Instance] = {
             "triangular": lambda: cf.Triangular(upper=True, bias=True),
             "householder": lambda: cf.Chain([cf.ActNorm(), cf.Householder(bias=True)]),
             "rotation": lambda: cf.Chain([cf.ActNorm(), cf.Rotation()]),
+            "low-rank": lambda: cf.LowRank(3),
             "permutation": lambda: cf.Permutation(),
             "permutation-checkerboard": lambda: cf.Permutation("checkerboard"),
             "permutation-pixels": lambda: cf.Permutation([*range(1, 24), 0]),

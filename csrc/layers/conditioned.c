@@ -55,7 +55,7 @@ static cf_status new_mlp(const cf_spec *spec, cf_spec **out) {
     return status;
 }
 
-static cf_status conditioner_spec(const cf_spec *layer, cf_spec **out) {
+cf_status cf_network_spec(const cf_spec *layer, cf_spec **out) {
     const cf_setting *option = cf_spec_get(layer, "conditioner");
     if (option->kind == CF_NONE)
         return new_mlp(layer, out);
@@ -128,7 +128,7 @@ static cf_status bind_one(cf_conditioned *given, const cf_layer *layer, cf_bindi
     cf_conditioner_sizes sizes = {.groups = groups};
     cf_spec *conditioner;
     CF_TRY(find_periods(transform, binding, given->inputs, &sizes.periods));
-    CF_TRY(conditioner_spec(layer->spec, &conditioner));
+    CF_TRY(cf_network_spec(layer->spec, &conditioner));
     CF_TRY(cf_binding_keep(binding, conditioner));
     size_t params = cf_transform_methods_of(transform)->param_count(transform);
     double *start;
@@ -224,16 +224,21 @@ static bool is_affine(const char *transform) {
            strcmp(transform, cf_affine_transform_type.name) == 0;
 }
 
-cf_status cf_conditioned_check(const cf_spec *layer) {
-    const cf_setting *conditioner = cf_spec_get(layer, "conditioner");
-    const char *name = cf_spec_type_of(layer)->name, *transform = transform_name(layer);
-    CF_TRY(cf_transform_check(layer));
-    if (conditioner->kind != CF_NONE &&
+cf_status cf_network_check(const cf_spec *layer) {
+    if (cf_spec_get(layer, "conditioner")->kind != CF_NONE &&
         (cf_spec_get(layer, "hidden")->is_set || cf_spec_get(layer, "activation")->is_set))
         return cf_fail(CF_INVALID,
                        "%s: hidden and activation are the short form of a conditioner, give one "
                        "or the other",
-                       name);
+                       cf_spec_type_of(layer)->name);
+    return CF_OK;
+}
+
+cf_status cf_conditioned_check(const cf_spec *layer) {
+    const cf_setting *conditioner = cf_spec_get(layer, "conditioner");
+    const char *name = cf_spec_type_of(layer)->name, *transform = transform_name(layer);
+    CF_TRY(cf_transform_check(layer));
+    CF_TRY(cf_network_check(layer));
     if (conditioner->kind == CF_OPTION_SPECS && (conditioner->count != 2 || !is_affine(transform)))
         return cf_fail(CF_INVALID,
                        "%s: a list of conditioners is (scale, shift) of an affine transform, got "

@@ -44,7 +44,25 @@ cf_value cf_conditioned_apply(const cf_conditioned *given, cf_builder *b, cf_val
 /* Fails if the options below do not go together. */
 cf_status cf_conditioned_check(const cf_spec *layer);
 
-/* Lines of a layer's table of options. */
+/* *out = the network of the option `conditioner`, or the MLP that `hidden` and `activation`
+ * describe; to be released. */
+cf_status cf_network_spec(const cf_spec *layer, cf_spec **out);
+
+/* Fails if both are given. */
+cf_status cf_network_check(const cf_spec *layer);
+
+/* Lines of a layer's table of options: the short form of a conditioner. */
+#define CF_MLP_OPTIONS                                                                             \
+    {.name = "hidden",                                                                             \
+     .kinds = CF_OPTION_INTS,                                                                      \
+     .default_value = CF_DEFAULT_INTS(64, 64),                                                     \
+     .doc = "Hidden widths of the MLP."},                                                          \
+    {                                                                                              \
+        .name = "activation", .kinds = CF_OPTION_STRING,                                           \
+        .default_value = CF_DEFAULT_STRING("relu"), .choices = cf_activation_names,                \
+        .doc = "Activation of the MLP."                                                            \
+    }
+
 #define CF_CONDITIONED_OPTIONS                                                                     \
     {.name = "transform",                                                                          \
      .kinds = CF_OPTION_STRING | CF_OPTION_SPEC,                                                   \
@@ -62,16 +80,7 @@ cf_status cf_conditioned_check(const cf_spec *layer);
                 "all scales, then all shifts, for which it may be a pair, and of `Autoregressive`" \
                 ", which takes one network, those of each feature in turn. None is "               \
                 "``MLP(hidden, activation)``."},                                                   \
-        {.name = "hidden",                                                                         \
-         .kinds = CF_OPTION_INTS,                                                                  \
-         .default_value = CF_DEFAULT_INTS(64, 64),                                                 \
-         .doc = "Hidden widths of the MLP."},                                                      \
-        {.name = "activation",                                                                     \
-         .kinds = CF_OPTION_STRING,                                                                \
-         .default_value = CF_DEFAULT_STRING("relu"),                                               \
-         .choices = cf_activation_names,                                                           \
-         .doc = "Activation of the MLP."},                                                         \
-    {                                                                                              \
+        CF_MLP_OPTIONS, {                                                                          \
         .name = "scale", .kinds = CF_OPTION_STRING | CF_OPTION_SPEC,                               \
         .default_value = CF_DEFAULT_STRING("softclip"), .choices = cf_positive_scale_forms,        \
         .spec_role = "scale",                                                                      \

@@ -28,6 +28,8 @@ static cf_value reflect_once(cf_builder *b, cf_value vectors, size_t row, cf_val
     size_t n = shape.channels;
     cf_value q = cf_unit_vector(b, cf_slice(b, vectors, row * n, n));
     cf_value twice = cf_scale_shift(b, q, 2.0, 0.0);
+    if (cf_builder_status(b) == CF_OK && cf_value_kind(b, q) == CF_BATCHED)
+        return cf_subtract(b, x, cf_multiply(b, twice, cf_sum_features(b, cf_multiply(b, q, x))));
     cf_value along = cf_channels_matmul(b, q, CF_NO_VALUE, x, shape, 1);
     return cf_subtract(b, x,
                        cf_multiply(b, cf_broadcast_channels(b, twice, shape),

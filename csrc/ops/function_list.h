@@ -13,6 +13,7 @@ CF_FUNCTION(exp, v_exp(x), OF_Y, y *x, one, "``exp(x)``.")
 CF_FUNCTION(log, v_log(x), OF_X, y / x, log_bend, "``log(x)``.")
 CF_FUNCTION(log1p, v_log1p(x), OF_X, y / (x + v_set1(1)), log1p_bend, "``log(1 + x)``.")
 CF_FUNCTION(expm1, v_expm1(x), OF_Y, y *(x + v_set1(1)), one, "``exp(x) - 1``.")
+CF_FUNCTION(sqrt, v_sqrt(x), OF_Y, y / (x + x), sqrt_bend, "``sqrt(x)``.")
 CF_FUNCTION(tanh, v_tanh(x), OF_Y, y *v_fma(-x, x, v_set1(1)), tanh_bend, "``tanh(x)``.")
 CF_FUNCTION(sigmoid, v_sigmoid(x), OF_Y, y *(x *(v_set1(1) - x)), sigmoid_bend,
             "``1 / (1 + exp(-x))``.")

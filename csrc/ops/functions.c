@@ -32,6 +32,11 @@ static cf_value log1p_bend(cf_builder *b, cf_value x) {
     return log_bend(b, cf_scale_shift(b, x, 1.0, 1.0));
 }
 
+/* The slope is 1 / (2 y). */
+static cf_value sqrt_bend(cf_builder *b, cf_value y) {
+    return cf_divide(b, cf_constant(b, CF_UNBATCHED, 1, -0.5), cf_multiply(b, y, y));
+}
+
 static cf_value tanh_bend(cf_builder *b, cf_value y) {
     return cf_scale_shift(b, y, -2.0, 0.0);
 }

@@ -37,6 +37,10 @@ __all__ = [
     "Triangular",
     "Householder",
     "Rotation",
+    "LowRank",
+    "Planar",
+    "Radial",
+    "Sylvester",
     "Residual",
     "Exp",
     "Log",
@@ -442,6 +446,71 @@ class Householder(Layer):
 @final
 class Rotation(Layer):
     def __new__(cls) -> Self: ...
+
+@final
+class LowRank(Layer):
+    def __new__(cls, rank: int = 1, scale: str | Scale = "exp") -> Self: ...
+    @property
+    def rank(self) -> int: ...
+    @property
+    def scale(self) -> str | Scale: ...
+
+@final
+class Planar(Layer):
+    def __new__(
+        cls,
+        h: str = "tanh",
+        slope: float = 0.01,
+        conditioner: Conditioner | None = None,
+        hidden: _Ints = (64, 64),
+        activation: str = "relu",
+    ) -> Self: ...
+    @property
+    def h(self) -> str: ...
+    @property
+    def slope(self) -> float: ...
+    @property
+    def conditioner(self) -> Conditioner | None: ...
+    @property
+    def hidden(self) -> tuple[int, ...]: ...
+    @property
+    def activation(self) -> str: ...
+
+@final
+class Radial(Layer):
+    def __new__(
+        cls,
+        conditioner: Conditioner | None = None,
+        hidden: _Ints = (64, 64),
+        activation: str = "relu",
+    ) -> Self: ...
+    @property
+    def conditioner(self) -> Conditioner | None: ...
+    @property
+    def hidden(self) -> tuple[int, ...]: ...
+    @property
+    def activation(self) -> str: ...
+
+@final
+class Sylvester(Layer):
+    def __new__(
+        cls,
+        columns: int | None = None,
+        reflections: int | None = None,
+        conditioner: Conditioner | None = None,
+        hidden: _Ints = (64, 64),
+        activation: str = "relu",
+    ) -> Self: ...
+    @property
+    def columns(self) -> int | None: ...
+    @property
+    def reflections(self) -> int | None: ...
+    @property
+    def conditioner(self) -> Conditioner | None: ...
+    @property
+    def hidden(self) -> tuple[int, ...]: ...
+    @property
+    def activation(self) -> str: ...
 
 @final
 class Residual(Layer):

@@ -361,6 +361,7 @@ static const op_case cases[] = {
     UNARY(cf_log1p, -0.7, 2),
     UNARY(cf_expm1, -2, 2),
     UNARY(cf_asinh, -2, 2),
+    UNARY(cf_sqrt, 0.5, 2),
     UNARY(cf_tanh, -2, 2),
     UNARY(cf_sigmoid, -3, 3),
     UNARY(cf_softplus, -3, 3),

@@ -17,8 +17,9 @@ import cflows as cf
 
 from .autoregressive import autoregressive
 from .bases import BASES
+from .bends import planar, radial, sylvester
 from .continuous import cnf
-from .couplings import coupling, elementwise, masked_affine
+from .couplings import coupling, elementwise, masked_affine, two_sided_coupling
 from .images import channel_affine, checkerboard_affine, split, squeeze
 from .linear import (
     dense_right,
@@ -36,6 +37,9 @@ from .residual import residual
 from .sources import Sources
 
 LAYERS = {
+    "planar": planar,
+    "radial": radial,
+    "sylvester": sylvester,
     "residual": residual,
     "rotation_expm": rotation_expm,
     "lu_linear_zuko": lu_linear_zuko,
@@ -56,6 +60,7 @@ LAYERS = {
     "logit": logit,
     "logit_temperature": logit_temperature,
     "coupling": coupling,
+    "two_sided_coupling": two_sided_coupling,
     "masked_affine": masked_affine,
     "permutation": permutation,
     "diag_affine_const": diag_affine_const,

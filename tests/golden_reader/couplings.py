@@ -23,23 +23,78 @@ def input_columns(layer: dict[str, Any], context_features: int) -> np.ndarray:
     return np.concatenate([np.argsort(layer["conditioning"]), context]).astype(int)
 
 
+def parameters_of(layer: dict[str, Any], order: list[str] | None, j: int) -> list[int]:
+    """Which of their unconstrained outputs of transformed feature j ours are; None is all."""
+    univariate, count = layer["univariate"], layer["raw_per_feature"]
+    if order is not None:
+        return [univariate.get("raw_order", ["shift"]).index(name) for name in order]
+    tails = univariate.get("tails")
+    if not isinstance(tails, list):
+        return list(range(count))
+    # They have slopes at both ends for each, of which linear tails read none and circles one; ours,
+    # one for all if there is a circle, which linear tails do not read either.
+    slopes = list(range(2 * univariate["bins"], count))
+    if tails[j] == "linear":
+        slopes = slopes[1:-1] + (slopes[-1:] if "circular" in tails else [])
+    else:
+        slopes = slopes[:-1]
+    return [*range(2 * univariate["bins"]), *slopes]
+
+
 def output_rows(layer: dict[str, Any], order: list[str] | None) -> np.ndarray:
     """Their unconstrained outputs in our order: all of order[0], then all of order[1], features
     ascending; None is their own order."""
     features = np.argsort(layer["transformed"])
     count, parameters = len(features), layer["raw_per_feature"]
-    theirs = layer["univariate"].get("raw_order", ["shift"])
-    rows = []
-    for p in range(parameters) if order is None else map(theirs.index, order):
-        feature_major = layer["raw_layout"] == "feature_major"
-        rows.append(features * parameters + p if feature_major else p * count + features)
-    return np.concatenate(rows)
+    p = np.array([parameters_of(layer, order, j) for j in features]).T
+    feature_major = layer["raw_layout"] == "feature_major"
+    return (features * parameters + p if feature_major else p * count + features).ravel()
+
+
+def spline_of(layer: dict[str, Any], features: int) -> Any:
+    """The transform of a coupling's features; networks read those of no circle as they are."""
+    univariate, transformed = layer["univariate"], layer["transformed"]
+    tails = univariate.get("tails")
+    if tails != "circular" and not isinstance(tails, list):
+        return spline(univariate)
+    if "preprocess" in layer["net"]:
+        raise ValueError("no network of a coupling reads features like this")
+    kinds = ["linear", "circular"]
+    which = [0] * features
+    for j, feature in enumerate(transformed):
+        which[feature] = kinds.index(tails[j] if isinstance(tails, list) else tails)
+    forms = [spline({**univariate, "tails": kind}) for kind in kinds]
+    return cf.MixedTransform(forms, which) if any(which) else forms[0]
+
+
+def in_order(steps: list[tuple[Any, Sources]]) -> tuple[Any, Sources]:
+    """Layers that are listed x -> u, as one."""
+    sources: Sources = {}
+    for i, (_, found) in enumerate(reversed(steps)):
+        sources |= {f"layers.{i}.{name}": source for name, source in found.items()}
+    return cf.Chain([spec for spec, _ in reversed(steps)]), sources
 
 
 def coupling(layer: dict[str, Any], at: str, case: Case) -> tuple[Any, Sources]:
+    """One whose conditioning features have a map of their own is two layers: from x to u, the
+    network reads them before that."""
+    one_sided = transformed_side(layer, at, case)
+    if "unconditional" not in layer:
+        return one_sided
+    rank = np.argsort(np.argsort(layer["conditioning"]))
+    own, sources = elementwise(layer["unconditional"], at, case, rank)
+    return in_order([one_sided, (cf.OnFeatures(layer["conditioning"], own), sources)])
+
+
+def two_sided_coupling(layer: dict[str, Any], at: str, case: Case) -> tuple[Any, Sources]:
+    """Couplings one after the other, x -> u, of which each reads what the one before has made."""
+    return in_order([transformed_side(side, at, case) for side in layer["sides"]])
+
+
+def transformed_side(layer: dict[str, Any], at: str, case: Case) -> tuple[Any, Sources]:
     univariate = layer["univariate"]
     additive = univariate["kind"] == "additive"
-    if univariate["kind"] not in ORDERS or "unconditional" in layer:
+    if univariate["kind"] not in ORDERS:
         raise ValueError(f"no coupling has the univariate {univariate['kind']}")
     conditioner, sources = NETS[layer["net"]["kind"]](
         layer["net"],
@@ -50,7 +105,8 @@ def coupling(layer: dict[str, Any], at: str, case: Case) -> tuple[Any, Sources]:
     )
     options = {"mask": layer["conditioning"], "conditioner": conditioner}
     if univariate["kind"] == "rqs":
-        return cf.Inverse(cf.Coupling(transform=spline(univariate), **options)), sources
+        transform = spline_of(layer, case.meta["features"])
+        return cf.Inverse(cf.Coupling(transform=transform, **options)), sources
     if additive:
         spec = cf.Coupling(transform="additive", **options)
         return (cf.Inverse(spec) if univariate["sign"] > 0 else spec), sources
@@ -72,7 +128,10 @@ def masked_affine(layer: dict[str, Any], at: str, case: Case) -> tuple[Any, Sour
     return spec, sources | more
 
 
-def elementwise(layer: dict[str, Any], at: str, case: Case) -> tuple[Any, Sources]:
+def elementwise(
+    layer: dict[str, Any], at: str, case: Case, rank: np.ndarray | None = None
+) -> tuple[Any, Sources]:
+    """`rank`: which of our features each of theirs is."""
     univariate = layer["univariate"]
     if "net" in layer:  # of the context alone
         every = {"transformed": range(case.meta["features"]), "raw_layout": "feature_major"}
@@ -83,7 +142,7 @@ def elementwise(layer: dict[str, Any], at: str, case: Case) -> tuple[Any, Source
     for name in layer["raw_arrays"]:  # [features, numbers], in ours [numbers, features]
         features, numbers = case.arrays[f"{at}/{name}"].shape
         ours = np.arange(raw * features, (raw + numbers) * features).reshape(numbers, features)
-        places[f"{at}/{name}"] = ours.T
+        places[f"{at}/{name}"] = ours.T if rank is None else ours.T[rank]
         raw += numbers
     sources = {"conditioner.constant": Places(raw * features, places)}
     return cf.Inverse(cf.Elementwise(spline(univariate))), sources
