@@ -171,6 +171,13 @@ static cf_value emit_matrix(cf_builder *b, const cf_value *x, const void *data) 
         return cf_masked_matmul(b, x[0], CF_NO_VALUE, x[1], 3, &mask);
     case 'S':
         return cf_masked_matmul_transposed(b, x[0], x[1], 4, &mask);
+    case 'g':
+        return cf_grouped_matmul(b, cf_slice(b, x[0], 6, 12), x[2], x[1], 6, 2);
+    case 'G':
+        return cf_grouped_matmul_transposed(b, x[0], x[1], 4, 2);
+    case 'B': /* the last columns of both matrices; a step between their rows */
+        return cf_grouped_matmul(b, cf_block(b, cf_slice(b, x[0], 1, 11), 2, 0, 6, 1), CF_NO_VALUE,
+                                 cf_slice(b, x[1], 0, 2), 6, 2);
     case 'r':
         return cf_multiply(b, cf_sum_samples(b, x[1]), cf_sum_samples(b, cf_exp(b, x[1])));
     case 'R':
@@ -407,6 +414,9 @@ static const op_case cases[] = {
     MATRIX("matmul, transposed", "t", 4, 3),
     MATRIX("matmul with a block-triangular mask", "s", 4, 3),
     MATRIX("matmul with a block-triangular mask, transposed", "S", 3, 4),
+    MATRIX("grouped matmul", "g", 4, 6),
+    MATRIX("grouped matmul, transposed", "G", 6, 2),
+    MATRIX("grouped matmul of a block", "B", 4, 3),
     MATRIX("sum_samples", "r", 3, 3),
     MATRIX("broadcast and broadcast_padded", "R", 3, 3),
     MATRIX("triangle", "T", 3, 3),
