@@ -34,34 +34,22 @@ static void matmul_rule(cf_builder *b, const cf_node *node, cf_value out, cf_val
         dx[2] = cf_sum_samples(b, dout);
 }
 
-/* One group's outputs, of the node's `first` is the first. */
-typedef struct {
-    const cf_call *call;
-    size_t first;
-} group_outputs;
-
-static void run_group_epilogue(const void *context, size_t first, size_t count, size_t lane,
-                               size_t width) {
-    const group_outputs *group = context;
-    cf_run_epilogue(group->call, group->first + first, count, lane, width);
-}
-
-/* What one after the other of the groups is given. */
+/* One after the other of the groups. A fused step has its turn when a group is done: its rows are
+ * few enough to be in the cache, and whole ones are done at once. */
 static void run_groups(const cf_call *call, cf_linear_args args, size_t weights) {
     const matmul_params *p = call->step->node->params;
     size_t element = cf_dtype_size(call->dtype);
-    group_outputs group = {call, 0};
-    if (args.epilogue != NULL)
-        args.epilogue = run_group_epilogue;
-    args.epilogue_context = &group;
+    cf_epilogue epilogue = args.epilogue;
+    args.epilogue = NULL;
     for (size_t g = 0; g < p->groups; g++) {
         cf_linear[call->level][call->dtype](&args);
+        if (epilogue != NULL)
+            epilogue(call, g * args.outputs, args.outputs, 0, args.lanes);
         args.weight = (const char *)args.weight + weights * element;
         if (args.bias != NULL)
             args.bias = (const char *)args.bias + args.outputs * element;
         args.x_rows += args.inputs;
         args.y = (char *)args.y + args.outputs * args.lanes * element;
-        group.first += args.outputs;
     }
 }
 

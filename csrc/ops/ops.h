@@ -212,6 +212,8 @@ cf_value cf_unknown(cf_builder *b, cf_value x);
 cf_value cf_greater_equal(cf_builder *b, cf_value x, double threshold);
 /* x + noise of integers x and noise on [0, 1], strictly between x and x + 1 for any rounding. */
 cf_value cf_add_noise(cf_builder *b, cf_value x, cf_value noise);
+/* x itself; the gradient is 0. */
+cf_value cf_detach(cf_builder *b, cf_value x);
 /* x itself, whose cotangent is multiplied by `weight`, of one feature; that has no gradient. */
 cf_value cf_scale_gradient(cf_builder *b, cf_value x, cf_value weight);
 /* A sum in which either may be missing (CF_NO_VALUE is 0). */

@@ -354,6 +354,7 @@ static const op_case cases[] = {
     UNARY(cf_gelu, -3, 3),
     UNARY(cf_copy, -2, 2),
     {"floor", emit_unary, &(const unary){cf_floor}, {ROWS(3, -2, 2)}, NULL, true},
+    {"detach", emit_unary, &(const unary){cf_detach}, {ROWS(3, -2, 2)}, NULL, true},
     {"unknown", emit_unary, &(const unary){cf_unknown}, {ROWS(3, -2, 2)}, NULL, true},
     BINARY(cf_add),
     BINARY(cf_subtract),
