@@ -92,6 +92,17 @@ def mixed() -> cf.MixedTransform:
     return cf.MixedTransform(transforms, [1, 0, 1, 2])
 
 
+# Absolute values of weights have a kink at 0, which short steps of differences do not reach.
+SMOOTH_MONOTONE = cf.MonotoneNetwork(3, (5, 4), activation="softplus")
+SMOOTH_INTEGRATED = cf.IntegratedNetwork(3, (5, 4), "tanh", "exp", points=100)
+
+
+def mixed_networks() -> cf.MixedTransform:
+    """Transforms with weights of their own, beside one that has none."""
+    transforms = [SMOOTH_INTEGRATED, cf.AffineTransform("tanh"), SMOOTH_MONOTONE]
+    return cf.MixedTransform(transforms, [2, 0, 1, 2])
+
+
 MASK = [True, False, False, True, False]
 KINKED = ("relu", "leaky_relu", "elu")
 
@@ -196,6 +207,58 @@ INSTANCES: dict[str, Instance] = {
     "coupling-mixture-logistic-context": Instance(
         coupling(transform=cf.MixtureLogistic(spread=2.0, minimum_scale=0.1, scale="tanh")),
         context_features=2,
+    ),
+    "coupling-monotone-network": Instance(coupling(transform=SMOOTH_MONOTONE), step=2e-4),
+    "coupling-monotone-network-context": Instance(
+        coupling(mask="alternating", transform=cf.MonotoneNetwork(2, (5, 3))),
+        features=5,
+        context_features=2,
+        smooth=False,
+    ),
+    "maf-monotone-network": Instance(
+        autoregressive(transform=SMOOTH_MONOTONE, order="random"), features=3, step=2e-4
+    ),
+    "iaf-monotone-network-context": Instance(
+        autoregressive(parallel="forward", transform=SMOOTH_MONOTONE),
+        features=3,
+        context_features=2,
+        step=2e-4,
+    ),
+    "elementwise-monotone-network": Instance(
+        lambda: [cf.Elementwise(cf.MonotoneNetwork(2, (6, 5, 4)))], smooth=False
+    ),
+    "elementwise-monotone-network-one-feature": Instance(
+        lambda: [cf.Elementwise(SMOOTH_MONOTONE, **SMALL)],
+        features=1,
+        context_features=2,
+        step=2e-4,
+    ),
+    "maf-integrated-network-context": Instance(
+        autoregressive(
+            transform=cf.IntegratedNetwork(
+                2, (6,), "silu", cf.Scale("softplus", minimum=0.1), "clenshaw_curtis", 60
+            )
+        ),
+        features=5,
+        context_features=2,
+    ),
+    "maf-integrated-network": Instance(
+        autoregressive(transform=SMOOTH_INTEGRATED, order="random"), features=3
+    ),
+    "iaf-integrated-network-context": Instance(
+        autoregressive(parallel="forward", transform=SMOOTH_INTEGRATED),
+        features=3,
+        context_features=2,
+    ),
+    "elementwise-integrated-network": Instance(lambda: [cf.Elementwise(SMOOTH_INTEGRATED)]),
+    "elementwise-integrated-network-one-feature": Instance(
+        lambda: [cf.Elementwise(SMOOTH_INTEGRATED, **SMALL)], features=1, context_features=2
+    ),
+    "coupling-mixed-networks": Instance(
+        coupling(mask="alternating", transform=mixed_networks()), context_features=2, step=2e-4
+    ),
+    "maf-mixed-networks": Instance(
+        autoregressive(transform=mixed_networks(), order="reverse"), step=2e-4
     ),
     "coupling-affine-transform": Instance(coupling(transform=cf.AffineTransform("tanh"))),
     **{

@@ -56,6 +56,8 @@ __all__ = [
     "QuadraticSpline",
     "CubicSpline",
     "MixtureLogistic",
+    "MonotoneNetwork",
+    "IntegratedNetwork",
     "MixedTransform",
     "ShiftedTransform",
     "Scale",
@@ -641,6 +643,42 @@ class MixtureLogistic(Transform):
     def minimum_scale(self) -> float: ...
     @property
     def scale(self) -> str | Scale: ...
+
+@final
+class MonotoneNetwork(Transform):
+    def __new__(
+        cls, signal: int = 8, hidden: _Ints = (32, 32), activation: str = "elu"
+    ) -> Self: ...
+    @property
+    def signal(self) -> int: ...
+    @property
+    def hidden(self) -> tuple[int, ...]: ...
+    @property
+    def activation(self) -> str: ...
+
+@final
+class IntegratedNetwork(Transform):
+    def __new__(
+        cls,
+        signal: int = 8,
+        hidden: _Ints = (32, 32),
+        activation: str = "elu",
+        scale: str | Scale = "softclip",
+        rule: str = "gauss_legendre",
+        points: int = 32,
+    ) -> Self: ...
+    @property
+    def signal(self) -> int: ...
+    @property
+    def hidden(self) -> tuple[int, ...]: ...
+    @property
+    def activation(self) -> str: ...
+    @property
+    def scale(self) -> str | Scale: ...
+    @property
+    def rule(self) -> str: ...
+    @property
+    def points(self) -> int: ...
 
 @final
 class MixedTransform(Transform):
