@@ -208,6 +208,27 @@ INSTANCES: dict[str, Instance] = {
         coupling(transform=cf.MixtureLogistic(spread=2.0, minimum_scale=0.1, scale="tanh")),
         context_features=2,
     ),
+    "coupling-deep-sigmoidal": Instance(
+        coupling(transform=cf.DeepSigmoidal(3, scale=cf.Scale("tanh", bound=2.0)))
+    ),
+    "coupling-deep-sigmoidal-dense": Instance(
+        coupling(transform=cf.DeepSigmoidal(3, 3, True, scale=cf.Scale("tanh", bound=2.0))),
+        context_features=2,
+    ),
+    "maf-deep-sigmoidal": Instance(autoregressive(transform=cf.DeepSigmoidal(4, 2)), features=3),
+    "iaf-deep-sigmoidal-dense-context": Instance(
+        autoregressive(
+            parallel="forward", transform=cf.DeepSigmoidal(3, 2, dense=True, scale="softplus")
+        ),
+        features=3,
+        context_features=2,
+    ),
+    "elementwise-deep-sigmoidal": Instance(
+        lambda: [cf.Elementwise(cf.DeepSigmoidal(5, 2, dense=True, scale="exp"))]
+    ),
+    "elementwise-deep-sigmoidal-one-feature": Instance(
+        lambda: [cf.Elementwise(cf.DeepSigmoidal(4), **SMALL)], features=1, context_features=2
+    ),
     "coupling-monotone-network": Instance(coupling(transform=SMOOTH_MONOTONE), step=2e-4),
     "coupling-monotone-network-context": Instance(
         coupling(mask="alternating", transform=cf.MonotoneNetwork(2, (5, 3))),

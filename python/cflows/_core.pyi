@@ -56,6 +56,7 @@ __all__ = [
     "QuadraticSpline",
     "CubicSpline",
     "MixtureLogistic",
+    "DeepSigmoidal",
     "MonotoneNetwork",
     "IntegratedNetwork",
     "MixedTransform",
@@ -641,6 +642,24 @@ class MixtureLogistic(Transform):
     def spread(self) -> float: ...
     @property
     def minimum_scale(self) -> float: ...
+    @property
+    def scale(self) -> str | Scale: ...
+
+@final
+class DeepSigmoidal(Transform):
+    def __new__(
+        cls,
+        components: int = 16,
+        layers: int = 1,
+        dense: bool = False,
+        scale: str | Scale = "softclip",
+    ) -> Self: ...
+    @property
+    def components(self) -> int: ...
+    @property
+    def layers(self) -> int: ...
+    @property
+    def dense(self) -> bool: ...
     @property
     def scale(self) -> str | Scale: ...
 
