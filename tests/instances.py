@@ -361,6 +361,13 @@ INSTANCES: dict[str, Instance] = {
         features=3,
         context_features=2,
     ),
+    "block-neural": Instance(lambda: [cf.BlockNeural((3, 2))], features=3),
+    "block-neural-normal-context": Instance(
+        lambda: [cf.BlockNeural((4,), "normal"), cf.Permutation(), cf.BlockNeural((2, 3))],
+        context_features=2,
+        step=2e-4,  # an unconstrained norm lies beside the kink of softclip
+    ),
+    "block-neural-one-feature": Instance(lambda: [cf.BlockNeural(5)], features=1),
     "actnorm": Instance(lambda: [cf.ActNorm()], volume=False),
     "batchnorm": Instance(lambda: [cf.BatchNorm()], volume=False),
     "batchnorm-maf": Instance(

@@ -4,6 +4,7 @@
 CF_TYPE(coupling)
 CF_TYPE(autoregressive)
 CF_TYPE(elementwise)
+CF_TYPE(block_neural)
 CF_TYPE(actnorm)
 CF_TYPE(batchnorm)
 CF_TYPE(permutation)

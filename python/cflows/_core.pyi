@@ -19,6 +19,7 @@ __all__ = [
     "Coupling",
     "Autoregressive",
     "Elementwise",
+    "BlockNeural",
     "ActNorm",
     "BatchNorm",
     "Permutation",
@@ -206,6 +207,14 @@ class Elementwise(Layer):
     def activation(self) -> str: ...
     @property
     def scale(self) -> str | Scale: ...
+
+@final
+class BlockNeural(Layer):
+    def __new__(cls, hidden: _Ints = (8, 8), residual: str = "gated") -> Self: ...
+    @property
+    def hidden(self) -> tuple[int, ...]: ...
+    @property
+    def residual(self) -> str: ...
 
 @final
 class ActNorm(Layer):
