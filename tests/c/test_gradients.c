@@ -23,6 +23,8 @@ static cf_value emit_weighted(cf_builder *b, const cf_value *x, const void *data
 static const exception exceptions[] = {
     /* The weight stands there for the gradient alone, and has none. */
     {"scale_gradient", emit_weighted, false},
+    /* Its user states what the gradient is. */
+    {"detach", NULL, false},
     /* -inf beside every integer has no differences. */
     {"log_indicator_integers", NULL, false},
     /* Samples need no gradient: the mean has none. */
