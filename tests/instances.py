@@ -102,6 +102,17 @@ def mixed() -> cf.MixedTransform:
     return cf.MixedTransform(transforms, [1, 0, 1, 2])
 
 
+# Absolute values of weights have a kink at 0, which short steps of differences do not reach.
+SMOOTH_MONOTONE = cf.MonotoneNetwork(3, (5, 4), activation="softplus")
+SMOOTH_INTEGRATED = cf.IntegratedNetwork(3, (5, 4), "tanh", "exp", points=100)
+
+
+def mixed_networks() -> cf.MixedTransform:
+    """Transforms with weights of their own, beside one that has none."""
+    transforms = [SMOOTH_INTEGRATED, cf.AffineTransform("tanh"), SMOOTH_MONOTONE]
+    return cf.MixedTransform(transforms, [2, 0, 1, 2])
+
+
 MASK = [True, False, False, True, False]
 KINKED = ("relu", "leaky_relu", "elu")
 
@@ -207,6 +218,79 @@ INSTANCES: dict[str, Instance] = {
         coupling(transform=cf.MixtureLogistic(spread=2.0, minimum_scale=0.1, scale="tanh")),
         context_features=2,
     ),
+    "coupling-deep-sigmoidal": Instance(
+        coupling(transform=cf.DeepSigmoidal(3, scale=cf.Scale("tanh", bound=2.0)))
+    ),
+    "coupling-deep-sigmoidal-dense": Instance(
+        coupling(transform=cf.DeepSigmoidal(3, 3, True, scale=cf.Scale("tanh", bound=2.0))),
+        context_features=2,
+    ),
+    "maf-deep-sigmoidal": Instance(autoregressive(transform=cf.DeepSigmoidal(4, 2)), features=3),
+    "iaf-deep-sigmoidal-dense-context": Instance(
+        autoregressive(
+            parallel="forward", transform=cf.DeepSigmoidal(3, 2, dense=True, scale="softplus")
+        ),
+        features=3,
+        context_features=2,
+    ),
+    "elementwise-deep-sigmoidal": Instance(
+        lambda: [cf.Elementwise(cf.DeepSigmoidal(5, 2, dense=True, scale="exp"))]
+    ),
+    "elementwise-deep-sigmoidal-one-feature": Instance(
+        lambda: [cf.Elementwise(cf.DeepSigmoidal(4), **SMALL)], features=1, context_features=2
+    ),
+    "coupling-monotone-network": Instance(coupling(transform=SMOOTH_MONOTONE), step=2e-4),
+    "coupling-monotone-network-context": Instance(
+        coupling(mask="alternating", transform=cf.MonotoneNetwork(2, (5, 3))),
+        features=5,
+        context_features=2,
+        smooth=False,
+    ),
+    "maf-monotone-network": Instance(
+        autoregressive(transform=SMOOTH_MONOTONE, order="random"), features=3, step=2e-4
+    ),
+    "iaf-monotone-network-context": Instance(
+        autoregressive(parallel="forward", transform=SMOOTH_MONOTONE),
+        features=3,
+        context_features=2,
+        step=2e-4,
+    ),
+    "elementwise-monotone-network": Instance(
+        lambda: [cf.Elementwise(cf.MonotoneNetwork(2, (6, 5, 4)))], smooth=False
+    ),
+    "elementwise-monotone-network-one-feature": Instance(
+        lambda: [cf.Elementwise(SMOOTH_MONOTONE, **SMALL)],
+        features=1,
+        context_features=2,
+        step=2e-4,
+    ),
+    "maf-integrated-network-context": Instance(
+        autoregressive(
+            transform=cf.IntegratedNetwork(
+                2, (6,), "silu", cf.Scale("softplus", minimum=0.1), "clenshaw_curtis", 60
+            )
+        ),
+        features=5,
+        context_features=2,
+    ),
+    "maf-integrated-network": Instance(
+        autoregressive(transform=SMOOTH_INTEGRATED, order="random"), features=3
+    ),
+    "iaf-integrated-network-context": Instance(
+        autoregressive(parallel="forward", transform=SMOOTH_INTEGRATED),
+        features=3,
+        context_features=2,
+    ),
+    "elementwise-integrated-network": Instance(lambda: [cf.Elementwise(SMOOTH_INTEGRATED)]),
+    "elementwise-integrated-network-one-feature": Instance(
+        lambda: [cf.Elementwise(SMOOTH_INTEGRATED, **SMALL)], features=1, context_features=2
+    ),
+    "coupling-mixed-networks": Instance(
+        coupling(mask="alternating", transform=mixed_networks()), context_features=2, step=2e-4
+    ),
+    "maf-mixed-networks": Instance(
+        autoregressive(transform=mixed_networks(), order="reverse"), step=2e-4
+    ),
     "coupling-affine-transform": Instance(coupling(transform=cf.AffineTransform("tanh"))),
     **{
         f"base-{name}": Instance(coupling(), base=base, smooth=name != "laplace")
@@ -287,6 +371,13 @@ INSTANCES: dict[str, Instance] = {
         features=3,
         context_features=2,
     ),
+    "block-neural": Instance(lambda: [cf.BlockNeural((3, 2))], features=3),
+    "block-neural-normal-context": Instance(
+        lambda: [cf.BlockNeural((4,), "normal"), cf.Permutation(), cf.BlockNeural((2, 3))],
+        context_features=2,
+        step=2e-4,  # an unconstrained norm lies beside the kink of softclip
+    ),
+    "block-neural-one-feature": Instance(lambda: [cf.BlockNeural(5)], features=1),
     "actnorm": Instance(lambda: [cf.ActNorm()], volume=False),
     "batchnorm": Instance(lambda: [cf.BatchNorm()], volume=False),
     "batchnorm-maf": Instance(
@@ -335,6 +426,11 @@ INSTANCES: dict[str, Instance] = {
     "softplus": Instance(lambda: [cf.Softplus()]),
     "sinh": Instance(lambda: [cf.Sinh()]),
     "arcsinh": Instance(lambda: [cf.Arcsinh()]),
+    "softclip": Instance(
+        lambda: [cf.Coupling(**SMALL), cf.Softclip(2.0)],
+        smooth=False,
+    ),
+    "softclip-one-feature": Instance(lambda: [cf.Softclip(0.3)], features=1, smooth=False),
     "power": Instance(lambda: [cf.Exp(), cf.Power(-0.7)]),
     "on-features": Instance(
         lambda: [cf.OnFeatures([3, 0], cf.Arcsinh()), cf.OnFeatures([False, True] * 2, cf.Sinh())]

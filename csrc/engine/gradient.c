@@ -30,9 +30,12 @@ static void mark_wrt(cf_walk *s, cf_value wrt) {
 }
 
 void cf_walk_mark(cf_walk *s, size_t first, size_t end) {
-    for (size_t n = first; n < end; n++)
+    for (size_t n = first; n < end; n++) {
+        if (s->b->nodes[n].op->gradient == cf_zero_gradient)
+            continue; /* nothing before it gets a cotangent through it */
         for (size_t i = 0; i < s->b->nodes[n].operands && !s->depends[n]; i++)
             s->depends[n] = value_depends(s, s->b->nodes[n].operand[i]);
+    }
 }
 
 static void contribute_segment(cf_walk *s, cf_segment segment, cf_value cotangent) {

@@ -42,18 +42,11 @@ static cf_status bind(cf_layer *layer, cf_binding *binding) {
     CF_TRY(cf_every_feature(&all, layer, binding));
     CF_TRY(cf_conditioned_bind(&state->conditioned, layer, binding, before, all, true,
                                layer->features));
-    const cf_spec *transform = state->conditioned.transform;
+    const cf_spec *transform = state->conditioned.transform.spec;
     state->param_count = cf_transform_methods_of(transform)->param_count(transform);
     CF_TRY(bind_indices(layer, binding, state));
     binding->layers++;
     return CF_OK;
-}
-
-static cf_value transform(const autoregressive_state *state, cf_builder *b, cf_value x,
-                          cf_value params, const int64_t *features, bool inverse,
-                          cf_value *log_det) {
-    const cf_spec *spec = state->conditioned.transform;
-    return cf_transform_methods_of(spec)->apply(spec, b, x, params, features, inverse, log_det);
 }
 
 /* The network reads the features x themselves. */
@@ -64,7 +57,8 @@ static cf_value apply_parallel(const cf_layer *layer, cf_builder *b, cf_value x,
     cf_value before = cf_select(b, x, state->order.indices, n - 1);
     cf_value params = cf_conditioner_emit(&state->conditioned.conditioner[0], b, before, context);
     params = cf_select(b, params, state->param_indices, n * state->param_count);
-    return transform(state, b, x, params, state->conditioned.transformed.feature, inverse, log_det);
+    return cf_transform_apply(&state->conditioned.transform, b, x, params,
+                              state->conditioned.transformed.feature, inverse, log_det);
 }
 
 typedef struct {
@@ -83,7 +77,8 @@ static void apply_ranks(const cf_layer *layer, cf_builder *b, const ranks *of, c
         cf_value params = cf_conditioner_emit_group(conditioner, b, of->seen, r, last, context);
         const int64_t *feature = &state->order.indices[r];
         cf_value own = cf_slice(b, x, (size_t)*feature, 1);
-        of->y[r] = transform(state, b, own, params, feature, inverse, &of->log_det[r]);
+        of->y[r] = cf_transform_apply(&state->conditioned.transform, b, own, params, feature,
+                                      inverse, &of->log_det[r]);
     }
 }
 

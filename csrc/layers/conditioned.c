@@ -106,7 +106,7 @@ static int64_t feature_of_group(const cf_conditioned *given, size_t g) {
 /* Where the outputs start, such that the transform is the identity; NULL: at 0. */
 static cf_status find_start(const cf_conditioned *given, size_t params, size_t outputs,
                             size_t groups, double **out) {
-    const cf_transform_methods *methods = cf_transform_methods_of(given->transform);
+    const cf_transform_methods *methods = cf_transform_methods_of(given->transform.spec);
     size_t features = outputs / params;
     *out = NULL;
     if (methods->start == NULL)
@@ -117,14 +117,14 @@ static cf_status find_start(const cf_conditioned *given, size_t params, size_t o
         int64_t feature = groups > 1 ? feature_of_group(given, i / params)
                           : features == given->transformed.count ? given->transformed.feature[f]
                                                                  : (int64_t)f;
-        (*out)[i] = methods->start(given->transform, feature, p);
+        (*out)[i] = methods->start(given->transform.spec, feature, p);
     }
     return CF_OK;
 }
 
 static cf_status bind_one(cf_conditioned *given, const cf_layer *layer, cf_binding *binding,
                           size_t groups) {
-    const cf_spec *transform = given->transform;
+    const cf_spec *transform = given->transform.spec;
     cf_conditioner_sizes sizes = {.groups = groups};
     cf_spec *conditioner;
     CF_TRY(find_periods(transform, binding, given->inputs, &sizes.periods));
@@ -157,13 +157,16 @@ cf_status cf_conditioned_bind(cf_conditioned *out, cf_layer *layer, cf_binding *
                               size_t groups) {
     const cf_setting *option = cf_spec_get(layer->spec, "conditioner");
     cf_spec *transform;
+    size_t mark;
     *out = (cf_conditioned){.transformed = transformed, .inputs = inputs, .conditioners = 1};
     find_images(out, layer, whole_channels);
     CF_TRY(cf_transform_spec(layer->spec, &transform));
     CF_TRY(cf_binding_keep(binding, transform));
-    out->transform = transform;
     if (cf_transform_methods_of(transform)->check_features != NULL)
         CF_TRY(cf_transform_methods_of(transform)->check_features(transform, layer->features));
+    CF_TRY(cf_binding_enter(binding, "transform", -1, &mark));
+    CF_TRY(cf_transform_bind(&out->transform, transform, binding, transformed));
+    cf_binding_leave(binding, mark);
     if (option->kind == CF_OPTION_SPECS)
         return bind_two(out, layer, binding, option);
     return bind_one(out, layer, binding, groups);
@@ -207,9 +210,8 @@ cf_value cf_conditioned_apply(const cf_conditioned *given, cf_builder *b, cf_val
     cf_value params[2] = {CF_NO_VALUE, CF_NO_VALUE};
     for (size_t i = 0; i < given->conditioners; i++)
         params[i] = emit_params(given, &given->conditioner[i], b, x, context);
-    return cf_transform_methods_of(given->transform)
-        ->apply(given->transform, b, u, cf_concat(b, params, 2), given->transformed.feature,
-                inverse, log_det);
+    return cf_transform_apply(&given->transform, b, u, cf_concat(b, params, 2),
+                              given->transformed.feature, inverse, log_det);
 }
 
 /* The name of the transform: 'affine' in short, or that of a spec's type. */

@@ -9,14 +9,8 @@
 #include "nn/conditioner.h"
 #include "nn/dense.h"
 
-/* Features of a layer, by number. */
 typedef struct {
-    size_t count;
-    const int64_t *feature;
-} cf_features;
-
-typedef struct {
-    const cf_spec *transform;
+    cf_transform transform;
     cf_features transformed;
     size_t conditioners; /* 2: one for scale and one for shift of an affine transform */
     cf_conditioner conditioner[2];

@@ -40,6 +40,34 @@ static double period(const cf_spec *mixed, int64_t feature) {
     return methods->period != NULL ? methods->period(own, feature) : 0.0;
 }
 
+/* The state is the transforms, each bound to the features that have it. */
+static cf_status bind_parts(const cf_spec *mixed, cf_transform *parts, cf_binding *binding,
+                            cf_features transformed, int64_t *own) {
+    for (size_t i = 0; i < count_of(mixed); i++) {
+        size_t count = 0, mark;
+        for (size_t f = 0; f < transformed.count; f++)
+            if (which(mixed, transformed.feature[f]) == i)
+                own[count++] = transformed.feature[f];
+        if (count == 0)
+            continue;
+        CF_TRY(cf_binding_enter(binding, "transform", (long)i, &mark));
+        CF_TRY(cf_transform_bind(&parts[i], part(mixed, i), binding, (cf_features){count, own}));
+        cf_binding_leave(binding, mark);
+    }
+    return CF_OK;
+}
+
+static cf_status bind(cf_transform *mixed, cf_binding *binding, cf_features transformed) {
+    cf_transform *parts;
+    int64_t *own;
+    CF_TRY(cf_arena_alloc(binding->arena, &parts, count_of(mixed->spec), sizeof *parts));
+    CF_TRY(cf_alloc(&own, transformed.count, sizeof *own));
+    mixed->state = parts;
+    cf_status status = bind_parts(mixed->spec, parts, binding, transformed, own);
+    cf_free(own);
+    return status;
+}
+
 /* Lists for as many features as are transformed. */
 typedef struct {
     int64_t *index;   /* of the features of one transform, among all */
@@ -66,20 +94,21 @@ static size_t list_part(const cf_spec *mixed, size_t i, const int64_t *features,
     return count;
 }
 
-static cf_value apply_parts(const cf_spec *mixed, cf_builder *b, cf_value u, cf_value params,
+static cf_value apply_parts(const cf_transform *mixed, cf_builder *b, cf_value u, cf_value params,
                             const int64_t *features, bool inverse, cf_value *log_det, lists *of) {
+    const cf_transform *parts = mixed->state;
     cf_value all = CF_NO_VALUE;
     size_t n = cf_value_size(b, u), done = 0;
-    for (size_t i = 0; i < count_of(mixed) && cf_builder_status(b) == CF_OK; i++) {
-        const cf_spec *own = part(mixed, i);
-        size_t count = list_part(mixed, i, features, n, of);
+    for (size_t i = 0; i < count_of(mixed->spec) && cf_builder_status(b) == CF_OK; i++) {
+        const cf_spec *own = part(mixed->spec, i);
+        size_t count = list_part(mixed->spec, i, features, n, of);
         if (count == 0)
             continue;
         cf_value own_u = cf_select(b, u, of->index, count), own_log_det;
         cf_value own_params = cf_select(b, params, of->params,
                                         count * cf_transform_methods_of(own)->param_count(own));
-        cf_value x = cf_transform_methods_of(own)->apply(own, b, own_u, own_params, of->feature,
-                                                         inverse, &own_log_det);
+        cf_value x =
+            cf_transform_apply(&parts[i], b, own_u, own_params, of->feature, inverse, &own_log_det);
         for (size_t k = 0; k < count; k++)
             of->back[of->index[k]] = (int64_t)done++;
         all = cf_concat(b, (cf_value[]){all, x}, 2);
@@ -88,14 +117,14 @@ static cf_value apply_parts(const cf_spec *mixed, cf_builder *b, cf_value u, cf_
     return cf_select(b, all, of->back, n);
 }
 
-static cf_value apply(const cf_spec *mixed, cf_builder *b, cf_value u, cf_value params,
+static cf_value apply(const cf_transform *mixed, cf_builder *b, cf_value u, cf_value params,
                       const int64_t *features, bool inverse, cf_value *log_det) {
     lists of;
     *log_det = CF_NO_VALUE;
     if (cf_builder_status(b) != CF_OK)
         return CF_NO_VALUE;
     size_t n = cf_value_size(b, u);
-    if (cf_alloc(&of.index, n, (3 + param_count(mixed)) * sizeof *of.index) != CF_OK)
+    if (cf_alloc(&of.index, n, (3 + param_count(mixed->spec)) * sizeof *of.index) != CF_OK)
         return cf_builder_fail(b, CF_NO_MEMORY, "no memory for a transform");
     of.feature = of.index + n;
     of.back = of.feature + n;
@@ -142,7 +171,8 @@ static const cf_transform_methods methods = {.param_count = param_count,
                                              .apply = apply,
                                              .start = start,
                                              .period = period,
-                                             .check_features = check_features};
+                                             .check_features = check_features,
+                                             .bind = bind};
 
 static const cf_option options[] = {
     {.name = "transforms",

@@ -16,8 +16,9 @@ static size_t param_count(const cf_spec *spec) {
 
 /* Between x and y is the mixture, between y and u an affine map,
  * that of AffineTransform inverted. */
-static cf_value apply(const cf_spec *spec, cf_builder *b, cf_value u, cf_value params,
+static cf_value apply(const cf_transform *transform, cf_builder *b, cf_value u, cf_value params,
                       const int64_t *features, bool inverse, cf_value *log_det) {
+    const cf_spec *spec = transform->spec;
     cf_logistic_mixture mixture = read(spec);
     cf_value of_affine, of_mixture, out;
     cf_spec *form;

@@ -21,13 +21,20 @@ static cf_value shift(const cf_spec *spec, cf_builder *b, cf_value x, double sig
     return cf_wrap_to_interval(b, spec, x);
 }
 
-static cf_value apply(const cf_spec *shifted, cf_builder *b, cf_value u, cf_value params,
+/* The state is the inner transform. */
+static cf_status bind(cf_transform *shifted, cf_binding *binding, cf_features transformed) {
+    cf_transform *own;
+    CF_TRY(cf_arena_alloc(binding->arena, &own, 1, sizeof *own));
+    shifted->state = own;
+    return cf_transform_bind(own, inner(shifted->spec), binding, transformed);
+}
+
+static cf_value apply(const cf_transform *shifted, cf_builder *b, cf_value u, cf_value params,
                       const int64_t *features, bool inverse, cf_value *log_det) {
-    const cf_spec *own = inner(shifted);
     if (!inverse)
-        u = shift(shifted, b, u, 1.0);
-    cf_value x = cf_transform_methods_of(own)->apply(own, b, u, params, features, inverse, log_det);
-    return inverse ? shift(shifted, b, x, -1.0) : x;
+        u = shift(shifted->spec, b, u, 1.0);
+    cf_value x = cf_transform_apply(shifted->state, b, u, params, features, inverse, log_det);
+    return inverse ? shift(shifted->spec, b, x, -1.0) : x;
 }
 
 static cf_status check_features(const cf_spec *shifted, size_t features) {
@@ -37,8 +44,11 @@ static cf_status check_features(const cf_spec *shifted, size_t features) {
 }
 
 /* No period: networks read the features as they are. */
-static const cf_transform_methods methods = {
-    .param_count = param_count, .apply = apply, .start = start, .check_features = check_features};
+static const cf_transform_methods methods = {.param_count = param_count,
+                                             .apply = apply,
+                                             .start = start,
+                                             .check_features = check_features,
+                                             .bind = bind};
 
 static const cf_option options[] = {
     {.name = "transform",

@@ -61,9 +61,9 @@ static size_t param_count(const cf_spec *spec) {
     return cf_spline_param_count(&spline);
 }
 
-static cf_value apply(const cf_spec *spec, cf_builder *b, cf_value u, cf_value params,
+static cf_value apply(const cf_transform *transform, cf_builder *b, cf_value u, cf_value params,
                       const int64_t *features, bool inverse, cf_value *log_det) {
-    cf_spline spline = read(spec);
+    cf_spline spline = read(transform->spec);
     (void)features;
     return cf_spline_map(b, &spline, u, params, inverse, log_det);
 }

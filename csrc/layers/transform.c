@@ -47,13 +47,28 @@ cf_status cf_transform_check(const cf_spec *layer) {
     return CF_OK;
 }
 
+cf_status cf_transform_bind(cf_transform *out, const cf_spec *spec, cf_binding *binding,
+                            cf_features transformed) {
+    const cf_transform_methods *methods = cf_transform_methods_of(spec);
+    *out = (cf_transform){.spec = spec};
+    return methods->bind != NULL ? methods->bind(out, binding, transformed) : CF_OK;
+}
+
+cf_value cf_transform_apply(const cf_transform *transform, cf_builder *b, cf_value u,
+                            cf_value params, const int64_t *features, bool inverse,
+                            cf_value *log_det) {
+    return cf_transform_methods_of(transform->spec)
+        ->apply(transform, b, u, params, features, inverse, log_det);
+}
+
 static size_t one_number(const cf_spec *transform) {
     (void)transform;
     return 1;
 }
 
-static cf_value apply_additive(const cf_spec *transform, cf_builder *b, cf_value u, cf_value params,
-                               const int64_t *features, bool inverse, cf_value *log_det) {
+static cf_value apply_additive(const cf_transform *transform, cf_builder *b, cf_value u,
+                               cf_value params, const int64_t *features, bool inverse,
+                               cf_value *log_det) {
     (void)transform;
     (void)features;
     *log_det = CF_NO_VALUE;
@@ -77,8 +92,9 @@ static size_t two_numbers(const cf_spec *transform) {
     return 2;
 }
 
-static cf_value apply_affine(const cf_spec *transform, cf_builder *b, cf_value u, cf_value params,
-                             const int64_t *features, bool inverse, cf_value *log_det) {
+static cf_value apply_affine(const cf_transform *transform, cf_builder *b, cf_value u,
+                             cf_value params, const int64_t *features, bool inverse,
+                             cf_value *log_det) {
     size_t n = cf_value_size(b, u);
     cf_value scale = cf_slice(b, params, 0, n), shift = cf_slice(b, params, n, n);
     cf_spec *form;
@@ -86,7 +102,7 @@ static cf_value apply_affine(const cf_spec *transform, cf_builder *b, cf_value u
     *log_det = CF_NO_VALUE;
     if (cf_builder_status(b) != CF_OK)
         return CF_NO_VALUE;
-    if (cf_positive_scale_spec(cf_spec_get(transform, "scale"), &form) != CF_OK)
+    if (cf_positive_scale_spec(cf_spec_get(transform->spec, "scale"), &form) != CF_OK)
         return cf_builder_fail(b, CF_NO_MEMORY, "no memory for a transform");
     cf_value out = cf_affine(b, u, cf_log_scale(b, form, scale), shift, inverse, log_det);
     cf_spec_free(form);

@@ -1,4 +1,5 @@
-/* y = W x + bias, or y = W^T x: operands x, W and, if there is one, the bias. */
+/* y = W x + bias, or y = W^T x: operands x, W and, if there is one, the bias. Of groups, each has a
+ * matrix of its own, and takes as many neighbouring features. */
 #include "base/memory.h"
 #include "ops/elementwise.h"
 #include "ops/feature_rows.h"
@@ -8,7 +9,11 @@ typedef struct {
     bool transposed;
     size_t row_step;           /* from one row of W to the next */
     const cf_block_mask *mask; /* W's; outlives the program; or NULL */
+    size_t groups;             /* 1 beside a mask */
 } matmul_params;
+
+static cf_value emit(cf_builder *b, cf_value weight, cf_value bias, cf_value x, size_t outputs,
+                     bool transposed, const cf_block_mask *mask, size_t groups);
 
 static void matmul_rule(cf_builder *b, const cf_node *node, cf_value out, cf_value dout,
                         const bool *needed, cf_value *dx) {
@@ -17,14 +22,35 @@ static void matmul_rule(cf_builder *b, const cf_node *node, cf_value out, cf_val
     const cf_block_mask *mask = p->mask;
     bool transposed = p->transposed;
     (void)out;
-    if (needed[0] && transposed)
-        dx[0] = cf_masked_matmul(b, weight, CF_NO_VALUE, dout, node->operand_size[0], mask);
-    else if (needed[0])
-        dx[0] = cf_masked_matmul_transposed(b, weight, dout, node->operand_size[0], mask);
-    if (needed[1])
+    if (needed[0])
+        dx[0] =
+            emit(b, weight, CF_NO_VALUE, dout, node->operand_size[0], !transposed, mask, p->groups);
+    if (needed[1] && mask != NULL)
         dx[1] = cf_masked_outer_sum_samples(b, transposed ? x : dout, transposed ? dout : x, mask);
+    else if (needed[1])
+        dx[1] = cf_grouped_outer_sum_samples(b, transposed ? x : dout, transposed ? dout : x,
+                                             p->groups);
     if (node->operands > 2 && needed[2])
         dx[2] = cf_sum_samples(b, dout);
+}
+
+/* One after the other of the groups. A fused step has its turn when a group is done: its rows are
+ * few enough to be in the cache, and whole ones are done at once. */
+static void run_groups(const cf_call *call, cf_linear_args args, size_t weights) {
+    const matmul_params *p = call->step->node->params;
+    size_t element = cf_dtype_size(call->dtype);
+    cf_epilogue epilogue = args.epilogue;
+    args.epilogue = NULL;
+    for (size_t g = 0; g < p->groups; g++) {
+        cf_linear[call->level][call->dtype](&args);
+        if (epilogue != NULL)
+            epilogue(call, g * args.outputs, args.outputs, 0, args.lanes);
+        args.weight = (const char *)args.weight + weights * element;
+        if (args.bias != NULL)
+            args.bias = (const char *)args.bias + args.outputs * element;
+        args.x_rows += args.inputs;
+        args.y = (char *)args.y + args.outputs * args.lanes * element;
+    }
 }
 
 static void matmul(const cf_call *call) {
@@ -33,8 +59,8 @@ static void matmul(const cf_call *call) {
     const matmul_params *p = node->params;
     const cf_block_mask *mask = p->mask;
     bool relu = cf_relu_follows(step);
-    cf_linear_args args = {.outputs = node->size,
-                           .inputs = step->operand[0].size,
+    cf_linear_args args = {.outputs = node->size / p->groups,
+                           .inputs = step->operand[0].size / p->groups,
                            .lanes = call->lanes,
                            .weight = cf_operand_base(call, 1),
                            .output_stride = p->transposed ? 1 : p->row_step,
@@ -49,7 +75,10 @@ static void matmul(const cf_call *call) {
                            .epilogue = step->epilogue != NULL && !relu ? cf_run_epilogue : NULL,
                            .epilogue_context = call,
                            .one_sample = call->one_sample};
-    cf_linear[call->level][call->dtype](&args);
+    if (p->groups == 1)
+        cf_linear[call->level][call->dtype](&args);
+    else
+        run_groups(call, args, p->row_step * (p->transposed ? args.inputs : args.outputs));
 }
 
 static const cf_op matmul_op = {
@@ -79,15 +108,16 @@ static size_t row_step(const cf_builder *b, cf_value matrix, size_t rows) {
 }
 
 static cf_value emit(cf_builder *b, cf_value weight, cf_value bias, cf_value x, size_t outputs,
-                     bool transposed, const cf_block_mask *mask) {
+                     bool transposed, const cf_block_mask *mask, size_t groups) {
     if (cf_builder_status(b) != CF_OK)
         return CF_NO_VALUE;
     size_t inputs = cf_value_size(b, x), weights = cf_value_size(b, weight);
-    size_t rows = transposed ? inputs : outputs, columns = transposed ? outputs : inputs;
-    if (weights / (outputs > 0 ? outputs : 1) != inputs || weights != outputs * inputs)
+    size_t rows = transposed ? inputs : outputs, columns = (transposed ? outputs : inputs) / groups;
+    if (weights / (rows > 0 ? rows : 1) != columns || weights != rows * columns ||
+        rows % groups != 0 || (transposed ? outputs : inputs) % groups != 0)
         return cf_builder_fail(b, CF_INVALID,
-                               "a matrix of %zu numbers cannot take %zu features to %zu", weights,
-                               inputs, outputs);
+                               "%zu matrices of %zu numbers cannot take %zu features to %zu",
+                               groups, weights, inputs, outputs);
     if (mask != NULL && (mask->outputs != rows || mask->inputs != columns))
         return cf_builder_fail(b, CF_INVALID, "a mask of %zu by %zu for a matrix of %zu by %zu",
                                mask->outputs, mask->inputs, rows, columns);
@@ -98,27 +128,37 @@ static cf_value emit(cf_builder *b, cf_value weight, cf_value bias, cf_value x, 
     cf_value operands[3] = {x, step > 0 ? weight : cf_contiguous(b, weight), CF_NO_VALUE};
     if (!cf_is_none(bias))
         operands[2] = cf_contiguous(b, bias);
-    matmul_params params = {transposed, step > 0 ? step : columns, mask};
+    matmul_params params = {transposed, step > 0 ? step : columns, mask, groups};
     return cf_emit(b, &matmul_op, CF_BATCHED, outputs, cf_is_none(bias) ? 2 : 3, operands,
                    CF_PARAMS(&params));
 }
 
 cf_value cf_matmul(cf_builder *b, cf_value weight, cf_value bias, cf_value x, size_t outputs) {
-    return emit(b, weight, bias, x, outputs, false, NULL);
+    return emit(b, weight, bias, x, outputs, false, NULL, 1);
 }
 
 cf_value cf_matmul_transposed(cf_builder *b, cf_value weight, cf_value x, size_t outputs) {
-    return emit(b, weight, CF_NO_VALUE, x, outputs, true, NULL);
+    return emit(b, weight, CF_NO_VALUE, x, outputs, true, NULL, 1);
 }
 
 cf_value cf_masked_matmul(cf_builder *b, cf_value weight, cf_value bias, cf_value x, size_t outputs,
                           const cf_block_mask *mask) {
-    return emit(b, weight, bias, x, outputs, false, mask);
+    return emit(b, weight, bias, x, outputs, false, mask, 1);
 }
 
 cf_value cf_masked_matmul_transposed(cf_builder *b, cf_value weight, cf_value x, size_t outputs,
                                      const cf_block_mask *mask) {
-    return emit(b, weight, CF_NO_VALUE, x, outputs, true, mask);
+    return emit(b, weight, CF_NO_VALUE, x, outputs, true, mask, 1);
+}
+
+cf_value cf_grouped_matmul(cf_builder *b, cf_value weight, cf_value bias, cf_value x,
+                           size_t outputs, size_t groups) {
+    return emit(b, weight, bias, x, outputs, false, NULL, groups);
+}
+
+cf_value cf_grouped_matmul_transposed(cf_builder *b, cf_value weight, cf_value x, size_t outputs,
+                                      size_t groups) {
+    return emit(b, weight, CF_NO_VALUE, x, outputs, true, NULL, groups);
 }
 
 cf_value cf_block(cf_builder *b, cf_value matrix, size_t row_size, size_t row, size_t rows,

@@ -62,6 +62,9 @@ cf_value cf_outer_sum_samples(cf_builder *b, cf_value x, cf_value y);
 cf_value cf_masked_outer_sum_samples(cf_builder *b, cf_value x, cf_value y,
                                      const cf_block_mask *mask);
 
+/* The same group by group: the outer products x_g y_g^T, one after another. */
+cf_value cf_grouped_outer_sum_samples(cf_builder *b, cf_value x, cf_value y, size_t groups);
+
 /* Rows [row, row + rows) and columns [0, columns) of an unbatched matrix of rows of `row_size`: a
  * view that the matrix products take as it is. */
 cf_value cf_block(cf_builder *b, cf_value matrix, size_t row_size, size_t row, size_t rows,
@@ -95,6 +98,13 @@ cf_value cf_masked_matmul(cf_builder *b, cf_value weight, cf_value bias, cf_valu
                           const cf_block_mask *mask);
 cf_value cf_masked_matmul_transposed(cf_builder *b, cf_value weight, cf_value x, size_t outputs,
                                      const cf_block_mask *mask);
+
+/* As many matrices as there are groups, one after another, each for a group of neighbouring
+ * features: W_g x_g + bias_g, or W_g^T x_g. `outputs` of all groups. */
+cf_value cf_grouped_matmul(cf_builder *b, cf_value weight, cf_value bias, cf_value x,
+                           size_t outputs, size_t groups);
+cf_value cf_grouped_matmul_transposed(cf_builder *b, cf_value weight, cf_value x, size_t outputs,
+                                      size_t groups);
 
 /* One triangle of an unbatched square matrix, zeros in the other, and on the diagonal the numbers
  * given, or `number`. */
@@ -217,6 +227,8 @@ cf_value cf_unknown(cf_builder *b, cf_value x);
 cf_value cf_greater_equal(cf_builder *b, cf_value x, double threshold);
 /* x + noise of integers x and noise on [0, 1], strictly between x and x + 1 for any rounding. */
 cf_value cf_add_noise(cf_builder *b, cf_value x, cf_value noise);
+/* x itself; the gradient is 0. */
+cf_value cf_detach(cf_builder *b, cf_value x);
 /* x itself, whose cotangent is multiplied by `weight`, of one feature; that has no gradient. */
 cf_value cf_scale_gradient(cf_builder *b, cf_value x, cf_value weight);
 /* `value`, one feature, whose gradient is stated: in x it is `slope`, of as many features, and in

@@ -19,6 +19,7 @@ __all__ = [
     "Coupling",
     "Autoregressive",
     "Elementwise",
+    "BlockNeural",
     "ActNorm",
     "BatchNorm",
     "Permutation",
@@ -51,6 +52,7 @@ __all__ = [
     "Sinh",
     "Arcsinh",
     "Power",
+    "Softclip",
     "CircularShift",
     "Mobius",
     "Transform",
@@ -61,6 +63,9 @@ __all__ = [
     "QuadraticSpline",
     "CubicSpline",
     "MixtureLogistic",
+    "DeepSigmoidal",
+    "MonotoneNetwork",
+    "IntegratedNetwork",
     "MixedTransform",
     "ShiftedTransform",
     "Scale",
@@ -208,6 +213,14 @@ class Elementwise(Layer):
     def activation(self) -> str: ...
     @property
     def scale(self) -> str | Scale: ...
+
+@final
+class BlockNeural(Layer):
+    def __new__(cls, hidden: _Ints = (8, 8), residual: str = "gated") -> Self: ...
+    @property
+    def hidden(self) -> tuple[int, ...]: ...
+    @property
+    def residual(self) -> str: ...
 
 @final
 class ActNorm(Layer):
@@ -592,6 +605,12 @@ class Power(Layer):
     def exponent(self) -> float: ...
 
 @final
+class Softclip(Layer):
+    def __new__(cls, bound: float = 1.0) -> Self: ...
+    @property
+    def bound(self) -> float: ...
+
+@final
 class CircularShift(Layer):
     def __new__(
         cls,
@@ -753,6 +772,60 @@ class MixtureLogistic(Transform):
     def minimum_scale(self) -> float: ...
     @property
     def scale(self) -> str | Scale: ...
+
+@final
+class DeepSigmoidal(Transform):
+    def __new__(
+        cls,
+        components: int = 16,
+        layers: int = 1,
+        dense: bool = False,
+        scale: str | Scale = "softclip",
+    ) -> Self: ...
+    @property
+    def components(self) -> int: ...
+    @property
+    def layers(self) -> int: ...
+    @property
+    def dense(self) -> bool: ...
+    @property
+    def scale(self) -> str | Scale: ...
+
+@final
+class MonotoneNetwork(Transform):
+    def __new__(
+        cls, signal: int = 8, hidden: _Ints = (32, 32), activation: str = "elu"
+    ) -> Self: ...
+    @property
+    def signal(self) -> int: ...
+    @property
+    def hidden(self) -> tuple[int, ...]: ...
+    @property
+    def activation(self) -> str: ...
+
+@final
+class IntegratedNetwork(Transform):
+    def __new__(
+        cls,
+        signal: int = 8,
+        hidden: _Ints = (32, 32),
+        activation: str = "elu",
+        scale: str | Scale = "softclip",
+        rule: str = "gauss_legendre",
+        points: int = 32,
+    ) -> Self: ...
+    @property
+    def signal(self) -> int: ...
+    @property
+    def hidden(self) -> tuple[int, ...]: ...
+    @property
+    def activation(self) -> str: ...
+    @property
+    def scale(self) -> str | Scale: ...
+    @property
+    def rule(self) -> str: ...
+    @property
+    def points(self) -> int: ...
 
 @final
 class MixedTransform(Transform):

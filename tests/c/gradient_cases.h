@@ -181,6 +181,13 @@ static cf_value emit_matrix(cf_builder *b, const cf_value *x, const void *data) 
         return cf_masked_matmul(b, x[0], CF_NO_VALUE, x[1], 3, &mask);
     case 'S':
         return cf_masked_matmul_transposed(b, x[0], x[1], 4, &mask);
+    case 'g':
+        return cf_grouped_matmul(b, cf_slice(b, x[0], 6, 12), x[2], x[1], 6, 2);
+    case 'G':
+        return cf_grouped_matmul_transposed(b, x[0], x[1], 4, 2);
+    case 'B': /* the last columns of both matrices; a step between their rows */
+        return cf_grouped_matmul(b, cf_block(b, cf_slice(b, x[0], 1, 11), 2, 0, 6, 1), CF_NO_VALUE,
+                                 cf_slice(b, x[1], 0, 2), 6, 2);
     case 'r':
         return cf_multiply(b, cf_sum_samples(b, x[1]), cf_sum_samples(b, cf_exp(b, x[1])));
     case 'R':
@@ -372,6 +379,7 @@ static const op_case cases[] = {
     UNARY(cf_gelu, -3, 3),
     UNARY(cf_copy, -2, 2),
     {"floor", emit_unary, &(const unary){cf_floor}, {ROWS(3, -2, 2)}, NULL, true},
+    {"detach", emit_unary, &(const unary){cf_detach}, {ROWS(3, -2, 2)}, NULL, true},
     {"unknown", emit_unary, &(const unary){cf_unknown}, {ROWS(3, -2, 2)}, NULL, true},
     BINARY(cf_add),
     BINARY(cf_subtract),
@@ -408,6 +416,8 @@ static const op_case cases[] = {
     FIXED_MAP("scaled sinh", -2, 2, false, {.kind = CF_MAP_SCALED_SINH, .rate = 1.7}),
     FIXED_MAP("root", 0.3, 2, true, {.kind = CF_MAP_POWER, .rate = 1.7}),
     FIXED_MAP("power", 0.3, 2, false, {.kind = CF_MAP_POWER, .rate = 1.7}),
+    FIXED_MAP("inverse of softclip", 0.2, 1.2, true, {.kind = CF_MAP_SOFTCLIP, .high = 1.5}),
+    FIXED_MAP("softclip", -2, -0.2, false, {.kind = CF_MAP_SOFTCLIP, .high = 1.5}),
     FIXED_MAP("circle", -2, 2, true, {.kind = CF_MAP_CIRCLE, .low = -1, .high = 1.2, .rate = 0.3}),
     FIXED_MAP("mobius", -2, 2, false, {.kind = CF_MAP_MOBIUS, .shift = 0, .scale = 3}),
     FIXED_MAP("inverse of mobius", -2, 2, true, {.kind = CF_MAP_MOBIUS, .shift = 0, .scale = 3}),
@@ -435,6 +445,9 @@ static const op_case cases[] = {
     MATRIX("matmul, transposed", "t", 4, 3),
     MATRIX("matmul with a block-triangular mask", "s", 4, 3),
     MATRIX("matmul with a block-triangular mask, transposed", "S", 3, 4),
+    MATRIX("grouped matmul", "g", 4, 6),
+    MATRIX("grouped matmul, transposed", "G", 6, 2),
+    MATRIX("grouped matmul of a block", "B", 4, 3),
     MATRIX("sum_samples", "r", 3, 3),
     MATRIX("broadcast and broadcast_padded", "R", 3, 3),
     MATRIX("triangle", "T", 3, 3),

@@ -30,6 +30,8 @@ static const exception exceptions[] = {
     {"stated_gradient", emit_stated, false},
     /* The weight stands there for the gradient alone, and has none. */
     {"scale_gradient", emit_weighted, false},
+    /* Its user states what the gradient is. */
+    {"detach", NULL, false},
     /* -inf beside every integer has no differences. */
     {"log_indicator_integers", NULL, false},
     /* Samples need no gradient: the mean has none. */

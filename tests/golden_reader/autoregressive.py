@@ -9,6 +9,7 @@ import numpy as np
 
 import cflows as cf
 
+from .feature_networks import FEATURE_NETWORKS, feature_networks
 from .sources import Periodic, Places, Sources, Sum
 from .univariates import ORDERS, transform_of
 
@@ -142,6 +143,7 @@ def autoregressive(layer: dict[str, Any], at: str, case: Case) -> tuple[Any, Sou
     context_features = case.context_features if layer["use_context"] else 0
     degrees = Degrees(rank, context_features, each=16)
     affine = univariate["kind"] == "affine"
+    networks = univariate["kind"] in FEATURE_NETWORKS
     raw, circular = univariate["raw_order"], isinstance(univariate.get("tails"), list)
     # Their circular splines do not read the slope at the last knot, which is the first.
     order = list(range(parameters - circular))
@@ -150,13 +152,18 @@ def autoregressive(layer: dict[str, Any], at: str, case: Case) -> tuple[Any, Sou
     net = masked_mlp if layer["net"]["kind"] == "mlp" else made
     rows = degrees.outputs(parameters, order)
     conditioner, sources = net(layer["net"], at, case, degrees, rows, len(rank) * len(order))
+    if networks:
+        transform, found = feature_networks(univariate, at, case)
+        sources |= found
+    else:
+        transform = transform_of(univariate)
     # One pass reads x or, where theirs reads its output, u; theirs transforms x, or undoes it.
     on_x = layer["mode"] == "parallel"
-    undoes = affine and univariate["x_to_u"] == "y = (x - shift)/scale"
+    undoes = networks or (affine and univariate["x_to_u"] == "y = (x - shift)/scale")
     spec = cf.Autoregressive(
         order=[int(f) for f in np.argsort(rank)],
         parallel="forward" if on_x != undoes else "inverse",
-        transform=transform_of(univariate),
+        transform=transform,
         conditioner=conditioner,
     )
     return (spec if undoes else cf.Inverse(spec)), sources

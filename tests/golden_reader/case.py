@@ -32,7 +32,7 @@ from .linear import (
     qr_linear,
     rotation_expm,
 )
-from .maps import batchnorm_eval, dequantize_scale, logit, logit_temperature
+from .maps import batchnorm_eval, dequantize_scale, logit, logit_temperature, softclip
 from .residual import residual
 from .sources import Sources
 
@@ -59,6 +59,7 @@ LAYERS = {
     "dequantize_scale": dequantize_scale,
     "logit": logit,
     "logit_temperature": logit_temperature,
+    "softclip": softclip,
     "coupling": coupling,
     "two_sided_coupling": two_sided_coupling,
     "masked_affine": masked_affine,
