@@ -325,6 +325,11 @@ INSTANCES: dict[str, Instance] = {
     "softplus": Instance(lambda: [cf.Softplus()]),
     "sinh": Instance(lambda: [cf.Sinh()]),
     "arcsinh": Instance(lambda: [cf.Arcsinh()]),
+    "softclip": Instance(
+        lambda: [cf.Coupling(**SMALL), cf.Softclip(2.0)],
+        smooth=False,
+    ),
+    "softclip-one-feature": Instance(lambda: [cf.Softclip(0.3)], features=1, smooth=False),
     "power": Instance(lambda: [cf.Exp(), cf.Power(-0.7)]),
     "on-features": Instance(
         lambda: [cf.OnFeatures([3, 0], cf.Arcsinh()), cf.OnFeatures([False, True] * 2, cf.Sinh())]

@@ -96,6 +96,18 @@ MAPS: dict[str, tuple[cf.Layer, Number, Number, Callable[[dict[str, float]], lis
         lambda u: mp.mpf(0),
         lambda e: [e["tiny"], 1e-10, e["below one"], 3.0, e["max"]],
     ),
+    "softclip": (
+        cf.Softclip(3.0),
+        lambda u: u / (1 + abs(u) / 3),
+        lambda u: -2 * mp.log1p(abs(u) / 3),
+        lambda e: [-40.0, -1.0, -1e-10, e["tiny"], 0.3, 2.9, 3.1, 1e3],
+    ),
+    "inverse of softclip": (
+        cf.Inverse(cf.Softclip(1.0)),
+        lambda u: u / (1 - abs(u)),
+        lambda u: -2 * mp.log1p(-abs(u)),
+        lambda e: [-e["below one"], -0.5, 1e-10, 0.3, 0.999, e["below one"]],
+    ),
     "inverse cube": (
         cf.Power(-3.0),
         lambda u: mp.mpf(u) ** -3,

@@ -47,6 +47,18 @@ CASES: dict[str, tuple[cf.Layer, Array, Callable[[Array], Array], Callable[[Arra
         np.arcsinh,
         lambda u: -np.log(np.hypot(1, u)),
     ),
+    "softclip": (
+        cf.Softclip(3.0),
+        np.concatenate([-np.geomspace(1e-30, 1e30, 61), [0.0], np.geomspace(1e-30, 1e30, 61)]),
+        lambda u: u / (1 + np.abs(u) / 3),
+        lambda u: -2 * np.log1p(np.abs(u) / 3),
+    ),
+    "inverse of softclip": (
+        cf.Inverse(cf.Softclip(3.0)),
+        np.linspace(-2.999, 2.999, 101),
+        lambda u: 3 * u / (3 - np.abs(u)),
+        lambda u: -2 * np.log((3 - np.abs(u)) / 3),
+    ),
     "mobius": (
         cf.Mobius(0.5, 0.1),
         np.linspace(-3.1, 3.1, 63),
@@ -87,6 +99,7 @@ def test_values_and_log_dets(name: str, dtype: str) -> None:
         (cf.Inverse(cf.Sigmoid(0.0, 1.0)), [-0.5, 1.5]),
         (cf.Logit(-1.0, 0.9), [-1.5, 0.95]),
         (cf.Power(-0.5), [-2.0]),
+        (cf.Inverse(cf.Softclip(2.0)), [2.0, -2.0, 3.0]),
         (cf.Inverse(cf.Power(0.5)), [-2.0]),
     ],
     ids=str,

@@ -221,3 +221,39 @@ const cf_spec_type cf_power_type = {
     .check = check_power,
     .methods = &power_methods,
 };
+
+/* --- softclip --- */
+
+static bool softclip_steps(const cf_layer *layer, size_t feature, cf_map_step *out, size_t *count) {
+    double bound = cf_spec_real(layer->spec, "bound");
+    (void)feature;
+    return cf_append_step(out, count, (cf_map_step){.kind = CF_MAP_SOFTCLIP, .high = bound});
+}
+
+static cf_status check_softclip(const cf_spec *spec) {
+    double bound = cf_spec_real(spec, "bound");
+    if (!(bound > 0.0))
+        return cf_fail(CF_INVALID, "Softclip: bound must be positive, got %g", bound);
+    return CF_OK;
+}
+
+static const cf_layer_methods softclip_methods = FIXED_MAP(softclip_steps);
+
+static const cf_option softclip_options[] = {
+    {.name = "bound",
+     .kinds = CF_OPTION_REAL,
+     .default_value = CF_DEFAULT_REAL(1.0),
+     .doc = "Half the width of the interval."},
+};
+
+const cf_spec_type cf_softclip_type = {
+    .name = "Softclip",
+    .role = "layer",
+    .doc = "``x = u / (1 + |u| / bound)``, ``log_det = -2 sum(log(1 + |u| / bound))``: onto "
+           "(-bound, bound),\n"
+           "nearly the identity for small numbers.",
+    .options = softclip_options,
+    .option_count = sizeof softclip_options / sizeof *softclip_options,
+    .check = check_softclip,
+    .methods = &softclip_methods,
+};

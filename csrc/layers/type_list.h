@@ -30,6 +30,7 @@ CF_TYPE(softplus)
 CF_TYPE(sinh)
 CF_TYPE(arcsinh)
 CF_TYPE(power)
+CF_TYPE(softclip)
 CF_TYPE(circular_shift)
 CF_TYPE(mobius)
 /* transforms and scales */

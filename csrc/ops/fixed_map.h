@@ -25,6 +25,7 @@ typedef enum {
     CF_MAP_SINH,        /* sinh(u) */
     CF_MAP_SCALED_SINH, /* sinh(rate u) / rate */
     CF_MAP_POWER,       /* u^rate, u > 0 */
+    CF_MAP_SOFTCLIP,    /* u / (1 + |u| / high) */
     CF_MAP_CIRCLE,      /* u + rate, less whole turns: within [low, high] */
     CF_MAP_MOBIUS,      /* shift + 2 arctan(scale tan(u / 2)), both in the buffers */
     CF_MAP_FLOOR,       /* the integer below u rate, within [low, high] */

@@ -194,6 +194,26 @@ CF_INLINE map_slopes CF_FN(map_power)(double exponent, vreal v) {
     return CF_FN(map_restricted)(s, v_or(v_lt(ZERO, v), v_not(v_eq(v, v))));
 }
 
+/* Beyond the bound B in B / |v|, where |v| / B may overflow; the curve has a kink at 0. */
+CF_INLINE map_slopes CF_FN(map_softclip)(double bound, vreal v, bool up) {
+    vreal b = v_set1(bound), size = v_abs(v), two = v_set1(2);
+    vreal sign = v_select(v_eq(v, ZERO), ZERO, v_with_sign(ONE, v));
+    if (up) {
+        vmask near = v_lt(size, b);
+        vreal q = size / b, r = b / size, d = b + size;
+        vreal w = v_select(near, v / (ONE + q), v_with_sign(b / (ONE + r), v));
+        vreal share = v_select(near, ONE / (ONE + q), r / (ONE + r));
+        vreal log_d = v_select(near, v_log1p(q), v_log1p(r) + (v_log(size) - v_set1(log(bound))));
+        vreal d_log_slope = -two * sign / d;
+        return (map_slopes){w, -two * log_d, share * share, d_log_slope, two / (d * d)};
+    }
+    vreal rest = b - size, q = size / b, share = rest / b;
+    vreal log_share = v_select(v_lt(q, v_set1(0.5)), v_log1p(-q), v_log(share));
+    map_slopes s = {v / share, -two * log_share, ONE / (share * share), two * sign / rest,
+                    two / (rest * rest)};
+    return CF_FN(map_restricted)(s, v_or(v_lt(size, b), v_not(v_eq(v, v))));
+}
+
 /* What lies within stays as it is, also what is an end after rounding to the dtype of the run;
  * rounding may move the result beyond an end. */
 CF_INLINE map_slopes CF_FN(map_circle)(const cf_map_step *step, vreal v, double unit, bool up) {
@@ -270,6 +290,8 @@ CF_INLINE map_slopes CF_FN(map_step)(const cf_map_step *step, const cf_map_call 
         return CF_FN(map_scaled_sinh)(step->rate, v, up);
     case CF_MAP_POWER:
         return CF_FN(map_power)(up ? step->rate : 1.0 / step->rate, v);
+    case CF_MAP_SOFTCLIP:
+        return CF_FN(map_softclip)(step->high, v, up);
     case CF_MAP_CIRCLE:
         return CF_FN(map_circle)(step, v, call->unit, up);
     case CF_MAP_MOBIUS:

@@ -45,6 +45,7 @@ __all__ = [
     "Sinh",
     "Arcsinh",
     "Power",
+    "Softclip",
     "CircularShift",
     "Mobius",
     "Transform",
@@ -471,6 +472,12 @@ class Power(Layer):
     def __new__(cls, exponent: float) -> Self: ...
     @property
     def exponent(self) -> float: ...
+
+@final
+class Softclip(Layer):
+    def __new__(cls, bound: float = 1.0) -> Self: ...
+    @property
+    def bound(self) -> float: ...
 
 @final
 class CircularShift(Layer):

@@ -380,6 +380,8 @@ static const op_case cases[] = {
     FIXED_MAP("scaled sinh", -2, 2, false, {.kind = CF_MAP_SCALED_SINH, .rate = 1.7}),
     FIXED_MAP("root", 0.3, 2, true, {.kind = CF_MAP_POWER, .rate = 1.7}),
     FIXED_MAP("power", 0.3, 2, false, {.kind = CF_MAP_POWER, .rate = 1.7}),
+    FIXED_MAP("inverse of softclip", 0.2, 1.2, true, {.kind = CF_MAP_SOFTCLIP, .high = 1.5}),
+    FIXED_MAP("softclip", -2, -0.2, false, {.kind = CF_MAP_SOFTCLIP, .high = 1.5}),
     FIXED_MAP("circle", -2, 2, true, {.kind = CF_MAP_CIRCLE, .low = -1, .high = 1.2, .rate = 0.3}),
     FIXED_MAP("mobius", -2, 2, false, {.kind = CF_MAP_MOBIUS, .shift = 0, .scale = 3}),
     FIXED_MAP("inverse of mobius", -2, 2, true, {.kind = CF_MAP_MOBIUS, .shift = 0, .scale = 3}),

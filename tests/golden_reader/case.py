@@ -30,7 +30,7 @@ from .linear import (
     qr_linear,
     rotation_expm,
 )
-from .maps import batchnorm_eval, dequantize_scale, logit, logit_temperature
+from .maps import batchnorm_eval, dequantize_scale, logit, logit_temperature, softclip
 from .sources import Sources
 
 LAYERS = {
@@ -51,6 +51,7 @@ LAYERS = {
     "dequantize_scale": dequantize_scale,
     "logit": logit,
     "logit_temperature": logit_temperature,
+    "softclip": softclip,
     "coupling": coupling,
     "masked_affine": masked_affine,
     "permutation": permutation,

@@ -26,6 +26,10 @@ def logit_temperature(layer: dict[str, Any], at: str, case: Case) -> tuple[Any, 
     return cf.Sigmoid(temperature=layer["temperature"], epsilon=layer["eps"]), {}
 
 
+def softclip(layer: dict[str, Any], at: str, case: Case) -> tuple[Any, Sources]:
+    return cf.Inverse(cf.Softclip(layer["bound"])), {}
+
+
 def batchnorm_eval(layer: dict[str, Any], at: str, case: Case) -> tuple[Any, Sources]:
     spec = cf.BatchNorm(epsilon=layer["eps"], scale=cf.Scale("softplus", minimum=layer["eps"]))
     names = {
