@@ -145,6 +145,7 @@ FUNCTIONS = {
     "gelu": (nn.gelu, lambda x: x * ndtr(x)),
     "abs": (nn.abs, np.abs),
     "asinh": (nn.asinh, np.arcsinh),
+    "sinh": (nn.sinh, np.sinh),
     "floor": (nn.floor, np.floor),
     "cosine": (lambda x: nn.cosine(x, 0.3, -0.25), lambda x: np.sin(0.6 * np.pi * x)),
     "clamp": (lambda x: nn.clamp(x, -0.5, 1), lambda x: np.clip(x, -0.5, 1)),
