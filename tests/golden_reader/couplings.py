@@ -10,7 +10,7 @@ import cflows as cf
 
 from .networks import NETS, mlp
 from .sources import Places, Sources
-from .univariates import ORDERS, scale_of, spline, transform_of
+from .univariates import ORDERS, is_inverse, scale_of, spline, transform_of
 
 if TYPE_CHECKING:
     from .case import Case
@@ -51,6 +51,8 @@ def coupling(layer: dict[str, Any], at: str, case: Case) -> tuple[Any, Sources]:
     options = {"mask": layer["conditioning"], "conditioner": conditioner}
     if univariate["kind"] == "rqs":
         return cf.Inverse(cf.Coupling(transform=spline(univariate), **options)), sources
+    if ORDERS[univariate["kind"]] is None:
+        return cf.Coupling(transform=transform_of(univariate), **options), sources
     if additive:
         spec = cf.Coupling(transform="additive", **options)
         return (cf.Inverse(spec) if univariate["sign"] > 0 else spec), sources
@@ -78,12 +80,15 @@ def elementwise(layer: dict[str, Any], at: str, case: Case) -> tuple[Any, Source
         every = {"transformed": range(case.meta["features"]), "raw_layout": "feature_major"}
         rows = output_rows({**layer, **every}, ORDERS[univariate["kind"]])
         conditioner, sources = mlp(layer["net"], "conditioner", at, rows, None)
-        return cf.Inverse(cf.Elementwise(transform_of(univariate), conditioner)), sources
+        spec = cf.Elementwise(transform_of(univariate), conditioner)
+        return (spec if is_inverse(univariate) else cf.Inverse(spec)), sources
     places, raw = {}, 0
     for name in layer["raw_arrays"]:  # [features, numbers], in ours [numbers, features]
-        features, numbers = case.arrays[f"{at}/{name}"].shape
+        features = case.meta["features"]
+        numbers = case.arrays[f"{at}/{name}"].size // features
         ours = np.arange(raw * features, (raw + numbers) * features).reshape(numbers, features)
         places[f"{at}/{name}"] = ours.T
         raw += numbers
     sources = {"conditioner.constant": Places(raw * features, places)}
-    return cf.Inverse(cf.Elementwise(spline(univariate))), sources
+    spec = cf.Elementwise(transform_of(univariate))
+    return (spec if is_inverse(univariate) else cf.Inverse(spec)), sources
