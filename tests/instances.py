@@ -291,6 +291,34 @@ INSTANCES: dict[str, Instance] = {
     "maf-mixed-networks": Instance(
         autoregressive(transform=mixed_networks(), order="reverse"), step=2e-4
     ),
+    **{
+        f"{name}-{where}": Instance(
+            lambda transform=transform, layer=layer: [layer(transform())], features, context
+        )
+        for name, transform in {
+            "sum-of-squares": lambda: cf.SumOfSquares(2, 3, bound=4.0),
+            "bernstein": lambda: cf.Bernstein(24, 2.5),
+            "bernstein-linear": lambda: cf.Bernstein(4, 4.0, tails="linear", minimum_slope=0.01),
+            "mixture-normal": lambda: cf.MixtureNormal(3),
+            "mixture-normal-equal": lambda: cf.MixtureNormal(4, equal_weights=True, scale="tanh"),
+            "sinh-arcsinh": lambda: cf.SinhArcsinh(cf.Scale("tanh", bound=1.0)),
+            "lambert-w": lambda: cf.LambertW(scale=cf.Scale("tanh", bound=1.0)),
+        }.items()
+        for where, (layer, features, context) in {
+            "coupling": (lambda transform: cf.Coupling(transform=transform, **SMALL), 4, 0),
+            "coupling-context": (lambda transform: cf.Coupling(transform=transform, **SMALL), 4, 2),
+            "maf": (lambda transform: cf.Autoregressive(transform=transform, **SMALL), 3, 0),
+            "iaf-context": (
+                lambda transform: cf.Autoregressive(
+                    transform=transform, parallel="forward", **SMALL
+                ),
+                3,
+                2,
+            ),
+            "elementwise": (lambda transform: cf.Elementwise(transform), 4, 0),
+            "one-feature": (lambda transform: cf.Elementwise(transform, **SMALL), 1, 2),
+        }.items()
+    },
     "coupling-affine-transform": Instance(coupling(transform=cf.AffineTransform("tanh"))),
     **{
         f"base-{name}": Instance(coupling(), base=base, smooth=name != "laplace")

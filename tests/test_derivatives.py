@@ -31,6 +31,7 @@ SMOOTH = {
     "gelu": (nn.gelu, lambda x: x * special.ndtr(x), (-3.0, 3.0)),
     "asinh": (nn.asinh, np.arcsinh, (-3.0, 3.0)),
     "sqrt": (nn.sqrt, np.sqrt, (0.3, 3.0)),
+    "sinh": (nn.sinh, np.sinh, (-3.0, 3.0)),
     "cosine": (lambda x: nn.cosine(x, 0.3, 0.1), lambda x: np.cos(2 * np.pi * (0.3 * x + 0.1)),
                (-2.0, 2.0)),
     "cube": (lambda x: x**3, lambda x: x**3, (-2.0, 2.0)),

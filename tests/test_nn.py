@@ -146,6 +146,7 @@ FUNCTIONS = {
     "abs": (nn.abs, np.abs),
     "asinh": (nn.asinh, np.arcsinh),
     "sqrt": (lambda x: nn.sqrt(x**2 + 1), lambda x: np.sqrt(x**2 + 1)),
+    "sinh": (nn.sinh, np.sinh),
     "floor": (nn.floor, np.floor),
     "cosine": (lambda x: nn.cosine(x, 0.3, -0.25), lambda x: np.sin(0.6 * np.pi * x)),
     "clamp": (lambda x: nn.clamp(x, -0.5, 1), lambda x: np.clip(x, -0.5, 1)),

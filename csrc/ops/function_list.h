@@ -29,5 +29,7 @@ CF_FUNCTION(gelu, x *v_normal_cdf(x), OF_X, y *v_fma(x, v_normal_pdf(x), v_norma
             gelu_bend, "x times the normal distribution function of x.")
 CF_FUNCTION(asinh, CF_FN(asinh_of)(x), OF_Y, CF_FN(asinh_slope_at)(x, y), asinh_bend,
             "``log(x + sqrt(x**2 + 1))``.")
+CF_FUNCTION(sinh, CF_FN(sinh_of)(x), OF_X, CF_FN(sinh_slope_at)(x, y), cf_sinh,
+            "``(exp(x) - exp(-x)) / 2``.")
 CF_FUNCTION(abs, v_abs(x), OF_X, CF_FN(with_sign_of)(x, y), NULL,
             "``max(x, -x)``; its slope at 0 is 0.")

@@ -147,6 +147,19 @@ CF_INLINE vreal CF_FN(asinh_of)(vreal x) {
     return v_with_sign(v_log1p(a + excess), x);
 }
 
+/* Near 0 without cancellation; far out in two factors, of which neither overflows. */
+CF_INLINE vreal CF_FN(sinh_of)(vreal x) {
+    vreal a = v_abs(x), half = v_set1((real)0.5), root = v_exp(half * a);
+    vreal small = half * (v_expm1(a) - v_expm1(-a)), large = half * root * root;
+    return v_with_sign(v_select(v_lt(a, v_set1(20)), small, large), x);
+}
+
+/* y cosh(x) */
+CF_INLINE vreal CF_FN(sinh_slope_at)(vreal x, vreal y) {
+    vreal root = v_exp(v_set1((real)0.5) * v_abs(x)), r = v_set1(1) / root;
+    return y * (v_set1((real)0.5) * root * (root + r * r * r));
+}
+
 /* y / cosh(x) */
 CF_INLINE vreal CF_FN(asinh_slope_at)(vreal x, vreal y) {
     return v_fma(v_set1(2), y, v_set1(0)) / (v_exp(x) + v_exp(-x));

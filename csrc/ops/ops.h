@@ -255,6 +255,16 @@ cf_value cf_leaky_relu(cf_builder *b, cf_value x, double slope);
 /* x / (1 + |x| / bound): the identity near 0, within (-bound, bound). */
 cf_value cf_softclip(cf_builder *b, cf_value x, double bound);
 
+/* log(Phi(x)), Phi the normal distribution function, and log(phi(x) / Phi(x)), phi its density:
+ * accurate far out in both tails. x of log(Phi(x)), for
+ * logarithms of at most log(3 / 4); of -inf it is -inf. */
+cf_value cf_log_normal_cdf(cf_builder *b, cf_value x);
+cf_value cf_log_normal_hazard(cf_builder *b, cf_value x);
+cf_value cf_normal_quantile_of_log(cf_builder *b, cf_value log_probability);
+
+/* u of u exp(h u^2 / 2) = z, for h >= 0. */
+cf_value cf_lambert_root(cf_builder *b, cf_value z, cf_value h);
+
 /* log(variance) / 2, or 0 where there is no spread around `mean`; without a gradient. */
 cf_value cf_log_standard_deviation(cf_builder *b, cf_value variance, cf_value mean);
 

@@ -43,7 +43,7 @@ static void step(cf_builder *b, const void *context, const cf_value *state, cf_v
         all[i] = state[i];
     all[STATES] = r->spec.short_step;
     cf_value out = cf_root_step(b, cf_concat(b, all, STATES + 1), value, slope, r->spec.target,
-                                r->spec.decreasing);
+                                r->spec.decreasing, r->spec.noise);
     for (size_t i = 0; i < STATES; i++)
         next[i] = cf_slice(b, out, i * n, n);
     *goes_on = cf_slice(b, out, STATES * n, 1);

@@ -21,6 +21,8 @@ typedef struct {
     cf_value start;      /* within it, where f is not NaN; CF_NO_VALUE: in its middle, or 0 */
     cf_value short_step; /* a Newton step so short is the last, since the error that it leaves is
                             less than rounding; CF_NO_VALUE: the bracket has to close */
+    double noise;        /* how far rounding moves f, in units of the dtype's: numbers that close to
+                            y are y, beside those that are so relative to it */
     bool detached;       /* the root gets no cotangent: its user states the gradient otherwise */
 } cf_root_spec;
 
@@ -43,6 +45,6 @@ cf_value cf_root(cf_builder *b, const cf_root_spec *spec, cf_value *failed);
  * short step. Gives low, high, x, step (0 where a feature has finished) and one feature more, the
  * condition. */
 cf_value cf_root_step(cf_builder *b, cf_value state, cf_value value, cf_value slope,
-                      cf_value target, bool decreasing);
+                      cf_value target, bool decreasing, double noise);
 
 #endif

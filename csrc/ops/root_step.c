@@ -22,6 +22,7 @@
 
 typedef struct {
     bool decreasing; /* the function is */
+    double noise;
 } root_step_params;
 
 #define CF_BODY "ops/root_step.c"
@@ -34,11 +35,11 @@ static const cf_op root_step_op = {
 };
 
 cf_value cf_root_step(cf_builder *b, cf_value state, cf_value value, cf_value slope,
-                      cf_value target, bool decreasing) {
+                      cf_value target, bool decreasing, double noise) {
     if (cf_builder_status(b) != CF_OK)
         return CF_NO_VALUE;
     cf_value operands[4] = {state, value, slope, target};
-    root_step_params params = {decreasing};
+    root_step_params params = {decreasing, noise};
     return cf_emit(b, &root_step_op, CF_BATCHED, 4 * cf_value_size(b, target) + 1, 4, operands,
                    CF_PARAMS(&params));
 }
@@ -67,6 +68,7 @@ cf_value cf_root_step(cf_builder *b, cf_value state, cf_value value, cf_value sl
 typedef struct {
     vreal low, high, x, step, shortest;
     vreal value, slope, target; /* of the increasing function */
+    vreal noise;                /* how close to the target is there */
 } root_feature;
 
 /* The numbers of a dtype, counted from the smallest to the greatest; its own inverse. */
@@ -103,7 +105,7 @@ CF_INLINE vreal CF_FN(root_next)(root_feature *r, size_t iteration, vmask *ends)
     vmask above = v_or(v_lt(zero, error), v_and(v_not(known), v_lt(zero, r->step)));
     vmask below = v_or(v_lt(error, zero), v_and(v_not(known), v_lt(r->step, zero)));
     vreal finest = v_set1(ROOT_EPSILON) * v_abs(r->target) * half;
-    vmask exact = v_le(v_abs(error), finest);
+    vmask exact = v_le(v_abs(error), v_max(finest, r->noise));
     r->low = v_select(below, r->x, r->low);
     r->high = v_select(above, r->x, r->high);
 
@@ -190,6 +192,7 @@ static void CF_FN(root_step)(const cf_call *call) {
                               .x = v_load(cf_feature_row(call, 0, 2 * n + f) + lane),
                               .step = v_load(cf_feature_row(call, 0, 3 * n + f) + lane),
                               .shortest = v_set1(-1),
+                              .noise = v_set1((real)p->noise * ROOT_EPSILON),
                               .value = sign * v_load(cf_feature_row(call, 1, f) + lane),
                               .slope = sign * v_load(cf_feature_row(call, 2, f) + lane),
                               .target = sign * v_load(cf_feature_row(call, 3, f) + lane)};

@@ -3,6 +3,7 @@
 #ifndef CF_SIMD_MATH_NORMAL
 #define CF_SIMD_MATH_NORMAL
 #define v_erf CF_FN(cf_v_erf)
+#define v_normal_curve CF_FN(cf_v_normal_curve)
 #define v_normal_tail CF_FN(cf_v_normal_tail)
 #define v_normal_cdf CF_FN(cf_v_normal_cdf)
 #define v_normal_pdf CF_FN(cf_v_normal_pdf)
@@ -50,15 +51,12 @@ CF_INLINE vreal v_erf(vreal x) {
     return v_select(v_lt(a, v_set1(1)), near, far);
 }
 
-/* The probability of a standard normal number beyond z >= 0:
- *
- *     c exp(-z^2 / 2 + P(q)) / (z + 3/2),    q = (z - 4) / (z + 4),    c = 5/8,
- *
- * where P is the minimax polynomial (Remez, coefficients then rounded by search; error 2^-26.7 for
- * z <= 14.25 and 2^-55.5 for z <= 38.6) of the logarithm of Mills' ratio times (z + 3/2) / c. It is
- * small and nearly linear, its slope being between -0.26 and -0.40. What rounding takes from
- * q, z^2 / 2, c e^r and z + 3/2 is put back. */
-CF_INLINE vreal v_normal_tail(vreal z) {
+/* The logarithm of Mills' ratio at z >= 0, that of the normal tail to the density, times (z + 3/2)
+ * / (c sqrt(2 pi)), c = 5/8: a polynomial P(q) of q = (z - 4) / (z + 4), minimax (Remez,
+ * coefficients then rounded by search; error 2^-26.7 for z <= 14.25 and 2^-55.5 for z <= 38.6). It
+ * is small and nearly linear, its slope being between -0.26 and -0.40. `reciprocal_4` is 1 / (z +
+ * 4). */
+CF_INLINE vreal v_normal_curve(vreal z, vreal reciprocal_4) {
 #ifdef CF_REAL_F32
     static const real p[] = {-0x1.7b98a8p-3f,  -0x1.66b81ap-2f, 0x1.5dab22p-4f,  0x1.7a79e2p-6f,
                              -0x1.142c02p-5f,  0x1.ad9ce6p-7f,  0x1.581ce8p-11f, -0x1.2015e2p-9f,
@@ -74,14 +72,21 @@ CF_INLINE vreal v_normal_tail(vreal z) {
                              -0x1.197d614afe376p-24, -0x1.c025fd0e053ap-25,  0x1.80bf8366f984ep-27,
                              0x1.47743765a07b8p-28};
 #endif
+    const vreal four = v_set1(4);
+    vreal d_4 = z + four, q_rough = (z - four) * reciprocal_4;
+    vreal q = v_fma(v_residual(z - four, q_rough, d_4), reciprocal_4, q_rough);
+    return V_POLYNOMIAL(q, p);
+}
+
+/* The probability of a standard normal number beyond z >= 0: c exp(-z^2 / 2 + P(q)) / (z + 3/2).
+ * What rounding takes from q, z^2 / 2, c e^r and z + 3/2 is put back. */
+CF_INLINE vreal v_normal_tail(vreal z) {
     const vreal half = v_set1((real)0.5), three_halves = v_set1((real)1.5), four = v_set1(4);
     const vreal c = v_set1((real)0.625);
     /* One division for both denominators. */
     vreal d = z + three_halves, d_4 = z + four, inverse = v_set1(1) / (d * d_4);
     vreal reciprocal = inverse * d_4, reciprocal_4 = inverse * d;
-    vreal q_rough = (z - four) * reciprocal_4;
-    vreal q = v_fma(v_residual(z - four, q_rough, d_4), reciprocal_4, q_rough);
-    vreal h = V_POLYNOMIAL(q, p);
+    vreal h = v_normal_curve(z, reciprocal_4);
 
     vreal half_z = z * half, y = z * half_z;
     vreal k = v_exp_exponent(h - y);

@@ -66,6 +66,11 @@ __all__ = [
     "DeepSigmoidal",
     "MonotoneNetwork",
     "IntegratedNetwork",
+    "SumOfSquares",
+    "Bernstein",
+    "MixtureNormal",
+    "SinhArcsinh",
+    "LambertW",
     "MixedTransform",
     "ShiftedTransform",
     "Scale",
@@ -826,6 +831,76 @@ class IntegratedNetwork(Transform):
     def rule(self) -> str: ...
     @property
     def points(self) -> int: ...
+
+@final
+class SumOfSquares(Transform):
+    def __new__(
+        cls, polynomials: int = 3, degree: int = 4, slope: float = 0.001, bound: float = 10.0
+    ) -> Self: ...
+    @property
+    def polynomials(self) -> int: ...
+    @property
+    def degree(self) -> int: ...
+    @property
+    def slope(self) -> float: ...
+    @property
+    def bound(self) -> float: ...
+
+@final
+class Bernstein(Transform):
+    def __new__(
+        cls,
+        degree: int = 16,
+        bound: float = 5.0,
+        tails: str = "identity",
+        margin: float = 0.0,
+        minimum_slope: float = 0.001,
+    ) -> Self: ...
+    @property
+    def degree(self) -> int: ...
+    @property
+    def bound(self) -> float: ...
+    @property
+    def tails(self) -> str: ...
+    @property
+    def margin(self) -> float: ...
+    @property
+    def minimum_slope(self) -> float: ...
+
+@final
+class MixtureNormal(Transform):
+    def __new__(
+        cls,
+        components: int = 8,
+        equal_weights: bool = False,
+        spread: float = 1.0,
+        scale: str | Scale = "softclip",
+        epsilon: float = 0.0,
+    ) -> Self: ...
+    @property
+    def components(self) -> int: ...
+    @property
+    def equal_weights(self) -> bool: ...
+    @property
+    def spread(self) -> float: ...
+    @property
+    def scale(self) -> str | Scale: ...
+    @property
+    def epsilon(self) -> float: ...
+
+@final
+class SinhArcsinh(Transform):
+    def __new__(cls, scale: str | Scale = "softclip") -> Self: ...
+    @property
+    def scale(self) -> str | Scale: ...
+
+@final
+class LambertW(Transform):
+    def __new__(cls, maximum: float = 1.0, scale: str | Scale = "softclip") -> Self: ...
+    @property
+    def maximum(self) -> float: ...
+    @property
+    def scale(self) -> str | Scale: ...
 
 @final
 class MixedTransform(Transform):

@@ -86,6 +86,8 @@ static cf_value emit_numbered(cf_builder *b, const cf_value *x, const void *data
                           (const double[]){1.5, 0.0, -0.7});
     case 'W':
         return cf_scale_gradient(b, *x, cf_slice(b, x[1], 0, 1));
+    case 'U':
+        return cf_lambert_root(b, *x, x[1]);
     case 'f':
         return cf_fixed_affine(b, *x, 0, false);
     case 'F':
@@ -369,6 +371,7 @@ static const op_case cases[] = {
     UNARY(cf_expm1, -2, 2),
     UNARY(cf_asinh, -2, 2),
     UNARY(cf_sqrt, 0.5, 2),
+    UNARY(cf_sinh, -2, 2),
     UNARY(cf_tanh, -2, 2),
     UNARY(cf_sigmoid, -3, 3),
     UNARY(cf_softplus, -3, 3),
@@ -377,6 +380,9 @@ static const op_case cases[] = {
     UNARY(cf_elu, -2, 2),
     UNARY(cf_silu, -3, 3),
     UNARY(cf_gelu, -3, 3),
+    UNARY(cf_log_normal_cdf, -5, 3),
+    UNARY(cf_log_normal_hazard, -5, 3),
+    UNARY(cf_normal_quantile_of_log, -9, -0.4),
     UNARY(cf_copy, -2, 2),
     {"floor", emit_unary, &(const unary){cf_floor}, {ROWS(3, -2, 2)}, NULL, true},
     {"detach", emit_unary, &(const unary){cf_detach}, {ROWS(3, -2, 2)}, NULL, true},
@@ -394,6 +400,7 @@ static const op_case cases[] = {
     NUMBERED("scale", "a", false),
     NUMBERED("dropout", "d", false),
     NUMBERED("add_noise", "n", false),
+    NUMBERED("lambert_root", "U", false),
     NUMBERED("scale_gradient", "W", false),
     NUMBERED("stated_gradient", "g", false),
     NUMBERED("where", "?", false),

@@ -10,8 +10,8 @@ import numpy as np
 import cflows as cf
 
 from .feature_networks import FEATURE_NETWORKS, feature_networks
-from .sources import Periodic, Places, Sources, Sum
-from .univariates import ORDERS, transform_of
+from .sources import Masked, Periodic, Places, Sources, Sum
+from .univariates import ORDERS, is_inverse, transform_of
 
 if TYPE_CHECKING:
     from .case import Case
@@ -34,7 +34,9 @@ class Degrees:
         places = []
         for degree in map(int, degrees):
             group = degree - (self.context_features == 0)
-            assert group >= 0 and seen.get(degree, 0) < self.each
+            if group < 0:
+                raise ValueError("a hidden unit depends on nothing")
+            assert seen.get(degree, 0) < self.each
             places.append(group * self.each + seen.setdefault(degree, 0))
             seen[degree] += 1
         return np.array(places)
@@ -51,13 +53,17 @@ class Degrees:
         return rows.ravel()
 
 
-def placed(keys: dict[str, tuple[np.ndarray, np.ndarray]], rows: int, columns: int) -> Places:
+def placed(
+    keys: dict[str, tuple[np.ndarray, np.ndarray]], rows: int, columns: int, case: Case
+) -> Masked:
     """Matrices by key, with the place of each of their rows and columns; places beyond the last
     column are of weights that are masked throughout."""
     places = {}
     for key, (row, column) in keys.items():
         places[key] = np.where(column < columns, row[:, None] * columns + column, rows * columns)
-    return Places(rows * columns, places)
+    masks = {key: key.removesuffix("weight") + "mask" for key in keys}
+    masks = {key: mask for key, mask in masks.items() if mask in case.arrays}
+    return Masked(rows * columns, places, masks)
 
 
 def vector(key: str, size: int, rows: np.ndarray) -> Places:
@@ -66,6 +72,42 @@ def vector(key: str, size: int, rows: np.ndarray) -> Places:
 
 def degrees_seen(mask: np.ndarray, degrees: np.ndarray) -> np.ndarray:
     return (mask * degrees).max(1).astype(int)
+
+
+def sees(net: dict[str, Any], at: str, case: Case) -> np.ndarray:
+    """Which inputs each of their outputs depends on, by the products of the masks."""
+
+    def mask(name: str) -> np.ndarray:
+        return case.arrays[f"{at}/{net['prefix']}{name}/mask"] != 0
+
+    if net["kind"] == "mlp":
+        seen = mask("linear0")
+        for k in range(1, net["n_linear"]):
+            seen = mask(f"linear{k}") @ seen
+        return seen
+    seen = mask("initial")
+    for k in range(net["blocks"]):
+        seen = seen | (mask(f"block{k}/linear1") @ (mask(f"block{k}/linear0") @ seen))
+    return mask("final") @ seen
+
+
+def ranks(layer: dict[str, Any], at: str, case: Case) -> np.ndarray:
+    """The place of each feature in an order that the masks allow: one before another where that
+    depends on it, else as listed, else by number."""
+    features = case.meta["features"]
+    seen = sees(layer["net"], at, case)[:, :features]
+    depends = seen.reshape(features, -1, features).any(1)
+    named = isinstance(layer["order"], str)
+    listed = np.zeros(features) if named else np.array(layer["order"])
+    if not named and np.any(depends & (listed[:, None] <= listed)):
+        raise ValueError(f"the masks are not those of the order {layer['order']}")
+    rank = np.full(features, -1)
+    for place in range(features):
+        free = [f for f in range(features) if rank[f] < 0 and np.all(rank[depends[f]] >= 0)]
+        if not free:
+            raise ValueError("the masks are not those of any order")
+        rank[min(free, key=lambda f: (listed[f], f))] = place
+    return rank
 
 
 def masked_mlp(
@@ -83,7 +125,7 @@ def masked_mlp(
         else:
             degrees = degrees_seen(case.arrays[f"{theirs}/mask"], degrees)
             rows, size = d.places(degrees), d.hidden()
-        sources[f"{ours}.weight"] = placed({f"{theirs}/weight": (rows, columns)}, size, width)
+        sources[f"{ours}.weight"] = placed({f"{theirs}/weight": (rows, columns)}, size, width, case)
         sources[f"{ours}.bias"] = vector(f"{theirs}/bias", size, rows)
         columns, width = rows, size
     hidden = (d.hidden(),) * (net["n_linear"] - 1)
@@ -107,13 +149,13 @@ def made(
     sources: Sources = {}
     if separate:
         sources["conditioner.context.weight"] = placed(
-            {f"{theirs}context/weight": (units, context)}, n, d.context_features
+            {f"{theirs}context/weight": (units, context)}, n, d.context_features, case
         )
         sources["conditioner.context.bias"] = vector(f"{theirs}context/bias", n, units)
     elif d.context_features > 0:
         initial[f"{theirs}context/weight"] = (units, context)
         biases.append(vector(f"{theirs}context/bias", n, units))
-    weight = placed(initial, n, width)
+    weight = placed(initial, n, width, case)
     sources["conditioner.initial.weight"] = weight
     if "preprocess" in net:
         sources["conditioner.initial.weight"] = Periodic(weight, width, f"{at}/preproc/weights")
@@ -126,10 +168,12 @@ def made(
         ):
             key, ours = f"{theirs}block{k}/{name}", f"conditioner.block{k}.{name}"
             if size > 0:
-                sources[f"{ours}.weight"] = placed({f"{key}/weight": (units, columns)}, n, size)
+                sources[f"{ours}.weight"] = placed(
+                    {f"{key}/weight": (units, columns)}, n, size, case
+                )
                 sources[f"{ours}.bias"] = vector(f"{key}/bias", n, units)
     sources["conditioner.final.weight"] = placed(
-        {f"{theirs}final/weight": (out, units)}, outputs, n
+        {f"{theirs}final/weight": (out, units)}, outputs, n, case
     )
     sources["conditioner.final.bias"] = vector(f"{theirs}final/bias", outputs, out)
     mode = "add" if added else "gate"
@@ -138,10 +182,10 @@ def made(
 
 def autoregressive(layer: dict[str, Any], at: str, case: Case) -> tuple[Any, Sources]:
     univariate, parameters = layer["univariate"], layer["raw_per_feature"]
-    natural = isinstance(layer["order"], str)  # the masks are those of the natural order
-    rank = np.arange(case.meta["features"]) if natural else np.array(layer["order"])
+    rank = ranks(layer, at, case)
     context_features = case.context_features if layer["use_context"] else 0
-    degrees = Degrees(rank, context_features, each=16)
+    widest = max(layer["net"].get("sizes", [0])[1:-1] + [layer["net"].get("hidden", 0)])
+    degrees = Degrees(rank, context_features, each=widest)
     affine = univariate["kind"] == "affine"
     networks = univariate["kind"] in FEATURE_NETWORKS
     raw, circular = univariate["raw_order"], isinstance(univariate.get("tails"), list)
@@ -159,7 +203,7 @@ def autoregressive(layer: dict[str, Any], at: str, case: Case) -> tuple[Any, Sou
         transform = transform_of(univariate)
     # One pass reads x or, where theirs reads its output, u; theirs transforms x, or undoes it.
     on_x = layer["mode"] == "parallel"
-    undoes = networks or (affine and univariate["x_to_u"] == "y = (x - shift)/scale")
+    undoes = networks or is_inverse(univariate)
     spec = cf.Autoregressive(
         order=[int(f) for f in np.argsort(rank)],
         parallel="forward" if on_x != undoes else "inverse",

@@ -10,7 +10,7 @@ import cflows as cf
 
 from .networks import NETS, mlp
 from .sources import Places, Sources
-from .univariates import ORDERS, scale_of, spline, transform_of
+from .univariates import ORDERS, is_inverse, scale_of, spline, transform_of
 
 if TYPE_CHECKING:
     from .case import Case
@@ -107,6 +107,8 @@ def transformed_side(layer: dict[str, Any], at: str, case: Case) -> tuple[Any, S
     if univariate["kind"] == "rqs":
         transform = spline_of(layer, case.meta["features"])
         return cf.Inverse(cf.Coupling(transform=transform, **options)), sources
+    if ORDERS[univariate["kind"]] is None:
+        return cf.Coupling(transform=transform_of(univariate), **options), sources
     if additive:
         spec = cf.Coupling(transform="additive", **options)
         return (cf.Inverse(spec) if univariate["sign"] > 0 else spec), sources
@@ -137,12 +139,15 @@ def elementwise(
         every = {"transformed": range(case.meta["features"]), "raw_layout": "feature_major"}
         rows = output_rows({**layer, **every}, ORDERS[univariate["kind"]])
         conditioner, sources = mlp(layer["net"], "conditioner", at, rows, None)
-        return cf.Inverse(cf.Elementwise(transform_of(univariate), conditioner)), sources
+        spec = cf.Elementwise(transform_of(univariate), conditioner)
+        return (spec if is_inverse(univariate) else cf.Inverse(spec)), sources
     places, raw = {}, 0
     for name in layer["raw_arrays"]:  # [features, numbers], in ours [numbers, features]
-        features, numbers = case.arrays[f"{at}/{name}"].shape
+        features = case.meta["features"] if rank is None else len(rank)
+        numbers = case.arrays[f"{at}/{name}"].size // features
         ours = np.arange(raw * features, (raw + numbers) * features).reshape(numbers, features)
         places[f"{at}/{name}"] = ours.T if rank is None else ours.T[rank]
         raw += numbers
     sources = {"conditioner.constant": Places(raw * features, places)}
-    return cf.Inverse(cf.Elementwise(spline(univariate))), sources
+    spec = cf.Elementwise(transform_of(univariate))
+    return (spec if is_inverse(univariate) else cf.Inverse(spec)), sources

@@ -70,6 +70,31 @@ class Places(Copied):
 
 
 @dataclass(frozen=True)
+class Masked(Places):
+    """As `Places`, of weights that theirs multiplies by a mask: 0 where that is."""
+
+    masks: dict[str, str]  # by key of a weight: that of its mask, if it has one
+
+    def _mask(self, arrays: dict[str, np.ndarray], key: str) -> np.ndarray:
+        return arrays[self.masks[key]] if key in self.masks else np.ones(arrays[key].shape)
+
+    def _placed(self, numbers: dict[str, np.ndarray]) -> np.ndarray:
+        return Places(self.size, self.places).read(numbers)
+
+    def read(self, arrays: dict[str, np.ndarray], prefix: str = "") -> np.ndarray:
+        keys = self.places
+        return self._placed({key: arrays[prefix + key] * self._mask(arrays, key) for key in keys})
+
+    def gradients(
+        self, ours: np.ndarray, arrays: dict[str, np.ndarray]
+    ) -> list[tuple[np.ndarray, np.ndarray]]:
+        """As `Copied.gradients`: theirs are 0 where the mask is, ours need not be."""
+        hidden = self._placed({key: 1 - self._mask(arrays, key) for key in self.places})
+        ((ours, theirs),) = super().gradients(ours, arrays)
+        return [(ours * (1 - hidden.reshape(ours.shape)), theirs)]
+
+
+@dataclass(frozen=True)
 class Part(Places):
     """As `Places`, of arrays whose other numbers are in other parameters."""
 
