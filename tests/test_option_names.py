@@ -26,6 +26,7 @@ def documented(owner: Any, option: str) -> set[str]:
 def test_the_names_are_the_cores() -> None:
     assert set(get_args(option_names.Activation)) == documented(cf.MLP, "activation")
     assert set(get_args(option_names.ScaleForm)) == documented(cf.Scale, "form")
+    assert set(get_args(option_names.SolverName)) == documented(cf.Continuous, "solver")
     assert set(get_args(option_names.ScheduleName)) == set(SCHEDULES)
     assert set(get_args(option_names.StepScheduleName)) == set(STEP_SCHEDULES)
 

@@ -42,6 +42,9 @@ bool cf_flow_has_restricted_domain(const cf_flow *flow);
  * to x, which units beyond float32 would make overflow or vanish. */
 bool cf_flow_exceeds_float32(const cf_flow *flow);
 
+/* What layers and base see of the context, NaN where anything of it is unknown. */
+cf_value cf_flow_see_context(const cf_flow *flow, cf_builder *b, cf_value context);
+
 /* After a call of "log_prob" or "score": NaN at a point that is infinite, or so far out that
  * squares are, becomes -inf or 0. */
 void cf_flow_mend_far(const void *self, const cf_function_call *call);

@@ -3,8 +3,7 @@
 #include "flow/flow.h"
 #include "ops/ops.h"
 
-/* What layers and base see of the context, NaN where anything of it is unknown. */
-static cf_value see(const cf_flow *flow, cf_builder *b, cf_value context) {
+cf_value cf_flow_see_context(const cf_flow *flow, cf_builder *b, cf_value context) {
     if (cf_is_none(context))
         return context;
     if (flow->context_map != NULL)
@@ -35,7 +34,7 @@ static void emit_inverse(const void *self, cf_builder *b, const cf_program_key *
                          const cf_value *input, cf_value *output) {
     const cf_flow *flow = self;
     tell_log_det(b, key);
-    cf_value seen = see(flow, b, input[1]), unknown = unknown_of(b, seen);
+    cf_value seen = cf_flow_see_context(flow, b, input[1]), unknown = unknown_of(b, seen);
     output[0] = given(b, cf_layer_inverse(&flow->chain, b, input[0], seen, &output[1]), unknown);
     output[1] = given(b, output[1], unknown);
 }
@@ -44,7 +43,7 @@ static void emit_forward(const void *self, cf_builder *b, const cf_program_key *
                          const cf_value *input, cf_value *output) {
     const cf_flow *flow = self;
     tell_log_det(b, key);
-    cf_value seen = see(flow, b, input[1]), unknown = unknown_of(b, seen);
+    cf_value seen = cf_flow_see_context(flow, b, input[1]), unknown = unknown_of(b, seen);
     output[0] = cf_layer_forward(&flow->chain, b, given(b, input[0], unknown), seen, &output[1]);
     output[1] = given(b, output[1], unknown);
 }
@@ -61,14 +60,14 @@ static void emit_log_prob(const void *self, cf_builder *b, const cf_program_key 
     const cf_flow *flow = self;
     (void)key;
     cf_builder_provide(b, "kl_weight", input[3]);
-    output[0] = log_prob(flow, b, input[0], see(flow, b, input[1]));
+    output[0] = log_prob(flow, b, input[0], cf_flow_see_context(flow, b, input[1]));
 }
 
 /* The gradient of log_prob with respect to x. */
 static void emit_score(const void *self, cf_builder *b, const cf_program_key *key,
                        const cf_value *input, cf_value *output) {
     const cf_flow *flow = self;
-    cf_value seen = see(flow, b, input[1]);
+    cf_value seen = cf_flow_see_context(flow, b, input[1]);
     (void)key;
     output[1] = log_prob(flow, b, input[0], seen);
     if (cf_builder_status(b) != CF_OK)
@@ -86,7 +85,7 @@ static void emit_sample(const void *self, cf_builder *b, const cf_program_key *k
     const cf_flow *flow = self;
     const cf_base_methods *base = cf_base_methods_of(&flow->base);
     tell_log_det(b, key);
-    cf_value seen = see(flow, b, input[0]), log_det;
+    cf_value seen = cf_flow_see_context(flow, b, input[0]), log_det;
     cf_value u = base->sample(&flow->base, b, CF_STREAM_PROGRAM, seen);
     u = given(b, u, unknown_of(b, seen));
     output[0] = cf_layer_forward(&flow->chain, b, u, seen, &log_det);
@@ -99,8 +98,8 @@ static void emit_sample(const void *self, cf_builder *b, const cf_program_key *k
 static void emit_components(const void *self, cf_builder *b, const cf_program_key *key,
                             const cf_value *input, cf_value *output) {
     const cf_flow *flow = self;
-    cf_components base =
-        cf_base_methods_of(&flow->base)->components(&flow->base, b, see(flow, b, input[1]));
+    cf_components base = cf_base_methods_of(&flow->base)
+                             ->components(&flow->base, b, cf_flow_see_context(flow, b, input[1]));
     (void)key;
     output[0] = base.log_weight;
     output[1] = base.loc;
@@ -130,7 +129,8 @@ static void emit_encode(const void *self, cf_builder *b, const cf_program_key *k
     const cf_flow *flow = self;
     cf_value log_det;
     (void)key;
-    output[0] = cf_layer_inverse(last_layer(flow), b, input[0], see(flow, b, input[1]), &log_det);
+    output[0] = cf_layer_inverse(last_layer(flow), b, input[0],
+                                 cf_flow_see_context(flow, b, input[1]), &log_det);
 }
 
 static void emit_decode(const void *self, cf_builder *b, const cf_program_key *key,
@@ -138,7 +138,8 @@ static void emit_decode(const void *self, cf_builder *b, const cf_program_key *k
     const cf_flow *flow = self;
     cf_value log_det;
     (void)key;
-    output[0] = cf_layer_forward(last_layer(flow), b, input[0], see(flow, b, input[1]), &log_det);
+    output[0] = cf_layer_forward(last_layer(flow), b, input[0],
+                                 cf_flow_see_context(flow, b, input[1]), &log_det);
 }
 
 static cf_status add_latent_functions(cf_flow *flow, cf_port x, cf_port context) {

@@ -1,7 +1,7 @@
 /* Continuous flows: the solution of a differential equation whose slope is a network. */
 #include <string.h>
 
-#include "layers/layer.h"
+#include "layers/continuous.h"
 #include "nn/divergence.h"
 #include "ops/ode.h"
 
@@ -101,6 +101,13 @@ static cf_value time_and_context(const continuous_state *state, cf_builder *b, c
         all = cf_concat(b, (cf_value[]){all, wave}, 2);
     }
     return cf_concat(b, (cf_value[]){all, context}, 2);
+}
+
+cf_value cf_continuous_velocity(const cf_layer *layer, cf_builder *b, cf_value t, cf_value x,
+                                cf_value context) {
+    const continuous_state *state = layer->state;
+    cf_value given = time_and_context(state, b, t, context);
+    return cf_broadcast(b, cf_conditioner_emit(&state->network, b, x, given));
 }
 
 /* The slope of the features and, behind them, of the log-determinant: the network's outputs and

@@ -140,7 +140,11 @@ def fit(
         Of how many proposals for a row each draw is one.
     loss : str or nn.Function, optional
         What is minimised: a loss of `nn.function`, by itself or by name, or a loss of the library
-        by name. None is 'likelihood', or the loss of an `nn.objective`.
+        by name. None is 'likelihood', or the loss of an `nn.objective`. 'flow_matching' learns the
+        velocity of a `Continuous` layer without solving its equation: the mean square over features
+        of ``v(z_t, t) - (z - u)`` at ``z_t = (1 - t) u + t z``, of a draw u of the base, data z as
+        they are behind the fixed maps, and t uniform on (0, 1) (Lipman et al. 2023,
+        arXiv:2210.02747).
     seed : int, optional
         0 to 2**64 - 1, of the split, the order of the rows and the noise; None draws one, or takes
         the checkpoint's.

@@ -16,6 +16,7 @@ from .missing import impute, marginal_log_prob
 from .named import NamedColumns
 from .names import checked_notes
 from .part import part
+from .solver import with_solver
 from .summary import describe, flow_table
 from .target import fit_target, importance_sample
 
@@ -103,6 +104,7 @@ class Flow(NamedColumns, _core.Flow):
     cdf = cdf
     quantile = quantile
     part = part
+    with_solver = with_solver
     levels = levels
     join_levels = join_levels
 

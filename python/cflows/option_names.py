@@ -16,5 +16,6 @@ Activation = Literal[
     "identity",
 ]
 ScaleForm = Literal["softclip", "tanh", "exp", "sigmoid", "softplus"]
+SolverName = Literal["euler", "rk4", "dopri5", "tsit5"]
 StepScheduleName = Literal["constant", "cosine"]
 ScheduleName = Literal[StepScheduleName, "plateau"]

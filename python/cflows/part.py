@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from . import _core
 from .arguments import integer
+from .derived import derived
 
 if TYPE_CHECKING:
     from .flow import Flow
@@ -48,8 +49,6 @@ def part(self: Flow, start: int = 0, stop: int | None = None) -> Flow:
     >>> bool((x == flow.forward(u)[0]).all())
     True
     """
-    from .flow import Flow
-
     start = integer("start", start, -(2**63))
     stop = None if stop is None else integer("stop", stop, -(2**63))
     start, stop, _ = slice(start, stop).indices(len(self.layers))
@@ -65,26 +64,13 @@ def part(self: Flow, start: int = 0, stop: int | None = None) -> Flow:
             if name.startswith(kept)
         }
 
-    parameters, buffers = self._snapshot()
-    piece = Flow.__new__(Flow)
-    piece.__setstate__(
-        {
-            "layers": tuple(layer.spec for layer in self.layers[start:stop]),
-            "base": self.base if start == 0 else _core.Normal(),
-            "embedding": self.embedding,
-            "shape": self.layers[stop - 1].shape if stop > 0 else self.base_shape,
-            "context_features": self.context_features,
-            "standardize_context": self.standardize_context,
-            "dtype": str(self.dtype),
-            "seed": self.seed,
-            "parameters": chosen(parameters),
-            "buffers": chosen(buffers),
-            "frozen": tuple(chosen(dict.fromkeys(self.frozen))),
-            "attributes": {},
-        }
+    piece = derived(
+        self,
+        layers=tuple(layer.spec for layer in self.layers[start:stop]),
+        base=self.base if start == 0 else _core.Normal(),
+        shape=self.layers[stop - 1].shape if stop > 0 else self.base_shape,
+        tensors=chosen,
     )
-    piece.context_columns = self.context_columns
-    piece.context_categories = self.context_categories
     if stop == len(self.layers):
         piece.columns, piece.categories = self.columns, self.categories
     return piece

@@ -4,7 +4,7 @@
 #include <string.h>
 
 /* All losses: LOSS(name) each, which is all that the library is told of a new one. */
-#define CF_LOSSES(LOSS) LOSS(likelihood)
+#define CF_LOSSES(LOSS) LOSS(likelihood) LOSS(flow_matching)
 
 #define CF_DECLARED(name) extern const cf_loss cf_##name##_loss;
 CF_LOSSES(CF_DECLARED)
@@ -50,6 +50,8 @@ cf_status cf_find_loss(const cf_model *model, const cf_flow *flow, const char *n
     for (size_t i = 0; *out == NULL && flow != NULL && cf_losses[i] != NULL; i++) {
         if (strcmp(cf_losses[i]->name, name) != 0)
             continue;
+        if (cf_losses[i]->check != NULL)
+            CF_TRY(cf_losses[i]->check(flow));
         cf_status status = cf_losses[i]->add(flow);
         *out = cf_model_function(model, name); /* which another thread may have added */
         if (*out == NULL)
@@ -70,6 +72,7 @@ double cf_mean_loss(const double *cotangents, const void *losses, size_t rows, c
 cf_status cf_add_losses(const cf_flow *flow) {
     const cf_function *found;
     for (size_t i = 0; cf_losses[i] != NULL; i++)
-        CF_TRY(cf_find_loss(flow->model, flow, cf_losses[i]->name, &found));
+        if (cf_losses[i]->check == NULL || cf_losses[i]->check(flow) == CF_OK)
+            CF_TRY(cf_find_loss(flow->model, flow, cf_losses[i]->name, &found));
     return CF_OK;
 }

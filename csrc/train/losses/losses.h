@@ -9,6 +9,7 @@
 
 typedef struct {
     const char *name;
+    cf_status (*check)(const cf_flow *flow); /* fails unless the flow has it; NULL: all have */
     /* Adds the function of that name to the flow's model. */
     cf_status (*add)(const cf_flow *flow);
 } cf_loss;
@@ -25,7 +26,7 @@ cf_status cf_find_loss(const cf_model *model, const cf_flow *flow, const char *n
  * the sum of these or, of a minibatch, over the sum that is expected. */
 double cf_mean_loss(const double *cotangents, const void *losses, size_t rows, cf_dtype dtype);
 
-/* Adds all of the list: no other function may have one of their names. */
+/* Adds those of the list that the flow has: no other function may have one of their names. */
 cf_status cf_add_losses(const cf_flow *flow);
 
 #endif
