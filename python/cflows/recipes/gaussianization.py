@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from .._core import Elementwise, Layer, MixtureNormal, Rotation
+from .._core import Elementwise, Layer, MixtureNormal, Rotation, Scale
+from ..arguments import integer
 from ..flow import Flow
 from ..option_names import Activation
 from .options import with_options_of
@@ -13,6 +15,19 @@ from .shared import ColumnOptions, column_flow, sizes, without_angles
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
+
+
+def _mixture(components: int) -> MixtureNormal:
+    """A mixture that starts with mean 0 and variance 1, so that many of them stretch nothing."""
+    components = integer("components", components, 1)
+    if components == 1:
+        return MixtureNormal(1)
+    furthest = 0.7  # means in equal steps up to here: different enough to part, and near a normal
+    deviation = math.sqrt(1 - furthest**2 * (components + 1) / (3 * (components - 1)))
+    log_scale = -math.log(deviation)
+    offset = log_scale / (1 - log_scale / math.log(1000))  # softclip of it is log_scale
+    scale = Scale("softclip", offset=offset)
+    return MixtureNormal(components, spread=furthest / deviation, scale=scale)
 
 
 @with_options_of(column_flow)
@@ -61,6 +76,6 @@ def gaussianization(
     """
     features, layers = sizes(features, layers)
     without_angles("gaussianization", features, options)
-    mixtures = Elementwise(MixtureNormal(components), hidden=hidden, activation=activation)
+    mixtures = Elementwise(_mixture(components), hidden=hidden, activation=activation)
     chain: list[Layer] = [mixtures, *[Rotation(), mixtures] * (layers - 1)]
     return column_flow(chain, features, **options)

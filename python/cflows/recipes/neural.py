@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from .._core import Autoregressive, BlockNeural, DeepSigmoidal, Layer, Permutation, Transform
+from .._core import (
+    ActNorm,
+    Autoregressive,
+    BlockNeural,
+    DeepSigmoidal,
+    Layer,
+    Permutation,
+    Transform,
+)
 from ..flow import Flow
 from ..option_names import Activation, BlockResidual
 from .autoregressive import ORDERS
@@ -83,8 +91,9 @@ def bnaf(
     """A block neural autoregressive flow: ``u = s f(x) + (1 - s) x`` with a masked network f.
 
     f increases in every feature, ``df_i/dx_i > 0``, and its i-th output reads ``x_1`` to ``x_i``
-    and the context; a `Permutation` between two layers reverses the features. Densities take one
-    pass of each layer; samples take one feature by feature, each by Newton's method and bisection.
+    and the context. Between two layers a `Permutation` reverses the features, and an `ActNorm`,
+    which ``fit`` starts from the data, undoes their stretches. Densities take one pass of each
+    layer; samples take one feature by feature, each by Newton's method and bisection.
 
     Parameters
     ----------
@@ -98,7 +107,8 @@ def bnaf(
     Returns
     -------
     Flow
-        It starts near the identity, except for the standardisation and the order of the features.
+        Each of its networks starts near the identity, with a stretch that is not undone before the
+        first fit.
 
     References
     ----------
@@ -109,10 +119,11 @@ def bnaf(
     >>> import cflows as cf
     >>> flow = cf.bnaf(features=3, layers=2, seed=0)
     >>> [layer.type for layer in flow.layers]
-    ['BlockNeural', 'Permutation', 'BlockNeural', 'Affine']
+    ['BlockNeural', 'ActNorm', 'Permutation', 'BlockNeural', 'Affine']
     """
     features, layers = sizes(features, layers)
     without_angles("bnaf", features, options)
-    network, turn = BlockNeural(hidden, residual), Permutation("reverse")
-    chain: list[Layer] = [network, *[turn, network] * (layers - 1)]
+    network = BlockNeural(hidden, residual)
+    step: list[Layer] = [ActNorm(), Permutation("reverse"), network]
+    chain: list[Layer] = [network, *step * (layers - 1)]
     return column_flow(chain, features, **options)

@@ -28,8 +28,8 @@ def residual(
 ) -> Flow:
     """A residual flow: ``u = x + g(x)`` with contractions g, networks of all features.
 
-    Each layer's g also reads the context, and has a Lipschitz constant below 1; between two layers
-    is an `ActNorm`, which ``fit`` starts from the data. Samples are found by fixed points.
+    Each layer's g also reads the context, and has a Lipschitz constant below 1; on both of its
+    sides is an `ActNorm`, which ``fit`` starts from the data. Samples are found by fixed points.
 
     Parameters
     ----------
@@ -60,10 +60,10 @@ def residual(
     >>> import cflows as cf
     >>> flow = cf.residual(features=3, layers=2, hidden=(16,), seed=0)
     >>> [layer.type for layer in flow.layers]
-    ['Residual', 'ActNorm', 'Residual', 'Affine']
+    ['ActNorm', 'Residual', 'ActNorm', 'Residual', 'ActNorm', 'Affine']
     """
     features, layers = sizes(features, layers)
     without_angles("residual", features, options)
     block = Residual(hidden, activation, coefficient=coefficient, log_det=log_det)
-    chain: list[Layer] = [block, *[ActNorm(), block] * (layers - 1)]
+    chain: list[Layer] = [ActNorm(), *[block, ActNorm()] * layers]
     return column_flow(chain, features, **options)
