@@ -40,6 +40,9 @@ RECIPES = {
     "iaf": (cf.iaf, [2, 1]),
     "nsf": (cf.nsf, [0, 1, 2, 3]),
     "nsf_ar": (cf.nsf_ar, [3, 2, 1, 0]),
+    "naf": (cf.naf, [0, 1, 2]),
+    "residual": (cf.residual, [1, 2, 0]),
+    "gaussianization": (cf.gaussianization, [2, 1, 0]),
     "ncsf": (cf.ncsf, [3, 0]),
     "nsf of an angle": (cf.nsf, [3]),
 }

@@ -174,6 +174,8 @@ def test_one_column_needs_more_than_lines(recipe: Any) -> None:
     two_peaks = np.concatenate([CLEAN[:500, :1] - 9.0, CLEAN[:500, :1] + 9.0])
     (message,) = said(two_peaks, recipe, features=1)
     assert message.endswith("learns a normal distribution: take nsf or nsf_ar, whose splines bend")
+    for bends in (cf.naf, cf.bnaf, cf.planar, cf.sylvester, cf.gaussianization):
+        assert said(two_peaks, bends, features=1) == []
     assert said(two_peaks, cf.nsf, features=1) == said(two_peaks, cf.nsf_ar, features=1) == []
     flow = recipe(1, seed=0, base=cf.StudentT(3.0))
     u = np.linspace(-2.0, 2.0, 9)[:, None]

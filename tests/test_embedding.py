@@ -313,7 +313,11 @@ def test_a_checkpoint_resumes_with_the_same_embedding_alone(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    "recipe", [cf.realnvp, cf.nice, cf.glow1d, cf.nsf, cf.maf, cf.iaf, cf.nsf_ar]
+    "recipe",
+    [
+        *(cf.realnvp, cf.nice, cf.glow1d, cf.nsf, cf.maf, cf.iaf, cf.nsf_ar, cf.naf, cf.bnaf),
+        *(cf.residual, cf.planar, cf.sylvester, cf.gaussianization, cf.cnf),
+    ],
 )
 def test_recipes_take_one(recipe: Any):
     flow = recipe(features=2, layers=2, context_features=RAW, embedding=EMBEDDING, seed=0)

@@ -26,7 +26,14 @@ def documented(owner: Any, option: str) -> set[str]:
 def test_the_names_are_the_cores() -> None:
     assert set(get_args(option_names.Activation)) == documented(cf.MLP, "activation")
     assert set(get_args(option_names.ScaleForm)) == documented(cf.Scale, "form")
+    assert set(get_args(option_names.BlockResidual)) == documented(cf.BlockNeural, "residual")
+    assert set(get_args(option_names.ContractionActivation)) == documented(
+        cf.Residual, "activation"
+    )
+    assert set(get_args(option_names.LogDetForm)) == documented(cf.Residual, "log_det")
+    assert set(get_args(option_names.PlanarActivation)) == documented(cf.Planar, "h")
     assert set(get_args(option_names.SolverName)) == documented(cf.Continuous, "solver")
+    assert set(get_args(option_names.Direction)) == documented(cf.Autoregressive, "parallel")
     assert set(get_args(option_names.ScheduleName)) == set(SCHEDULES)
     assert set(get_args(option_names.StepScheduleName)) == set(STEP_SCHEDULES)
 
@@ -40,6 +47,9 @@ cf.maf(2, scale="soft")
 cf.glow((1, 8, 8), scale="soft")
 cf.nice(2, standardize="robustly")
 cf.iaf(2).fit([[0.0]], schedule="cosin")
+cf.residual(2, log_det="exactly")
+cf.planar(2, explicit="backward")
+cf.cnf(2, solver="rk45")
 cf.realnvp(2).fit_target(lambda x: x, schedule="plateau")
 cf.Trainer(cf.glow1d(2), schedule="plateau")
 """

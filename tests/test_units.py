@@ -29,6 +29,7 @@ def fitted(recipe: Callable[..., cf.Flow], x: np.ndarray, **options: Any) -> cf.
     return flow
 
 
+NEURAL = [cf.naf, cf.bnaf, cf.residual, cf.planar, cf.sylvester, cf.gaussianization]
 RECIPES = {"maf": cf.maf, "nsf": cf.nsf, "nsf_ar": cf.nsf_ar}
 
 Map = Callable[[np.ndarray], np.ndarray]
@@ -332,7 +333,9 @@ def test_outside_of_the_support_the_density_is_0(name: str, dtype: str) -> None:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("recipe", [cf.realnvp, cf.nice, cf.maf, cf.iaf, cf.nsf, cf.nsf_ar])
+@pytest.mark.parametrize(
+    "recipe", [cf.realnvp, cf.nice, cf.maf, cf.iaf, cf.nsf, cf.nsf_ar, *NEURAL]
+)
 def test_far_out_the_density_is_0(recipe: Any, dtype: str) -> None:
     """Where networks overflow, at finite numbers too, in whatever units."""
     most = 1e39 if dtype == "float32" else 1e300

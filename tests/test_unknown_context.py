@@ -10,6 +10,7 @@ import pytest
 import cflows as cf
 
 RECIPES = [cf.realnvp, cf.maf, cf.iaf, cf.nice, cf.nsf, cf.nsf_ar]
+RECIPES += [cf.naf, cf.bnaf, cf.residual, cf.planar, cf.sylvester, cf.gaussianization, cf.cnf]
 
 
 def answers(flow: cf.Flow, x: np.ndarray, context: np.ndarray) -> list[np.ndarray]:

@@ -35,8 +35,9 @@ static cf_status bind_layer(block_state *state, cf_binding *binding, size_t k, s
         cf_dense_bind(&state->dense[k], binding, "linear", (long)k, inputs, outputs, false, count));
     size_t mark;
     CF_TRY(cf_binding_enter(binding, "linear", (long)k, &mark));
-    CF_TRY(cf_bind_parameter_constant(binding, "log_norm", rows, last && !state->gated ? -3.0 : 0.0,
-                                      &state->log_norm[k]));
+    /* Outputs that are small beside x: layer after layer, larger ones would stretch it. */
+    double start = !last ? 0.0 : state->gated ? -1.0 : -3.0;
+    CF_TRY(cf_bind_parameter_constant(binding, "log_norm", rows, start, &state->log_norm[k]));
     cf_binding_leave(binding, mark);
     return CF_OK;
 }

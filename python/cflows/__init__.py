@@ -32,7 +32,25 @@ from .ctarget import CTarget
 from .data_warnings import DataWarning
 from .flow import Flow
 from .history import EpochReport, History
-from .recipes import glow, glow1d, iaf, maf, ncsf, nice, nsf, nsf_ar, realnvp, realnvp_image
+from .recipes import (
+    bnaf,
+    cnf,
+    gaussianization,
+    glow,
+    glow1d,
+    iaf,
+    maf,
+    naf,
+    ncsf,
+    nice,
+    nsf,
+    nsf_ar,
+    planar,
+    realnvp,
+    realnvp_image,
+    residual,
+    sylvester,
+)
 from .target import Importance, TargetHistory, TargetReport
 from .trainer import Trainer
 from .units import bits_per_dimension
@@ -62,6 +80,13 @@ __all__ = [
     "iaf",
     "nsf_ar",
     "ncsf",
+    "naf",
+    "bnaf",
+    "gaussianization",
+    "residual",
+    "planar",
+    "sylvester",
+    "cnf",
     "glow",
     "realnvp_image",
     # what columns hold

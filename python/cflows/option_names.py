@@ -16,6 +16,21 @@ Activation = Literal[
     "identity",
 ]
 ScaleForm = Literal["softclip", "tanh", "exp", "sigmoid", "softplus"]
+BlockResidual = Literal["gated", "normal"]
+ContractionActivation = Literal[
+    "lipswish",
+    "elu",
+    "tanh",
+    "relu",
+    "leaky_relu",
+    "softplus",
+    "sigmoid",
+    "sine",
+    "identity",
+]
+Direction = Literal["inverse", "forward"]
+LogDetForm = Literal["auto", "exact", "series"]
+PlanarActivation = Literal["tanh", "leaky_relu"]
 SolverName = Literal["euler", "rk4", "dopri5", "tsit5"]
 StepScheduleName = Literal["constant", "cosine"]
 ScheduleName = Literal[StepScheduleName, "plateau"]

@@ -6,12 +6,33 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
-from .. import Flow, glow1d, iaf, maf, ncsf, nice, nsf, nsf_ar, realnvp
+from .. import (
+    Flow,
+    bnaf,
+    cnf,
+    gaussianization,
+    glow1d,
+    iaf,
+    maf,
+    naf,
+    ncsf,
+    nice,
+    nsf,
+    nsf_ar,
+    planar,
+    realnvp,
+    residual,
+    sylvester,
+)
 from ..columns import Column
 from .tables import Table
 
 RECIPES: dict[str, Callable[..., Flow]] = {
-    recipe.__name__: recipe for recipe in (realnvp, nice, glow1d, nsf, nsf_ar, ncsf, maf, iaf)
+    recipe.__name__: recipe
+    for recipe in (
+        *(realnvp, nice, glow1d, nsf, nsf_ar, ncsf, maf, iaf),
+        *(naf, bnaf, gaussianization, residual, planar, sylvester, cnf),
+    )
 }
 
 # These take circular columns, and one number as `hidden`: the width of residual networks.
