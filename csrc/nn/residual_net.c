@@ -48,9 +48,10 @@ static cf_status bind_block(block *out, const sizes *s, size_t number) {
 }
 
 static cf_status bind(cf_conditioner *conditioner, cf_binding *binding, bool zero_last) {
-    size_t groups = conditioner->output_groups.count;
     residual_state *state;
-    sizes s = {.binding = binding, .dense_layers = &conditioner->dense_layers};
+    sizes s = {.binding = binding,
+               .context = conditioner->context_groups,
+               .dense_layers = &conditioner->dense_layers};
     CF_TRY(cf_arena_alloc(binding->arena, &state, 1, sizeof *state));
     conditioner->state = state;
     state->gated = strcmp(cf_spec_string(conditioner->spec, "context"), "gate") == 0;
@@ -58,7 +59,6 @@ static cf_status bind(cf_conditioner *conditioner, cf_binding *binding, bool zer
     state->dropout = cf_spec_real(conditioner->spec, "dropout");
     state->blocks = (size_t)cf_spec_int(conditioner->spec, "blocks");
     CF_TRY(cf_arena_alloc(binding->arena, &state->block, state->blocks, sizeof *state->block));
-    CF_TRY(cf_groups_each(&s.context, binding->arena, groups, conditioner->context, 0));
     CF_TRY(cf_conditioner_hidden(conditioner, binding,
                                  (size_t)cf_spec_int(conditioner->spec, "hidden"), &s.hidden));
     CF_TRY(cf_dense_bind(&state->initial, binding, "initial", -1,

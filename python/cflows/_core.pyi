@@ -182,6 +182,8 @@ class Autoregressive(Layer):
         hidden: _Ints = (64, 64),
         activation: str = "relu",
         scale: str | Scale = "softclip",
+        adjacency: _Bools | Sequence[_Bools] | None = None,
+        context_adjacency: _Bools | Sequence[_Bools] | None = None,
     ) -> Self: ...
     @property
     def order(self) -> str | tuple[int, ...]: ...
@@ -197,6 +199,10 @@ class Autoregressive(Layer):
     def activation(self) -> str: ...
     @property
     def scale(self) -> str | Scale: ...
+    @property
+    def adjacency(self) -> tuple[bool, ...] | None: ...
+    @property
+    def context_adjacency(self) -> tuple[bool, ...] | None: ...
 
 @final
 class Elementwise(Layer):
