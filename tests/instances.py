@@ -395,6 +395,31 @@ INSTANCES: dict[str, Instance] = {
     "maf-spline": Instance(autoregressive(transform="spline"), features=3),
     "maf-cubic-spline": Instance(autoregressive(transform=cf.CubicSpline(4)), features=3),
     "maf-mixture-logistic": Instance(autoregressive(transform=cf.MixtureLogistic(4)), features=3),
+    "maf-residual-film": Instance(
+        masked(lambda: cf.ResidualNet(9, activation="tanh", context="film"), adjacency=FORK),
+        context_features=2,
+    ),
+    "coupling-residual-film": Instance(
+        with_net(lambda: cf.ResidualNet(7, blocks=2, activation="silu", context="film")),
+        context_features=2,
+    ),
+    "coupling-normalized": Instance(
+        with_net(lambda: cf.MLP((7, 6), activation="tanh", normalization="layer"))
+    ),
+    "coupling-normalized-two-features": Instance(
+        with_net(lambda: cf.MLP((6,), activation="silu", normalization="layer")),
+        features=2,
+        context_features=1,
+    ),
+    "coupling-residual-film-normalized": Instance(
+        with_net(
+            lambda: cf.ResidualNet(
+                7, blocks=1, activation="tanh", context="film", normalization="layer"
+            )
+        ),
+        features=2,
+        context_features=2,
+    ),
     "maf-adjacency": Instance(
         autoregressive(
             adjacency=[[False, True], [False, False]],

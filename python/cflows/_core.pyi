@@ -969,6 +969,7 @@ class MLP(Conditioner):
         output_activation: str = "identity",
         output_multiplier: float = 1.0,
         dropout: float = 0.0,
+        normalization: str = "none",
     ) -> Self: ...
     @property
     def hidden(self) -> tuple[int, ...]: ...
@@ -980,6 +981,8 @@ class MLP(Conditioner):
     def output_multiplier(self) -> float: ...
     @property
     def dropout(self) -> float: ...
+    @property
+    def normalization(self) -> str: ...
 
 @final
 class ResidualNet(Conditioner):
@@ -990,6 +993,7 @@ class ResidualNet(Conditioner):
         activation: str = "relu",
         context: str = "gate",
         dropout: float = 0.0,
+        normalization: str = "none",
     ) -> Self: ...
     @property
     def hidden(self) -> int: ...
@@ -1001,6 +1005,8 @@ class ResidualNet(Conditioner):
     def context(self) -> str: ...
     @property
     def dropout(self) -> float: ...
+    @property
+    def normalization(self) -> str: ...
 
 @final
 class ConvNet(Conditioner):
