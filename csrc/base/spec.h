@@ -55,7 +55,8 @@ typedef struct {
 
 enum {
     CF_OPTIONAL = 1 << 16, /* may be none */
-    CF_MATRIX = 1 << 17,   /* a list which Python may give as a list of rows */
+    CF_MATRIX = 1 << 17,   /* a list which Python may give as a list of rows of one length */
+    CF_SQUARE = 1 << 18,   /* they must be as many as each has numbers */
 };
 
 typedef struct cf_spec_type {

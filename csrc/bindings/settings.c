@@ -203,16 +203,17 @@ static PyObject *items_of(PyObject *value) {
     return items;
 }
 
-/* The items of all rows as a tuple, if `rows` are sequences of one length, else `rows`; takes over
- * the caller's hold on them. *count = how many there are, or 0. NULL with an exception. */
-static PyObject *join_rows(PyObject *rows, size_t *count) {
+/* The items of all rows as a tuple, if `rows` are sequences of one length, which is their number if
+ * `square`, else `rows`; takes over the caller's hold on them. *count = how many there are, or 0.
+ * NULL with an exception. */
+static PyObject *join_rows(PyObject *rows, bool square, size_t *count) {
     PyObject *joined = PyList_New(0);
     Py_ssize_t height = PyTuple_GET_SIZE(rows), width = 0;
     bool fits = joined != NULL && height > 0;
     for (Py_ssize_t i = 0; fits && i < height; i++) {
         PyObject *row = items_of(PyTuple_GET_ITEM(rows, i));
         if (row != NULL && i == 0)
-            width = PyTuple_GET_SIZE(row);
+            width = square ? height : PyTuple_GET_SIZE(row);
         fits = row != NULL && PyTuple_GET_SIZE(row) == width &&
                PyList_SetSlice(joined, i * width, i * width, row) == 0;
         Py_XDECREF(row);
@@ -231,7 +232,7 @@ static bool convert(const cf_module_state *state, const char *owner, const cf_op
     if (kind == CF_NONE) {
         out->holder = items_of(value);
         if (out->holder != NULL && option->kinds & CF_MATRIX)
-            out->holder = join_rows(out->holder, &out->setting.rows);
+            out->holder = join_rows(out->holder, option->kinds & CF_SQUARE, &out->setting.rows);
         if (out->holder == NULL && PyErr_Occurred())
             return false;
         if (out->holder != NULL)
