@@ -22,6 +22,14 @@ SMALL_CONV_RESIDUAL = cf.ConvResidualNet(
     3, 1, outer_kernel=3, activation="silu", normalization="weight", gated=True
 )
 
+# 3 -> 0, 3 -> 1 and both -> 2.
+FORK = [
+    [False, False, False, True],
+    [False, False, False, True],
+    [True, True, False, False],
+    [False, False, False, False],
+]
+
 
 @dataclass(frozen=True)
 class Instance:
@@ -387,6 +395,63 @@ INSTANCES: dict[str, Instance] = {
     "maf-spline": Instance(autoregressive(transform="spline"), features=3),
     "maf-cubic-spline": Instance(autoregressive(transform=cf.CubicSpline(4)), features=3),
     "maf-mixture-logistic": Instance(autoregressive(transform=cf.MixtureLogistic(4)), features=3),
+    "maf-residual-film": Instance(
+        masked(lambda: cf.ResidualNet(9, activation="tanh", context="film"), adjacency=FORK),
+        context_features=2,
+    ),
+    "coupling-residual-film": Instance(
+        with_net(lambda: cf.ResidualNet(7, blocks=2, activation="silu", context="film")),
+        context_features=2,
+    ),
+    "coupling-normalized": Instance(
+        with_net(lambda: cf.MLP((7, 6), activation="tanh", normalization="layer"))
+    ),
+    "coupling-normalized-two-features": Instance(
+        with_net(lambda: cf.MLP((6,), activation="silu", normalization="layer")),
+        features=2,
+        context_features=1,
+    ),
+    "coupling-residual-film-normalized": Instance(
+        with_net(
+            lambda: cf.ResidualNet(
+                7, blocks=1, activation="tanh", context="film", normalization="layer"
+            )
+        ),
+        features=2,
+        context_features=2,
+    ),
+    "maf-adjacency": Instance(
+        autoregressive(
+            adjacency=[[False, True], [False, False]],
+            context_adjacency=[[True, False], [True, True]],
+        ),
+        features=2,
+        context_features=2,
+    ),
+    "maf-adjacency-fork": Instance(autoregressive(adjacency=FORK), features=4),
+    "maf-adjacency-residual": Instance(
+        masked(
+            lambda: cf.ResidualNet(9, activation="tanh", context="add"),
+            adjacency=FORK,
+            context_adjacency=[[True], [False], [True], [False]],
+        ),
+        context_features=1,
+    ),
+    "iaf-adjacency-spline": Instance(
+        masked(
+            lambda: cf.ResidualNet(7, blocks=1, activation="silu"),
+            adjacency=FORK,
+            parallel="forward",
+            transform=cf.Spline(4),
+        ),
+        context_features=2,
+        step=5e-4,
+    ),
+    "iaf-adjacency-of-context": Instance(
+        autoregressive(parallel="forward", context_adjacency=[[True], [False], [True]]),
+        features=3,
+        context_features=1,
+    ),
     "iaf": Instance(autoregressive(parallel="forward", order="random"), features=5),
     "iaf-context": Instance(
         autoregressive(parallel="forward", scale="sigmoid"), context_features=2

@@ -56,6 +56,7 @@ KINDS = {
     "list of dict": ("list[dict[bytes, int]]", None),
     "dtype_like": ("DTypeLike", None),
     "matrix": ("Sequence[_Floats]", "tuple[float, ...]"),
+    "matrix of bool": ("Sequence[_Bools]", "tuple[bool, ...]"),
     "ndarray": ("_Float", "_Float"),
     "ndarray of float64": ("NDArray[np.float64]", "NDArray[np.float64]"),
     "ndarray of int64": ("NDArray[np.int64]", "NDArray[np.int64]"),

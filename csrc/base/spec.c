@@ -60,7 +60,8 @@ static cf_status copy_array(const void *from, size_t count, size_t size, void *o
 
 /* A deep copy that owns its memory. */
 static cf_status copy_setting(const cf_setting *from, cf_setting *to) {
-    *to = (cf_setting){.kind = from->kind, .is_set = true, .count = from->count};
+    *to =
+        (cf_setting){.kind = from->kind, .is_set = true, .count = from->count, .rows = from->rows};
     cf_status status =
         copy_array(from->integers, from->count, sizeof *from->integers, &to->integers);
     if (status == CF_OK)

@@ -29,6 +29,7 @@ typedef struct {
     cf_setting_kind kind;
     bool is_set;             /* set by the user, not the default */
     size_t count;            /* of a list; 1 for a single value */
+    size_t rows;             /* of a list that was given as a matrix, else 0; not kept in files */
     const int64_t *integers; /* bool, int and their lists */
     const double *reals;
     const char *string;
@@ -54,7 +55,8 @@ typedef struct {
 
 enum {
     CF_OPTIONAL = 1 << 16, /* may be none */
-    CF_MATRIX = 1 << 17,   /* a list which Python may give as a list of rows */
+    CF_MATRIX = 1 << 17,   /* a list which Python may give as a list of rows of one length */
+    CF_SQUARE = 1 << 18,   /* they must be as many as each has numbers */
 };
 
 typedef struct cf_spec_type {

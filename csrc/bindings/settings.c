@@ -178,12 +178,15 @@ static bool stands_for_list(const cf_option *option) {
     return option->kinds & CF_OPTION_INTS && !(option->kinds & others);
 }
 
-static bool refuse(const char *owner, const cf_option *option, PyObject *value) {
+static bool refuse(const char *owner, const cf_option *option, PyObject *value,
+                   cf_setting_kind kind) {
+    bool of_integers = kind == CF_OPTION_INTS && option->kinds & CF_OPTION_BOOLS;
     PyObject *kinds = cf_py_option_kinds(option);
     PyObject *shown = cf_py_call("cflows.arguments", "shown", "(O)", value);
     if (kinds != NULL && shown != NULL)
-        PyErr_Format(PyExc_TypeError, "%s: %s expects %s%U, got %S", owner, option->name,
-                     stands_for_list(option) ? "int or " : "", kinds, shown);
+        PyErr_Format(PyExc_TypeError, "%s: %s expects %s%U, got %S%s", owner, option->name,
+                     stands_for_list(option) ? "int or " : "", kinds, shown,
+                     of_integers ? " (0 and 1 must be boolean)" : "");
     Py_XDECREF(kinds);
     Py_XDECREF(shown);
     return false;
@@ -200,18 +203,22 @@ static PyObject *items_of(PyObject *value) {
     return items;
 }
 
-/* The items of all rows as a tuple, if `rows` are as many sequences as each has items, else `rows`;
- * takes over the caller's hold on them. NULL with an exception. */
-static PyObject *join_rows(PyObject *rows) {
+/* The items of all rows as a tuple, if `rows` are sequences of one length, which is their number if
+ * `square`, else `rows`; takes over the caller's hold on them. *count = how many there are, or 0.
+ * NULL with an exception. */
+static PyObject *join_rows(PyObject *rows, bool square, size_t *count) {
     PyObject *joined = PyList_New(0);
-    Py_ssize_t count = PyTuple_GET_SIZE(rows);
-    bool fits = joined != NULL;
-    for (Py_ssize_t i = 0; fits && i < count; i++) {
+    Py_ssize_t height = PyTuple_GET_SIZE(rows), width = 0;
+    bool fits = joined != NULL && height > 0;
+    for (Py_ssize_t i = 0; fits && i < height; i++) {
         PyObject *row = items_of(PyTuple_GET_ITEM(rows, i));
-        fits = row != NULL && PyTuple_GET_SIZE(row) == count &&
-               PyList_SetSlice(joined, i * count, i * count, row) == 0;
+        if (row != NULL && i == 0)
+            width = square ? height : PyTuple_GET_SIZE(row);
+        fits = row != NULL && PyTuple_GET_SIZE(row) == width &&
+               PyList_SetSlice(joined, i * width, i * width, row) == 0;
         Py_XDECREF(row);
     }
+    *count = fits ? (size_t)height : 0;
     PyObject *items = fits ? PyList_AsTuple(joined) : PyErr_Occurred() ? NULL : Py_NewRef(rows);
     Py_XDECREF(joined);
     Py_DECREF(rows);
@@ -225,7 +232,7 @@ static bool convert(const cf_module_state *state, const char *owner, const cf_op
     if (kind == CF_NONE) {
         out->holder = items_of(value);
         if (out->holder != NULL && option->kinds & CF_MATRIX)
-            out->holder = join_rows(out->holder);
+            out->holder = join_rows(out->holder, option->kinds & CF_SQUARE, &out->setting.rows);
         if (out->holder == NULL && PyErr_Occurred())
             return false;
         if (out->holder != NULL)
@@ -239,7 +246,7 @@ static bool convert(const cf_module_state *state, const char *owner, const cf_op
         out->holder = Py_NewRef(value);
     }
     if (!takes(option, kind))
-        return refuse(owner, option, value);
+        return refuse(owner, option, value, kind);
     /* Integers of any size where only numbers are wanted. */
     if (kind == CF_OPTION_INT && !(option->kinds & CF_OPTION_INT))
         kind = CF_OPTION_REAL;

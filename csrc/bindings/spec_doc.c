@@ -61,7 +61,8 @@ static bool add_kind(PyObject **text, const cf_option *option, unsigned kind) {
         return add(text,
                    option->kinds & CF_MATRIX ? "sequence of float or matrix" : "sequence of float");
     case CF_OPTION_BOOLS:
-        return add(text, "sequence of bool");
+        return add(text, option->kinds & CF_MATRIX ? "sequence of bool or matrix of bool"
+                                                   : "sequence of bool");
     case CF_OPTION_SPECS:
         return add_role(text, option, "sequence of %U");
     default:

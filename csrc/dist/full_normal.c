@@ -142,7 +142,7 @@ static const cf_option options[] = {
      .default_value = CF_DEFAULT_NONE,
      .doc = "The mean, one number or one a feature; None is 0."},
     {.name = "covariance",
-     .kinds = CF_OPTION_REALS | CF_OPTIONAL | CF_MATRIX,
+     .kinds = CF_OPTION_REALS | CF_OPTIONAL | CF_MATRIX | CF_SQUARE,
      .default_value = CF_DEFAULT_NONE,
      .doc = "A symmetric positive definite matrix, or its rows one after the other; None is the "
             "identity."},

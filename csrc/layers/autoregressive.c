@@ -1,10 +1,11 @@
 /* Autoregressive: a transform of each feature, with unconstrained parameters that a masked network
  * makes of the features before it (Papamakarios et al. 2017). One direction is one pass of the
  * network. The other goes feature by feature, and computes each unit of the network once: the units
- * that need no more than the first features come first (nn/dense.h). */
+ * that need no more than the first features come first (nn/dense.h). With an adjacency, the order
+ * has parents before children, and units are kept from what they may not read. */
 #include "base/memory.h"
+#include "layers/adjacency.h"
 #include "layers/conditioned.h"
-#include "layers/permutation.h"
 #include "ops/ops.h"
 
 #include <string.h>
@@ -36,12 +37,14 @@ static cf_status bind(cf_layer *layer, cf_binding *binding) {
     CF_TRY(cf_arena_alloc(binding->arena, &state, 1, sizeof *state));
     layer->state = state;
     cf_features all, before;
+    const unsigned char *reads;
     state->parallel_forward = strcmp(cf_spec_string(layer->spec, "parallel"), "forward") == 0;
-    CF_TRY(cf_permutation_bind(&state->order, layer, binding, "order", layer->features));
+    CF_TRY(cf_adjacency_bind(&state->order, layer, binding));
+    CF_TRY(cf_adjacency_reads(&reads, layer, binding, &state->order));
     before = (cf_features){layer->features - 1, state->order.indices};
     CF_TRY(cf_every_feature(&all, layer, binding));
     CF_TRY(cf_conditioned_bind(&state->conditioned, layer, binding, before, all, true,
-                               layer->features));
+                               layer->features, reads));
     const cf_spec *transform = state->conditioned.transform.spec;
     state->param_count = cf_transform_methods_of(transform)->param_count(transform);
     CF_TRY(bind_indices(layer, binding, state));
@@ -127,7 +130,8 @@ static cf_status check(const cf_spec *spec) {
         return cf_fail(CF_INVALID, "Autoregressive: one conditioner, got a list of %zu",
                        conditioner->count);
     CF_TRY(cf_conditioned_check(spec));
-    return cf_permutation_check(spec, "order");
+    CF_TRY(cf_permutation_check(spec, "order"));
+    return cf_adjacency_check(spec);
 }
 
 static const char *const orders[] = {"natural", "reverse", "random", NULL};
@@ -147,6 +151,7 @@ static const cf_option options[] = {
      .doc = "The direction that is one pass of the network: ``'inverse'`` (MAF: densities) or "
             "``'forward'`` (IAF: samples). The other takes the features in turn."},
     CF_CONDITIONED_OPTIONS,
+    CF_ADJACENCY_OPTIONS,
 };
 
 const cf_spec_type cf_autoregressive_type = {
@@ -160,7 +165,9 @@ const cf_spec_type cf_autoregressive_type = {
         "``x_i = u_i * scale_i + shift_i``. ``log_det`` is the sum of the logarithms of the\n"
         "derivatives. Both directions compute each unit of the network once, and leave out the "
         "masked\n"
-        "blocks of its matrices. A new layer with an affine, additive or spline transform is "
+        "blocks of its matrices. With an `adjacency`, ``param_i`` is a function of its parents "
+        "alone,\n"
+        "as in a causal graph. A new layer with an affine, additive or spline transform is "
         "the identity.\n\n"
         "References\n----------\n"
         "Papamakarios et al. 2017, Masked autoregressive flow, arXiv:1705.07057, equations 3 to "

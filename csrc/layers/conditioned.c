@@ -123,9 +123,9 @@ static cf_status find_start(const cf_conditioned *given, size_t params, size_t o
 }
 
 static cf_status bind_one(cf_conditioned *given, const cf_layer *layer, cf_binding *binding,
-                          size_t groups) {
+                          size_t groups, const unsigned char *reads) {
     const cf_spec *transform = given->transform.spec;
-    cf_conditioner_sizes sizes = {.groups = groups};
+    cf_conditioner_sizes sizes = {.groups = groups, .reads = reads};
     cf_spec *conditioner;
     CF_TRY(find_periods(transform, binding, given->inputs, &sizes.periods));
     CF_TRY(cf_network_spec(layer->spec, &conditioner));
@@ -154,7 +154,7 @@ static void find_images(cf_conditioned *given, const cf_layer *layer, bool whole
 
 cf_status cf_conditioned_bind(cf_conditioned *out, cf_layer *layer, cf_binding *binding,
                               cf_features inputs, cf_features transformed, bool whole_channels,
-                              size_t groups) {
+                              size_t groups, const unsigned char *reads) {
     const cf_setting *option = cf_spec_get(layer->spec, "conditioner");
     cf_spec *transform;
     size_t mark;
@@ -169,7 +169,7 @@ cf_status cf_conditioned_bind(cf_conditioned *out, cf_layer *layer, cf_binding *
     cf_binding_leave(binding, mark);
     if (option->kind == CF_OPTION_SPECS)
         return bind_two(out, layer, binding, option);
-    return bind_one(out, layer, binding, groups);
+    return bind_one(out, layer, binding, groups, reads);
 }
 
 /* The image that has the inputs at their pixels, and zeros elsewhere. */

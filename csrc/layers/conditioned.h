@@ -24,12 +24,13 @@ cf_status cf_every_feature(cf_features *out, const cf_layer *layer, cf_binding *
 
 /* Reads the options below; the features `transformed` are transformed, and `inputs`, beside the
  * context, go into the conditioner. Both lists are kept by reference. With groups > 1 it is masked,
- * and gives all unconstrained parameters of one feature after the other. A convolutional one reads
+ * by `reads` (nn/conditioner.h) too, and gives all unconstrained parameters of one feature after
+ * the other. A convolutional one reads
  * an image of the inputs' channels where `whole_channels`, else one of all channels, with zeros at
  * the other features. */
 cf_status cf_conditioned_bind(cf_conditioned *out, cf_layer *layer, cf_binding *binding,
                               cf_features inputs, cf_features transformed, bool whole_channels,
-                              size_t groups);
+                              size_t groups, const unsigned char *reads);
 
 /* The features u transformed, or inverted; x, the inputs, goes into the conditioner. */
 cf_value cf_conditioned_apply(const cf_conditioned *given, cf_builder *b, cf_value u, cf_value x,

@@ -24,7 +24,7 @@ static cf_status bind(cf_layer *layer, cf_binding *binding) {
     cf_features identity = {state->mask.identity_count, state->mask.identity};
     cf_features transformed = {state->mask.transformed_count, state->mask.transformed};
     return cf_conditioned_bind(&state->conditioned, layer, binding, identity, transformed,
-                               state->mask.whole_channels, 1);
+                               state->mask.whole_channels, 1, NULL);
 }
 
 static cf_value apply(const cf_layer *layer, cf_builder *b, cf_value x, cf_value context,

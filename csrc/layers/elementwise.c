@@ -8,7 +8,7 @@ static cf_status bind(cf_layer *layer, cf_binding *binding) {
     CF_TRY(cf_arena_alloc(binding->arena, &state, 1, sizeof *state));
     layer->state = state;
     CF_TRY(cf_every_feature(&all, layer, binding));
-    return cf_conditioned_bind(state, layer, binding, (cf_features){0}, all, true, 1);
+    return cf_conditioned_bind(state, layer, binding, (cf_features){0}, all, true, 1, NULL);
 }
 
 static cf_value forward(const cf_layer *layer, cf_builder *b, cf_value u, cf_value context,

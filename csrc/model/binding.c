@@ -123,6 +123,10 @@ void cf_bind_freeze_last(cf_binding *binding) {
     binding->parameters.tensors[binding->parameters.count - 1].frozen = true;
 }
 
+void cf_bind_mask_last(cf_binding *binding, const unsigned char *mask) {
+    binding->parameters.tensors[binding->parameters.count - 1].mask = mask;
+}
+
 cf_status cf_bind_matrix_values(cf_binding *binding, const char *name, size_t rows, size_t columns,
                                 const double *values, size_t *offset) {
     cf_tensor tensor = {.dims = 2, .shape = {rows, columns}, .values = values};

@@ -34,10 +34,11 @@ typedef struct {
     size_t dims, shape[CF_MAX_DIMS];
     size_t offset, size;
     cf_start start;
-    double constant;          /* CF_START_CONSTANT */
-    double bound;             /* CF_START_UNIFORM: on [-bound, bound) */
-    const double *values;     /* how it starts instead, `size` numbers; or NULL */
-    const uint32_t *row_ends; /* of a matrix, by row: numbers from there on start at 0; or NULL */
+    double constant;           /* CF_START_CONSTANT */
+    double bound;              /* CF_START_UNIFORM: on [-bound, bound) */
+    const double *values;      /* how it starts instead, `size` numbers; or NULL */
+    const uint32_t *row_ends;  /* of a matrix, by row: numbers from there on start at 0; or NULL */
+    const unsigned char *mask; /* by number: where it is 0, they start at 0 too; or NULL */
     bool frozen;
     bool running; /* a running statistic: always frozen */
 } cf_tensor;
@@ -99,6 +100,9 @@ size_t cf_bound_size(const cf_binding *binding, size_t offset);
 
 /* Freezes the parameter that was declared last. */
 void cf_bind_freeze_last(cf_binding *binding);
+
+/* Masks the parameter that was declared last; NULL does not. The mask is kept by reference. */
+void cf_bind_mask_last(cf_binding *binding, const unsigned char *mask);
 
 /* Declares a square matrix that starts as the identity. */
 cf_status cf_bind_identity(cf_binding *binding, const char *name, size_t n, size_t *offset);

@@ -49,6 +49,8 @@ static double starting_value(const cf_model *model, const cf_tensor *tensor, siz
         return tensor->constant;
     if (tensor->row_ends != NULL && i % tensor->shape[1] >= tensor->row_ends[i / tensor->shape[1]])
         return 0.0;
+    if (tensor->mask != NULL && tensor->mask[i] == 0)
+        return 0.0;
     double u =
         cf_philox_uniform(model->binding.seed, i, CF_STREAM_INITIAL_WEIGHTS, (uint32_t)number);
     return tensor->bound * (2.0 * u - 1.0);

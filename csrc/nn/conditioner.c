@@ -31,8 +31,11 @@ static cf_status start_at(const cf_conditioner *c, cf_binding *binding, const do
     return status;
 }
 
+/* Without inputs, or with a mask that lets none through. */
 static bool is_constant(const cf_conditioner *conditioner) {
-    return conditioner->inputs == 0 && conditioner->context == 0;
+    const cf_dependence *dependence = conditioner->dependence;
+    return (conditioner->inputs == 0 && conditioner->context == 0) ||
+           (dependence != NULL && dependence->distinct == 0);
 }
 
 static const cf_conditioner_methods *methods_of(const cf_conditioner *conditioner) {
@@ -61,16 +64,58 @@ static cf_status bind_inputs(cf_groups *out, const cf_conditioner *c, cf_binding
     return CF_OK;
 }
 
+/* Gives the inputs their sets: `context` numbers of the context, then the columns of `features`. */
+static cf_status number_inputs(cf_groups *out, const cf_conditioner *c, cf_binding *binding,
+                               size_t context, size_t features) {
+    uint32_t *set;
+    size_t count = 0, groups = c->dependence->groups;
+    CF_TRY(cf_arena_alloc(binding->arena, &set, cf_groups_units(*out), sizeof *set));
+    for (size_t i = 0; i < context; i++)
+        set[count++] = (uint32_t)(groups + i);
+    for (size_t f = 0; f < features; f++)
+        for (size_t k = 0; k < width(c, f); k++)
+            set[count++] = (uint32_t)(groups + c->context + f);
+    out->set = set;
+    out->dependence = c->dependence;
+    return CF_OK;
+}
+
+static cf_status bind_dependence(cf_conditioner *c, cf_binding *binding,
+                                 const unsigned char *reads) {
+    uint32_t *set;
+    size_t groups = c->output_groups.count;
+    CF_TRY(
+        cf_dependence_new(&c->dependence, binding->arena, groups, c->context + c->features, reads));
+    CF_TRY(number_inputs(&c->input_groups, c, binding, c->context, c->features));
+    CF_TRY(number_inputs(&c->feature_groups, c, binding, 0, c->features));
+    CF_TRY(number_inputs(&c->context_groups, c, binding, c->context, 0));
+    CF_TRY(cf_arena_alloc(binding->arena, &set, c->outputs, sizeof *set));
+    for (size_t i = 0; i < c->outputs; i++)
+        set[i] = (uint32_t)(i / (c->outputs / groups));
+    c->output_groups.set = set;
+    c->output_groups.dependence = c->dependence;
+    return CF_OK;
+}
+
 static cf_status bind_groups(cf_conditioner *c, cf_binding *binding, size_t groups) {
     size_t each = c->outputs / groups;
     CF_TRY(bind_inputs(&c->input_groups, c, binding, groups, c->context));
     CF_TRY(bind_inputs(&c->feature_groups, c, binding, groups, 0));
+    CF_TRY(cf_groups_each(&c->context_groups, binding->arena, groups, c->context, 0));
     return cf_groups_each(&c->output_groups, binding->arena, groups, each, each);
 }
 
 cf_status cf_conditioner_hidden(const cf_conditioner *conditioner, cf_binding *binding,
                                 size_t units, cf_groups *out) {
     size_t groups = conditioner->output_groups.count;
+    const cf_dependence *dependence = conditioner->dependence;
+    if (dependence != NULL && units < dependence->distinct)
+        return cf_fail(CF_INVALID,
+                       "%s: hidden must be at least %zu, a unit for each of the different rows of "
+                       "the adjacency, got %zu",
+                       cf_spec_type_of(conditioner->spec)->name, dependence->distinct, units);
+    if (dependence != NULL)
+        return cf_groups_spread_sets(out, binding->arena, dependence, units);
     /* Without context there is nothing that units of group 0 could read. */
     size_t first = groups > 1 && conditioner->context == 0 ? 1 : 0;
     return cf_groups_spread(out, binding->arena, groups, first, units);
@@ -116,6 +161,8 @@ cf_status cf_conditioner_bind(cf_conditioner *out, const cf_spec *spec, cf_bindi
                        "(channels, height, width)",
                        cf_spec_type_of(spec)->name);
     CF_TRY(bind_groups(out, binding, sizes.groups));
+    if (sizes.reads != NULL && out->inputs + out->context > 0)
+        CF_TRY(bind_dependence(out, binding, sizes.reads));
     CF_TRY(cf_binding_enter(binding, name, -1, &mark));
     cf_status status = is_constant(out) ? bind_constant(out, binding)
                                         : methods_of(out)->bind(out, binding, zero_last);
@@ -170,6 +217,9 @@ cf_value cf_conditioner_emit(const cf_conditioner *conditioner, cf_builder *b, c
 
 cf_value cf_conditioner_emit_group(const cf_conditioner *conditioner, cf_builder *b, cf_value *seen,
                                    size_t group, cf_value x, cf_value context) {
+    size_t each = conditioner->outputs / conditioner->output_groups.count;
+    if (is_constant(conditioner))
+        return cf_slice(b, cf_conditioner_emit(conditioner, b, x, context), group * each, each);
     cf_emission emission = {.first = group, .end = group + 1, .seen = seen};
     if (group > 0) {
         x = as_inputs(conditioner, b, x, group - 1);

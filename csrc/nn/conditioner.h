@@ -1,6 +1,6 @@
 /* Conditioners: networks from the identity features and the context, to the parameters of a
  * transform. Plain ones, or masked (nn/dense.h): then group g of the outputs depends on the first g
- * features alone, and on the context. */
+ * features alone, or some of them, and on the context. */
 #ifndef CF_NN_CONDITIONER_H
 #define CF_NN_CONDITIONER_H
 
@@ -35,21 +35,26 @@ struct cf_conditioner {
     cf_shape image;    /* that the outputs are of, or a vector */
     int64_t *squeezed; /* of a convolutional network with an image for context: the order in which
                           the channels behind those of x are read from it */
-    const double *periods;                                 /* by feature, 0: none; or NULL */
-    size_t inputs, context, outputs;                       /* numbers; inputs: of the features */
-    cf_groups input_groups, feature_groups, output_groups; /* inputs: context and features */
-    void *state;                                           /* of its type, in the flow's arena */
-    size_t dense_layers;                                   /* the network's */
+    const double *periods;                                  /* by feature, 0: none; or NULL */
+    size_t inputs, context, outputs;                        /* numbers; inputs: of the features */
+    cf_groups input_groups, feature_groups, context_groups; /* inputs: context and features */
+    cf_groups output_groups;
+    const cf_dependence *dependence; /* of a masked network, where it is more than an order */
+    void *state;                     /* of its type, in the flow's arena */
+    size_t dense_layers;             /* the network's */
     size_t last_bias; /* offset of the parameter that is added last, a number for so many outputs in
                          a row; SIZE_MAX: none is, such as before an activation */
 };
 
 typedef struct {
-    cf_shape shape;        /* of the inputs */
-    cf_shape context;      /* of no features: there is none */
-    cf_shape image;        /* that the outputs are of, so many numbers each feature; or a vector */
-    size_t outputs;        /* features */
-    size_t groups;         /* of outputs, of one size: inputs + 1, or 1 for a plain network */
+    cf_shape shape;   /* of the inputs */
+    cf_shape context; /* of no features: there is none */
+    cf_shape image;   /* that the outputs are of, so many numbers each feature; or a vector */
+    size_t outputs;   /* features */
+    size_t groups;    /* of outputs, of one size: inputs + 1, or 1 for a plain network */
+    /* Of a masked network, whether a group depends on each number of the context, then each input,
+     * [groups, context + inputs]; NULL: on the context and the inputs before it. */
+    const unsigned char *reads;
     const double *periods; /* by input, 0 where there is none; NULL: none has one. Kept */
     const double *start;   /* by output: where they start if the last layer starts at zero, or as
                               near as the network can, one number a channel; NULL: 0 */

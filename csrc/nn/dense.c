@@ -33,6 +33,27 @@ cf_status cf_groups_each(cf_groups *out, cf_arena *arena, size_t groups, size_t 
     return CF_OK;
 }
 
+cf_status cf_groups_spread_sets(cf_groups *out, cf_arena *arena, const cf_dependence *dependence,
+                                size_t units) {
+    uint32_t *end, *set;
+    size_t used = 0, done = 0;
+    CF_TRY(new_groups(out, arena, dependence->groups, &end));
+    CF_TRY(cf_arena_alloc(arena, &set, units, sizeof *set));
+    for (size_t level = 0; level < dependence->groups; level++) {
+        for (size_t g = level; g < dependence->groups; g++) {
+            if (dependence->level[g] != level || !cf_dependence_is_first(dependence, g))
+                continue;
+            done++;
+            for (; used < units * done / dependence->distinct; used++)
+                set[used] = (uint32_t)g;
+        }
+        end[level] = (uint32_t)used;
+    }
+    out->set = set;
+    out->dependence = dependence;
+    return CF_OK;
+}
+
 /* What the outputs see of the inputs. */
 static cf_status new_block_mask(const cf_block_mask **out, cf_arena *arena, cf_groups inputs,
                                 cf_groups outputs) {
@@ -61,9 +82,14 @@ cf_status cf_dense_bind(cf_dense *out, cf_binding *binding, const char *name, lo
     *out = (cf_dense){.number = (*dense_layers)++, .inputs = inputs, .outputs = outputs};
     if (inputs.end[0] < columns)
         CF_TRY(new_block_mask(&out->mask, binding->arena, inputs, outputs));
+    if (outputs.set != NULL)
+        CF_TRY(cf_dependence_mask(&out->allowed, binding->arena, outputs.dependence, outputs.set,
+                                  rows, inputs.set, columns));
     CF_TRY(cf_binding_enter(binding, name, number, &mark));
     cf_status status = cf_bind_matrix(binding, "weight", rows, columns, CF_WEIGHT_GAIN * unit,
                                       out->mask != NULL ? out->mask->end : NULL, &out->weight);
+    if (status == CF_OK)
+        cf_bind_mask_last(binding, out->allowed);
     if (status == CF_OK)
         status = cf_bind_parameter(binding, "bias", 1, &rows, unit, &out->bias);
     cf_binding_leave(binding, mark);
@@ -82,9 +108,14 @@ cf_value cf_dense_emit(const cf_dense *dense, cf_builder *b, cf_emission *emissi
     cf_value bias = cf_slice(b, cf_parameter(b, dense->bias, outputs), first, count);
     if (cf_is_none(seen))
         return cf_broadcast(b, bias);
-    if (emission->end - emission->first == dense->outputs.count)
+    const unsigned char *allowed = dense->allowed;
+    if (emission->end - emission->first == dense->outputs.count) {
+        weight = cf_mask_matrix(b, weight, inputs, allowed, inputs);
         return cf_masked_matmul(b, weight, bias, seen, outputs, dense->mask);
-    cf_value block = cf_block(b, weight, inputs, first, count, cf_value_size(b, seen));
+    }
+    size_t columns = cf_value_size(b, seen);
+    cf_value block = cf_block(b, weight, inputs, first, count, columns);
+    block = cf_mask_matrix(b, block, columns, allowed ? allowed + first * inputs : NULL, inputs);
     return cf_matmul(b, block, bias, seen, count);
 }
 

@@ -3,13 +3,15 @@
  * Units come in groups, in order: an output of group g reads the inputs of the groups up to g. A
  * plain network is one group. The masked network of an autoregressive layer has one a feature (MADE
  * with the hidden units sorted by degree: Germain et al. 2015, arXiv:1502.03509), which can be
- * emitted all at once or one after the other.
+ * emitted all at once or one after the other. Of its units, some may be kept from reading others
+ * (nn/dependence.h).
  */
 #ifndef CF_NN_DENSE_H
 #define CF_NN_DENSE_H
 
 #include "engine/program.h"
 #include "model/binding.h"
+#include "nn/dependence.h"
 #include "simd/matmul.h"
 
 /* Weights start uniform on +-gain / sqrt(inputs). Tried on the tables of benchmarks/density.py:
@@ -20,12 +22,19 @@
 typedef struct {
     size_t count;
     const uint32_t *end; /* of `count` groups: units before end[g] are of the groups up to g */
+    const uint32_t *set; /* by unit, its set of `dependence`; NULL: it reads all up to its group */
+    const cf_dependence *dependence;
 } cf_groups;
 
 /* Units spread evenly over the groups from `first` on, that one and the last among them if there
  * are two units; a single unit is of the last. */
 cf_status cf_groups_spread(cf_groups *out, cf_arena *arena, size_t groups, size_t first,
                            size_t units);
+
+/* Units spread evenly over the groups' sets that are not empty: each has one at least, if there are
+ * enough. They are of the first group for which all of their set is known. */
+cf_status cf_groups_spread_sets(cf_groups *out, cf_arena *arena, const cf_dependence *dependence,
+                                size_t units);
 
 /* `first` units of group 0 and `each` of every other. */
 cf_status cf_groups_each(cf_groups *out, cf_arena *arena, size_t groups, size_t first, size_t each);
@@ -38,7 +47,8 @@ typedef struct {
     size_t number; /* of the dense layers of a network */
     size_t weight, bias;
     cf_groups inputs, outputs;
-    const cf_block_mask *mask; /* NULL if group 0 reads all */
+    const cf_block_mask *mask;    /* NULL if group 0 reads all */
+    const unsigned char *allowed; /* [outputs, inputs], within it; NULL: all */
 } cf_dense;
 
 /* What is emitted of a network: groups [first, end), one or all. */

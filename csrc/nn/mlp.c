@@ -4,11 +4,13 @@
 
 #include "nn/conditioner.h"
 #include "nn/dense.h"
+#include "nn/layer_norm.h"
 #include "ops/ops.h"
 
 typedef struct {
     size_t layers;
     cf_dense *dense;
+    cf_layer_norm *norm; /* of the hidden layers */
 } mlp_state;
 
 /* Whether nothing follows the last dense layer. */
@@ -23,6 +25,7 @@ static cf_status bind(cf_conditioner *conditioner, cf_binding *binding, bool zer
     mlp_state *state;
     CF_TRY(cf_arena_alloc(binding->arena, &state, 1, sizeof *state));
     CF_TRY(cf_arena_alloc(binding->arena, &state->dense, hidden->count + 1, sizeof *state->dense));
+    CF_TRY(cf_arena_alloc(binding->arena, &state->norm, hidden->count, sizeof *state->norm));
     conditioner->state = state;
     state->layers = hidden->count + 1;
     for (size_t i = 0; i < state->layers; i++) {
@@ -33,6 +36,9 @@ static cf_status bind(cf_conditioner *conditioner, cf_binding *binding, bool zer
                 cf_conditioner_hidden(conditioner, binding, (size_t)hidden->integers[i], &outputs));
         CF_TRY(cf_dense_bind(&state->dense[i], binding, "linear", (long)i, inputs, outputs,
                              last && zero_last, &conditioner->dense_layers));
+        if (!last)
+            CF_TRY(cf_layer_norm_bind(&state->norm[i], conditioner, binding, "norm", (long)i,
+                                      cf_groups_units(outputs)));
         inputs = outputs;
     }
     if (is_plain_last(conditioner->spec))
@@ -47,8 +53,10 @@ static cf_value emit(const cf_conditioner *conditioner, cf_builder *b, cf_emissi
     double dropout = cf_spec_real(conditioner->spec, "dropout");
     cf_value h = cf_conditioner_inputs(conditioner, b, x, context);
     for (size_t i = 0; i < state->layers; i++) {
-        if (i > 0)
+        if (i > 0) {
+            h = cf_layer_norm_emit(&state->norm[i - 1], b, h);
             h = cf_dropout(b, cf_activation(b, activation, h), dropout);
+        }
         h = cf_dense_emit(&state->dense[i], b, emission, h);
     }
     h = cf_activation(b, cf_spec_string(conditioner->spec, "output_activation"), h);
@@ -107,7 +115,7 @@ static cf_value divergence(const cf_conditioner *conditioner, cf_builder *b, cf_
     cf_emission emission = {.end = 1};
     cf_value seen[3] = {{0}};
     *trace = CF_NO_VALUE;
-    if (state->layers < 2 || state->layers > 3 ||
+    if (state->layers < 2 || state->layers > 3 || cf_has_layer_norm(conditioner->spec) ||
         strcmp(cf_spec_string(conditioner->spec, "output_activation"), "identity") != 0)
         return CF_NO_VALUE;
     emission.seen = seen;
@@ -163,6 +171,7 @@ static const cf_option options[] = {
      .default_value = CF_DEFAULT_REAL(1.0),
      .doc = "A constant factor on the outputs."},
     CF_DROPOUT_OPTION,
+    CF_LAYER_NORM_OPTION,
 };
 
 const cf_spec_type cf_mlp_type = {

@@ -110,6 +110,12 @@ cf_value cf_grouped_matmul_transposed(cf_builder *b, cf_value weight, cf_value x
  * given, or `number`. */
 cf_value cf_triangle(cf_builder *b, cf_value matrix, cf_value diagonal, double number, bool upper);
 
+/* An unbatched matrix of so many columns, with 0 where `mask`, of rows of `row_size`, is; with
+ * NULL, the matrix itself. The mask outlives the program. What the matrix holds there is not read.
+ */
+cf_value cf_mask_matrix(cf_builder *b, cf_value matrix, size_t columns, const unsigned char *mask,
+                        size_t row_size);
+
 /* The exponential of an unbatched square matrix; of one that is antisymmetric, a rotation however
  * large it is. */
 cf_value cf_matrix_exponential(cf_builder *b, cf_value matrix, bool antisymmetric);

@@ -182,6 +182,8 @@ class Autoregressive(Layer):
         hidden: _Ints = (64, 64),
         activation: str = "relu",
         scale: str | Scale = "softclip",
+        adjacency: _Bools | Sequence[_Bools] | None = None,
+        context_adjacency: _Bools | Sequence[_Bools] | None = None,
     ) -> Self: ...
     @property
     def order(self) -> str | tuple[int, ...]: ...
@@ -197,6 +199,10 @@ class Autoregressive(Layer):
     def activation(self) -> str: ...
     @property
     def scale(self) -> str | Scale: ...
+    @property
+    def adjacency(self) -> tuple[bool, ...] | None: ...
+    @property
+    def context_adjacency(self) -> tuple[bool, ...] | None: ...
 
 @final
 class Elementwise(Layer):
@@ -963,6 +969,7 @@ class MLP(Conditioner):
         output_activation: str = "identity",
         output_multiplier: float = 1.0,
         dropout: float = 0.0,
+        normalization: str = "none",
     ) -> Self: ...
     @property
     def hidden(self) -> tuple[int, ...]: ...
@@ -974,6 +981,8 @@ class MLP(Conditioner):
     def output_multiplier(self) -> float: ...
     @property
     def dropout(self) -> float: ...
+    @property
+    def normalization(self) -> str: ...
 
 @final
 class ResidualNet(Conditioner):
@@ -984,6 +993,7 @@ class ResidualNet(Conditioner):
         activation: str = "relu",
         context: str = "gate",
         dropout: float = 0.0,
+        normalization: str = "none",
     ) -> Self: ...
     @property
     def hidden(self) -> int: ...
@@ -995,6 +1005,8 @@ class ResidualNet(Conditioner):
     def context(self) -> str: ...
     @property
     def dropout(self) -> float: ...
+    @property
+    def normalization(self) -> str: ...
 
 @final
 class ConvNet(Conditioner):

@@ -168,6 +168,7 @@ static cf_value emit_features(cf_builder *b, const cf_value *x, const void *data
 
 static const cf_block_mask mask = {3, 4, (const uint32_t[]){1, 2, 4},
                                    (const uint32_t[]){0, 1, 2, 2}};
+static const unsigned char entries[] = {1, 0, 0, 0, 1, 0, 1, 1, 0};
 
 static cf_value emit_matrix(cf_builder *b, const cf_value *x, const void *data) {
     cf_value log_det, inverse, y;
@@ -198,6 +199,8 @@ static cf_value emit_matrix(cf_builder *b, const cf_value *x, const void *data) 
         return cf_triangle(b, x[0], CF_NO_VALUE, 1.0, true);
     case 'D':
         return cf_triangle(b, x[0], cf_exp(b, cf_diagonal(b, x[0], 3)), 0.0, false);
+    case 'M': /* of the first two columns */
+        return cf_mask_matrix(b, cf_block(b, x[0], 3, 0, 3, 2), 2, entries, 3);
     case 'e':
         return cf_matrix_exponential(b, x[0], false);
     case 'p':
@@ -459,6 +462,7 @@ static const op_case cases[] = {
     MATRIX("broadcast and broadcast_padded", "R", 3, 3),
     MATRIX("triangle", "T", 3, 3),
     MATRIX("triangle with a diagonal", "D", 3, 3),
+    MATRIX("mask of a matrix", "M", 3, 3),
     MATRIX("matrix exponential", "e", 3, 3),
     MATRIX("matrix product", "p", 3, 3),
     MATRIX("matrix product, rectangular", "P", 3, 3),
