@@ -67,7 +67,11 @@ def add(commands: options.Commands) -> None:
 def _add_model(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("model")
     group.add_argument(
-        "--recipe", choices=list(RECIPES), default="realnvp", help="the flow (default: realnvp)"
+        "--recipe",
+        choices=list(RECIPES),
+        default="realnvp",
+        metavar="NAME",
+        help=f"the flow: {', '.join(RECIPES)} (default: realnvp)",
     )
     group.add_argument(
         "--layers",
