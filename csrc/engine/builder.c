@@ -33,6 +33,7 @@ void cf_builder_free(cf_builder *b) {
     cf_free(b->views);
     cf_free(b->segments);
     cf_free(b->nodes);
+    cf_free(b->parameters);
     cf_free(b->slab_outputs);
     cf_free(b->loops);
     cf_arena_free(&b->arena);
@@ -160,6 +161,14 @@ static cf_value close_view(cf_builder *b) {
     return (cf_value){(int32_t)b->view_count++};
 }
 
+static void remember_parameter(cf_builder *b, cf_value value) {
+    if (b->status == CF_OK)
+        b->status = cf_grow(&b->parameters, &b->parameter_capacity, b->parameter_count,
+                            b->parameter_count + 1, sizeof *b->parameters);
+    if (b->status == CF_OK)
+        b->parameters[b->parameter_count++] = value;
+}
+
 cf_value cf_emit(cf_builder *b, const cf_op *op, cf_kind kind, size_t size, size_t operands,
                  const cf_value *operand, cf_params params) {
     if (b->status != CF_OK)
@@ -189,7 +198,20 @@ cf_value cf_emit(cf_builder *b, const cf_op *op, cf_kind kind, size_t size, size
     b->nodes[b->node_count] = node;
     add_segment(b, (cf_segment){(uint32_t)b->node_count, 0, 1, (uint32_t)size});
     b->node_count++;
-    return close_view(b);
+    cf_value value = close_view(b);
+    if (op->flags & CF_OP_PARAMETER)
+        remember_parameter(b, value);
+    return value;
+}
+
+cf_value cf_emitted_parameter(const cf_builder *b, size_t offset, size_t size) {
+    for (size_t i = 0; i < b->parameter_count; i++) {
+        const cf_node *node = cf_whole_node(b, b->parameters[i]);
+        const cf_parameter_params *p = node->params;
+        if (p->offset == offset && node->size == size)
+            return b->parameters[i];
+    }
+    return CF_NO_VALUE;
 }
 
 cf_value cf_node_value(cf_builder *b, size_t index) {

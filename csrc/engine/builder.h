@@ -42,6 +42,8 @@ struct cf_builder {
     size_t segment_count, segment_capacity;
     cf_node *nodes; /* in an order in which they can be run; 0 is unused */
     size_t node_count, node_capacity;
+    cf_value *parameters; /* the nodes of ops with CF_OP_PARAMETER */
+    size_t parameter_count, parameter_capacity;
     cf_slab_output *slab_outputs;
     size_t slab_output_count, slab_output_capacity;
     struct {

@@ -165,6 +165,9 @@ const void *cf_builder_keep(cf_builder *b, const void *data, size_t size);
 cf_value cf_emit(cf_builder *b, const cf_op *op, cf_kind kind, size_t size, size_t operands,
                  const cf_value *operand, cf_params params);
 
+/* The parameter of that offset and size, if it has been emitted; else CF_NO_VALUE. */
+cf_value cf_emitted_parameter(const cf_builder *b, size_t offset, size_t size);
+
 /* A node's parameters, for another node that shall have the same. */
 static inline cf_params cf_params_of(const cf_node *node) {
     return (cf_params){node->params, node->op->params};

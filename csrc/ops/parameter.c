@@ -13,12 +13,9 @@ cf_value cf_parameter(cf_builder *b, size_t offset, size_t size) {
         return cf_builder_fail(b, CF_INVALID, "more than %d parameters", INT32_MAX);
     if (cf_builder_status(b) != CF_OK)
         return CF_NO_VALUE;
-    for (size_t i = 1; i < cf_builder_nodes(b); i++) {
-        const cf_node *node = cf_builder_node(b, i);
-        const cf_parameter_params *p = node->params;
-        if (node->op == &parameter_op && p->offset == offset && node->size == size)
-            return cf_node_value(b, i);
-    }
+    cf_value emitted = cf_emitted_parameter(b, offset, size);
+    if (!cf_is_none(emitted))
+        return emitted;
     cf_parameter_params params = {offset};
     return cf_emit(b, &parameter_op, CF_UNBATCHED, size, 0, NULL, CF_PARAMS(&params));
 }
