@@ -2,6 +2,8 @@
 
 #include <math.h>
 
+static const double pi = 3.14159265358979323846;
+
 enum { STEPS = 8 }; /* of Newton's method, which needs four or five */
 
 /* The Legendre polynomial of degree n at x, by its recurrence, and its slope. */
@@ -18,7 +20,6 @@ static double legendre(size_t n, double x, double *slope) {
 
 /* The points are the roots; only those below the middle are sought, the others mirror them. */
 void cf_gauss_legendre(size_t count, double *point, double *weight) {
-    const double pi = 3.141592653589793;
     for (size_t i = 0; i < (count + 1) / 2; i++) {
         double x = -cos(pi * ((double)i + 0.75) / ((double)count + 0.5)), slope;
         if (2 * i + 1 == count)
@@ -31,5 +32,18 @@ void cf_gauss_legendre(size_t count, double *point, double *weight) {
         point[i] = 0.5 + 0.5 * x;
         point[count - 1 - i] = 0.5 - 0.5 * x;
         weight[i] = weight[count - 1 - i] = 1.0 / ((1.0 - x) * (1.0 + x) * slope * slope);
+    }
+}
+
+void cf_clenshaw_curtis(size_t count, double *point, double *weight) {
+    double intervals = (double)(count - 1);
+    for (size_t i = 0; i < count; i++) {
+        double angle = pi * (double)i / intervals, sum = 1.0;
+        for (size_t j = 1; 2 * j <= count - 1; j++) {
+            double once = 2 * j == count - 1 ? 1.0 : 2.0;
+            sum -= once * cos(2.0 * (double)j * angle) / (4.0 * (double)(j * j) - 1.0);
+        }
+        point[i] = 0.5 - 0.5 * cos(angle);
+        weight[i] = (i == 0 || i == count - 1 ? 0.5 : 1.0) * sum / intervals;
     }
 }

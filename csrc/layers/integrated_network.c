@@ -1,9 +1,9 @@
 /* The integral of a positive network, one for each feature with weights of its own, as a transform
  * (Wehenkel and Louppe 2019). */
-#include <math.h>
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/quadrature.h"
 #include "layers/positive_scale.h"
 #include "layers/transform.h"
 #include "nn/dense.h"
@@ -16,48 +16,6 @@ typedef struct {
     size_t points;
     double *node, *weight; /* of the rule, on [0, 1] */
 } integrated_state;
-
-/* ---- rules ---- */
-
-static const double pi = 3.14159265358979323846;
-
-/* The Legendre polynomial P_n at x, and its derivative. */
-static double legendre(size_t n, double x, double *slope) {
-    double before = 1.0, at = x;
-    for (size_t k = 2; k <= n; k++) {
-        double next = ((double)(2 * k - 1) * x * at - (double)(k - 1) * before) / (double)k;
-        before = at;
-        at = next;
-    }
-    *slope = (double)n * (before - x * at) / ((1.0 - x) * (1.0 + x));
-    return at;
-}
-
-static void gauss_legendre(size_t n, double *node, double *weight) {
-    for (size_t i = 0; i < n; i++) {
-        double x = -cos(pi * ((double)i + 0.75) / ((double)n + 0.5)), slope;
-        for (int step = 0; step < 8; step++) {
-            double value = legendre(n, x, &slope);
-            x -= value / slope;
-        }
-        legendre(n, x, &slope);
-        node[i] = 0.5 + 0.5 * x;
-        weight[i] = 1.0 / ((1.0 - x) * (1.0 + x) * slope * slope);
-    }
-}
-
-static void clenshaw_curtis(size_t n, double *node, double *weight) {
-    double intervals = (double)(n - 1);
-    for (size_t i = 0; i < n; i++) {
-        double angle = pi * (double)i / intervals, sum = 1.0;
-        for (size_t j = 1; 2 * j <= n - 1; j++) {
-            double once = 2 * j == n - 1 ? 1.0 : 2.0;
-            sum -= once * cos(2.0 * (double)j * angle) / (4.0 * (double)(j * j) - 1.0);
-        }
-        node[i] = 0.5 - 0.5 * cos(angle);
-        weight[i] = (i == 0 || i == n - 1 ? 0.5 : 1.0) * sum / intervals;
-    }
-}
 
 /* ---- binding ---- */
 
@@ -89,7 +47,7 @@ static cf_status bind(cf_transform *transform, cf_binding *binding, cf_features 
     state->points = (size_t)cf_spec_int(spec, "points");
     CF_TRY(cf_arena_alloc(binding->arena, &state->node, 2 * state->points, sizeof *state->node));
     state->weight = state->node + state->points;
-    (gauss ? gauss_legendre : clenshaw_curtis)(state->points, state->node, state->weight);
+    (gauss ? cf_gauss_legendre : cf_clenshaw_curtis)(state->points, state->node, state->weight);
     CF_TRY(cf_feature_networks_size(&state->networks, spec, binding, transformed.count,
                                     transformed.feature, (size_t)cf_spec_int(spec, "signal")));
     for (size_t k = 0; k + 1 < state->networks.layers; k++)
