@@ -68,13 +68,10 @@ static cf_value emit(const cf_conditioner *conditioner, cf_builder *b, cf_emissi
 static cf_value activate(const cf_conditioner *conditioner, cf_builder *b, cf_value x,
                          cf_value *slope) {
     double dropout = cf_spec_real(conditioner->spec, "dropout");
-    cf_value one = cf_constant(b, CF_BATCHED, cf_value_size(b, x), 1.0);
     x = cf_copy(b, x);
     cf_value h = cf_dropout(b, cf_activation(b, cf_spec_string(conditioner->spec, "activation"), x),
                             dropout);
-    *slope = CF_NO_VALUE;
-    if (cf_builder_status(b) == CF_OK)
-        cf_gradient(b, 1, &h, &one, 1, &x, slope);
+    *slope = cf_derivative(b, h, x);
     return h;
 }
 

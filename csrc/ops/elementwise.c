@@ -31,3 +31,14 @@ cf_value cf_elementwise_op(cf_builder *b, const cf_op *op, size_t operands, cons
     }
     return cf_emit(b, op, batched ? CF_BATCHED : CF_UNBATCHED, size, operands, brought, params);
 }
+
+cf_value cf_derivative(cf_builder *b, cf_value y, cf_value x) {
+    cf_value slope = CF_NO_VALUE;
+    if (cf_builder_status(b) != CF_OK)
+        return CF_NO_VALUE;
+    cf_value one = cf_constant(b, CF_BATCHED, cf_value_size(b, y), 1.0);
+    cf_gradient(b, 1, &y, &one, 1, &x, &slope);
+    if (cf_is_none(slope)) /* a constant */
+        slope = cf_constant(b, CF_BATCHED, cf_value_size(b, x), 0.0);
+    return slope;
+}

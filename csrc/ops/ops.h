@@ -245,6 +245,10 @@ cf_value cf_add_optional(cf_builder *b, cf_value x, cf_value y);
 /* Whether `value` is one, and of which terms. */
 bool cf_is_sum(const cf_builder *b, cf_value value, cf_value terms[2]);
 
+/* dy/dx, feature by feature, of a y whose features depend on theirs of x alone; x is a whole node.
+ */
+cf_value cf_derivative(cf_builder *b, cf_value y, cf_value x);
+
 /* ---- functions ---- */
 
 /* Those of function_list.h: cf_exp(b, x), cf_log(b, x), ... */

@@ -24,13 +24,7 @@ static void evaluate(cf_builder *b, const root_context *r, cf_value x, cf_value 
         return;
     }
     *value = cf_broadcast(b, *value);
-    if (cf_is_none(*slope)) {
-        cf_value one = cf_constant(b, CF_BATCHED, r->features, 1.0);
-        cf_gradient(b, 1, value, &one, 1, &x, slope);
-        if (cf_is_none(*slope)) /* a constant */
-            *slope = cf_constant(b, CF_BATCHED, r->features, 0.0);
-    }
-    *slope = cf_broadcast(b, *slope);
+    *slope = cf_broadcast(b, cf_is_none(*slope) ? cf_derivative(b, *value, x) : *slope);
 }
 
 static void step(cf_builder *b, const void *context, const cf_value *state, cf_value *next,
