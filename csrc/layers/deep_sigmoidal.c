@@ -1,8 +1,8 @@
 /* Deep sigmoidal flows, and the dense ones, as a transform (Huang et al. 2018, section 3). */
-#include "base/memory.h"
+#include "layers/monotone.h"
 #include "layers/positive_scale.h"
 #include "layers/transform.h"
-#include "ops/root.h"
+#include "ops/ops.h"
 
 /* One layer takes `inputs` numbers by way of `units` sigmoids to `outputs` numbers. Its parameters,
  * of a feature: scales a and biases b of the units, logits of w [outputs, units] and, of several
@@ -55,15 +55,6 @@ static double start(const cf_spec *spec, int64_t feature, size_t param) {
         one = 0.0;
     cf_spec_free(scale);
     return one;
-}
-
-/* The state is how scales become positive. */
-static cf_status bind(cf_transform *transform, cf_binding *binding, cf_features transformed) {
-    cf_spec *scale;
-    (void)transformed;
-    CF_TRY(cf_positive_scale_spec(cf_spec_get(transform->spec, "scale"), &scale));
-    transform->state = scale;
-    return cf_binding_keep(binding, scale);
 }
 
 /* ---- the map ---- */
@@ -148,47 +139,30 @@ static cf_value layer(const sigmoidal *d, cf_builder *b, sizes s, cf_value x, si
     return cf_subtract(b, sum[0], sum[1]);
 }
 
-static cf_value map(const sigmoidal *d, cf_builder *b, cf_value x, cf_value *log_slope) {
+static void map(cf_builder *b, const void *context, cf_value x, cf_value *y, cf_value *log_slope) {
+    const sigmoidal *d = context;
     size_t first = 0;
     *log_slope = CF_NO_VALUE;
     for (size_t i = 0; i < (size_t)cf_spec_int(d->spec, "layers"); i++)
         x = layer(d, b, sizes_of(d->spec, i), x, &first, log_slope);
-    return x;
-}
-
-static void evaluate(cf_builder *b, const void *context, cf_value x, cf_value unfinished,
-                     cf_value *value, cf_value *slope) {
-    (void)unfinished;
-    *value = map(context, b, x, slope);
-    *slope = cf_exp(b, *slope);
+    *y = x;
 }
 
 static cf_value apply(const cf_transform *transform, cf_builder *b, cf_value u, cf_value params,
                       const int64_t *features, bool inverse, cf_value *log_det) {
-    cf_value log_slope;
     (void)features;
     *log_det = CF_NO_VALUE;
     if (cf_builder_status(b) != CF_OK)
         return CF_NO_VALUE;
     sigmoidal d = {transform->spec, transform->state, cf_value_size(b, u), params};
-    if (inverse) {
-        u = map(&d, b, u, &log_slope);
-        *log_det = cf_sum_features(b, log_slope);
-        return u;
-    }
-    cf_root_spec root = {.function = evaluate,
-                         .context = &d,
-                         .context_size = sizeof d,
-                         .target = u,
-                         .start = cf_clamp(b, u, -1e3, 1e3)};
-    cf_value x = cf_root(b, &root, NULL);
-    map(&d, b, x, &log_slope);
-    *log_det = cf_scale_shift(b, cf_sum_features(b, log_slope), -1.0, 0.0);
-    return x;
+    cf_monotone monotone = {.function = map, .context = &d, .context_size = sizeof d};
+    if (!inverse)
+        monotone.start = cf_clamp(b, u, -1e3, 1e3);
+    return cf_monotone_apply(b, &monotone, u, !inverse, log_det);
 }
 
 static const cf_transform_methods methods = {
-    .param_count = param_count, .apply = apply, .start = start, .bind = bind};
+    .param_count = param_count, .apply = apply, .start = start, .bind = cf_transform_bind_scale};
 
 static const cf_option options[] = {
     {.name = "components",

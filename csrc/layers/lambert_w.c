@@ -18,13 +18,11 @@ static cf_value apply(const cf_transform *transform, cf_builder *b, cf_value u, 
                       const int64_t *features, bool inverse, cf_value *log_det) {
     const cf_spec *spec = transform->spec;
     cf_value of_affine, out;
-    cf_spec *form;
+    const cf_spec *form = transform->state;
     (void)features;
     *log_det = CF_NO_VALUE;
     if (cf_builder_status(b) != CF_OK)
         return CF_NO_VALUE;
-    if (cf_positive_scale_spec(cf_spec_get(spec, "scale"), &form) != CF_OK)
-        return cf_builder_fail(b, CF_NO_MEMORY, "no memory for a transform");
     size_t n = cf_value_size(b, u);
     cf_value weight = cf_sigmoid(b, cf_scale_shift(b, cf_slice(b, params, 0, n), 1.0, START));
     cf_value h = cf_scale_shift(b, weight, cf_spec_real(spec, "maximum"), 0.0);
@@ -44,7 +42,6 @@ static cf_value apply(const cf_transform *transform, cf_builder *b, cf_value u, 
         out = cf_affine(b, z, log_scale, shift, false, &of_affine);
     }
     *log_det = cf_add(b, cf_sum_features(b, log_slope), of_affine);
-    cf_spec_free(form);
     return out;
 }
 
@@ -56,7 +53,8 @@ static cf_status check(const cf_spec *spec) {
     return CF_OK;
 }
 
-static const cf_transform_methods methods = {.param_count = param_count, .apply = apply};
+static const cf_transform_methods methods = {
+    .param_count = param_count, .apply = apply, .bind = cf_transform_bind_scale};
 
 static const cf_option options[] = {
     {.name = "maximum",

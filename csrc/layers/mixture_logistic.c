@@ -21,13 +21,11 @@ static cf_value apply(const cf_transform *transform, cf_builder *b, cf_value u, 
     const cf_spec *spec = transform->spec;
     cf_logistic_mixture mixture = read(spec);
     cf_value of_affine, of_mixture, out;
-    cf_spec *form;
+    const cf_spec *form = transform->state;
     (void)features;
     *log_det = CF_NO_VALUE;
     if (cf_builder_status(b) != CF_OK)
         return CF_NO_VALUE;
-    if (cf_positive_scale_spec(cf_spec_get(spec, "scale"), &form) != CF_OK)
-        return cf_builder_fail(b, CF_NO_MEMORY, "no memory for a transform");
     size_t n = cf_value_size(b, u), numbers = 3 * (size_t)mixture.components * n;
     cf_value components = cf_slice(b, params, 0, numbers);
     cf_value log_scale = cf_log_scale(b, form, cf_slice(b, params, numbers, n));
@@ -40,7 +38,6 @@ static cf_value apply(const cf_transform *transform, cf_builder *b, cf_value u, 
         out = cf_logistic_mixture_map(b, &mixture, y, components, true, &of_mixture);
     }
     *log_det = cf_add(b, of_mixture, of_affine);
-    cf_spec_free(form);
     return out;
 }
 
@@ -59,7 +56,8 @@ static cf_status check(const cf_spec *spec) {
     return CF_OK;
 }
 
-static const cf_transform_methods methods = {.param_count = param_count, .apply = apply};
+static const cf_transform_methods methods = {
+    .param_count = param_count, .apply = apply, .bind = cf_transform_bind_scale};
 
 static const cf_option options[] = {
     {.name = "components",

@@ -127,13 +127,11 @@ static void bracket(cf_builder *b, const mixture *m, cf_value u, cf_monotone *ou
 static cf_value apply(const cf_transform *transform, cf_builder *b, cf_value u, cf_value params,
                       const int64_t *features, bool inverse, cf_value *log_det) {
     const cf_spec *spec = transform->spec;
-    cf_spec *form;
+    const cf_spec *form = transform->state;
     (void)features;
     *log_det = CF_NO_VALUE;
     if (cf_builder_status(b) != CF_OK)
         return CF_NO_VALUE;
-    if (cf_positive_scale_spec(cf_spec_get(spec, "scale"), &form) != CF_OK)
-        return cf_builder_fail(b, CF_NO_MEMORY, "no memory for a transform");
     mixture m = read(spec, b, form, params, cf_value_size(b, u));
     cf_monotone monotone = {map, &m, sizeof m, CF_NO_VALUE, CF_NO_VALUE, CF_NO_VALUE, 2.0};
     if (!inverse && m.epsilon > 0.0)
@@ -141,7 +139,6 @@ static cf_value apply(const cf_transform *transform, cf_builder *b, cf_value u, 
     else if (!inverse)
         bracket(b, &m, u, &monotone);
     cf_value out = cf_monotone_apply(b, &monotone, u, !inverse, log_det);
-    cf_spec_free(form);
     return out;
 }
 
@@ -158,7 +155,8 @@ static cf_status check(const cf_spec *spec) {
     return CF_OK;
 }
 
-static const cf_transform_methods methods = {.param_count = param_count, .apply = apply};
+static const cf_transform_methods methods = {
+    .param_count = param_count, .apply = apply, .bind = cf_transform_bind_scale};
 
 static const cf_option options[] = {
     {.name = "components",

@@ -21,15 +21,12 @@ static cf_value log_cosh(cf_builder *b, cf_value x) {
  * ratio of the cosines. */
 static cf_value apply(const cf_transform *transform, cf_builder *b, cf_value u, cf_value params,
                       const int64_t *features, bool inverse, cf_value *log_det) {
-    const cf_spec *spec = transform->spec;
     cf_value of_affine, out;
-    cf_spec *form;
+    const cf_spec *form = transform->state;
     (void)features;
     *log_det = CF_NO_VALUE;
     if (cf_builder_status(b) != CF_OK)
         return CF_NO_VALUE;
-    if (cf_positive_scale_spec(cf_spec_get(spec, "scale"), &form) != CF_OK)
-        return cf_builder_fail(b, CF_NO_MEMORY, "no memory for a transform");
     size_t n = cf_value_size(b, u);
     cf_value skewness = cf_slice(b, params, 0, n);
     cf_value log_weight = cf_log_scale(b, form, cf_slice(b, params, n, n));
@@ -47,11 +44,11 @@ static cf_value apply(const cf_transform *transform, cf_builder *b, cf_value u, 
     if (!inverse)
         out = cf_affine(b, out, log_scale, shift, false, &of_affine);
     *log_det = cf_add(b, cf_sum_features(b, slope), of_affine);
-    cf_spec_free(form);
     return out;
 }
 
-static const cf_transform_methods methods = {.param_count = param_count, .apply = apply};
+static const cf_transform_methods methods = {
+    .param_count = param_count, .apply = apply, .bind = cf_transform_bind_scale};
 
 static const cf_option options[] = {
     {.name = "scale",

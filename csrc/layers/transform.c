@@ -87,6 +87,15 @@ const cf_spec_type cf_additive_transform_type = {
     .methods = &additive_methods,
 };
 
+cf_status cf_transform_bind_scale(cf_transform *transform, cf_binding *binding,
+                                  cf_features transformed) {
+    cf_spec *scale;
+    (void)transformed;
+    CF_TRY(cf_positive_scale_spec(cf_spec_get(transform->spec, "scale"), &scale));
+    transform->state = scale;
+    return cf_binding_keep(binding, scale);
+}
+
 static size_t two_numbers(const cf_spec *transform) {
     (void)transform;
     return 2;
@@ -97,20 +106,17 @@ static cf_value apply_affine(const cf_transform *transform, cf_builder *b, cf_va
                              cf_value *log_det) {
     size_t n = cf_value_size(b, u);
     cf_value scale = cf_slice(b, params, 0, n), shift = cf_slice(b, params, n, n);
-    cf_spec *form;
+    const cf_spec *form = transform->state;
     (void)features;
     *log_det = CF_NO_VALUE;
     if (cf_builder_status(b) != CF_OK)
         return CF_NO_VALUE;
-    if (cf_positive_scale_spec(cf_spec_get(transform->spec, "scale"), &form) != CF_OK)
-        return cf_builder_fail(b, CF_NO_MEMORY, "no memory for a transform");
     cf_value out = cf_affine(b, u, cf_log_scale(b, form, scale), shift, inverse, log_det);
-    cf_spec_free(form);
     return out;
 }
 
-static const cf_transform_methods affine_methods = {.param_count = two_numbers,
-                                                    .apply = apply_affine};
+static const cf_transform_methods affine_methods = {
+    .param_count = two_numbers, .apply = apply_affine, .bind = cf_transform_bind_scale};
 
 static const cf_option affine_options[] = {
     {.name = "scale",

@@ -46,6 +46,10 @@ static inline const cf_transform_methods *cf_transform_methods_of(const cf_spec 
     return cf_spec_type_of(transform)->methods;
 }
 
+/* The method `bind` of transforms with an option `scale`: the state is the Scale spec. */
+cf_status cf_transform_bind_scale(cf_transform *transform, cf_binding *binding,
+                                  cf_features transformed);
+
 /* Binds `spec`, which is kept by reference: what it declares has names at the binding's path. */
 cf_status cf_transform_bind(cf_transform *out, const cf_spec *spec, cf_binding *binding,
                             cf_features transformed);
