@@ -61,7 +61,7 @@ def test_jacobian_against_differences(name):
     u, _ = flow.inverse(x, context)
     for direction, at, f in (("inverse", x, flow.inverse), ("forward", u, flow.forward)):
         ours = cf.jacobian(flow, at, context, direction=direction)
-        wide, truth = (jacobian(lambda y, f=f: f(y, context)[0], at, step) for step in (2e-4, 1e-4))
+        wide, truth = (jacobian(lambda y, f=f: f(y, context)[0], at, step) for step in (4e-4, 2e-4))
         far_from_kinks = norms(wide - truth) <= 1e-9 * norms(truth)
         assert far_from_kinks.mean() >= 0.95
         assert np.all((norms(ours - truth) <= 1e-8 * norms(truth))[far_from_kinks])
@@ -153,21 +153,36 @@ def test_loss_gradient_against_differences(name):
     norm_close(-weighted.reshape(x.shape), gradient(f, x, step), 1e-7)
 
 
+def gradients(flow, x, context):
+    """The loss, and its gradients for the parameters by name and for the rows."""
+    loss, result = flow.loss_and_grad(x, context)
+    result = {key: value.astype(np.float64) for key, value in result.items()}
+    return loss, result | {"x": flow.grad_log_prob(x, context).astype(np.float64)}
+
+
+def all_rounded(x):
+    """Sixteen x in float64 that are half of a float32's last place from x, up or down."""
+    rng = np.random.default_rng(3)
+    return [x * (1 + rng.choice([-1.0, 1.0], x.shape) * 2.0**-24) for _ in range(16)]
+
+
 @pytest.mark.parametrize("name", SMOOTH)
 def test_float32_gradients_against_float64(name):
+    """To 1e-4, or to what rounding x does to them where a flow is steep."""
     narrow = build(name, "float32")
     wide = narrow.astype("float64")
     x, context = data_rows(wide, name, 100)
     x = x.astype(np.float32)
     context = None if context is None else context.astype(np.float32)
-    loss32, gradients32 = narrow.loss_and_grad(x, context)
-    loss64, gradients64 = wide.loss_and_grad(x, context)
+    loss32, ours = gradients(narrow, x, context)
+    loss64, truth = gradients(wide, x, context)
     assert loss32 == pytest.approx(loss64, rel=1e-4)
-    for parameter, truth in gradients64.items():
-        norm_close(gradients32[parameter].astype(np.float64), truth, 1e-4)
-    norm_close(
-        narrow.grad_log_prob(x, context).astype(np.float64), wide.grad_log_prob(x, context), 1e-4
-    )
+    for key, expected in truth.items():
+        error = np.linalg.norm(ours[key] - expected)
+        assert error <= 1e-4 * (np.linalg.norm(expected) + 1e-3) or error <= max(
+            np.linalg.norm(gradients(wide, rounded, context)[1][key] - expected)
+            for rounded in all_rounded(x)
+        )
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
