@@ -30,6 +30,33 @@ def gradient(f: Callable[[], float], array: np.ndarray, step: float = 2e-3) -> n
     return result
 
 
+def gradient_error(
+    ours: np.ndarray, f: Callable[[], float], array: np.ndarray, step: float = 2e-3
+) -> float:
+    """How far `ours` is from the gradient of f() with respect to `array`, as norms.
+
+    The difference is projected on three directions of +-1, each of which has the whole error of any
+    single entry, or on every axis of an array that is as small.
+    """
+    assert ours.shape == array.shape
+    if array.size <= 3:
+        directions = np.eye(array.size)
+    else:
+        directions = np.random.default_rng(0).choice([-1.0, 1.0], (3, array.size))
+    start, worst = array.copy(), 0.0
+    for direction in directions.reshape(-1, *array.shape):
+        unit = direction / np.linalg.norm(direction)
+
+        def moved(h: float, unit: np.ndarray = unit) -> float:
+            array[...] = start + h * unit
+            return f()
+
+        error = np.sum(ours * unit) - derivative(moved, step)
+        worst = max(worst, abs(error) * np.abs(direction).sum() ** 0.5)
+    array[...] = start
+    return worst
+
+
 def jacobian(
     f: Callable[[np.ndarray], np.ndarray], x: np.ndarray, step: float = 2e-3
 ) -> np.ndarray:

@@ -784,8 +784,15 @@ INSTANCES: dict[str, Instance] = {
 
 def build(name: str, dtype: str = "float64", seed: int = 1) -> cf.Flow:
     """The instance with random weights, large enough that log_det varies by `spread_of`."""
+    flow = new(name, seed)
+    for parameter, array in random_weights(name, seed).items():
+        flow.parameters[parameter][...] = array
+    return flow if dtype == "float64" else flow.astype(dtype)
+
+
+def new(name: str, seed: int) -> cf.Flow:
     instance = INSTANCES[name]
-    flow = cf.Flow(
+    return cf.Flow(
         instance.layers(),
         **instance.size,
         context_features=instance.context_features,
@@ -794,15 +801,20 @@ def build(name: str, dtype: str = "float64", seed: int = 1) -> cf.Flow:
         dtype="float64",
         seed=seed,
     )
+
+
+@cache
+def random_weights(name: str, seed: int) -> dict[str, np.ndarray]:
+    flow = new(name, seed)
     rng = np.random.default_rng(seed)
     for parameter_name, parameter in flow.parameters.items():
         fan_in = np.prod(parameter.shape[1:]) if parameter.ndim > 1 else 4.0
         parameter[...] = rng.normal(size=parameter.shape) / np.sqrt(fan_in)
         if parameter_name.endswith("variance"):
             np.exp(parameter, out=parameter)
-    if instance.volume:
+    if INSTANCES[name].volume:
         enlarge(flow, name)
-    return flow if dtype == "float64" else flow.astype(dtype)
+    return dict(flow.parameters)
 
 
 def enlarge(flow: cf.Flow, name: str) -> None:

@@ -234,6 +234,6 @@ def watch(name, call, times):
 
 CONSTANTS = (None, True, False, cf.Flow, cf.Coupling, cf.Cotangents, np.dtype("f4"), np.dtype("f8"))
 for name, call in CALLS.items():
-    watch(name, call, 10_000)
+    watch(name, call, 5000)
 for name, call in SLOW_CALLS.items():
-    watch(name, call, 1000)
+    watch(name, call, 700)
