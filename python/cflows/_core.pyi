@@ -1234,7 +1234,12 @@ class Uniform(Base):
 @final
 class Mixture(Base):
     def __new__(
-        cls, components: int = 8, learned: bool = True, conditioner: Conditioner | None = None
+        cls,
+        components: int = 8,
+        learned: bool = True,
+        conditioner: Conditioner | None = None,
+        covariance_type: str = "diagonal",
+        minimum_scale: float = 0.0,
     ) -> Self: ...
     @property
     def components(self) -> int: ...
@@ -1242,6 +1247,10 @@ class Mixture(Base):
     def learned(self) -> bool: ...
     @property
     def conditioner(self) -> Conditioner | None: ...
+    @property
+    def covariance_type(self) -> str: ...
+    @property
+    def minimum_scale(self) -> float: ...
 
 @final
 class Product(Base):
