@@ -6,31 +6,11 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "dist/base.h"
-#include "nn/conditioner.h"
+#include "dist/mixture.h"
 #include "ops/ops.h"
 
-enum { SPHERICAL, DIAGONAL, TIED, FULL };
-
 static const char *const covariance_types[] = {"spherical", "diagonal", "tied", "full", NULL};
-
-typedef struct {
-    size_t components, features;
-    int covariance; /* one of these */
-    double minimum_scale;
-    bool conditional;
-    /* Of the parameters: logits [K], loc [K, features], log_scale [K], [K, features] or, tied,
-     * [features], and lower, [K, features (features - 1) / 2] or without K. */
-    size_t logits, loc, log_scale, lower;
-    size_t scales, lowers;      /* how many numbers there are of the last two */
-    int64_t *columns;           /* where those of lower are, column by column and of all K each */
-    cf_conditioner conditioner; /* of the same numbers, beside those parameters */
-} mixture_state;
-
-/* What lies below the diagonal of a factor of the covariance. */
-static size_t triangle_size(size_t features) {
-    return features * (features - 1) / 2;
-}
+static const char *const starts[] = {"kmeans", "random", NULL};
 
 /* ---- parameters ---- */
 
@@ -42,16 +22,17 @@ static cf_status bind_one(const cf_base *base, cf_binding *binding, const char *
     return CF_OK;
 }
 
-static cf_status bind_values(cf_base *base, cf_binding *binding, mixture_state *state) {
-    size_t k = state->components, n = base->features, triangle = triangle_size(n);
-    bool tied = state->covariance == TIED, has_lower = state->lowers > 0;
+static cf_status bind_values(cf_base *base, cf_binding *binding, cf_mixture *state) {
+    size_t k = state->components, n = base->features, triangle = cf_triangle_size(n);
+    bool tied = state->covariance == CF_MIXTURE_TIED, has_lower = state->lowers > 0;
     CF_TRY(bind_one(base, binding, "logits", 1, &k, 0.0, &state->logits));
     CF_TRY(bind_one(base, binding, "loc", 2, (size_t[]){k, n}, k > 1 ? 2.0 : 0.0, &state->loc));
     if (tied)
         CF_TRY(bind_one(base, binding, "log_scale", 1, &n, 0.0, &state->log_scale));
     else
-        CF_TRY(bind_one(base, binding, "log_scale", state->covariance == SPHERICAL ? 1 : 2,
-                        (size_t[]){k, n}, 0.0, &state->log_scale));
+        CF_TRY(bind_one(base, binding, "log_scale",
+                        state->covariance == CF_MIXTURE_SPHERICAL ? 1 : 2, (size_t[]){k, n}, 0.0,
+                        &state->log_scale));
     if (has_lower && tied)
         return bind_one(base, binding, "lower", 1, &triangle, 0.0, &state->lower);
     return has_lower
@@ -60,30 +41,33 @@ static cf_status bind_values(cf_base *base, cf_binding *binding, mixture_state *
 }
 
 /* The numbers of lower are row by row. */
-static cf_status order_columns(const cf_base *base, cf_binding *binding, mixture_state *state) {
+static cf_status order_columns(const cf_base *base, cf_binding *binding, cf_mixture *state) {
     size_t k = state->components, n = base->features, size, at = 0;
     if (state->lowers == 0)
         return CF_OK;
-    if (!cf_size_mul(triangle_size(n), k, &size))
+    if (!cf_size_mul(cf_triangle_size(n), k, &size))
         return cf_fail(CF_NO_MEMORY, "Mixture: too many components");
     CF_TRY(cf_arena_alloc(binding->arena, &state->columns, size, sizeof *state->columns));
     for (size_t j = 0; j < n; j++)
         for (size_t i = j + 1; i < n; i++)
             for (size_t c = 0; c < k; c++) {
-                size_t first = state->covariance == TIED ? 0 : c * triangle_size(n);
-                state->columns[at++] = (int64_t)(first + triangle_size(i) + j);
+                size_t first = state->covariance == CF_MIXTURE_TIED ? 0 : c * cf_triangle_size(n);
+                state->columns[at++] = (int64_t)(first + cf_triangle_size(i) + j);
             }
     return CF_OK;
 }
 
-static cf_status count_numbers(const cf_base *base, mixture_state *state, size_t *numbers) {
+static cf_status count_numbers(const cf_base *base, cf_mixture *state, size_t *numbers) {
     size_t k = state->components, n = base->features, all, scales, triangle;
-    bool dense = state->covariance == TIED || state->covariance == FULL;
+    bool dense = state->covariance == CF_MIXTURE_TIED || state->covariance == CF_MIXTURE_FULL;
     if (!cf_size_mul(n, n, &triangle) || !cf_size_mul(k, n, &scales) ||
         !cf_size_mul(k, 2 * n + 1 + (dense ? triangle : 0), &all))
         return cf_fail(CF_NO_MEMORY, "Mixture: too many components");
-    state->scales = state->covariance == SPHERICAL ? k : state->covariance == TIED ? n : scales;
-    state->lowers = dense ? (state->covariance == TIED ? 1 : k) * triangle_size(n) : 0;
+    state->scales = state->covariance == CF_MIXTURE_SPHERICAL ? k
+                    : state->covariance == CF_MIXTURE_TIED    ? n
+                                                              : scales;
+    state->lowers =
+        dense ? (state->covariance == CF_MIXTURE_TIED ? 1 : k) * cf_triangle_size(n) : 0;
     *numbers = k + scales + state->scales + state->lowers;
     return CF_OK;
 }
@@ -91,7 +75,7 @@ static cf_status count_numbers(const cf_base *base, mixture_state *state, size_t
 static cf_status bind(cf_base *base, cf_binding *binding) {
     const cf_spec *conditioner = cf_spec_spec(base->spec, "conditioner");
     size_t numbers = 0;
-    mixture_state *state;
+    cf_mixture *state;
     CF_TRY(cf_arena_alloc(binding->arena, &state, 1, sizeof *state));
     base->state = state;
     state->components = (size_t)cf_spec_int(base->spec, "components");
@@ -100,6 +84,7 @@ static cf_status bind(cf_base *base, cf_binding *binding) {
                   cf_spec_string(base->spec, "covariance_type")) != 0)
         state->covariance++;
     state->minimum_scale = cf_spec_real(base->spec, "minimum_scale");
+    state->kmeans = strcmp(cf_spec_string(base->spec, "start"), "kmeans") == 0;
     state->conditional = conditioner != NULL;
     CF_TRY(count_numbers(base, state, &numbers));
     CF_TRY(bind_values(base, binding, state));
@@ -141,11 +126,11 @@ static cf_value bounded_below(cf_builder *b, cf_value log_scale, double minimum_
     return cf_scale_shift(b, cf_softplus(b, cf_scale_shift(b, log_scale, 1.0, -low)), 1.0, low);
 }
 
-static cf_value spread_scales(const mixture_state *state, cf_builder *b, cf_value log_scale) {
+static cf_value spread_scales(const cf_mixture *state, cf_builder *b, cf_value log_scale) {
     switch (state->covariance) {
-    case SPHERICAL:
+    case CF_MIXTURE_SPHERICAL:
         return cf_repeat_whole(b, log_scale, state->features);
-    case TIED:
+    case CF_MIXTURE_TIED:
         return cf_repeat_each(b, log_scale, state->components);
     default:
         return cf_transpose(b, log_scale, state->components);
@@ -153,7 +138,7 @@ static cf_value spread_scales(const mixture_state *state, cf_builder *b, cf_valu
 }
 
 static mixture_numbers emit_numbers(const cf_base *base, cf_builder *b, cf_value context) {
-    const mixture_state *state = base->state;
+    const cf_mixture *state = base->state;
     size_t k = state->components, first = 0;
     mixture_numbers out = {.lower = CF_NO_VALUE};
     cf_value outputs = CF_NO_VALUE;
@@ -168,7 +153,7 @@ static mixture_numbers emit_numbers(const cf_base *base, cf_builder *b, cf_value
     out.log_scale = spread_scales(state, b, log_scale);
     if (state->lowers > 0) {
         cf_value lower = next_numbers(b, state->lower, state->lowers, outputs, &first);
-        out.lower = cf_select(b, lower, state->columns, triangle_size(state->features) * k);
+        out.lower = cf_select(b, lower, state->columns, cf_triangle_size(state->features) * k);
     }
     return out;
 }
@@ -176,7 +161,7 @@ static mixture_numbers emit_numbers(const cf_base *base, cf_builder *b, cf_value
 /* ---- density and samples ---- */
 
 /* z of L z = x for all components, by forward substitution: column after column of L. */
-static cf_value solve(const mixture_state *state, cf_builder *b, const mixture_numbers *numbers,
+static cf_value solve(const cf_mixture *state, cf_builder *b, const mixture_numbers *numbers,
                       cf_value x, cf_value inverse_scale) {
     size_t k = state->components, n = state->features, at = 0;
     cf_value all = CF_NO_VALUE;
@@ -198,7 +183,7 @@ static cf_value solve(const mixture_state *state, cf_builder *b, const mixture_n
 /* A component that is too narrow for the dtype, or a point too far out for it, has the density 0;
  * the others count, and gradients are theirs. */
 static cf_value log_prob(const cf_base *base, cf_builder *b, cf_value u, cf_value context) {
-    const mixture_state *state = base->state;
+    const cf_mixture *state = base->state;
     size_t k = state->components, n = state->features;
     mixture_numbers numbers = emit_numbers(base, b, context);
     cf_value inverse_scale = cf_exp(b, cf_scale_shift(b, numbers.log_scale, -1.0, 0.0));
@@ -219,7 +204,7 @@ static cf_value chosen_numbers(cf_builder *b, cf_value numbers, cf_value chosen,
 }
 
 static cf_value sample(const cf_base *base, cf_builder *b, uint32_t stream, cf_value context) {
-    const mixture_state *state = base->state;
+    const cf_mixture *state = base->state;
     size_t n = state->features, at = 0;
     mixture_numbers numbers = emit_numbers(base, b, context);
     cf_value chosen =
@@ -229,7 +214,7 @@ static cf_value sample(const cf_base *base, cf_builder *b, uint32_t stream, cf_v
     cf_value u = cf_multiply(b, z, scale);
     cf_value lower = CF_NO_VALUE;
     if (state->lowers > 0)
-        lower = chosen_numbers(b, numbers.lower, chosen, triangle_size(n));
+        lower = chosen_numbers(b, numbers.lower, chosen, cf_triangle_size(n));
     for (size_t j = 0; state->lowers > 0 && j + 1 < n && cf_builder_status(b) == CF_OK; j++) {
         size_t rest = n - 1 - j;
         cf_value column = cf_slice(b, lower, at, rest);
@@ -249,7 +234,7 @@ static cf_components components(const cf_base *base, cf_builder *b, cf_value con
 }
 
 static size_t component_count(const cf_base *base) {
-    const mixture_state *state = base->state;
+    const cf_mixture *state = base->state;
     return state->components;
 }
 
@@ -265,7 +250,28 @@ static cf_status check(const cf_spec *spec) {
     return CF_OK;
 }
 
-static const cf_base_methods methods = {bind, log_prob, sample, components, component_count};
+static bool awaits_points(const cf_base *base, const cf_model *model) {
+    const cf_mixture *state = base->state;
+    return state->kmeans && cf_model_is_as_started(model, state->logits) &&
+           cf_model_is_as_started(model, state->loc) &&
+           cf_model_is_as_started(model, state->log_scale) &&
+           (state->lowers == 0 || cf_model_is_as_started(model, state->lower));
+}
+
+static cf_status start(const cf_base *base, cf_model *model, const double *points, size_t rows,
+                       uint64_t seed) {
+    return cf_mixture_start(base->state, model, points, rows, seed);
+}
+
+static const cf_base_methods methods = {
+    .bind = bind,
+    .log_prob = log_prob,
+    .sample = sample,
+    .components = components,
+    .component_count = component_count,
+    .awaits_points = awaits_points,
+    .start = start,
+};
 
 static const cf_option options[] = {
     {.name = "components",
@@ -294,6 +300,13 @@ static const cf_option options[] = {
      .default_value = CF_DEFAULT_REAL(0.0),
      .doc = "Added to the scales, the diagonals of the factors: no component then shrinks to a "
             "point."},
+    {.name = "start",
+     .kinds = CF_OPTION_STRING,
+     .default_value = CF_DEFAULT_STRING("kmeans"),
+     .choices = starts,
+     .doc = "``'kmeans'``: a fit sets parameters that are as they started from clusters of the "
+            "points at which its data, up to 10,000 rows, arrive at the base; they depend on the "
+            "fit's seed alone. ``'random'``: it trains them from there."},
 };
 
 const cf_spec_type cf_mixture_type = {
@@ -305,7 +318,7 @@ const cf_spec_type cf_mixture_type = {
            "its diagonal: its covariance\nis positive definite whatever the parameters. With "
            "`covariance_type` full or tied, `base.lower` has\nwhat lies below the diagonal, row by "
            "row; else that is 0, and the features are independent. The\n"
-           "components start at random centres, uniform on +-2, with equal weights and scale 1. "
+           "components are made at random centres, uniform on +-2, with equal weights and scale 1. "
            "Gradients\n"
            "through samples are those of the chosen component's centre and factor: how the choice "
            "itself moves\nwith the weights is left out.\n\n"

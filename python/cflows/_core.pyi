@@ -1240,6 +1240,7 @@ class Mixture(Base):
         conditioner: Conditioner | None = None,
         covariance_type: str = "diagonal",
         minimum_scale: float = 0.0,
+        start: str = "kmeans",
     ) -> Self: ...
     @property
     def components(self) -> int: ...
@@ -1251,6 +1252,8 @@ class Mixture(Base):
     def covariance_type(self) -> str: ...
     @property
     def minimum_scale(self) -> float: ...
+    @property
+    def start(self) -> str: ...
 
 @final
 class Product(Base):
