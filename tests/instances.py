@@ -359,6 +359,9 @@ INSTANCES: dict[str, Instance] = {
             ),
         }.items()
     },
+    "base-resampled": Instance(
+        coupling(), base=lambda: cf.Resampled(SMALL_NET, truncation=4, learned=True), volume=False
+    ),
     "embedding": Instance(coupling(), context_features=5, embedding=cf.Embedding(3, SMALL_NET)),
     "embedding-base": Instance(
         coupling(transform="additive"),

@@ -95,6 +95,7 @@ __all__ = [
     "Logistic",
     "Uniform",
     "Mixture",
+    "Resampled",
     "Product",
     "Module",
     "Optimizer",
@@ -1254,6 +1255,27 @@ class Mixture(Base):
     def minimum_scale(self) -> float: ...
     @property
     def start(self) -> str: ...
+
+@final
+class Resampled(Base):
+    def __new__(
+        cls,
+        network: Conditioner,
+        truncation: int = 100,
+        learned: bool = False,
+        draws: int = 4,
+        momentum: float = 0.05,
+    ) -> Self: ...
+    @property
+    def network(self) -> Conditioner: ...
+    @property
+    def truncation(self) -> int: ...
+    @property
+    def learned(self) -> bool: ...
+    @property
+    def draws(self) -> int: ...
+    @property
+    def momentum(self) -> float: ...
 
 @final
 class Product(Base):
