@@ -186,11 +186,16 @@ static cf_value log_prob(const cf_base *base, cf_builder *b, cf_value u, cf_valu
     const cf_mixture *state = base->state;
     size_t k = state->components, n = state->features;
     mixture_numbers numbers = emit_numbers(base, b, context);
-    cf_value inverse_scale = cf_exp(b, cf_scale_shift(b, numbers.log_scale, -1.0, 0.0));
-    cf_value centred = cf_subtract(b, cf_repeat_each(b, u, k), numbers.loc);
-    cf_value z = state->lowers > 0 ? solve(state, b, &numbers, centred, inverse_scale)
-                                   : cf_saturate(b, cf_apply_scale(b, centred, inverse_scale));
-    cf_value squares = cf_sum_groups(b, cf_transpose(b, cf_multiply(b, z, z), n), k);
+    cf_value inverse_scale = cf_exp(b, cf_scale_shift(b, numbers.log_scale, -1.0, 0.0)), z;
+    if (state->lowers > 0) {
+        cf_value centred = cf_subtract(b, cf_repeat_each(b, u, k), numbers.loc);
+        z = cf_transpose(b, solve(state, b, &numbers, centred, inverse_scale), n);
+    } else { /* [K, features], whose sums are of neighbours */
+        cf_value loc = cf_transpose(b, numbers.loc, n);
+        cf_value centred = cf_subtract(b, cf_repeat_whole(b, u, k), loc);
+        z = cf_saturate(b, cf_apply_scale(b, centred, cf_transpose(b, inverse_scale, n)));
+    }
+    cf_value squares = cf_sum_groups(b, cf_multiply(b, z, z), k);
     cf_value log_det = cf_sum_groups(b, cf_transpose(b, numbers.log_scale, n), k);
     double constant = -0.5 * log(2.0 * 3.14159265358979323846) * (double)n;
     cf_value density = cf_scale_shift(b, squares, -0.5, constant);
