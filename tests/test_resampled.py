@@ -28,7 +28,7 @@ def acceptance(flow: cf.Flow, z: np.ndarray) -> np.ndarray:
     return np.asarray(special.expit(hidden @ weights[1][0].T + weights[1][1])[:, 0])
 
 
-def plane(step: float = 0.03) -> np.ndarray:
+def plane(step: float = 0.06) -> np.ndarray:
     t = np.arange(-7.0, 7.0, step)
     return np.stack(np.meshgrid(t, t, indexing="ij"), axis=-1).reshape(-1, 2)
 
@@ -41,7 +41,7 @@ def resampled(features: int = 1, dtype: str = "float64", **options: Any) -> cf.F
     for name, value in flow.parameters.items():
         if name != "base.acceptance":
             value[...] = rng.normal(size=value.shape)
-    z, area = (GRID[:, None], STEP) if features == 1 else (plane(), 0.03**2)
+    z, area = (GRID[:, None], STEP) if features == 1 else (plane(), 0.06**2)
     density = np.exp(stats.norm.logpdf(z).sum(1))
     flow.parameters["base.acceptance"][:] = (acceptance(flow, z) * density).sum() * area
     return flow
@@ -70,7 +70,7 @@ def test_densities_integrate_to_one(truncation: int) -> None:
     line = resampled(1, truncation=truncation)
     assert np.exp(line.log_prob(GRID[:, None])).sum() * STEP == pytest.approx(1, abs=1e-9)
     flow = resampled(2, truncation=truncation)
-    assert np.exp(flow.log_prob(plane())).sum() * 0.03**2 == pytest.approx(1, abs=1e-9)
+    assert np.exp(flow.log_prob(plane())).sum() * 0.06**2 == pytest.approx(1, abs=1e-9)
 
 
 @pytest.mark.parametrize("truncation", [1, 2, 30])
@@ -138,12 +138,12 @@ def test_a_fit_learns_a_ring_and_its_density_integrates_to_one() -> None:
     ratio = np.exp(flow.log_prob(z).astype(float) - stats.norm.logpdf(z).sum(1))
     rejected = (1 - mean) ** 19
     a = mean * (ratio - rejected) / (1 - rejected)
-    weight = np.exp(stats.norm.logpdf(z).sum(1)) * 0.03**2
+    weight = np.exp(stats.norm.logpdf(z).sum(1)) * 0.06**2
     truth = (a * weight).sum()
     error = np.sqrt((a**2 * weight).sum() - truth**2) / np.sqrt(4 * 1800)
     assert abs(mean - truth) < 5 * error < 0.1 * truth
     inside = np.abs(np.linalg.norm(z, axis=1) - 1.5) < 0.4
-    share = np.exp(flow.log_prob(z[inside])).sum() * 0.03**2 * truth / mean
+    share = np.exp(flow.log_prob(z[inside])).sum() * 0.06**2 * truth / mean
     radius = np.linalg.norm(flow.sample(20_000, seed=1), axis=1)
     found = np.mean(np.abs(radius - 1.5) < 0.4)
     assert abs(found - share) < 0.02 and share > 0.6
