@@ -340,6 +340,8 @@ INSTANCES: dict[str, Instance] = {
             "full-normal": cf.FullNormal,
             "mixture": lambda: cf.Mixture(3),
             "mixture-fixed": lambda: cf.Mixture(2, learned=False),
+            "mixture-full": lambda: cf.Mixture(3, covariance_type="full"),
+            "mixture-tied": lambda: cf.Mixture(2, covariance_type="tied", minimum_scale=0.1),
             "product": lambda: cf.Product(
                 [cf.Normal(learned=True), cf.StudentT(4.0)], [1, 0, 1, 0]
             ),
@@ -352,8 +354,14 @@ INSTANCES: dict[str, Instance] = {
             "student": lambda: cf.StudentT(4.0, conditioner=SMALL_NET),
             "logistic": lambda: cf.Logistic(conditioner=SMALL_NET),
             "mixture": lambda: cf.Mixture(3, conditioner=SMALL_NET),
+            "mixture-full": lambda: cf.Mixture(
+                2, conditioner=SMALL_NET, covariance_type="full", minimum_scale=0.5
+            ),
         }.items()
     },
+    "base-resampled": Instance(
+        coupling(), base=lambda: cf.Resampled(SMALL_NET, truncation=4, learned=True), volume=False
+    ),
     "embedding": Instance(coupling(), context_features=5, embedding=cf.Embedding(3, SMALL_NET)),
     "embedding-base": Instance(
         coupling(transform="additive"),

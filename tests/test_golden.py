@@ -38,11 +38,13 @@ def test_golden(name):
     context, fresh = arrays.get("context"), arrays.get("context_fresh")
 
     u, log_det = flow.inverse(arrays["x"], context)
-    close(u.reshape(arrays["u"].shape), arrays["u"], tolerance["rel"])
+    latents = case.latents()
+    close(u.reshape(len(u), -1)[:, latents], arrays["u"], tolerance["rel"])
     close(log_det, arrays["log_det_inverse"], tolerance["rel"])
     close(flow.log_prob(arrays["x"], context), arrays["log_prob"], tolerance["rel"])
 
-    x, log_det = flow.forward(arrays["u_fresh"].reshape(-1, *flow.base_shape), fresh)
+    u = arrays["u_fresh"][:, np.argsort(latents)]
+    x, log_det = flow.forward(u.reshape(-1, *flow.base_shape), fresh)
     close(x, arrays["x_from_u"], tolerance["x_from_u_rel"])
     close(log_det, arrays["log_det_forward"], tolerance["log_det_forward_rel"])
 
@@ -75,5 +77,5 @@ def test_golden_float32(name):
     context = None if context is None else context[regular]
     u, log_det = flow.inverse(x, context)
     assert u.dtype == log_det.dtype == np.float32
-    close(u.reshape(len(u), -1), case.arrays["u"][regular], FLOAT32)
+    close(u.reshape(len(u), -1)[:, case.latents()], case.arrays["u"][regular], FLOAT32)
     close(log_det, case.arrays["log_det_inverse"][regular], FLOAT32)

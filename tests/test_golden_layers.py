@@ -254,3 +254,13 @@ def test_two_sided_coupling() -> None:
         {f"layer0/{name}": array for name, array in arrays.items()},
     )
     check(case, to_base, RNG.normal(size=(50, 5)))
+
+
+def test_latents_that_are_listed_from_the_last() -> None:
+    """The numbers of a case of three parts, whose latents were listed the other way round."""
+    layers = [{"type": kind} for kind in ("squeeze", "split", "squeeze", "split", "squeeze")]
+    meta = {"layers": layers, "features": 16, "context_features": 0}
+    first = Case({**meta, "latent_order": "first_factored_first"}, {}).latents()
+    last = Case({**meta, "latent_order": "last_first"}, {}).latents()
+    np.testing.assert_array_equal(first, np.arange(16))
+    np.testing.assert_array_equal(last, [*range(12, 16), *range(8, 12), *range(8)])

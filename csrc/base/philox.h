@@ -28,6 +28,7 @@ enum {
     CF_STREAM_JITTER = 5,          /* row = running count of rows drawn in training */
     CF_STREAM_CONTEXT = 6,         /* row = running count of samples drawn for a target */
     CF_STREAM_START = 7,           /* row = position, block = number of the layer's first tensor */
+    CF_STREAM_CLUSTERS = 8,        /* row = number of the cluster, block = trial */
     CF_STREAM_PROGRAM = 16,        /* of bases: row = number of the sample */
     CF_STREAM_LAYERS = 4096,       /* of layers: in training, row as for jitter */
     CF_STREAM_TO_DATA = 8192,      /* of layers on the way to the data: as of bases */

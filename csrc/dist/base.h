@@ -3,7 +3,7 @@
 #define CF_DIST_BASE_H
 
 #include "engine/program.h"
-#include "model/binding.h"
+#include "model/model.h"
 
 typedef struct cf_base cf_base;
 
@@ -29,6 +29,11 @@ typedef struct {
     size_t (*component_count)(const cf_base *base); /* NULL: one */
     /* Whether the density is 0 somewhere; NULL: nowhere. */
     bool (*restricted_domain)(const cf_base *base);
+    /* Whether points shall set parameters before a fit, because they are as they started; and
+     * setting them, from so many rows of finite numbers, one a feature. NULL: never. */
+    bool (*awaits_points)(const cf_base *base, const cf_model *model);
+    cf_status (*start)(const cf_base *base, cf_model *model, const double *points, size_t rows,
+                       uint64_t seed);
 } cf_base_methods;
 
 struct cf_base {
@@ -48,6 +53,11 @@ static inline const cf_base_methods *cf_base_methods_of(const cf_base *base) {
 static inline bool cf_base_has_restricted_domain(const cf_base *base) {
     return cf_base_methods_of(base)->restricted_domain != NULL &&
            cf_base_methods_of(base)->restricted_domain(base);
+}
+
+static inline bool cf_base_awaits_points(const cf_base *base, const cf_model *model) {
+    return cf_base_methods_of(base)->awaits_points != NULL &&
+           cf_base_methods_of(base)->awaits_points(base, model);
 }
 
 static inline size_t cf_base_component_count(const cf_base *base) {

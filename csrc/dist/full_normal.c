@@ -1,6 +1,7 @@
 /* The normal with any covariance, by its Cholesky factor. */
 #include <math.h>
 
+#include "base/cholesky.h"
 #include "base/memory.h"
 #include "dist/base.h"
 #include "ops/ops.h"
@@ -8,20 +9,6 @@
 typedef struct {
     size_t loc, weight, log_diagonal; /* parameters */
 } full_normal_state;
-
-/* The lower Cholesky factor of a, in place; false if it has none. */
-static bool factorize(double *a, size_t n) {
-    for (size_t i = 0; i < n; i++)
-        for (size_t j = 0; j <= i; j++) {
-            double sum = a[i * n + j];
-            for (size_t k = 0; k < j; k++)
-                sum -= a[i * n + k] * a[j * n + k];
-            if (i == j && !(sum > 0.0))
-                return false;
-            a[i * n + j] = i == j ? sqrt(sum) : sum / a[j * n + j];
-        }
-    return true;
-}
 
 /* The factor of the covariance that is given, or the identity. */
 static cf_status fill_factor(const cf_base *base, double *factor) {
@@ -47,7 +34,7 @@ static cf_status fill_factor(const cf_base *base, double *factor) {
                            "at (%zu, %zu)",
                            factor[i], mirrored, i / n, i % n);
     }
-    if (!factorize(factor, n))
+    if (!cf_cholesky(factor, n))
         return cf_fail(CF_INVALID, "FullNormal: covariance must be positive definite");
     return CF_OK;
 }

@@ -1,4 +1,5 @@
 /* Independent groups of features, each with a base of its own. */
+#include "base/memory.h"
 #include "dist/base.h"
 #include "ops/ops.h"
 
@@ -115,8 +116,43 @@ static bool restricted_domain(const cf_base *base) {
     return any;
 }
 
+static bool awaits_points(const cf_base *base, const cf_model *model) {
+    const product_state *state = base->state;
+    bool any = false;
+    for (size_t i = 0; i < state->count; i++)
+        any |= cf_base_awaits_points(&state->base[i], model);
+    return any;
+}
+
+static cf_status start(const cf_base *base, cf_model *model, const double *points, size_t rows,
+                       uint64_t seed) {
+    const product_state *state = base->state;
+    cf_status status = CF_OK;
+    double *part;
+    CF_TRY(cf_alloc(&part, rows, base->features * sizeof *part));
+    for (size_t i = 0; i < state->count && status == CF_OK; i++) {
+        const cf_base *own = &state->base[i];
+        if (!cf_base_awaits_points(own, model))
+            continue;
+        for (size_t row = 0; row < rows; row++)
+            for (size_t f = 0; f < own->features; f++)
+                part[row * own->features + f] =
+                    points[row * base->features + (size_t)state->features[i][f]];
+        status = cf_base_methods_of(own)->start(own, model, part, rows, seed);
+    }
+    cf_free(part);
+    return status;
+}
+
 static const cf_base_methods methods = {
-    bind, log_prob, sample, components, component_count, restricted_domain,
+    .bind = bind,
+    .log_prob = log_prob,
+    .sample = sample,
+    .components = components,
+    .component_count = component_count,
+    .restricted_domain = restricted_domain,
+    .awaits_points = awaits_points,
+    .start = start,
 };
 
 static const cf_option options[] = {

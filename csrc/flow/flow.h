@@ -7,7 +7,8 @@
  *     log_prob   x [context] [jitter] [kl_weight]    -> log_prob
  *     score      x [context]                         -> score, log_prob
  *     sample     [context]                           -> x, log_prob
- *     initialise x [context] [jitter]                -> statistics, when initialising from data
+ *     initialise x [context] [jitter]                -> u, log_det; when initialising from data,
+ *                                                       statistics
  *     encode     x [context]                         -> z, if the last layer is stochastic
  *     decode     z [context]                         -> x, likewise
  *

@@ -192,7 +192,10 @@ cf_status cf_flow_add_functions(cf_flow *flow) {
          .output = {x, density},
          .emit = emit_sample,
          .first_stream = CF_STREAM_TO_DATA},
-        {.name = "initialise", .input = {x, context, jitter}, .emit = emit_inverse},
+        {.name = "initialise",
+         .input = {x, context, jitter},
+         .output = {u, log_det},
+         .emit = emit_inverse},
     };
     for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
         cf_function function = functions[i];

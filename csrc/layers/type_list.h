@@ -80,6 +80,7 @@ CF_TYPE(laplace)
 CF_TYPE(logistic)
 CF_TYPE(uniform)
 CF_TYPE(mixture)
+CF_TYPE(resampled)
 CF_TYPE(product)
 /* models of functions alone */
 CF_TYPE(module)

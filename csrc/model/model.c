@@ -75,6 +75,22 @@ cf_status cf_model_allocate(cf_model *model) {
     return CF_OK;
 }
 
+bool cf_model_is_as_started(const cf_model *model, size_t offset) {
+    const cf_slab_table *parameters = &model->binding.parameters;
+    size_t number = 0;
+    while (parameters->tensors[number].offset != offset)
+        number++;
+    const cf_tensor *tensor = &parameters->tensors[number];
+    bool same = !tensor->frozen;
+    for (size_t i = 0; same && i < tensor->size; i++) {
+        double start = starting_value(model, tensor, number, i);
+        if (model->dtype == CF_FLOAT32)
+            start = (double)(float)start;
+        same = cf_number_at(model->parameters, tensor->offset + i, model->dtype) == start;
+    }
+    return same;
+}
+
 /* ---- what it has ---- */
 
 cf_binding *cf_model_binding(cf_model *model) {

@@ -83,6 +83,9 @@ void cf_model_unlock(cf_model *model);
 /* Says whether the parameters change from here on. */
 void cf_model_set_changing(cf_model *model, bool changing);
 
+/* Whether the parameter that begins at `offset` is trained, and has the values it started with. */
+bool cf_model_is_as_started(const cf_model *model, size_t offset);
+
 /* Data-dependent initialisation: whether there are parameters for it, none of which has been
  * changed yet; and setting them to the statistics that a CF_DATA_INITIALISATION program left. */
 bool cf_model_awaits_initialisation(const cf_model *model);

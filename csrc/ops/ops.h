@@ -216,6 +216,9 @@ cf_value cf_apply_scale(cf_builder *b, cf_value x, cf_value scale);
 cf_value cf_scale_shift(cf_builder *b, cf_value x, double factor, double term);
 /* min(max(x, low), high); the gradient is 0 outside. */
 cf_value cf_clamp(cf_builder *b, cf_value x, double low, double high);
+/* x, or where its square would overflow, the number of its sign from where on it does, of gradient
+ * 0: products with it are finite. */
+cf_value cf_saturate(cf_builder *b, cf_value x);
 /* The greatest integer not above x; the gradient is 0. */
 cf_value cf_floor(cf_builder *b, cf_value x);
 /* x where log_prob, one feature, is not -inf, else 0. */

@@ -97,7 +97,8 @@ cf_status cf_batches_set(cf_batches *b, const cf_data *data) {
     b->data = *data;
     CF_TRY(choose_rows(b));
     if (cf_model_has_batch_statistics(b->model) && b->data.rows < 2)
-        return cf_fail(CF_INVALID, "BatchNorm learns from batches of two rows or more, got 1");
+        return cf_fail(CF_INVALID,
+                       "BatchNorm and Resampled learn from batches of two rows or more, got 1");
     return CF_OK;
 }
 

@@ -2,6 +2,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/memory.h"
 #include "base/shape.h"
@@ -293,14 +294,48 @@ void cf_forget_standardization(cf_flow *flow) {
 /* Each image has many numbers a channel, and all are held in memory at once. */
 enum { INITIALISATION_IMAGES = 256 };
 
+/* Points of the base with finite numbers go before the others; how many they are. */
+static size_t keep_finite(double *points, size_t rows, size_t features) {
+    size_t kept = 0;
+    for (size_t row = 0; row < rows; row++) {
+        bool finite = true;
+        for (size_t f = 0; f < features; f++)
+            finite = finite && isfinite(points[row * features + f]);
+        if (finite && kept++ != row)
+            memcpy(points + (kept - 1) * features, points + row * features,
+                   features * sizeof *points);
+    }
+    return kept;
+}
+
+/* The base from where the rows arrive. */
+static cf_status start_base(cf_flow *flow, const cf_function_call *call) {
+    const cf_base *base = &flow->base;
+    cf_function_call inverse = *call;
+    double *points;
+    if (!cf_base_awaits_points(base, flow->model))
+        return CF_OK;
+    CF_TRY(cf_alloc(&points, call->samples, base->features * sizeof *points));
+    cf_call_set_output(&inverse, "u",
+                       (cf_result){points, .row_stride = base->features, .as_double = true});
+    cf_status status = cf_model_call_locked(flow->model, &inverse);
+    if (status == CF_OK) {
+        size_t kept = keep_finite(points, call->samples, base->features);
+        status = cf_base_methods_of(base)->start(base, flow->model, points, kept, call->seed);
+    }
+    cf_free(points);
+    return status;
+}
+
 cf_status cf_initialise_from_data(cf_flow *flow, const cf_function_call *call) {
     cf_function_call initialise = *call;
-    if (!cf_model_awaits_initialisation(flow->model))
-        return CF_OK;
     if (flow->shape.image && initialise.samples > INITIALISATION_IMAGES)
         initialise.samples = INITIALISATION_IMAGES;
-    initialise.mode = CF_DATA_INITIALISATION;
-    CF_TRY(cf_model_call_locked(flow->model, &initialise));
-    cf_model_initialise(flow->model);
-    return CF_OK;
+    if (cf_model_awaits_initialisation(flow->model)) {
+        cf_function_call statistics = initialise;
+        statistics.mode = CF_DATA_INITIALISATION;
+        CF_TRY(cf_model_call_locked(flow->model, &statistics));
+        cf_model_initialise(flow->model);
+    }
+    return start_base(flow, &initialise);
 }

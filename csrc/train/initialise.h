@@ -22,7 +22,8 @@ void cf_forget_standardization(cf_flow *flow);
 enum { CF_INITIALISATION_SAMPLES = 10000 };
 
 /* Data-dependent initialisation: sets the parameters whose initial values are statistics of the
- * data, unless one of them has been changed already. `call`, of the function "initialise", has the
+ * data, unless one of them has been changed already; then starts the base where it awaits points.
+ * `call`, of the function "initialise", has the
  * rows; of images it reads fewer. The caller has locked the flow. */
 cf_status cf_initialise_from_data(cf_flow *flow, const cf_function_call *call);
 

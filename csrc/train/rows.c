@@ -87,7 +87,8 @@ static cf_status count_rows(cf_rows *r) {
     r->steps = (r->rows + r->batch_size - 1) / r->batch_size;
     if (cf_model_has_batch_statistics(r->model) && r->rows / r->steps < 2)
         return cf_fail(CF_INVALID,
-                       "BatchNorm learns from batches of two rows or more, got batch_size %llu for "
+                       "BatchNorm and Resampled learn from batches of two rows or more, got "
+                       "batch_size %llu for "
                        "%zu rows",
                        (unsigned long long)r->batch_size, r->rows);
     return CF_OK;

@@ -95,6 +95,7 @@ __all__ = [
     "Logistic",
     "Uniform",
     "Mixture",
+    "Resampled",
     "Product",
     "Module",
     "Optimizer",
@@ -1234,7 +1235,13 @@ class Uniform(Base):
 @final
 class Mixture(Base):
     def __new__(
-        cls, components: int = 8, learned: bool = True, conditioner: Conditioner | None = None
+        cls,
+        components: int = 8,
+        learned: bool = True,
+        conditioner: Conditioner | None = None,
+        covariance_type: str = "diagonal",
+        minimum_scale: float = 0.0,
+        start: str = "kmeans",
     ) -> Self: ...
     @property
     def components(self) -> int: ...
@@ -1242,6 +1249,33 @@ class Mixture(Base):
     def learned(self) -> bool: ...
     @property
     def conditioner(self) -> Conditioner | None: ...
+    @property
+    def covariance_type(self) -> str: ...
+    @property
+    def minimum_scale(self) -> float: ...
+    @property
+    def start(self) -> str: ...
+
+@final
+class Resampled(Base):
+    def __new__(
+        cls,
+        network: Conditioner,
+        truncation: int = 100,
+        learned: bool = False,
+        draws: int = 4,
+        momentum: float = 0.05,
+    ) -> Self: ...
+    @property
+    def network(self) -> Conditioner: ...
+    @property
+    def truncation(self) -> int: ...
+    @property
+    def learned(self) -> bool: ...
+    @property
+    def draws(self) -> int: ...
+    @property
+    def momentum(self) -> float: ...
 
 @final
 class Product(Base):

@@ -203,7 +203,8 @@ def fit(
     The flow's first fit sets, in its first epoch, what standardises the context, and a fixed
     `Affine` at the end of the flow, or behind fixed maps alone, with neither shift nor scale given:
     to the mean and the standard deviation of the training rows (with their noise). Later fits leave
-    both as they are unless ``standardize='again'``.
+    both as they are unless ``standardize='again'``. A base `Mixture` whose parameters are as they
+    were made starts from clusters of up to 10,000 rows, unless it has ``start='random'``.
 
     If an exception is raised before the first epoch, the flow is as it was; if one is raised later,
     say by `callback`, it has the weights that the fit would have ended with there.

@@ -63,6 +63,8 @@ static cf_value emit_numbered(cf_builder *b, const cf_value *x, const void *data
         return cf_leaky_relu(b, *x, 0.2);
     case 'c':
         return cf_clamp(b, *x, -1, 1.2);
+    case 'S':
+        return cf_saturate(b, *x);
     case 'w':
         return cf_wrap(b, *x, -1, 1.2);
     case 'a':
@@ -399,6 +401,7 @@ static const op_case cases[] = {
     NUMBERED("softclip", "s", false),
     NUMBERED("leaky_relu", "l", false),
     NUMBERED("clamp", "c", false),
+    NUMBERED("saturate", "S", false),
     NUMBERED("wrap", "w", false),
     NUMBERED("scale", "a", false),
     NUMBERED("dropout", "d", false),

@@ -9,6 +9,7 @@ import numpy as np
 
 import cflows as cf
 
+from .description import expect
 from .feature_networks import FEATURE_NETWORKS, feature_networks
 from .sources import Masked, Periodic, Places, Sources, Sum
 from .univariates import ORDERS, is_inverse, transform_of
@@ -128,6 +129,7 @@ def masked_mlp(
         sources[f"{ours}.weight"] = placed({f"{theirs}/weight": (rows, columns)}, size, width, case)
         sources[f"{ours}.bias"] = vector(f"{theirs}/bias", size, rows)
         columns, width = rows, size
+    expect(net, "masked", True)
     hidden = (d.hidden(),) * (net["n_linear"] - 1)
     return cf.MLP(hidden, activation=net["activation"]), sources
 
@@ -158,6 +160,9 @@ def made(
     weight = placed(initial, n, width, case)
     sources["conditioner.initial.weight"] = weight
     if "preprocess" in net:
+        expect(net["preprocess"], "type", "periodic_features_elementwise")
+        expect(net["preprocess"], "indices", list(range(len(d.rank))))
+        expect(net["preprocess"], "scale", 1.0)
         sources["conditioner.initial.weight"] = Periodic(weight, width, f"{at}/preproc/weights")
     sources["conditioner.initial.bias"] = Sum(tuple(biases))
     for k in range(net["blocks"]):
@@ -177,7 +182,8 @@ def made(
     )
     sources["conditioner.final.bias"] = vector(f"{theirs}final/bias", outputs, out)
     mode = "add" if added else "gate"
-    return cf.ResidualNet(n, blocks=net["blocks"], context=mode), sources
+    options = {"blocks": net["blocks"], "activation": net["activation"], "context": mode}
+    return cf.ResidualNet(n, **options), sources
 
 
 def autoregressive(layer: dict[str, Any], at: str, case: Case) -> tuple[Any, Sources]:

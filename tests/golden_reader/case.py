@@ -16,10 +16,11 @@ import numpy as np
 import cflows as cf
 
 from .autoregressive import autoregressive
-from .bases import BASES
+from .bases import base_of
 from .bends import planar, radial, sylvester
 from .continuous import cnf
 from .couplings import coupling, elementwise, masked_affine, two_sided_coupling
+from .description import NOTES, ORIGIN, Arrays, Description, expect
 from .images import channel_affine, checkerboard_affine, split, squeeze
 from .linear import (
     dense_right,
@@ -75,6 +76,10 @@ class Case:
     meta: dict[str, Any]
     arrays: dict[str, np.ndarray]
 
+    def __post_init__(self) -> None:
+        self.meta = Description(self.meta)
+        self.arrays = Arrays(self.arrays)
+
     @classmethod
     def read(cls, path: Path) -> Case:
         with np.load(path) as file:
@@ -85,6 +90,18 @@ class Case:
     def context_features(self) -> int:
         return int(self.meta["context_features"])
 
+    def latents(self) -> np.ndarray:
+        """Which of our latents, flattened, each of theirs is: of ours what a split factors out
+        comes before what it leaves."""
+        rest, parts, indices = self.meta["features"], [], np.arange(self.meta["features"])
+        for layer in self.meta["layers"]:
+            if layer["type"] == "split":
+                factored, rest = np.split(indices[-rest:], 2)[0], rest // 2
+                parts.append(factored)
+        parts.append(indices[-rest:])
+        reversed_order = self.meta.get("latent_order") == "last_first"
+        return np.concatenate(parts[::-1] if reversed_order else parts)
+
     def _layers(self, first: int) -> tuple[list[Any], Sources]:
         """Theirs from number `first` on, which are listed x -> u, base to data."""
         described = list(enumerate(self.meta["layers"]))[first:]
@@ -93,6 +110,8 @@ class Case:
             if layer["type"] == "split":
                 chain.insert(0, split(layer, f"layer{i}", *self._layers(i + 1)))
                 break
+            if layer["type"] not in LAYERS:
+                raise ValueError(f"layers[{i}] has the unknown type {layer['type']}")
             chain.insert(0, LAYERS[layer["type"]](layer, f"layer{i}", self))
         sources: Sources = {}
         for i, (_, found) in enumerate(chain):
@@ -100,11 +119,16 @@ class Case:
         return [spec for spec, _ in chain], sources
 
     def build(self, dtype: str = "float64") -> tuple[cf.Flow, Sources]:
-        """The flow with this case's weights, and where each parameter's values come from."""
+        """The flow with this case's weights, and where each parameter's values come from.
+
+        ValueError names the keys of the description, and the weights, that no builder reads.
+        """
         layers, sources = self._layers(0)
         described = self.meta["base"]
-        base, found = BASES[described["type"]](described, self)
+        base, found = base_of(described, self)
         shape = tuple(self.meta.get("event_shape") or ())
+        expect(self.meta, "features", int(np.prod(shape or self.meta["features"])))
+        expect(self.meta, "latent_order", "first_factored_first", "last_first")
         size = {"shape": shape} if len(shape) == 3 else {"features": self.meta["features"]}
         flow = cf.Flow(
             layers,
@@ -119,4 +143,7 @@ class Case:
         assert sorted(sources) == sorted(flow.parameters)
         for name, parameter in flow.parameters.items():
             parameter[...] = sources[name].read(self.arrays).reshape(parameter.shape)
+        unread = sorted([*self.meta.unread("", NOTES | ORIGIN), *self.arrays.unread()])
+        if unread:
+            raise ValueError(f"nothing reads {', '.join(unread)}")
         return flow, sources

@@ -8,6 +8,7 @@ import numpy as np
 
 import cflows as cf
 
+from .description import expect
 from .networks import NETS, mlp
 from .sources import Places, Sources
 from .univariates import ORDERS, is_inverse, scale_of, spline, transform_of
@@ -63,7 +64,7 @@ def spline_of(layer: dict[str, Any], features: int) -> Any:
     which = [0] * features
     for j, feature in enumerate(transformed):
         which[feature] = kinds.index(tails[j] if isinstance(tails, list) else tails)
-    forms = [spline({**univariate, "tails": kind}) for kind in kinds]
+    forms = [spline(univariate.but(tails=kind)) for kind in kinds]
     return cf.MixedTransform(forms, which) if any(which) else forms[0]
 
 
@@ -124,6 +125,9 @@ def transformed_side(layer: dict[str, Any], at: str, case: Case) -> tuple[Any, S
 
 def masked_affine(layer: dict[str, Any], at: str, case: Case) -> tuple[Any, Sources]:
     identity, transformed = np.sort(layer["conditioning"]), np.sort(layer["transformed"])
+    kept = np.flatnonzero(case.arrays[f"{at}/mask"])
+    if not np.array_equal(kept, identity):
+        raise ValueError(f"the mask keeps {kept}, the layer {identity}")
     scale, sources = mlp(layer["s_net"], "scale_conditioner", at, transformed, identity)
     shift, more = mlp(layer["t_net"], "shift_conditioner", at, transformed, identity)
     spec = cf.Coupling(mask=layer["conditioning"], conditioner=[scale, shift], scale="exp")
@@ -135,9 +139,10 @@ def elementwise(
 ) -> tuple[Any, Sources]:
     """`rank`: which of our features each of theirs is."""
     univariate = layer["univariate"]
+    expect(layer, "use_context", "net" in layer)
     if "net" in layer:  # of the context alone
         every = {"transformed": range(case.meta["features"]), "raw_layout": "feature_major"}
-        rows = output_rows({**layer, **every}, ORDERS[univariate["kind"]])
+        rows = output_rows(layer.but(**every), ORDERS[univariate["kind"]])
         conditioner, sources = mlp(layer["net"], "conditioner", at, rows, None)
         spec = cf.Elementwise(transform_of(univariate), conditioner)
         return (spec if is_inverse(univariate) else cf.Inverse(spec)), sources

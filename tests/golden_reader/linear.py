@@ -8,6 +8,7 @@ import numpy as np
 
 import cflows as cf
 
+from .description import expect
 from .sources import LogDiagonal, Part, Places, Source, Sources
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 
 def permutation(layer: dict[str, Any], at: str, case: Case) -> tuple[Any, Sources]:
+    expect(layer, "mode", "shuffle", "swap")  # the array has either
     return cf.Inverse(cf.Permutation(case.arrays[f"{at}/permutation"])), {}
 
 
@@ -30,6 +32,7 @@ def triangle(name: str, key: str, n: int, upper: bool) -> Sources:
 
 
 def lu_linear(layer: dict[str, Any], at: str, case: Case) -> tuple[Any, Sources]:
+    expect(layer, "param", "lu_permute")
     n = len(case.arrays[f"{at}/bias"])
     permutation = case.arrays.get(f"{at}/permutation", np.arange(n))
     spec = cf.Chain(

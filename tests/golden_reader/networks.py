@@ -8,6 +8,7 @@ import numpy as np
 
 import cflows as cf
 
+from .description import expect
 from .sources import Source, Sources
 
 
@@ -21,6 +22,8 @@ def dense(
 
 
 def mlp(net: dict[str, Any], name: str, at: str, rows: Any, columns: Any) -> tuple[Any, Sources]:
+    expect(net, "kind", "mlp")
+    expect(net, "masked", False)
     sizes = net["sizes"]
     spec = cf.MLP(
         hidden=tuple(sizes[1:-1]),
@@ -57,6 +60,7 @@ def residual_net(
 def conv_net(
     net: dict[str, Any], name: str, at: str, rows: Any, columns: Any
 ) -> tuple[Any, Sources]:
+    expect(net, "kind", "convnet")
     last = net["n_conv"] - 1
     spec = cf.ConvNet(net["channels"][1:-1], net["kernels"], activation=net["activation"])
     sources: Sources = {}

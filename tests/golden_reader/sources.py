@@ -152,23 +152,45 @@ class Periodic:
 
 @dataclass(frozen=True)
 class LogDiagonal:
-    """Logarithms of the magnitudes of a matrix's diagonal."""
+    """Logarithms of the magnitudes of a matrix's diagonal, or of those of several."""
 
     key: str
 
     def read(self, arrays: dict[str, np.ndarray], prefix: str = "") -> np.ndarray:
-        return np.log(np.abs(np.diag(arrays[prefix + self.key])))
+        return np.log(np.abs(self._diagonal(arrays, prefix)))
+
+    def _diagonal(self, arrays: dict[str, np.ndarray], prefix: str = "") -> np.ndarray:
+        return arrays[prefix + self.key].diagonal(axis1=-2, axis2=-1)
 
     def gradients(
         self, ours: np.ndarray, arrays: dict[str, np.ndarray]
     ) -> list[tuple[np.ndarray, np.ndarray]]:
         """As `Copied.gradients`: d log|a| = da / a."""
-        return [(ours / np.diag(arrays[self.key]), np.diag(arrays["grad/" + self.key]))]
+        theirs = self._diagonal(arrays, "grad/")
+        return [((ours.reshape(theirs.shape) / self._diagonal(arrays)), theirs)]
+
+    def unread(self, arrays: dict[str, np.ndarray], prefix: str = "") -> np.ndarray:
+        return np.zeros(0)
+
+
+@dataclass(frozen=True)
+class Zeros(Copied):
+    """No number of theirs: ours is 0, whatever its gradient."""
+
+    shape: tuple[int, ...]
+
+    def read(self, arrays: dict[str, np.ndarray], prefix: str = "") -> np.ndarray:
+        return np.zeros(self.shape)
+
+    def gradients(
+        self, ours: np.ndarray, arrays: dict[str, np.ndarray]
+    ) -> list[tuple[np.ndarray, np.ndarray]]:
+        return []
 
     def unread(self, arrays: dict[str, np.ndarray], prefix: str = "") -> np.ndarray:
         return np.zeros(0)
 
 
 Sources = dict[
-    str, "Source | Places | Sum | Periodic | LogDiagonal"
+    str, "Source | Places | Sum | Periodic | LogDiagonal | Zeros"
 ]  # by parameter name within the layer

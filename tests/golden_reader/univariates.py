@@ -9,6 +9,8 @@ import numpy as np
 
 import cflows as cf
 
+from .description import expect
+
 SCALES: dict[str, dict[str, Any]] = {
     "exp": {"form": "exp"},
     "exp_softclip_1e-3": {"form": "softclip", "bound": -np.log(1e-3)},
@@ -31,7 +33,9 @@ def scale_of(univariate: dict[str, Any], **options: Any) -> cf.Scale:
 
 def spline(univariate: dict[str, Any]) -> cf.Spline:
     bound = univariate["bound"]
+    expect(univariate, "param", "durkan", "zuko")
     if univariate["param"] == "zuko":
+        expect(univariate, "boundary_derivative", 1.0)
         return cf.Spline(
             univariate["bins"], bound, form="softclip", minimum_slope=univariate["slope"]
         )
