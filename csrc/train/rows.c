@@ -7,6 +7,7 @@
 #include "base/philox.h"
 #include "nn/categories.h"
 #include "train/losses/losses.h"
+#include "train/coupling.h"
 #include "train/initialise.h"
 #include "train/whiten.h"
 
@@ -16,6 +17,7 @@ struct cf_rows {
     cf_model *model;
     cf_flow *flow;
     const cf_function *loss;
+    cf_coupling *coupling;     /* or NULL */
     cf_data train, validation; /* with weights and indices of their own; validation.rows 0: none */
     uint64_t batch_size, seed;
     int threads;
@@ -107,6 +109,14 @@ static cf_status allocate(cf_rows *r, const double *jitter) {
     return CF_OK;
 }
 
+static cf_status check_coupling(const cf_rows *r) {
+    if (r->train.u.data != NULL)
+        return cf_fail(CF_INVALID, "coupling='optimal_transport' couples the rows with points of "
+                                   "the base, got u, points that belong to them already");
+    CF_TRY(cf_coupling_check(&r->train, r->context));
+    return r->validation.rows > 0 ? cf_coupling_check(&r->validation, 0) : CF_OK;
+}
+
 static cf_status begin(cf_rows *r, const cf_rows_options *o) {
     if (o->validation != NULL && o->validation->rows == 0)
         return cf_fail(CF_INVALID, "validation data: no rows");
@@ -115,6 +125,10 @@ static cf_status begin(cf_rows *r, const cf_rows_options *o) {
         CF_TRY(cf_data_copy(&r->validation, o->validation));
     CF_TRY(check(r, o));
     CF_TRY(count_rows(r));
+    if (o->pairs != NULL) {
+        CF_TRY(check_coupling(r));
+        CF_TRY(cf_coupling_new(&r->coupling, r->model, o->pairs, (size_t)r->batch_size));
+    }
     return allocate(r, o->jitter);
 }
 
@@ -144,6 +158,7 @@ cf_status cf_rows_new(cf_rows **out, cf_model *model, const cf_rows_options *o) 
 void cf_rows_free(cf_rows *r) {
     if (r == NULL)
         return;
+    cf_coupling_free(r->coupling);
     cf_data_free(&r->train);
     cf_data_free(&r->validation);
     cf_free(r->order);
@@ -167,12 +182,14 @@ cf_status cf_rows_set_kl_weight(cf_rows *r, double weight) {
 static cf_function_call new_call(const cf_rows *r, const cf_function *function, const cf_data *data,
                                  const int64_t *index) {
     cf_function_call call = {.function = function, .threads = r->threads, .seed = r->seed};
-    cf_array x = data->x, context = data->context;
+    cf_array x = data->x, context = data->context, u = data->u;
     if (index != NULL)
-        x.index = context.index = index;
+        x.index = context.index = u.index = index;
     cf_call_set_input(&call, "x", x);
     if (context.data != NULL)
         cf_call_set_input(&call, "context", context);
+    if (u.data != NULL && cf_is_port(cf_function_input_port(function, "u")))
+        cf_call_set_input(&call, "u", u);
     if (r->jitter != NULL) {
         cf_array jitter = cf_double_rows(r->jitter, r->features);
         jitter.row_stride = 0;
@@ -223,6 +240,8 @@ static cf_status gradient(void *self, uint64_t step, uint64_t drawn, cf_batch_re
     call.want_parameter_gradients = true;
     if (r->kl_weight != 1.0)
         cf_call_set_input(&call, "kl_weight", weight);
+    if (r->coupling != NULL)
+        CF_TRY(cf_couple(r->coupling, &call));
     cf_call_set_output(&call, "loss", (cf_result){r->losses, 1});
     cf_call_set_cotangent(&call, "loss", cf_double_rows(r->cotangents, 1));
     CF_TRY(cf_model_call_locked(r->model, &call));
@@ -244,20 +263,25 @@ static cf_status score(cf_rows *r, const cf_data *data, size_t first, size_t row
     cf_array_skip(&call.input[cf_function_input(r->loss, "x")], first);
     if (data->context.data != NULL)
         cf_array_skip(&call.input[context], first);
+    if (data->u.data != NULL)
+        cf_array_skip(&call.input[cf_function_input(r->loss, "u")], first);
+    if (r->coupling != NULL)
+        CF_TRY(cf_couple(r->coupling, &call));
     return cf_model_call_locked(r->model, &call);
 }
 
-static size_t chunk_of(const cf_data *data, size_t first) {
-    return data->rows - first < SCORED_AT_ONCE ? data->rows - first : SCORED_AT_ONCE;
+/* How many rows are scored at once from `first` on: a coupling is one of batches. */
+static size_t chunk_of(const cf_rows *r, const cf_data *data, size_t first) {
+    size_t most = r->coupling != NULL ? (size_t)r->batch_size : SCORED_AT_ONCE;
+    return data->rows - first < most ? data->rows - first : most;
 }
 
 static cf_status validate(void *self, cf_interrupt *interrupt, double *loss) {
     cf_rows *r = self;
     const cf_data *data = &r->validation;
     double sum = 0.0, total = 0.0;
-    for (size_t first = 0; first < data->rows && !cf_interrupted(interrupt);
-         first += SCORED_AT_ONCE) {
-        size_t rows = chunk_of(data, first);
+    for (size_t first = 0, rows; first < data->rows && !cf_interrupted(interrupt); first += rows) {
+        rows = chunk_of(r, data, first);
         CF_TRY(score(r, data, first, rows));
         for (size_t i = 0; i < rows; i++) {
             double w = cf_data_weight(data, first + i);
@@ -334,8 +358,8 @@ static cf_status settle(void *self, uint64_t drawn, bool last) {
 
 /* Fails if a row with a weight lies where the loss has no value. */
 static cf_status check_domain(cf_rows *r, const cf_data *data, const char *what) {
-    for (size_t first = 0; first < data->rows; first += SCORED_AT_ONCE) {
-        size_t rows = chunk_of(data, first);
+    for (size_t first = 0, rows; first < data->rows; first += rows) {
+        rows = chunk_of(r, data, first);
         CF_TRY(score(r, data, first, rows));
         for (size_t i = 0; i < rows; i++) {
             double found = cf_number_at(r->losses, i, cf_model_dtype(r->model));

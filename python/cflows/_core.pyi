@@ -108,6 +108,9 @@ __all__ = [
     "Constant",
     "Cosine",
     "Plateau",
+    "Criterion",
+    "FlowMatching",
+    "Distillation",
 ]
 
 def set_num_threads(threads: int, /) -> None: ...
@@ -125,6 +128,7 @@ def number_lines(
     missing: bytes,
     /,
 ) -> tuple[NDArray[np.float64], int]: ...
+def assignment(cost: ArrayLike, /) -> NDArray[np.int64]: ...
 def split_rows(
     rows: int, fraction: float, seed: int, /
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]: ...
@@ -1446,6 +1450,26 @@ class Plateau(Schedule):
     @property
     def threshold(self) -> float: ...
 
+class Criterion(Spec): ...
+
+@final
+class FlowMatching(Criterion):
+    def __new__(
+        cls, coupling: str = "independent", path: str = "straight", sigma_min: float = 0.0
+    ) -> Self: ...
+    @property
+    def coupling(self) -> str: ...
+    @property
+    def path(self) -> str: ...
+    @property
+    def sigma_min(self) -> float: ...
+
+@final
+class Distillation(Criterion):
+    def __new__(cls, weight: float = 1.0) -> Self: ...
+    @property
+    def weight(self) -> float: ...
+
 class BoundLayer:
     @property
     def spec(self) -> Layer: ...
@@ -1621,7 +1645,7 @@ class Trainer:
     def __new__(
         cls,
         model: Model,
-        loss: str,
+        loss: str | Criterion,
         train: tuple[Any, ...],
         validation: tuple[Any, ...] | None,
         optimizer: Optimizer,
@@ -1665,7 +1689,7 @@ class StepTrainer:
     def __new__(
         cls,
         model: Model,
-        loss: str,
+        loss: str | Criterion,
         optimizer: Optimizer,
         schedule: Schedule,
         steps: int,

@@ -101,7 +101,7 @@ class Checkpoint(NamedTuple):
         """Raise ValueError, with the first difference, unless the config is the checkpoint's."""
         for name in {**config, **self.config}:
             ours, theirs = config.get(name), self.config.get(name)
-            if ours != theirs and name in ("x", "context", "weights", "validation"):
+            if ours != theirs and name in ("x", "context", "weights", "u", "validation"):
                 raise ValueError(
                     f"{path} is of a fit on other data: {name} has changed; a fit resumes with the "
                     "same flow, data and options"
