@@ -107,10 +107,10 @@ static PyObject *trainer_new(PyTypeObject *type, PyObject *args, PyObject *keywo
 static const char *const stop_names[] = {NULL, "epochs", "patience", "interrupted"};
 
 static PyObject *report_tuple(const cf_epoch_report *r) {
-    return Py_BuildValue("(KKKKdddOz)", (unsigned long long)r->epoch, (unsigned long long)r->step,
+    return Py_BuildValue("(KKKKdddOzd)", (unsigned long long)r->epoch, (unsigned long long)r->step,
                          (unsigned long long)r->steps_per_epoch, (unsigned long long)r->skipped,
                          r->train, r->validation, r->learning_rate, r->best ? Py_True : Py_False,
-                         stop_names[r->stop]);
+                         stop_names[r->stop], r->penalty);
 }
 
 /* While an epoch runs: the thread's saved state, the callback, and whether it failed. */

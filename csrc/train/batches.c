@@ -19,6 +19,7 @@ struct cf_batches {
     size_t capacity;    /* rows that there is room for */
     int64_t *index;     /* of rows of a positive weight */
     double *cotangents; /* of their losses */
+    void *penalties;    /* of one batch */
     void *losses;
 };
 
@@ -41,6 +42,7 @@ void cf_batches_free(cf_batches *b) {
     cf_coupling_free(b->coupling);
     cf_free(b->index);
     cf_free(b->cotangents);
+    cf_free(b->penalties);
     cf_free(b->losses);
     cf_free(b);
 }
@@ -56,16 +58,18 @@ static cf_status grow(cf_batches *b, size_t rows) {
     b->capacity = 0;
     cf_free(b->index);
     cf_free(b->cotangents);
+    cf_free(b->penalties);
     cf_free(b->losses);
     b->index = NULL;
     b->cotangents = NULL;
-    b->losses = NULL;
+    b->losses = b->penalties = NULL;
     cf_coupling_free(b->coupling);
     b->coupling = NULL;
     if (b->pairs != NULL)
         CF_TRY(cf_coupling_new(&b->coupling, b->model, b->pairs, rows));
     CF_TRY(cf_alloc(&b->index, rows, sizeof *b->index));
     CF_TRY(cf_alloc(&b->cotangents, rows, sizeof *b->cotangents));
+    CF_TRY(cf_alloc(&b->penalties, rows, cf_dtype_size(cf_model_dtype(b->model))));
     CF_TRY(cf_alloc(&b->losses, rows, cf_dtype_size(cf_model_dtype(b->model))));
     b->capacity = rows;
     return CF_OK;
@@ -149,6 +153,7 @@ static cf_status gradient(void *self, uint64_t step, uint64_t drawn, cf_batch_re
         CF_TRY(cf_couple(b->coupling, &call));
     cf_call_set_output(&call, "loss", (cf_result){b->losses, 1});
     cf_call_set_cotangent(&call, "loss", cf_double_rows(b->cotangents, 1));
+    cf_call_set_penalty(&call, b->penalties, b->cotangents);
     CF_TRY(cf_model_call_locked(b->model, &call));
     result->samples = b->data.rows;
     result->loss =

@@ -28,6 +28,7 @@ struct cf_rows {
     int64_t *order;     /* of them in the present epoch: positions in the training data */
     int64_t *batch;     /* of one batch: rows of the arrays */
     double *cotangents; /* of one batch */
+    void *penalties;    /* of one batch */
     void *losses;       /* of one batch, or one chunk of the validation data */
     double *jitter;
     double kl_weight;
@@ -101,6 +102,7 @@ static cf_status allocate(cf_rows *r, const double *jitter) {
     CF_TRY(cf_alloc(&r->order, r->rows, sizeof *r->order));
     CF_TRY(cf_alloc(&r->batch, batch, sizeof *r->batch));
     CF_TRY(cf_alloc(&r->cotangents, batch, sizeof *r->cotangents));
+    CF_TRY(cf_alloc(&r->penalties, batch, cf_dtype_size(cf_model_dtype(r->model))));
     CF_TRY(cf_alloc(&r->losses, scored, cf_dtype_size(cf_model_dtype(r->model))));
     if (jitter == NULL)
         return CF_OK;
@@ -164,6 +166,7 @@ void cf_rows_free(cf_rows *r) {
     cf_free(r->order);
     cf_free(r->batch);
     cf_free(r->cotangents);
+    cf_free(r->penalties);
     cf_free(r->losses);
     cf_free(r->jitter);
     cf_free(r);
@@ -244,8 +247,11 @@ static cf_status gradient(void *self, uint64_t step, uint64_t drawn, cf_batch_re
         CF_TRY(cf_couple(r->coupling, &call));
     cf_call_set_output(&call, "loss", (cf_result){r->losses, 1});
     cf_call_set_cotangent(&call, "loss", cf_double_rows(r->cotangents, 1));
+    cf_call_set_penalty(&call, r->penalties, r->cotangents);
     CF_TRY(cf_model_call_locked(r->model, &call));
     result->loss = cf_mean_loss(r->cotangents, r->losses, rows, cf_model_dtype(r->model));
+    if (cf_loss_has_penalty(r->loss))
+        result->penalty = cf_mean_loss(r->cotangents, r->penalties, rows, cf_model_dtype(r->model));
     result->samples = rows;
     return CF_OK;
 }

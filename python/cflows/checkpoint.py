@@ -29,7 +29,7 @@ FORMAT = "cflows-checkpoint-1"
 Tensors = dict[str, NDArray[Any]]
 Config = dict[str, Any]  # JSON values
 
-_LISTS = ("train", "validation", "learning_rate", "steps", "seconds")
+_LISTS = ("train", "validation", "learning_rate", "steps", "seconds", "penalty")
 _LONGEST = 100  # characters of a value in a message
 
 
@@ -179,6 +179,8 @@ def _packed(history: History) -> Tensors:
 
 
 def _unpacked(tensors: Tensors) -> History:
+    if "train" in tensors:  # checkpoints of version 0.1.0 have no penalties
+        tensors = {"penalty": np.zeros(tensors["train"].shape), **tensors}
     if _kinds(tensors) != _kinds(_packed(History())):
         raise ValueError("the history is not made of the arrays that it should be")
     lists = {name: tensors[name].tolist() for name in _LISTS}
