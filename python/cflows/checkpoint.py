@@ -29,7 +29,7 @@ FORMAT = "cflows-checkpoint-1"
 Tensors = dict[str, NDArray[Any]]
 Config = dict[str, Any]  # JSON values
 
-_LISTS = ("train", "validation", "learning_rate", "steps", "seconds", "penalty")
+_LISTS = ("train", "validation", "learning_rate", "steps", "seconds")
 _LONGEST = 100  # characters of a value in a message
 
 
@@ -175,16 +175,18 @@ def _packed(history: History) -> Tensors:
     tensors["steps"] = np.array(history.steps, np.int64)
     tensors["skipped"] = np.array(history.skipped)
     tensors["best_epoch"] = np.array(history.best_epoch or 0)
+    if any(history.penalty):  # which few fits have
+        tensors["penalty"] = np.array(history.penalty, np.float64)
     return tensors
 
 
 def _unpacked(tensors: Tensors) -> History:
-    if "train" in tensors:  # checkpoints of version 0.1.0 have no penalties
-        tensors = {"penalty": np.zeros(tensors["train"].shape), **tensors}
-    if _kinds(tensors) != _kinds(_packed(History())):
+    penalty = tensors.get("penalty")
+    if _kinds(tensors) != _kinds(_packed(History(penalty=[1.0] * (penalty is not None)))):
         raise ValueError("the history is not made of the arrays that it should be")
     lists = {name: tensors[name].tolist() for name in _LISTS}
     lists["validation"] = [number_or_none(value) for value in lists["validation"]]
+    lists["penalty"] = [0.0] * len(lists["train"]) if penalty is None else penalty.tolist()
     best = tensors["best_epoch"].item()
     if {len(values) for values in lists.values()} != {len(lists["train"])}:
         raise ValueError("the lists of the history differ in length")
