@@ -151,8 +151,9 @@ static const cf_option options[] = {
      .choices = couplings,
      .doc = "``'optimal_transport'`` exchanges the points u of each batch such that the sum of "
             "``|z - u|^2`` is the least, which makes paths cross less and solutions straighter; "
-            "only rows of equal context exchange theirs. Its time grows with the third power of "
-            "the batch, which is best kept to some 500 rows."},
+            "only rows of equal context exchange theirs. Validation rows are coupled in batches "
+            "too. The time of a batch grows with the third power of "
+            "its rows, which are best some 500 at most."},
     {.name = "path",
      .kinds = CF_OPTION_STRING,
      .default_value = CF_DEFAULT_STRING("straight"),
