@@ -261,6 +261,8 @@ typedef struct {
     double learning_rate;
     bool best;
     cf_stop stop;
+    double penalty; /* the mean of what steps minimise beside the loss, such as a layer's own
+                       regularisation; not part of `train` */
 } cf_epoch_report;
 
 /* Called at most every 100 ms, with what the present epoch has so far; true stops the training. */

@@ -100,6 +100,10 @@ def objects() -> dict[str, Any]:
         **{"x": X, "stars": pd.DataFrame(X, columns=["mass", "radius"])},
         **{"new": new, "quick": QUICK, "with_column": with_column},
         **{"flow": new(), "named": named, "kinds": kinds, "conditional": new(context_features=2)},
+        "continuous": cf.Flow([cf.Continuous()], features=2, seed=0),
+        "conditional_continuous": cf.Flow(
+            [cf.Continuous()], features=2, context_features=2, seed=0
+        ),
         "images": cf.glow((1, 4, 4), levels=1, steps=1, channels=4, seed=0),
     }
 

@@ -22,6 +22,7 @@ ABSTRACT = {
     _core.Base,
     _core.Transform,
     _core.Likelihood,
+    _core.Criterion,
     _core.Optimizer,
     _core.Schedule,
 }

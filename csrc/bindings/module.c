@@ -134,6 +134,15 @@ PyDoc_STRVAR(make_spec_doc,
              ">>> _core.make_spec('Permutation', {'indices': (1, 0)})\n"
              "Permutation(indices=(1, 0))\n");
 
+PyDoc_STRVAR(assignment_doc,
+             "assignment($module, cost, /)\n--\n\n"
+             "The permutation of the least cost, which couples the points of a minibatch.\n\n"
+             "Parameters\n----------\n"
+             "cost : array_like, shape (n, n)\n\n"
+             "Returns\n-------\n"
+             "ndarray of int64\n"
+             "    By row, the column: ``cost[arange(n), columns].sum()`` is the least.");
+
 PyDoc_STRVAR(
     split_rows_doc,
     "split_rows($module, rows, fraction, seed, /)\n--\n\n"
@@ -198,6 +207,7 @@ static PyMethodDef functions[] = {
     {"nn_operations", cf_py_nn_operations, METH_NOARGS, nn_operations_doc},
     {"nn_size", cf_py_nn_size, METH_VARARGS, nn_size_doc},
     {"number_lines", cf_py_number_lines, METH_VARARGS, number_lines_doc},
+    {"assignment", cf_py_assignment, METH_O, assignment_doc},
     {"split_rows", cf_py_split_rows, METH_VARARGS, split_rows_doc},
     {"make_spec", (PyCFunction)(void (*)(void))cf_py_make_spec, METH_FASTCALL, make_spec_doc},
     {0},

@@ -8,16 +8,16 @@ enum { MODEL, LOSS, OPTIMIZER, SCHEDULE, STEPS, CLIP_NORM, EMA, SEED, ARGUMENTS 
 static bool begin(cf_py_trainer *self, PyObject *const *given) {
     const cf_py_contents *contents = &((cf_py_model *)self->model)->contents;
     cf_training_options options;
-    const cf_function *loss;
+    const cf_function *loss, *pairs;
     uint64_t steps, seed;
     if (!cf_py_read_learning(self, given[OPTIMIZER], given[SCHEDULE], given[CLIP_NORM], given[EMA],
                              &options) ||
         !cf_py_count(given[STEPS], "steps", INT64_MAX, &steps) ||
         !cf_py_count(given[SEED], "seed", UINT64_MAX, &seed) ||
-        !cf_py_find_loss(self, given[LOSS], &loss))
+        !cf_py_find_loss(self, given[LOSS], &loss, &pairs))
         return false;
-    cf_status status = cf_batches_new(&self->batches, contents->model, contents->flow, loss, steps,
-                                      seed, options.threads);
+    cf_status status = cf_batches_new(&self->batches, contents->model, contents->flow, loss, pairs,
+                                      steps, seed, options.threads);
     if (status != CF_OK)
         return cf_py_fail(self->state, status) != NULL;
     return cf_py_trainer_start(self, cf_batches_objective(self->batches), &options);
@@ -73,8 +73,8 @@ PyDoc_STRVAR(trainer_doc,
              "The trainer holds the model.\n\n"
              "Parameters\n----------\n"
              "model : Model\n"
-             "loss : str\n"
-             "    The name of a function of the model.\n"
+             "loss : str or Criterion\n"
+             "    The name of a function of the model, or a loss with options.\n"
              "optimizer : Optimizer\n"
              "schedule : Schedule\n"
              "steps : int\n"

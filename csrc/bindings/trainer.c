@@ -66,8 +66,8 @@ static bool begin(cf_py_trainer *self, PyObject *const *given, bool standardize_
     PyArrayObject *jitter;
     cf_status status;
     if (!read_loop_options(self, given, &options) ||
-        !cf_py_find_loss(self, given[LOSS], &rows.loss) || !read_data(self, given, &rows) ||
-        !read_jitter(given[JITTER], rows.loss, &jitter))
+        !cf_py_find_loss(self, given[LOSS], &rows.loss, &rows.pairs) ||
+        !read_data(self, given, &rows) || !read_jitter(given[JITTER], rows.loss, &jitter))
         return false;
     rows.threads = options.threads;
     rows.jitter = jitter == NULL ? NULL : PyArray_DATA(jitter);
@@ -107,10 +107,10 @@ static PyObject *trainer_new(PyTypeObject *type, PyObject *args, PyObject *keywo
 static const char *const stop_names[] = {NULL, "epochs", "patience", "interrupted"};
 
 static PyObject *report_tuple(const cf_epoch_report *r) {
-    return Py_BuildValue("(KKKKdddOz)", (unsigned long long)r->epoch, (unsigned long long)r->step,
+    return Py_BuildValue("(KKKKdddOzd)", (unsigned long long)r->epoch, (unsigned long long)r->step,
                          (unsigned long long)r->steps_per_epoch, (unsigned long long)r->skipped,
                          r->train, r->validation, r->learning_rate, r->best ? Py_True : Py_False,
-                         stop_names[r->stop]);
+                         stop_names[r->stop], r->penalty);
 }
 
 /* While an epoch runs: the thread's saved state, the callback, and whether it failed. */
@@ -197,11 +197,11 @@ PyDoc_STRVAR(
     "epoch.\n\n"
     "Parameters\n----------\n"
     "model : Model\n"
-    "loss : str\n"
-    "    The name of a function of the model.\n"
+    "loss : str or Criterion\n"
+    "    The name of a function of the model, or a loss with options.\n"
     "train : tuple\n"
     "validation : tuple or None\n"
-    "    Each (x, context, weights, index).\n"
+    "    Each (x, context, weights, index) and, or not, u.\n"
     "optimizer : Optimizer\n"
     "schedule : Schedule\n"
     "epochs, batch_size, patience : int\n"

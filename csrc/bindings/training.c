@@ -3,6 +3,7 @@
 #include "base/pool.h"
 #include "bindings/spec.h"
 #include "bindings/trainer_state.h"
+#include "train/losses/criterion.h"
 #include "train/losses/losses.h"
 
 cf_py_trainer *cf_py_trainer_alloc(PyTypeObject *type, PyObject *model) {
@@ -17,15 +18,25 @@ cf_py_trainer *cf_py_trainer_alloc(PyTypeObject *type, PyObject *model) {
     return self;
 }
 
-bool cf_py_find_loss(const cf_py_trainer *self, PyObject *name, const cf_function **out) {
+bool cf_py_find_loss(const cf_py_trainer *self, PyObject *given, const cf_function **loss,
+                     const cf_function **pairs) {
     const cf_py_contents *contents = &((cf_py_model *)self->model)->contents;
-    const char *text = PyUnicode_Check(name) ? PyUnicode_AsUTF8(name) : NULL;
-    if (text == NULL) {
+    const char *text = PyUnicode_Check(given) ? PyUnicode_AsUTF8(given) : NULL;
+    const cf_spec *spec = cf_py_spec_get(self->state, given);
+    cf_status status;
+    *pairs = NULL;
+    if (text == NULL && spec == NULL) {
         if (!PyErr_Occurred())
-            PyErr_Format(PyExc_TypeError, "loss must be a str, got %s", Py_TYPE(name)->tp_name);
+            PyErr_Format(PyExc_TypeError, "loss must be a str or a Criterion, got %s",
+                         Py_TYPE(given)->tp_name);
         return false;
     }
-    cf_status status = cf_find_loss(contents->model, contents->flow, text, out);
+    if (spec != NULL && contents->flow == NULL)
+        status = cf_fail(CF_INVALID, "%s is a loss of flows", cf_spec_type_of(spec)->name);
+    else if (spec != NULL)
+        status = cf_find_criterion(contents->flow, spec, loss, pairs);
+    else
+        status = cf_find_loss(contents->model, contents->flow, text, loss);
     if (status != CF_OK)
         cf_py_fail(self->state, status);
     return status == CF_OK;

@@ -25,8 +25,10 @@ typedef struct {
 /* A new object for a model, without a loop; NULL with an exception set. */
 cf_py_trainer *cf_py_trainer_alloc(PyTypeObject *type, PyObject *model);
 
-/* The loss of that name, which the model must have. */
-bool cf_py_find_loss(const cf_py_trainer *self, PyObject *name, const cf_function **out);
+/* The loss of that name, which the model must have, or that a criterion describes; *pairs = the
+ * function of its coupling, or NULL. */
+bool cf_py_find_loss(const cf_py_trainer *self, PyObject *given, const cf_function **loss,
+                     const cf_function **pairs);
 
 /* Reads the options that all loops have; `ema` may be NULL. The others are those of single steps,
  * on all threads. */

@@ -1,7 +1,9 @@
 #include "bindings/training_rows.h"
 
+#include "base/assignment.h"
 #include "base/memory.h"
 #include "bindings/arguments.h"
+#include "train/optimizers/chunks.h"
 
 #include <string.h>
 
@@ -28,7 +30,30 @@ static bool select_rows(cf_py_training_rows *rows) {
     rows->data.x.index = index;
     if (rows->context.array != NULL)
         rows->data.context.index = index;
+    if (rows->u.array != NULL)
+        rows->data.u.index = index;
     return true;
+}
+
+/* Reads the points u of the base that belong to the rows, if there are any. */
+static bool read_u(PyObject *u, const cf_function *loss, cf_py_training_rows *out) {
+    const cf_port *port = cf_function_input_port(loss, "u");
+    if (u == Py_None)
+        return true;
+    if (!cf_is_port(port)) {
+        PyErr_Format(PyExc_ValueError, "the loss %s does not read u, points of the base",
+                     loss->name);
+        return false;
+    }
+    if (!cf_py_read_rows(u, "u", port->shape, &out->u))
+        return false;
+    out->data.u = out->u.view;
+    out->data.u_features = cf_shape_features(port->shape);
+    if (out->u.rows == out->x.rows)
+        return true;
+    PyErr_Format(PyExc_ValueError, "u must have a point for each of the %zu rows of x, got %zu",
+                 out->x.rows, out->u.rows);
+    return false;
 }
 
 static bool attach_weights(cf_py_training_rows *rows) {
@@ -46,8 +71,8 @@ bool cf_py_read_training_rows(PyObject *tuple, const cf_function *loss, const ch
                               cf_py_training_rows *out) {
     const cf_port *x_port = cf_function_input_port(loss, "x");
     size_t context_features = cf_function_input_features(loss, "context");
-    PyObject *x, *context, *weights, *index;
-    if (!PyArg_ParseTuple(tuple, "OOOO", &x, &context, &weights, &index) ||
+    PyObject *x, *context, *weights, *index, *u = Py_None;
+    if (!PyArg_ParseTuple(tuple, "OOOO|O", &x, &context, &weights, &index, &u) ||
         !cf_py_read_rows(x, name, x_port->shape, &out->x) ||
         !cf_py_read_context(context == Py_None ? NULL : context, context_features, &out->context) ||
         !cf_py_spread_context(&out->context, out->x.rows) ||
@@ -55,12 +80,13 @@ bool cf_py_read_training_rows(PyObject *tuple, const cf_function *loss, const ch
         !cf_py_read_contiguous(index, NPY_INT64, &out->index))
         return false;
     out->data = (cf_data){.rows = out->x.rows, .x = out->x.view, .context = out->context.view};
-    return select_rows(out) && attach_weights(out);
+    return read_u(u, loss, out) && select_rows(out) && attach_weights(out);
 }
 
 void cf_py_release_training_rows(cf_py_training_rows *rows) {
     cf_py_release(&rows->x);
     cf_py_release(&rows->context);
+    cf_py_release(&rows->u);
     Py_CLEAR(rows->weights);
     Py_CLEAR(rows->index);
 }
@@ -72,6 +98,29 @@ static PyObject *new_index(const int64_t *rows, size_t count) {
     if (array != NULL)
         memcpy(PyArray_DATA((PyArrayObject *)array), rows, count * sizeof *rows);
     return array;
+}
+
+PyObject *cf_py_assignment(PyObject *module, PyObject *cost) {
+    npy_intp size;
+    PyArrayObject *matrix =
+        (PyArrayObject *)PyArray_FROMANY(cost, NPY_FLOAT64, 2, 2, NPY_ARRAY_IN_ARRAY);
+    if (matrix == NULL)
+        return NULL;
+    size = PyArray_DIM(matrix, 0);
+    PyObject *columns = PyArray_SimpleNew(1, &size, NPY_INT64);
+    cf_status status = CF_OK;
+    if (PyArray_DIM(matrix, 1) != size)
+        status = cf_fail(CF_INVALID, "cost must be a square matrix");
+    else if (!cf_all_finite(PyArray_DATA(matrix), (size_t)size * (size_t)size, CF_FLOAT64))
+        status = cf_fail(CF_INVALID, "cost must be finite");
+    else if (columns != NULL)
+        status =
+            cf_assign((size_t)size, PyArray_DATA(matrix), PyArray_DATA((PyArrayObject *)columns));
+    Py_DECREF(matrix);
+    if (status == CF_OK)
+        return columns;
+    Py_XDECREF(columns);
+    return cf_py_fail(PyModule_GetState(module), status);
 }
 
 PyObject *cf_py_split_rows(PyObject *module, PyObject *args) {

@@ -80,6 +80,22 @@ cf_value cf_builder_provided(const cf_builder *b, const char *name) {
     return CF_NO_VALUE;
 }
 
+void cf_builder_ask_penalty(cf_builder *b) {
+    b->wants_penalty = true;
+}
+
+bool cf_builder_wants_penalty(const cf_builder *b) {
+    return b->wants_penalty;
+}
+
+void cf_builder_set_penalty(cf_builder *b, cf_value sum) {
+    b->penalty = sum;
+}
+
+cf_value cf_builder_penalty(const cf_builder *b) {
+    return b->penalty;
+}
+
 void cf_start_streams(cf_builder *b, uint32_t first) {
     b->first_stream = first;
 }

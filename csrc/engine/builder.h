@@ -51,6 +51,8 @@ struct cf_builder {
         cf_value value;
     } provided[CF_MAX_PROVIDED];
     size_t provided_count;
+    bool wants_penalty;
+    cf_value penalty;
     cf_loop **loops; /* 0 is unused; NULL without loops */
     size_t loop_count, loop_capacity;
     uint32_t open_loop; /* the innermost whose body is being emitted, or 0 */

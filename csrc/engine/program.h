@@ -149,6 +149,14 @@ bool cf_builder_wants_log_det(const cf_builder *b);
 void cf_builder_provide(cf_builder *b, const char *name, cf_value value);
 cf_value cf_builder_provided(const cf_builder *b, const char *name);
 
+/* Penalties: what training is to minimise beside a loss, one feature, such as a layer's own
+ * regularisation. A loss asks for them before layers are emitted, and reads their sum afterwards,
+ * CF_NO_VALUE if there is none; who has one replaces the sum by one with it. */
+void cf_builder_ask_penalty(cf_builder *b);
+bool cf_builder_wants_penalty(const cf_builder *b);
+void cf_builder_set_penalty(cf_builder *b, cf_value sum);
+cf_value cf_builder_penalty(const cf_builder *b);
+
 /* A number for a stream of random numbers: another at each call, the same in each build; from
  * `first` on, which is CF_STREAM_LAYERS unless it is set before the first is given out. */
 void cf_start_streams(cf_builder *b, uint32_t first);

@@ -46,6 +46,11 @@ bool cf_flow_exceeds_float32(const cf_flow *flow);
 /* What layers and base see of the context, NaN where anything of it is unknown. */
 cf_value cf_flow_see_context(const cf_flow *flow, cf_builder *b, cf_value context);
 
+/* log_prob of x, given what is seen of the context, and *u, the point of the base that it comes
+ * from. */
+cf_value cf_flow_log_prob_at(const cf_flow *flow, cf_builder *b, cf_value x, cf_value seen,
+                             cf_value *u);
+
 /* After a call of "log_prob" or "score": NaN at a point that is infinite, or so far out that
  * squares are, becomes -inf or 0. */
 void cf_flow_mend_far(const void *self, const cf_function_call *call);

@@ -48,11 +48,17 @@ static void emit_forward(const void *self, cf_builder *b, const cf_program_key *
     output[1] = given(b, output[1], unknown);
 }
 
-static cf_value log_prob(const cf_flow *flow, cf_builder *b, cf_value x, cf_value seen) {
+cf_value cf_flow_log_prob_at(const cf_flow *flow, cf_builder *b, cf_value x, cf_value seen,
+                             cf_value *u) {
     cf_value log_det;
-    cf_value u = cf_layer_inverse(&flow->chain, b, x, seen, &log_det);
-    cf_value density = cf_base_methods_of(&flow->base)->log_prob(&flow->base, b, u, seen);
+    *u = cf_layer_inverse(&flow->chain, b, x, seen, &log_det);
+    cf_value density = cf_base_methods_of(&flow->base)->log_prob(&flow->base, b, *u, seen);
     return given(b, cf_add_optional(b, density, log_det), unknown_of(b, seen));
+}
+
+static cf_value log_prob(const cf_flow *flow, cf_builder *b, cf_value x, cf_value seen) {
+    cf_value u;
+    return cf_flow_log_prob_at(flow, b, x, seen, &u);
 }
 
 static void emit_log_prob(const void *self, cf_builder *b, const cf_program_key *key,

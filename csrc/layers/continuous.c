@@ -15,6 +15,8 @@ typedef struct {
     cf_solver solver;
     uint32_t steps;
     double rtol, atol;
+    double looser; /* both in the steps of a fit, as a multiple */
+    double kinetic, jacobian;
 } continuous_state;
 
 /* What the slope needs; its time is that of the flow. */
@@ -22,7 +24,7 @@ typedef struct {
     const cf_layer *layer;
     cf_value context, noise;
     bool backwards; /* from the data to the base: the solver's time is 1 - t */
-    bool log_det;
+    bool log_det, penalty;
 } slope_context;
 
 /* ---- binding ---- */
@@ -84,6 +86,11 @@ static cf_status bind(cf_layer *layer, cf_binding *binding) {
         state->steps = (uint32_t)steps->integers[0];
     state->rtol = cf_spec_real(layer->spec, "rtol");
     state->atol = cf_spec_real(layer->spec, "atol");
+    state->looser = state->rtol > 0.0 ? cf_spec_real(layer->spec, "fit_rtol") / state->rtol : 1.0;
+    state->looser = state->looser > 1.0 ? state->looser : 1.0;
+    state->kinetic = cf_spec_real(layer->spec, "kinetic");
+    state->jacobian = cf_spec_real(layer->spec, "jacobian");
+    layer->penalized = state->kinetic > 0.0 || state->jacobian > 0.0;
     return bind_network(layer, binding);
 }
 
@@ -110,13 +117,25 @@ cf_value cf_continuous_velocity(const cf_layer *layer, cf_builder *b, cf_value t
     return cf_broadcast(b, cf_conditioner_emit(&state->network, b, x, given));
 }
 
-/* The slope of the features and, behind them, of the log-determinant: the network's outputs and
- * their divergence. */
+/* kinetic |v|^2 + jacobian |dv/dx|^2, one feature. */
+static cf_value penalty_of(const continuous_state *state, cf_builder *b, cf_value v,
+                           cf_value squares) {
+    cf_value energy = CF_NO_VALUE, other = CF_NO_VALUE;
+    if (state->kinetic > 0.0)
+        energy = cf_scale_shift(b, cf_sum_features(b, cf_multiply(b, v, v)), state->kinetic, 0.0);
+    if (state->jacobian > 0.0)
+        other = cf_scale_shift(b, squares, state->jacobian, 0.0);
+    return cf_add_optional(b, energy, other);
+}
+
+/* The slope of the features and, behind them, of the log-determinant, the divergence of the
+ * network's outputs, and of the penalty, whatever the direction. */
 static cf_value slope(cf_builder *b, const void *context, cf_value t, cf_value y) {
     const slope_context *s = context;
     const continuous_state *state = s->layer->state;
     size_t n = s->layer->features;
-    cf_value x = cf_slice(b, y, 0, n), divergence = CF_NO_VALUE, out;
+    cf_value x = cf_slice(b, y, 0, n), divergence = CF_NO_VALUE, squares = CF_NO_VALUE, out;
+    cf_value *wanted = s->penalty && state->jacobian > 0.0 ? &squares : NULL;
     if (s->backwards)
         t = cf_scale_shift(b, t, -1.0, 1.0);
     cf_value given = time_and_context(state, b, t, s->context);
@@ -124,11 +143,15 @@ static cf_value slope(cf_builder *b, const void *context, cf_value t, cf_value y
         out = cf_conditioner_emit(&state->network, b, x, given);
     else if (!cf_is_none(s->noise))
         out = cf_estimate_divergence(&state->network, b, x, given, state->probes, s->noise,
-                                     &divergence);
+                                     &divergence, wanted);
     else
-        out = cf_emit_divergence(&state->network, b, x, given, &divergence);
-    out = cf_concat(b, (cf_value[]){cf_broadcast(b, out), divergence}, 2);
-    return s->backwards ? cf_scale_shift(b, out, -1.0, 0.0) : out;
+        out = cf_emit_divergence(&state->network, b, x, given, &divergence, wanted);
+    out = cf_broadcast(b, out);
+    cf_value penalty = s->penalty ? penalty_of(state, b, out, squares) : CF_NO_VALUE;
+    out = cf_concat(b, (cf_value[]){out, divergence}, 2);
+    if (s->backwards)
+        out = cf_scale_shift(b, out, -1.0, 0.0);
+    return cf_concat(b, (cf_value[]){out, penalty}, 2);
 }
 
 static cf_value solve(const cf_layer *layer, cf_builder *b, cf_value x, cf_value context,
@@ -139,19 +162,27 @@ static cf_value solve(const cf_layer *layer, cf_builder *b, cf_value x, cf_value
                        .context = context,
                        .backwards = backwards,
                        .log_det = cf_builder_wants_log_det(b)};
-    cf_value zero = s.log_det ? cf_constant(b, CF_BATCHED, 1, 0.0) : CF_NO_VALUE;
-    if (s.log_det && state->probes > 0 && cf_builder_mode(b) == CF_TRAINING)
+    bool training = cf_builder_mode(b) == CF_TRAINING;
+    s.penalty = s.log_det && layer->penalized && cf_builder_wants_penalty(b);
+    cf_value zeros = CF_NO_VALUE;
+    size_t others = (s.log_det ? 1 : 0) + (s.penalty ? 1 : 0);
+    if (others > 0)
+        zeros = cf_constant(b, CF_BATCHED, others, 0.0);
+    if (s.log_det && state->probes > 0 && training)
         s.noise = cf_random_uniform_samples(b, n * state->probes, cf_next_stream(b));
     cf_ode_spec equation = {.function = slope,
                             .context = &s,
                             .context_size = sizeof s,
-                            .start = cf_concat(b, (cf_value[]){cf_broadcast(b, x), zero}, 2),
+                            .start = cf_concat(b, (cf_value[]){cf_broadcast(b, x), zeros}, 2),
                             .solver = state->solver,
                             .steps = state->steps,
-                            .rtol = state->rtol,
-                            .atol = state->atol,
-                            .apart = s.log_det ? 1 : 0};
+                            .rtol = state->rtol * (training ? state->looser : 1.0),
+                            .atol = state->atol * (training ? state->looser : 1.0),
+                            .apart = others};
     cf_value y = cf_ode(b, &equation, NULL);
+    if (s.penalty)
+        cf_builder_set_penalty(b,
+                               cf_add_optional(b, cf_builder_penalty(b), cf_slice(b, y, n + 1, 1)));
     *log_det = s.log_det ? cf_slice(b, y, n, 1) : CF_NO_VALUE;
     return cf_slice(b, y, 0, n);
 }
@@ -234,6 +265,25 @@ static const cf_option options[] = {
      .doc = "In the steps of a fit, estimate the divergence by so many random vectors "
             "(Hutchinson; FFJORD); "
             "None is exact. Everything else is exact in any case."},
+    {.name = "fit_rtol",
+     .kinds = CF_OPTION_REAL,
+     .default_value = CF_DEFAULT_REAL(1e-3),
+     .range = &(const cf_range){0.0, 1.0, false, false},
+     .doc = "`rtol` in the steps of a fit, where `atol` grows by the same factor; unless `rtol` is "
+            "larger, or 0. Whatever scores, validation too, is to `rtol` and `atol`."},
+    {.name = "kinetic",
+     .kinds = CF_OPTION_REAL,
+     .default_value = CF_DEFAULT_REAL(0.0),
+     .range = &(const cf_range){0.0, INFINITY, false, true},
+     .doc = "Of fits by likelihood, the weight of the integral over t of ``|v(x, t)|^2`` along the "
+            "solution, which they minimise beside the loss (RNODE): straighter solutions need "
+            "fewer steps. History has it as ``penalty``."},
+    {.name = "jacobian",
+     .kinds = CF_OPTION_REAL,
+     .default_value = CF_DEFAULT_REAL(0.0),
+     .range = &(const cf_range){0.0, INFINITY, false, true},
+     .doc = "Likewise of the integral of the sum of squares of dv/dx; by `probes` it is that of "
+            "``|e^T dv/dx|^2``, else exact, which takes a gradient for each feature."},
 };
 
 const cf_spec_type cf_continuous_type = {
@@ -253,7 +303,9 @@ const cf_spec_type cf_continuous_type = {
         "as they were made. A new layer is the identity.\n\n"
         "References\n----------\n"
         "Chen et al. 2018, Neural ordinary differential equations, arXiv:1806.07366.\n"
-        "Grathwohl et al. 2019, FFJORD, arXiv:1810.01367.",
+        "Grathwohl et al. 2019, FFJORD, arXiv:1810.01367.\n"
+        "Finlay et al. 2020, How to train your neural ODE: the world of Jacobian and kinetic\n"
+        "regularization, arXiv:2002.02798 (RNODE): `kinetic` and `jacobian`.",
     .options = options,
     .option_count = sizeof options / sizeof *options,
     .check = check,

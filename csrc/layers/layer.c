@@ -62,6 +62,13 @@ bool cf_layer_is_stochastic(const cf_layer *layer) {
     return stochastic;
 }
 
+bool cf_layer_is_penalized(const cf_layer *layer) {
+    bool penalized = layer->penalized;
+    for (size_t i = 0; i < layer->children && !penalized; i++)
+        penalized = cf_layer_is_penalized(&layer->child[i]);
+    return penalized;
+}
+
 cf_value cf_layer_forward(const cf_layer *layer, cf_builder *b, cf_value u, cf_value context,
                           cf_value *log_det) {
     *log_det = CF_NO_VALUE;

@@ -47,6 +47,8 @@ struct cf_layer {
     cf_shape shape;   /* of x */
     size_t features;  /* of x */
     bool stochastic;  /* as its methods say, or as binding has found */
+    bool penalized;   /* it adds to what training minimises where that is asked for
+                         (cf_builder_set_penalty) */
     cf_shape context; /* an image, or a vector; of no features: there is none */
     void *state;      /* of its type, in the flow's arena */
     size_t children;
@@ -82,6 +84,9 @@ bool cf_layer_has_restricted_domain(const cf_layer *layer);
 
 /* Whether it or a layer within it is stochastic: densities are bounded from below. */
 bool cf_layer_is_stochastic(const cf_layer *layer);
+
+/* Whether it or a layer within it is penalized. */
+bool cf_layer_is_penalized(const cf_layer *layer);
 
 /* Appends the steps of `feature`; false if the layer is no fixed map. */
 bool cf_layer_steps(const cf_layer *layer, size_t feature, cf_map_step *out, size_t *count);

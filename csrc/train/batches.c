@@ -4,28 +4,32 @@
 
 #include "base/memory.h"
 #include "train/losses/losses.h"
+#include "train/coupling.h"
 #include "train/initialise.h"
 #include "train/whiten.h"
 
 struct cf_batches {
     cf_model *model;
     cf_flow *flow;
-    const cf_function *loss;
+    const cf_function *loss, *pairs; /* pairs: of a coupling, or NULL */
+    cf_coupling *coupling;
     uint64_t steps, seed;
     int threads;
     cf_data data;       /* of the next step */
     size_t capacity;    /* rows that there is room for */
     int64_t *index;     /* of rows of a positive weight */
     double *cotangents; /* of their losses */
+    void *penalties;    /* of one batch */
     void *losses;
 };
 
 cf_status cf_batches_new(cf_batches **out, cf_model *model, cf_flow *flow, const cf_function *loss,
-                         uint64_t steps, uint64_t seed, int threads) {
+                         const cf_function *pairs, uint64_t steps, uint64_t seed, int threads) {
     CF_TRY(cf_alloc(out, 1, sizeof **out));
     **out = (cf_batches){.model = model,
                          .flow = flow,
                          .loss = loss,
+                         .pairs = pairs,
                          .steps = steps,
                          .seed = seed,
                          .threads = threads};
@@ -35,8 +39,10 @@ cf_status cf_batches_new(cf_batches **out, cf_model *model, cf_flow *flow, const
 void cf_batches_free(cf_batches *b) {
     if (b == NULL)
         return;
+    cf_coupling_free(b->coupling);
     cf_free(b->index);
     cf_free(b->cotangents);
+    cf_free(b->penalties);
     cf_free(b->losses);
     cf_free(b);
 }
@@ -52,12 +58,18 @@ static cf_status grow(cf_batches *b, size_t rows) {
     b->capacity = 0;
     cf_free(b->index);
     cf_free(b->cotangents);
+    cf_free(b->penalties);
     cf_free(b->losses);
     b->index = NULL;
     b->cotangents = NULL;
-    b->losses = NULL;
+    b->losses = b->penalties = NULL;
+    cf_coupling_free(b->coupling);
+    b->coupling = NULL;
+    if (b->pairs != NULL)
+        CF_TRY(cf_coupling_new(&b->coupling, b->model, b->pairs, rows));
     CF_TRY(cf_alloc(&b->index, rows, sizeof *b->index));
     CF_TRY(cf_alloc(&b->cotangents, rows, sizeof *b->cotangents));
+    CF_TRY(cf_alloc(&b->penalties, rows, cf_dtype_size(cf_model_dtype(b->model))));
     CF_TRY(cf_alloc(&b->losses, rows, cf_dtype_size(cf_model_dtype(b->model))));
     b->capacity = rows;
     return CF_OK;
@@ -96,6 +108,8 @@ cf_status cf_batches_set(cf_batches *b, const cf_data *data) {
     CF_TRY(grow(b, data->rows));
     b->data = *data;
     CF_TRY(choose_rows(b));
+    if (b->pairs != NULL)
+        CF_TRY(cf_coupling_check(&b->data, 0));
     if (cf_model_has_batch_statistics(b->model) && b->data.rows < 2)
         return cf_fail(CF_INVALID,
                        "BatchNorm and Resampled learn from batches of two rows or more, got 1");
@@ -136,8 +150,11 @@ static cf_status gradient(void *self, uint64_t step, uint64_t drawn, cf_batch_re
     cf_function_call call = new_call(b, b->loss, drawn);
     call.mode = CF_TRAINING;
     call.want_parameter_gradients = true;
+    if (b->coupling != NULL)
+        CF_TRY(cf_couple(b->coupling, &call));
     cf_call_set_output(&call, "loss", (cf_result){b->losses, 1});
     cf_call_set_cotangent(&call, "loss", cf_double_rows(b->cotangents, 1));
+    cf_call_set_penalty(&call, b->penalties, b->cotangents);
     CF_TRY(cf_model_call_locked(b->model, &call));
     result->samples = b->data.rows;
     result->loss =

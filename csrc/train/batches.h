@@ -9,9 +9,10 @@
 
 typedef struct cf_batches cf_batches;
 
-/* `flow` is NULL for another model's loss. `steps`: in all, for schedules; 0: not known. */
+/* `flow` is NULL for another model's loss; `pairs` are of its coupling (train/coupling.h), or NULL.
+ * `steps`: in all, for schedules; 0: not known. */
 cf_status cf_batches_new(cf_batches **out, cf_model *model, cf_flow *flow, const cf_function *loss,
-                         uint64_t steps, uint64_t seed, int threads);
+                         const cf_function *pairs, uint64_t steps, uint64_t seed, int threads);
 void cf_batches_free(cf_batches *batches); /* NULL is accepted */
 
 const cf_function *cf_batches_loss(const cf_batches *batches);

@@ -36,19 +36,21 @@ static cf_status copy_array(void *out, const void *array, size_t count, size_t s
 }
 
 cf_status cf_data_copy(cf_data *out, const cf_data *data) {
-    const int64_t *given[2] = {data->x.index, data->context.index};
+    const int64_t *given[3] = {data->x.index, data->context.index, data->u.index};
     *out = *data;
     out->weights = NULL;
-    out->x.index = out->context.index = NULL;
+    out->x.index = out->context.index = out->u.index = NULL;
     CF_TRY(copy_array(&out->weights, data->weights, data->rows, sizeof *data->weights));
     CF_TRY(copy_array(&out->x.index, given[0], data->rows, sizeof *given[0]));
-    return copy_array(&out->context.index, given[1], data->rows, sizeof *given[1]);
+    CF_TRY(copy_array(&out->context.index, given[1], data->rows, sizeof *given[1]));
+    return copy_array(&out->u.index, given[2], data->rows, sizeof *given[2]);
 }
 
 void cf_data_free(cf_data *data) {
     cf_free((void *)data->weights);
     cf_free((void *)data->x.index);
     cf_free((void *)data->context.index);
+    cf_free((void *)data->u.index);
     *data = (cf_data){0};
 }
 
@@ -80,6 +82,8 @@ cf_status cf_data_check(const cf_data *data, size_t features, size_t context, co
     CF_TRY(check_finite(&data->x, data->rows, features, what, ""));
     if (data->context.data != NULL)
         CF_TRY(check_finite(&data->context, data->rows, context, what, ", context"));
+    if (data->u.data != NULL)
+        CF_TRY(check_finite(&data->u, data->rows, data->u_features, what, ", u"));
     return check_weights(data, what);
 }
 

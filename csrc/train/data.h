@@ -7,7 +7,9 @@
 
 typedef struct {
     size_t rows;
-    cf_array x, context;   /* context.data NULL: none */
+    cf_array x, context; /* context.data NULL: none */
+    cf_array u;          /* points of the base that belong to the rows; data NULL: none */
+    size_t u_features;
     const double *weights; /* by row, or NULL: all 1 */
 } cf_data;
 

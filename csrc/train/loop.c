@@ -277,16 +277,18 @@ bool cf_interrupted(cf_interrupt *i) {
 static cf_status run_steps(cf_training *loop, cf_interrupt *interrupt) {
     cf_epoch_report *report = interrupt->report;
     size_t counted = 0;
-    double sum = 0.0;
+    double sum = 0.0, penalties = 0.0;
     for (uint64_t i = 0; i < loop->objective.steps_per_epoch && !cf_interrupted(interrupt); i++) {
         cf_batch_result batch;
         cf_step_report step;
         CF_TRY(make_step(loop, i, &batch, &step));
         if (isfinite(batch.loss)) {
             sum += batch.loss * (double)batch.samples;
+            penalties += batch.penalty * (double)batch.samples;
             counted += batch.samples;
         }
         report->train = counted > 0 ? sum / (double)counted : NAN;
+        report->penalty = counted > 0 ? penalties / (double)counted : NAN;
         report->step = loop->progress.step;
         report->skipped = loop->progress.skipped;
         interrupt->rows += batch.samples;

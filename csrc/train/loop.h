@@ -16,7 +16,7 @@
 
 /* What one step of an objective found. */
 typedef struct {
-    double loss;
+    double loss, penalty; /* penalty: what the gradient is of beside the loss */
     size_t samples;
     bool stopped; /* by the objective: the step is not made, and nothing has changed */
 } cf_batch_result;

@@ -1,4 +1,4 @@
-#include "train/rows.h"
+#include "train/rows_state.h"
 
 #include <math.h>
 #include <string.h>
@@ -6,31 +6,11 @@
 #include "base/memory.h"
 #include "base/philox.h"
 #include "nn/categories.h"
-#include "train/losses/losses.h"
 #include "train/initialise.h"
+#include "train/losses/losses.h"
 #include "train/whiten.h"
 
 enum { SCORED_AT_ONCE = 16384 }; /* rows of the validation data */
-
-struct cf_rows {
-    cf_model *model;
-    cf_flow *flow;
-    const cf_function *loss;
-    cf_data train, validation; /* with weights and indices of their own; validation.rows 0: none */
-    uint64_t batch_size, seed;
-    int threads;
-    size_t features, context;
-    size_t rows;        /* of the training data, without those of weight 0 */
-    double mean_weight; /* of these */
-    uint64_t steps;     /* per epoch */
-    int64_t *order;     /* of them in the present epoch: positions in the training data */
-    int64_t *batch;     /* of one batch: rows of the arrays */
-    double *cotangents; /* of one batch */
-    void *losses;       /* of one batch, or one chunk of the validation data */
-    double *jitter;
-    double kl_weight;
-    bool standardize_again;
-};
 
 /* ---- life ---- */
 
@@ -100,12 +80,21 @@ static cf_status allocate(cf_rows *r, const double *jitter) {
     CF_TRY(cf_alloc(&r->order, r->rows, sizeof *r->order));
     CF_TRY(cf_alloc(&r->batch, batch, sizeof *r->batch));
     CF_TRY(cf_alloc(&r->cotangents, batch, sizeof *r->cotangents));
+    CF_TRY(cf_alloc(&r->penalties, batch, cf_dtype_size(cf_model_dtype(r->model))));
     CF_TRY(cf_alloc(&r->losses, scored, cf_dtype_size(cf_model_dtype(r->model))));
     if (jitter == NULL)
         return CF_OK;
     CF_TRY(cf_alloc(&r->jitter, r->features, sizeof *r->jitter));
     memcpy(r->jitter, jitter, r->features * sizeof *r->jitter);
     return CF_OK;
+}
+
+static cf_status check_coupling(const cf_rows *r) {
+    if (r->train.u.data != NULL)
+        return cf_fail(CF_INVALID, "coupling='optimal_transport' couples the rows with points of "
+                                   "the base, got u, points that belong to them already");
+    CF_TRY(cf_coupling_check(&r->train, r->context));
+    return r->validation.rows > 0 ? cf_coupling_check(&r->validation, 0) : CF_OK;
 }
 
 static cf_status begin(cf_rows *r, const cf_rows_options *o) {
@@ -116,6 +105,10 @@ static cf_status begin(cf_rows *r, const cf_rows_options *o) {
         CF_TRY(cf_data_copy(&r->validation, o->validation));
     CF_TRY(check(r, o));
     CF_TRY(count_rows(r));
+    if (o->pairs != NULL) {
+        CF_TRY(check_coupling(r));
+        CF_TRY(cf_coupling_new(&r->coupling, r->model, o->pairs, (size_t)r->batch_size));
+    }
     return allocate(r, o->jitter);
 }
 
@@ -145,11 +138,13 @@ cf_status cf_rows_new(cf_rows **out, cf_model *model, const cf_rows_options *o) 
 void cf_rows_free(cf_rows *r) {
     if (r == NULL)
         return;
+    cf_coupling_free(r->coupling);
     cf_data_free(&r->train);
     cf_data_free(&r->validation);
     cf_free(r->order);
     cf_free(r->batch);
     cf_free(r->cotangents);
+    cf_free(r->penalties);
     cf_free(r->losses);
     cf_free(r->jitter);
     cf_free(r);
@@ -164,16 +159,17 @@ cf_status cf_rows_set_kl_weight(cf_rows *r, double weight) {
 
 /* ---- calls ---- */
 
-/* A call of the loss with rows of the data; `index`, unless NULL, tells which. */
-static cf_function_call new_call(const cf_rows *r, const cf_function *function, const cf_data *data,
-                                 const int64_t *index) {
+cf_function_call cf_rows_call(const cf_rows *r, const cf_function *function, const cf_data *data,
+                              const int64_t *index) {
     cf_function_call call = {.function = function, .threads = r->threads, .seed = r->seed};
-    cf_array x = data->x, context = data->context;
+    cf_array x = data->x, context = data->context, u = data->u;
     if (index != NULL)
-        x.index = context.index = index;
+        x.index = context.index = u.index = index;
     cf_call_set_input(&call, "x", x);
     if (context.data != NULL)
         cf_call_set_input(&call, "context", context);
+    if (u.data != NULL && cf_is_port(cf_function_input_port(function, "u")))
+        cf_call_set_input(&call, "u", u);
     if (r->jitter != NULL) {
         cf_array jitter = cf_double_rows(r->jitter, r->features);
         jitter.row_stride = 0;
@@ -215,7 +211,7 @@ static cf_status gradient(void *self, uint64_t step, uint64_t drawn, cf_batch_re
     cf_rows *r = self;
     size_t first = first_of(r, step), rows = first_of(r, step + 1) - first;
     fill_batch(r, first, rows);
-    cf_function_call call = new_call(r, r->loss, &r->train, r->batch);
+    cf_function_call call = cf_rows_call(r, r->loss, &r->train, r->batch);
     cf_array weight = cf_double_rows(&r->kl_weight, 1);
     weight.row_stride = 0;
     call.samples = rows;
@@ -224,10 +220,15 @@ static cf_status gradient(void *self, uint64_t step, uint64_t drawn, cf_batch_re
     call.want_parameter_gradients = true;
     if (r->kl_weight != 1.0)
         cf_call_set_input(&call, "kl_weight", weight);
+    if (r->coupling != NULL)
+        CF_TRY(cf_couple(r->coupling, &call));
     cf_call_set_output(&call, "loss", (cf_result){r->losses, 1});
     cf_call_set_cotangent(&call, "loss", cf_double_rows(r->cotangents, 1));
+    cf_call_set_penalty(&call, r->penalties, r->cotangents);
     CF_TRY(cf_model_call_locked(r->model, &call));
     result->loss = cf_mean_loss(r->cotangents, r->losses, rows, cf_model_dtype(r->model));
+    if (cf_loss_has_penalty(r->loss))
+        result->penalty = cf_mean_loss(r->cotangents, r->penalties, rows, cf_model_dtype(r->model));
     result->samples = rows;
     return CF_OK;
 }
@@ -237,7 +238,7 @@ static cf_status gradient(void *self, uint64_t step, uint64_t drawn, cf_batch_re
 /* The losses of the rows [first, first + rows) of `data` into r->losses. Noise is the same in every
  * epoch. */
 static cf_status score(cf_rows *r, const cf_data *data, size_t first, size_t rows) {
-    cf_function_call call = new_call(r, r->loss, data, NULL);
+    cf_function_call call = cf_rows_call(r, r->loss, data, NULL);
     size_t context = cf_function_input(r->loss, "context");
     call.samples = rows;
     call.first_sample = (UINT64_C(1) << 63) + first;
@@ -245,20 +246,25 @@ static cf_status score(cf_rows *r, const cf_data *data, size_t first, size_t row
     cf_array_skip(&call.input[cf_function_input(r->loss, "x")], first);
     if (data->context.data != NULL)
         cf_array_skip(&call.input[context], first);
+    if (data->u.data != NULL)
+        cf_array_skip(&call.input[cf_function_input(r->loss, "u")], first);
+    if (r->coupling != NULL)
+        CF_TRY(cf_couple(r->coupling, &call));
     return cf_model_call_locked(r->model, &call);
 }
 
-static size_t chunk_of(const cf_data *data, size_t first) {
-    return data->rows - first < SCORED_AT_ONCE ? data->rows - first : SCORED_AT_ONCE;
+/* How many rows are scored at once from `first` on: a coupling is one of batches. */
+static size_t chunk_of(const cf_rows *r, const cf_data *data, size_t first) {
+    size_t most = r->coupling != NULL ? (size_t)r->batch_size : SCORED_AT_ONCE;
+    return data->rows - first < most ? data->rows - first : most;
 }
 
 static cf_status validate(void *self, cf_interrupt *interrupt, double *loss) {
     cf_rows *r = self;
     const cf_data *data = &r->validation;
     double sum = 0.0, total = 0.0;
-    for (size_t first = 0; first < data->rows && !cf_interrupted(interrupt);
-         first += SCORED_AT_ONCE) {
-        size_t rows = chunk_of(data, first);
+    for (size_t first = 0, rows; first < data->rows && !cf_interrupted(interrupt); first += rows) {
+        rows = chunk_of(r, data, first);
         CF_TRY(score(r, data, first, rows));
         for (size_t i = 0; i < rows; i++) {
             double w = cf_data_weight(data, first + i);
@@ -270,73 +276,12 @@ static cf_status validate(void *self, cf_interrupt *interrupt, double *loss) {
     return CF_OK;
 }
 
-/* ---- running statistics ---- */
-
-/* Samples that they are computed from, at most: before a validation, and in the end of vectors, up
- * to a share of those that were learned; and in one call of vectors and of images. */
-enum { STATISTICS_ROWS = 10000, LAST_STATISTICS_ROWS = 100000, STATISTICS_IMAGES = 256 };
-enum { LEARNED_FOR_ONE = 8 };
-
-static bool has_images(const cf_rows *r) {
-    return r->flow != NULL && r->flow->shape.image;
-}
-
-/* Rows of a positive weight, evenly spaced, as rows of the arrays: `count` of them. */
-static void choose_evenly(const cf_rows *r, size_t count, int64_t *out) {
-    const int64_t *index = r->train.x.index;
-    size_t seen = 0, chosen = 0;
-    for (size_t i = 0; i < r->train.rows && chosen < count; i++) {
-        if (cf_data_weight(&r->train, i) == 0.0)
-            continue;
-        if (seen++ >= (size_t)((double)chosen * (double)r->rows / (double)count))
-            out[chosen++] = index != NULL ? index[i] : (int64_t)i;
-    }
-}
-
-static cf_status pool_statistics(cf_rows *r, const int64_t *index, size_t count, double *pooled) {
-    size_t at_once = has_images(r) ? STATISTICS_IMAGES : STATISTICS_ROWS;
-    for (size_t first = 0; first < count; first += at_once) {
-        cf_function_call call = new_call(r, r->loss, &r->train, index + first);
-        call.samples = count - first < at_once ? count - first : at_once;
-        call.first_sample = (UINT64_C(1) << 63) + first;
-        call.mode = CF_TRAINING;
-        cf_call_set_output(&call, "loss", (cf_result){r->losses, 1});
-        CF_TRY(cf_model_call_locked(r->model, &call));
-        cf_model_pool_statistics(r->model, pooled, (double)first, (double)call.samples);
-    }
-    cf_model_set_statistics(r->model, pooled);
-    return CF_OK;
-}
-
-/* Running statistics lag behind the weights, and are of a few batches. These are of the data. */
-static cf_status settle(void *self, uint64_t drawn, bool last) {
-    cf_rows *r = self;
-    size_t max = STATISTICS_ROWS, share = (size_t)(drawn / LEARNED_FOR_ONE);
-    if (last && !has_images(r) && share > max)
-        max = share < LAST_STATISTICS_ROWS ? share : LAST_STATISTICS_ROWS;
-    if (!cf_model_has_batch_statistics(r->model))
-        max = 1; /* any sample gives those of the weights */
-    size_t count = r->rows < max ? r->rows : max;
-    int64_t *index = NULL;
-    double *pooled = NULL;
-    cf_status status = cf_alloc(&index, count, sizeof *index);
-    if (status == CF_OK)
-        status = cf_alloc(&pooled, cf_model_statistic_elements(r->model), sizeof *pooled);
-    if (status == CF_OK) {
-        choose_evenly(r, count, index);
-        status = pool_statistics(r, index, count, pooled);
-    }
-    cf_free(index);
-    cf_free(pooled);
-    return status;
-}
-
 /* ---- initialisation ---- */
 
 /* Fails if a row with a weight lies where the loss has no value. */
 static cf_status check_domain(cf_rows *r, const cf_data *data, const char *what) {
-    for (size_t first = 0; first < data->rows; first += SCORED_AT_ONCE) {
-        size_t rows = chunk_of(data, first);
+    for (size_t first = 0, rows; first < data->rows; first += rows) {
+        rows = chunk_of(r, data, first);
         CF_TRY(score(r, data, first, rows));
         for (size_t i = 0; i < rows; i++) {
             double found = cf_number_at(r->losses, i, cf_model_dtype(r->model));
@@ -389,7 +334,7 @@ static cf_status initialise_from_data(cf_rows *r) {
     for (size_t i = 0; i < rows; i++)
         first[i] = index != NULL ? index[r->order[i]] : r->order[i];
     cf_function_call call =
-        new_call(r, cf_model_function(r->model, "initialise"), &r->train, first);
+        cf_rows_call(r, cf_model_function(r->model, "initialise"), &r->train, first);
     call.samples = rows;
     cf_status status = cf_initialise_from_data(r->flow, &call);
     cf_free(first);
@@ -413,7 +358,8 @@ cf_objective cf_rows_objective(cf_rows *r) {
                           .begin_epoch = begin_epoch,
                           .gradient = gradient,
                           .validate = r->validation.rows > 0 ? validate : NULL,
-                          .settle = cf_model_has_running_statistics(r->model) ? settle : NULL,
+                          .settle =
+                              cf_model_has_running_statistics(r->model) ? cf_rows_settle : NULL,
                           .steps_per_epoch = r->steps,
                           .advice = "a smaller learning_rate or clip_norm may help"};
 }

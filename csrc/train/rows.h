@@ -15,6 +15,7 @@
 typedef struct {
     cf_flow *flow; /* whose layers are set from the data; NULL: another model's loss */
     const cf_function *loss;
+    const cf_function *pairs;          /* of its coupling (train/coupling.h), or NULL */
     const cf_data *train, *validation; /* validation may be NULL; rows stay the caller's */
     uint64_t batch_size, seed;
     const double *jitter; /* by feature: uniform noise on [0, jitter) added afresh to every row; or

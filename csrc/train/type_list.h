@@ -1,5 +1,5 @@
-/* All optimisers and schedules, in the order in which they are documented: a line each; a new one
- * needs no other. registry.c includes it. */
+/* All optimisers, schedules and criteria, in the order in which they are documented: a line each; a
+ * new one needs no other. registry.c includes it. */
 /* optimisers */
 CF_TYPE(adam)
 CF_TYPE(adamw)
@@ -11,3 +11,6 @@ CF_TYPE(muon)
 CF_TYPE(constant)
 CF_TYPE(cosine)
 CF_TYPE(plateau)
+/* criteria */
+CF_TYPE(flow_matching)
+CF_TYPE(distillation)

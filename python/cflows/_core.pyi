@@ -109,6 +109,9 @@ __all__ = [
     "Constant",
     "Cosine",
     "Plateau",
+    "Criterion",
+    "FlowMatching",
+    "Distillation",
 ]
 
 def set_num_threads(threads: int, /) -> None: ...
@@ -126,6 +129,7 @@ def number_lines(
     missing: bytes,
     /,
 ) -> tuple[NDArray[np.float64], int]: ...
+def assignment(cost: ArrayLike, /) -> NDArray[np.int64]: ...
 def split_rows(
     rows: int, fraction: float, seed: int, /
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]: ...
@@ -331,6 +335,9 @@ class Continuous(Layer):
         atol: float = 1e-06,
         frequencies: int = 3,
         probes: int | None = None,
+        fit_rtol: float = 0.001,
+        kinetic: float = 0.0,
+        jacobian: float = 0.0,
     ) -> Self: ...
     @property
     def network(self) -> Conditioner | None: ...
@@ -346,6 +353,12 @@ class Continuous(Layer):
     def frequencies(self) -> int: ...
     @property
     def probes(self) -> int | None: ...
+    @property
+    def fit_rtol(self) -> float: ...
+    @property
+    def kinetic(self) -> float: ...
+    @property
+    def jacobian(self) -> float: ...
 
 @final
 class Expression(Layer):
@@ -1480,6 +1493,26 @@ class Plateau(Schedule):
     @property
     def threshold(self) -> float: ...
 
+class Criterion(Spec): ...
+
+@final
+class FlowMatching(Criterion):
+    def __new__(
+        cls, coupling: str = "independent", path: str = "straight", sigma_min: float = 0.0
+    ) -> Self: ...
+    @property
+    def coupling(self) -> str: ...
+    @property
+    def path(self) -> str: ...
+    @property
+    def sigma_min(self) -> float: ...
+
+@final
+class Distillation(Criterion):
+    def __new__(cls, weight: float = 1.0) -> Self: ...
+    @property
+    def weight(self) -> float: ...
+
 class BoundLayer:
     @property
     def spec(self) -> Layer: ...
@@ -1655,7 +1688,7 @@ class Trainer:
     def __new__(
         cls,
         model: Model,
-        loss: str,
+        loss: str | Criterion,
         train: tuple[Any, ...],
         validation: tuple[Any, ...] | None,
         optimizer: Optimizer,
@@ -1699,7 +1732,7 @@ class StepTrainer:
     def __new__(
         cls,
         model: Model,
-        loss: str,
+        loss: str | Criterion,
         optimizer: Optimizer,
         schedule: Schedule,
         steps: int,

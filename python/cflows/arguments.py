@@ -10,6 +10,8 @@ from collections.abc import Callable, Collection, Iterable
 from numbers import Integral, Real
 from typing import Any, TypeVar, cast
 
+from ._core import Criterion
+
 
 def integer(name: str, value: Any, minimum: int, maximum: int = 2**63 - 1) -> int:
     """An int from `minimum` to `maximum`, or ValueError; TypeError for another kind."""
@@ -132,13 +134,18 @@ def decay(ema: Any) -> float:
     return value
 
 
-def loss_name(model: Any, loss: Any) -> str:
-    """The name of a loss of the model; None is the model's default loss."""
+def checked_loss(model: Any, loss: Any) -> str | Criterion:
+    """The name of a loss of the model, or a criterion; None is the model's default loss."""
     if loss is None:
         return str(model._loss)
+    if isinstance(loss, Criterion):
+        return loss
     name = getattr(loss, "name", loss)
     if not isinstance(name, str):
-        raise TypeError(f"loss must be a name or a function of nn.function, got {shown(loss)}")
+        raise TypeError(
+            "loss must be a name, a function of nn.function or a loss such as cf.FlowMatching(), "
+            f"got {shown(loss)}"
+        )
     if getattr(loss, "model", model) is not model:
         raise ValueError(f"the loss {name} is of another model")
     return name

@@ -101,7 +101,7 @@ class Checkpoint(NamedTuple):
         """Raise ValueError, with the first difference, unless the config is the checkpoint's."""
         for name in {**config, **self.config}:
             ours, theirs = config.get(name), self.config.get(name)
-            if ours != theirs and name in ("x", "context", "weights", "validation"):
+            if ours != theirs and name in ("x", "context", "weights", "u", "validation"):
                 raise ValueError(
                     f"{path} is of a fit on other data: {name} has changed; a fit resumes with the "
                     "same flow, data and options"
@@ -175,14 +175,18 @@ def _packed(history: History) -> Tensors:
     tensors["steps"] = np.array(history.steps, np.int64)
     tensors["skipped"] = np.array(history.skipped)
     tensors["best_epoch"] = np.array(history.best_epoch or 0)
+    if any(history.penalty):  # which few fits have
+        tensors["penalty"] = np.array(history.penalty, np.float64)
     return tensors
 
 
 def _unpacked(tensors: Tensors) -> History:
-    if _kinds(tensors) != _kinds(_packed(History())):
+    penalty = tensors.get("penalty")
+    if _kinds(tensors) != _kinds(_packed(History(penalty=[1.0] * (penalty is not None)))):
         raise ValueError("the history is not made of the arrays that it should be")
     lists = {name: tensors[name].tolist() for name in _LISTS}
     lists["validation"] = [number_or_none(value) for value in lists["validation"]]
+    lists["penalty"] = [0.0] * len(lists["train"]) if penalty is None else penalty.tolist()
     best = tensors["best_epoch"].item()
     if {len(values) for values in lists.values()} != {len(lists["train"])}:
         raise ValueError("the lists of the history differ in length")

@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _core
-from ._core import Cosine, Optimizer, Schedule
+from ._core import Cosine, Criterion, Optimizer, Schedule
 from .arguments import (
+    checked_loss,
     checked_seed,
     decay,
     gradient_limit,
     integer,
-    loss_name,
     with_hints,
 )
 from .arrays import real_array, refuse_shape
@@ -73,7 +73,8 @@ def fit(
     standardize: Literal["once", "again"] = "once",
     missing: Literal["error", "marginal"] = "error",
     missing_draws: int = 20,
-    loss: str | Function | None = None,
+    loss: str | Criterion | Function | None = None,
+    u: ArrayLike | None = None,
     seed: int | None = None,
     progress: bool | Literal["auto"] = "auto",
     callback: Callback | None = None,
@@ -97,9 +98,9 @@ def fit(
         0 or more; None is 1 for all. Rows of weight 0 are left out. `ActNorm` and `BatchNorm` count
         the others alike.
     validation : float, array_like, tuple or None, default 0.1
-        A fraction of the rows to hold out, or other rows: ``x`` or ``(x, context, weights)``. With
-        it the weights of the best epoch are kept; None trains on all rows, and those of the last
-        are.
+        A fraction of the rows to hold out, or other rows: ``x`` or ``(x, context, weights)``, of a
+        fit with `u` also ``(x, context, weights, u)``. With it the weights of the best epoch are
+        kept; None trains on all rows, and those of the last are.
     epochs : int, default 100
         The maximum number of passes through the rows.
     batch_size : int, optional
@@ -138,13 +139,16 @@ def fit(
         there are not even 20, completed from the normal distribution. Takes a copy of `x`.
     missing_draws : int, default 20
         Of how many proposals for a row each draw is one.
-    loss : str or nn.Function, optional
+    loss : str, Criterion or nn.Function, optional
         What is minimised: a loss of `nn.function`, by itself or by name, or a loss of the library
-        by name. None is 'likelihood', or the loss of an `nn.objective`. 'flow_matching' learns the
-        velocity of a `Continuous` layer without solving its equation: the mean square over features
-        of ``v(z_t, t) - (z - u)`` at ``z_t = (1 - t) u + t z``, of a draw u of the base, data z as
-        they are behind the fixed maps, and t uniform on (0, 1) (Lipman et al. 2023,
-        arXiv:2210.02747).
+        by name or with its options. None is 'likelihood', or the loss of an `nn.objective`.
+        'flow_matching' learns the velocity of a `Continuous` layer without solving its equation:
+        the mean square over features of ``v(z_t, t) - (z - u)`` at ``z_t = (1 - t) u + t z``, of a
+        draw u of the base, data z as they are behind the fixed maps, and t uniform on (0, 1)
+        (Lipman et al. 2023, arXiv:2210.02747); `FlowMatching` has other paths and couplings.
+    u : array_like, shape (n, features), optional
+        Points of the base that belong to the rows, for a loss that reads such: `FlowMatching`
+        begins its paths there instead of at independent draws.
     seed : int, optional
         0 to 2**64 - 1, of the split, the order of the rows and the noise; None draws one, or takes
         the checkpoint's.
@@ -221,7 +225,7 @@ def fit(
     """
     saved = None if resume is None else checkpoint_class().read(os.fsdecode(resume))
     seed = _seed(seed, saved)
-    rows, held_out = _read_data(self, x, context, weights, validation, seed)
+    rows, held_out = _read_data(self, (x, context, weights, u), validation, seed)
     names = known_names(self, x, context)
     jitter = row_by_name("jitter", jitter, names[0])
     optimizer, plan = checked_optimizer(optimizer), checked_schedule(schedule, SCHEDULES)
@@ -230,6 +234,8 @@ def fit(
     again = _again(standardize)
     warn_of_repeated_names(self, x, context)
     warn_of_data(self, rows, held_out, numbers["jitter"], names, again)
+    if u is not None and (augment is not None or missing != "error"):
+        raise ValueError("u belongs to rows as they are: it goes with neither augment nor missing")
     changing, held_out = changing_rows(self, rows, held_out, seed, *filling)
     warmup = Warmup(self, integer("kl_warmup", kl_warmup, 0))
     told = explaining(self, changing.rows, held_out, names)
@@ -238,7 +244,7 @@ def fit(
         closing(
             _core.Trainer(
                 self,
-                loss_name(self, loss),
+                checked_loss(self, loss),
                 changing.rows.arrays,
                 None if held_out is None else held_out.arrays,
                 optimizer,
@@ -254,7 +260,8 @@ def fit(
         run = Run(trainer, rows.counted, callback, (warmup, changing))
         if checkpoint is not None or saved is not None:
             numbers |= {"kl_warmup": warmup.epochs, "augment": repr(augment), "ema": ema}
-            numbers["loss"] = None if loss is None else loss_name(self, loss)
+            numbers["loss"] = None if loss is None else _loss_config(checked_loss(self, loss))
+            numbers["u"] = fingerprint(rows.u)
             numbers["standardize"] = None if standardize == "once" else standardize
             numbers["missing"] = None if missing == "error" else [missing, missing_draws]
             config = _config(self, (rows, held_out), (optimizer, plan), epochs, numbers, saved)
@@ -308,7 +315,8 @@ def _config(
     if held_out is not None:
         parts = former.get("validation")
         parts = parts if isinstance(parts, list) and len(parts) == 4 else [None] * 4
-        validated = [fingerprint(*pair) for pair in zip(held_out.arrays, parts, strict=True)]
+        validated = [fingerprint(*pair) for pair in zip(held_out.arrays[:4], parts, strict=True)]
+        validated += [] if held_out.u is None else [fingerprint(held_out.u)]
     return {
         **architecture(flow),
         **numbers,
@@ -329,17 +337,16 @@ def _config(
 
 def _read_data(
     flow: Flow,
-    x: ArrayLike,
-    context: ArrayLike | None,
-    weights: ArrayLike | None,
+    given: tuple[ArrayLike, ArrayLike | None, ArrayLike | None, ArrayLike | None],
     validation: float | ArrayLike | tuple[Any, ...] | None,
     seed: int,
 ) -> tuple[TrainingRows, TrainingRows | None]:
     """The rows to train on, and those to validate with."""
+    x, context, weights, u = given
     learned = names_of(x), names_of(context)
     check_order(x, context, weights)
     x, context = by_name(flow, "x", x), by_name(flow, "context", context)
-    rows = with_weight(read_rows(x, context, weights))
+    rows = with_weight(read_rows(x, context, weights, u))
     if rows.x.shape[1:] != flow.shape:
         refuse_shape("x", rows.x.shape, flow.shape)
     return read_validation(rows, validation, seed, flow, learned)
@@ -363,6 +370,10 @@ def _numbers(
         "jitter": _jitter(jitter, flow.shape),
         "seed": seed,
     }
+
+
+def _loss_config(loss: str | Criterion) -> str:
+    return loss if isinstance(loss, str) else spelled(loss)
 
 
 def _patience(patience: int | None, held_out: TrainingRows | None) -> int:

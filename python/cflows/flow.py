@@ -12,6 +12,7 @@ from .distribution import cdf, log_prob_grid, quantile
 from .fit import fit
 from .frames import sample
 from .levels import join_levels, levels
+from .matching import distill, reflow
 from .missing import impute, marginal_log_prob
 from .named import NamedColumns
 from .names import checked_notes
@@ -105,6 +106,8 @@ class Flow(NamedColumns, _core.Flow):
     quantile = quantile
     part = part
     with_solver = with_solver
+    reflow = reflow
+    distill = distill
     levels = levels
     join_levels = join_levels
 

@@ -33,6 +33,8 @@ class EpochReport(NamedTuple):
         Why the fit ends here: 'epochs', 'patience' or 'interrupted'; None if it continues.
     seconds : float
         Since the start, interruptions not counted.
+    penalty : float
+        Mean of what steps minimise beside the loss, such as `Continuous`'s regularisation.
     """
 
     epoch: int
@@ -45,6 +47,7 @@ class EpochReport(NamedTuple):
     best: bool
     stop: str | None
     seconds: float
+    penalty: float = 0.0
 
 
 @dataclass(repr=False)
@@ -63,6 +66,9 @@ class History:
         Steps taken since the start.
     seconds : list of float
         Since the start, interruptions not counted.
+    penalty : list of float
+        Mean of what steps minimised beside the loss, such as the regularisation of `Continuous`,
+        over the epoch's batches; not part of `train`.
     skipped : int
         Steps left out because the loss or its gradient was not finite.
     stopped : {'epochs', 'patience', 'callback', 'interrupted'}
@@ -87,6 +93,7 @@ stopped='epochs')
     skipped: int = 0
     stopped: str = "interrupted"
     best_epoch: int | None = None
+    penalty: list[float] = field(default_factory=list)
 
     def extended(self, reports: Iterable[EpochReport], stopped: str) -> History:
         """Return a new history with further epochs, and why they ended."""
@@ -101,6 +108,7 @@ stopped='epochs')
             reports[-1].skipped if reports else self.skipped,
             stopped,
             best[-1] if best else self.best_epoch,
+            self.penalty + [report.penalty for report in reports],
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -116,6 +124,8 @@ stopped='epochs')
         words += [f"{steps} steps" for steps in self.steps[-1:]]
         words += [f"{seconds:.1f} s" for seconds in self.seconds[-1:]]
         words.append(f"train {self.train[-1]:.4f}")
+        if any(self.penalty):
+            words.append(f"penalty {self.penalty[-1]:.4f}")
         if self.best_epoch is not None:
             best = self.validation[self.best_epoch - 1 : self.best_epoch]
             words += [

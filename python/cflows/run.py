@@ -152,7 +152,8 @@ class Run:
         return report.stop or ("callback" if stopped else None)
 
     def _report(self, found: tuple[Any, ...]) -> EpochReport:
-        return EpochReport._make((*found, time.monotonic() - self.start))
+        *head, penalty = found
+        return EpochReport._make((*head, time.monotonic() - self.start, penalty))
 
     def _poll(self, found: tuple[Any, ...], rows: int) -> None:
         if self.progress is not None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import _core
 from ._core import Constant, Cosine, Optimizer
-from .arguments import checked_seed, decay, gradient_limit, integer, loss_name
+from .arguments import checked_loss, checked_seed, decay, gradient_limit, integer
 from .names import by_name
 from .optim import STEP_SCHEDULES, checked_optimizer, checked_schedule
 from .option_names import StepScheduleName
@@ -92,7 +92,7 @@ class Trainer:
         self._closed = False
         self._trainer = _core.StepTrainer(
             model,
-            loss_name(model, loss),
+            checked_loss(model, loss),
             checked_optimizer(optimizer),
             plan,
             steps=0 if steps is None else integer("steps", steps, 1),

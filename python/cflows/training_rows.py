@@ -23,12 +23,16 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class TrainingRows:
-    """The rows of x and context that the index selects, or all; one weight a selected row."""
+    """The rows of x, context and u that the index selects, or all; one weight a selected row.
+
+    u are points of the base that belong to the rows.
+    """
 
     x: Array
     context: Array | None = None
     weights: Array | None = None
     index: Array | None = None
+    u: Array | None = None
 
     def __len__(self) -> int:
         if self.index is not None:
@@ -41,15 +45,16 @@ class TrainingRows:
         return len(self) if self.weights is None else int(np.count_nonzero(self.weights))
 
     @property
-    def arrays(self) -> tuple[Array, Array | None, Array | None, Array | None]:
+    def arrays(self) -> tuple[Array, Array | None, Array | None, Array | None, Array | None]:
         """What `_core.Trainer` takes."""
-        return self.x, self.context, self.weights, self.index
+        return self.x, self.context, self.weights, self.index, self.u
 
 
 def read_rows(
     x: ArrayLike,
     context: ArrayLike | None = None,
     weights: ArrayLike | None = None,
+    u: ArrayLike | None = None,
     *,
     prefix: str = "",
 ) -> TrainingRows:
@@ -60,6 +65,7 @@ def read_rows(
     rows = TrainingRows(
         real_array(f"{prefix}x", x),
         None if context is None else real_array(f"{prefix}context", context),
+        u=None if u is None else real_array(f"{prefix}u", u),
     )
     if weights is None:
         return rows
@@ -110,7 +116,8 @@ def read_validation(
     ----------
     rows : TrainingRows
     validation : float, array_like, tuple or None
-        A fraction to hold out of `rows`, or others: ``x`` or ``(x, context, weights)``.
+        A fraction to hold out of `rows`, or others: ``x``, ``(x, context, weights)`` or, if rows
+        have points of the base, ``(x, context, weights, u)``.
     seed : int
         Of the choice of the fraction.
     model : Flow or Loss
@@ -133,10 +140,15 @@ def read_validation(
             ) from None
         return _selected(rows, train), _selected(rows, held_out)
     parts = validation if isinstance(validation, tuple) else (validation,)
-    if not 1 <= len(parts) <= 3:
+    if not 1 <= len(parts) <= 4:
         raise ValueError(f"validation must be (x, context, weights), got {len(parts)} parts")
     ports = ("x", "context")[: len(parts)]
-    x, context, weights = (*parts, None, None)[:3]
+    x, context, weights, u = (*parts, None, None, None)[:4]
+    if (u is None) != (rows.u is None):
+        raise ValueError(
+            "validation must be (x, context, weights, u) where u is given, points of the base that "
+            "belong to the rows, and only there"
+        )
     check_order(x, context, weights, prefix="validation: ")
     named = [
         by_name(model, port, part, names)

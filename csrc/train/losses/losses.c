@@ -12,11 +12,26 @@ CF_LOSSES(CF_DECLARED)
 #define CF_LISTED(name) &cf_##name##_loss,
 const cf_loss *const cf_losses[] = {CF_LOSSES(CF_LISTED) NULL};
 
-/* Whether a function has one output, loss, a number a sample, and an input x. */
+bool cf_loss_has_penalty(const cf_function *loss) {
+    const cf_port *penalty = &loss->output[1];
+    return cf_port_count(loss->output) == 2 && strcmp(penalty->name, "penalty") == 0 &&
+           cf_shape_features(penalty->shape) == 1;
+}
+
+void cf_call_set_penalty(cf_function_call *call, void *penalties, const double *cotangents) {
+    if (!cf_loss_has_penalty(call->function))
+        return;
+    cf_call_set_output(call, "penalty", (cf_result){penalties, 1});
+    cf_call_set_cotangent(call, "penalty", cf_double_rows(cotangents, 1));
+}
+
+/* Whether a function has one output, loss, a number a sample, beside a penalty at most, and an
+ * input x. */
 static bool is_loss(const cf_function *f) {
     const cf_port *loss = &f->output[0];
-    return cf_port_count(f->output) == 1 && strcmp(loss->name, "loss") == 0 &&
-           cf_shape_features(loss->shape) == 1 && cf_is_port(cf_function_input_port(f, "x"));
+    return (cf_port_count(f->output) == 1 || cf_loss_has_penalty(f)) &&
+           strcmp(loss->name, "loss") == 0 && cf_shape_features(loss->shape) == 1 &&
+           cf_is_port(cf_function_input_port(f, "x"));
 }
 
 /* The data initialise the flow's layers, so that a loss of a flow reads what the flow does. */
