@@ -192,6 +192,27 @@ def test_path_gradients_vanish_where_the_flow_is_the_target(loss: Any) -> None:
     assert np.abs(path).max() < 1e-9 < 1e-3 < np.abs(other).max()
 
 
+@pytest.mark.parametrize("loss", ["reverse_kl", "forward_kl"])
+def test_path_gradients_are_those_of_the_flow_as_it_is_scored(loss: Any) -> None:
+    """Dropout does nothing, and running statistics stay."""
+
+    def target(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return -0.5 * np.sum((x - 1) ** 2, 1), 1 - x
+
+    def after(dropout: float) -> cf.Flow:
+        network = cf.MLP((8,), dropout=dropout)
+        layers = [cf.Inverse(cf.BatchNorm()), cf.Coupling("half", conditioner=network)]
+        flow = cf.Flow(layers, 2, dtype="float64", seed=0)
+        flow.parameters["layers.0.variance"][...] = [2.0, 0.5]
+        options: dict[str, Any] = {"loss": loss, "steps": 3, "batch_size": 64, "seed": 0}
+        flow.fit_target(target, path_gradient=True, **options)
+        return flow
+
+    np.testing.assert_array_equal(flat(after(0.5)), flat(after(0.0)))
+    assert np.all(after(0.5).parameters["layers.0.variance"] == [2.0, 0.5])
+    assert np.all(after(0.5).parameters["layers.0.mean"] == 0.0)
+
+
 def test_path_gradients_through_the_units_of_a_float32_flow() -> None:
     """Columns of odd units are sampled in float64; one context for all."""
     base = cf.Normal(learned=True)

@@ -253,8 +253,10 @@ static cf_status score_samples(cf_draws *d, uint64_t drawn) {
 static cf_status follow_samples(cf_draws *d, uint64_t drawn) {
     size_t rows = (size_t)d->options.batch_size, features = cf_flow_features(d->flow);
     bool path = d->options.path_gradient;
-    if (path)
+    if (path) {
+        cf_model_reset_statistics(d->flow->model);
         CF_TRY(score_samples(d, drawn));
+    }
     for (size_t i = 0; i < rows * features; i++) {
         double share = d->share[i / features], score = path ? d->score[i] : 0.0;
         d->gradient[i] = share == 0.0 ? 0.0 : share * (score - d->gradient[i]);
