@@ -159,7 +159,9 @@ class Annealer:
         self._set_scale(x)
         return Pass(points.x, log_weight, points.log_q, start)
 
-    def _accept(self, new: Points, old: Points, b: float, log_ratio: Floats) -> NDArray[np.bool_]:
+    def _accept(
+        self, new: Points, old: Points, b: float, log_ratio: Floats | float
+    ) -> NDArray[np.bool_]:
         """Metropolis; log_ratio is what the densities do not have. Points of no density, or of an
         unknown one, are refused."""
         with np.errstate(invalid="ignore"):
@@ -169,11 +171,11 @@ class Annealer:
             return np.isfinite(found) & (log_uniform < change)
 
     def _metropolis(self, old: Points, b: float, step: Floats) -> tuple[Points, Floats]:
-        accepted = np.zeros(len(old.x))
+        accepted = np.full(len(old.x), 0.0)
         for _ in range(self.settings.transition_steps):
             x = old.x + step * self.rng.standard_normal(old.x.shape)
             new = self.points(x.astype(old.x.dtype), False)
-            chosen = self._accept(new, old, b, np.zeros(len(x)))
+            chosen = self._accept(new, old, b, 0.0)
             old = new.where(chosen, old)
             accepted += chosen / self.settings.transition_steps
         return old, accepted
@@ -211,7 +213,8 @@ class ReplayBuffer:
     def __init__(self, capacity: int) -> None:
         self.capacity, self.added = capacity, 0
         self.log_weight = np.full(capacity, -np.inf)
-        self.log_q = np.zeros(capacity)
+        # np.zeros of NumPy 2.4 would leave a reference to its dtype behind.
+        self.log_q = np.full(capacity, 0.0)
         self.x: NDArray[Any] | None = None
 
     def add(self, found: Pass) -> bool:
