@@ -168,7 +168,10 @@ def use_objective():
 
 
 def learn_target():
-    copy.copy(plain).fit_target(lambda x: (-0.5 * (x**2).sum(axis=1), -x), steps=2, batch_size=8)
+    for options in ({}, {"path_gradient": True}, {"loss": "forward_kl"}, {"loss": "alpha"}):
+        copy.copy(plain).fit_target(
+            lambda x: (-0.5 * (x**2).sum(axis=1), -x), steps=2, batch_size=8, **options
+        )
 
 
 SLOW_CALLS = {

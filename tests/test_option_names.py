@@ -51,6 +51,7 @@ cf.residual(2, log_det="exactly")
 cf.planar(2, explicit="backward")
 cf.cnf(2, solver="rk45")
 cf.realnvp(2).fit_target(lambda x: x, schedule="plateau")
+cf.realnvp(2).fit_target(lambda x: x, loss="kl")
 cf.Trainer(cf.glow1d(2), schedule="plateau")
 """
 RIGHT = """

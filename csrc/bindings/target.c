@@ -1,21 +1,37 @@
 /* Learning a density that is given: the class TargetTrainer. */
 #include "bindings/training.h"
 
-#include <string.h>
-
 #include "bindings/arguments.h"
 #include "bindings/arrays.h"
+#include "bindings/request.h"
+#include "bindings/target_call.h"
 
 /* ---- life ---- */
 
-enum { FLOW, CONTEXT, OPTIMIZER, SCHEDULE, STEPS, BATCH_SIZE, CLIP_NORM, SEED, ARGUMENTS };
+enum {
+    FLOW,
+    CONTEXT,
+    OPTIMIZER,
+    SCHEDULE,
+    STEPS,
+    BATCH_SIZE,
+    CLIP_NORM,
+    SEED,
+    FORWARD,
+    PATH,
+    ARGUMENTS
+};
 
 static bool read_options(const cf_py_trainer *self, PyObject *const *given,
                          cf_training_options *loop, cf_draws_options *draws) {
     if (!cf_py_read_learning(self, given[OPTIMIZER], given[SCHEDULE], given[CLIP_NORM], NULL, loop))
         return false;
+    int forward = PyObject_IsTrue(given[FORWARD]), path = PyObject_IsTrue(given[PATH]);
     draws->threads = loop->threads;
-    return cf_py_count(given[STEPS], "steps", INT64_MAX, &draws->steps) &&
+    draws->forward = forward > 0;
+    draws->path_gradient = path > 0;
+    return forward >= 0 && path >= 0 &&
+           cf_py_count(given[STEPS], "steps", INT64_MAX, &draws->steps) &&
            cf_py_count(given[BATCH_SIZE], "batch_size", INT64_MAX, &draws->batch_size) &&
            cf_py_count(given[SEED], "seed", UINT64_MAX, &draws->seed);
 }
@@ -47,15 +63,16 @@ static bool begin(cf_py_trainer *self, cf_flow *flow, PyObject *const *given) {
 }
 
 static PyObject *trainer_new(PyTypeObject *type, PyObject *args, PyObject *keywords) {
-    static char *names[] = {"flow",       "context",   "optimizer", "schedule", "steps",
-                            "batch_size", "clip_norm", "seed",      NULL};
+    static char *names[] = {"flow",    "context",       "optimizer", "schedule",
+                            "steps",   "batch_size",    "clip_norm", "seed",
+                            "forward", "path_gradient", NULL};
     const cf_module_state *state = cf_py_state(type);
-    PyObject *given[ARGUMENTS];
-    if (state == NULL ||
-        !PyArg_ParseTupleAndKeywords(
-            args, keywords, "O!OO!O!OOOO:TargetTrainer", names, state->flow, &given[FLOW],
-            &given[CONTEXT], state->spec, &given[OPTIMIZER], state->spec, &given[SCHEDULE],
-            &given[STEPS], &given[BATCH_SIZE], &given[CLIP_NORM], &given[SEED]))
+    PyObject *given[ARGUMENTS] = {[FORWARD] = Py_False, [PATH] = Py_False};
+    if (state == NULL || !PyArg_ParseTupleAndKeywords(
+                             args, keywords, "O!OO!O!OOOO|OO:TargetTrainer", names, state->flow,
+                             &given[FLOW], &given[CONTEXT], state->spec, &given[OPTIMIZER],
+                             state->spec, &given[SCHEDULE], &given[STEPS], &given[BATCH_SIZE],
+                             &given[CLIP_NORM], &given[SEED], &given[FORWARD], &given[PATH]))
         return NULL;
     cf_flow *flow = cf_py_flow_of(given[FLOW]);
     cf_py_trainer *self = flow == NULL ? NULL : cf_py_trainer_alloc(type, given[FLOW]);
@@ -64,147 +81,145 @@ static PyObject *trainer_new(PyTypeObject *type, PyObject *args, PyObject *keywo
     return (PyObject *)self;
 }
 
-/* ---- the target ---- */
-
-/* While a step runs: the thread's saved state, and what the target is called with. */
-typedef struct {
-    PyThreadState *saved;
-    const cf_flow *flow;
-    cf_dtype dtype; /* of the samples */
-    PyObject *callable;
-    PyArrayObject *contexts; /* borrowed; NULL: none */
-} calling;
-
-static PyObject *copy_of(int dims, const npy_intp *shape, int type, const void *data) {
-    PyObject *array = PyArray_SimpleNew(dims, shape, type);
-    if (array != NULL)
-        memcpy(PyArray_DATA((PyArrayObject *)array), data,
-               (size_t)PyArray_NBYTES((PyArrayObject *)array));
-    return array;
-}
-
-/* The contexts of the samples, a row each. */
-static PyObject *context_rows(const calling *c, npy_intp rows, const int64_t *numbers) {
-    npy_intp last = PyArray_DIM(c->contexts, PyArray_NDIM(c->contexts) - 1);
-    npy_intp shape[2] = {-1, last};
-    PyArray_Dims whole = {shape, 2};
-    PyObject *indices = copy_of(1, &rows, NPY_INT64, numbers);
-    PyObject *table = PyArray_Newshape(c->contexts, &whole, NPY_CORDER);
-    PyObject *taken = indices == NULL || table == NULL
-                          ? NULL
-                          : PyArray_TakeFrom((PyArrayObject *)table, indices, 0, NULL, NPY_RAISE);
-    Py_XDECREF(indices);
-    Py_XDECREF(table);
-    return taken;
-}
-
-static PyObject *call_target(const calling *c, npy_intp rows, const void *x,
-                             const int64_t *numbers) {
-    npy_intp shape[1 + CF_PY_MAX_DIMS] = {rows};
-    int dims = 1 + cf_py_dims(c->flow->shape, shape + 1);
-    PyObject *samples = copy_of(dims, shape, cf_py_type_number(c->dtype), x);
-    PyObject *context = samples == NULL || numbers == NULL ? NULL : context_rows(c, rows, numbers);
-    PyObject *result = NULL;
-    if (samples != NULL && (numbers == NULL || context != NULL))
-        result = PyObject_CallFunctionObjArgs(c->callable, samples, context, NULL);
-    Py_XDECREF(samples);
-    Py_XDECREF(context);
-    return result;
-}
-
-static void refuse_numbers(PyArrayObject *array, const char *what, int dims,
-                           const npy_intp *shape) {
-    PyObject *wanted = PyArray_IntTupleFromIntp(dims, shape);
-    PyObject *got = PyArray_IntTupleFromIntp(PyArray_NDIM(array), PyArray_DIMS(array));
-    if (wanted != NULL && got != NULL)
-        PyErr_Format(PyExc_ValueError, "the target's %s must have shape %R, got %R", what, wanted,
-                     got);
-    Py_XDECREF(wanted);
-    Py_XDECREF(got);
-}
-
-/* Copies numbers of the given shape; `what` they are, for messages. */
-static bool copy_numbers(PyObject *object, const char *what, int dims, const npy_intp *shape,
-                         double *out) {
-    char name[64];
-    snprintf(name, sizeof name, "the target's %s", what);
-    PyArrayObject *given = cf_py_real_array(object, name);
-    PyArrayObject *array = given == NULL
-                               ? NULL
-                               : (PyArrayObject *)PyArray_FROMANY((PyObject *)given, NPY_FLOAT64, 0,
-                                                                  0, NPY_ARRAY_CARRAY_RO);
-    Py_XDECREF(given);
-    if (array == NULL)
-        return false;
-    bool fits =
-        PyArray_NDIM(array) == dims && PyArray_CompareLists(PyArray_DIMS(array), shape, dims);
-    if (fits)
-        memcpy(out, PyArray_DATA(array), (size_t)PyArray_NBYTES(array));
-    else
-        refuse_numbers(array, what, dims, shape);
-    Py_DECREF(array);
-    return fits;
-}
-
-static bool copy_result(PyObject *result, npy_intp rows, cf_shape sample, double *log_density,
-                        double *gradient) {
-    npy_intp shape[1 + CF_PY_MAX_DIMS] = {rows};
-    int dims = 1 + cf_py_dims(sample, shape + 1);
-    if (result == NULL)
-        return false;
-    bool pair = PyTuple_Check(result) && PyTuple_GET_SIZE(result) == 2;
-    PyObject *shown = pair ? NULL : cf_py_call("cflows.arguments", "shown", "(O)", result);
-    if (shown != NULL)
-        PyErr_Format(PyExc_TypeError,
-                     "the target must return a tuple (log_density, gradient), got %S", shown);
-    Py_XDECREF(shown);
-    bool copied = pair &&
-                  copy_numbers(PyTuple_GET_ITEM(result, 0), "log_density", 1, shape, log_density) &&
-                  copy_numbers(PyTuple_GET_ITEM(result, 1), "gradient", dims, shape, gradient);
-    Py_DECREF(result);
-    return copied;
-}
-
-/* A cf_target: takes the GIL for the callable; false if an exception is set. */
-static bool evaluate(void *given, size_t rows, const void *x, const int64_t *context_numbers,
-                     double *log_density, double *gradient) {
-    calling *c = given;
-    PyEval_RestoreThread(c->saved);
-    bool done = PyErr_CheckSignals() == 0 &&
-                copy_result(call_target(c, (npy_intp)rows, x, context_numbers), (npy_intp)rows,
-                            c->flow->shape, log_density, gradient);
-    c->saved = PyEval_SaveThread();
-    return done;
-}
-
 /* ---- methods ---- */
 
 static PyObject *trainer_step(PyObject *object, PyObject *callable) {
     cf_py_trainer *self = (cf_py_trainer *)object;
-    calling c = {.callable = callable, .contexts = self->contexts.array};
+    cf_py_target_call c = {.callable = callable, .contexts = self->contexts.array};
     cf_step_report report;
     if (!cf_py_enter_method(&self->busy, self->loop))
         return NULL;
     c.flow = cf_py_flow_of(self->model);
     c.dtype = cf_draws_dtype(self->draws);
-    cf_draws_set_target(self->draws, evaluate, &c);
+    cf_draws_set_target(self->draws, cf_py_evaluate_target, &c);
     c.saved = PyEval_SaveThread();
     cf_status status = cf_training_step(self->loop, &report);
-    double size = cf_draws_effective_sample_size(self->draws);
+    cf_draws_report found = cf_draws_get_report(self->draws);
     PyEval_RestoreThread(c.saved);
     cf_py_leave_method(&self->busy);
     if (status != CF_OK)
         return cf_py_fail(self->state, status);
     if (report.stopped)
         return NULL;
-    return Py_BuildValue("(ddO)", -report.loss, size, report.skipped ? Py_True : Py_False);
+    return Py_BuildValue("(ddddO)", report.loss, found.elbo, found.effective_sample_size,
+                         found.log_evidence, report.skipped ? Py_True : Py_False);
+}
+
+static PyObject *new_numbers(int dims, const npy_intp *shape, int type, void *out) {
+    PyObject *array = PyArray_SimpleNew(dims, shape, type);
+    *(void **)out = array == NULL ? NULL : PyArray_DATA((PyArrayObject *)array);
+    return array;
+}
+
+static PyObject *trainer_sample(PyObject *object, PyObject *args) {
+    cf_py_trainer *self = (cf_py_trainer *)object;
+    unsigned long long first;
+    Py_ssize_t rows;
+    void *x;
+    double *log_prob;
+    if (!PyArg_ParseTuple(args, "Kn:sample", &first, &rows) ||
+        !cf_py_enter_method(&self->busy, self->loop))
+        return NULL;
+    npy_intp shape[1 + CF_PY_MAX_DIMS] = {rows};
+    int dims = 1 + cf_py_dims(cf_py_flow_of(self->model)->shape, shape + 1);
+    PyObject *samples =
+        new_numbers(dims, shape, cf_py_type_number(cf_draws_dtype(self->draws)), &x);
+    PyObject *numbers = new_numbers(1, shape, NPY_DOUBLE, &log_prob);
+    cf_status status = CF_NO_MEMORY;
+    if (samples != NULL && numbers != NULL) {
+        Py_BEGIN_ALLOW_THREADS;
+        status = cf_draws_sample(self->draws, first, (size_t)rows, x, log_prob);
+        Py_END_ALLOW_THREADS;
+        if (status != CF_OK)
+            cf_py_fail(self->state, status);
+    }
+    cf_py_leave_method(&self->busy);
+    return cf_py_pair(status == CF_OK, samples, numbers);
+}
+
+/* Runs cf_draws_score on rows that were read. */
+static PyObject *score_rows(cf_py_trainer *self, const cf_py_rows *x, bool gradient) {
+    npy_intp shape[1 + CF_PY_MAX_DIMS] = {(npy_intp)x->rows};
+    int dims = 1 + cf_py_dims(cf_py_flow_of(self->model)->shape, shape + 1);
+    double *score, *log_prob;
+    PyObject *numbers = new_numbers(1, shape, NPY_DOUBLE, &log_prob);
+    PyObject *vectors = new_numbers(gradient ? dims : 1, shape, NPY_DOUBLE, &score);
+    cf_status status = CF_NO_MEMORY;
+    if (numbers != NULL && vectors != NULL) {
+        Py_BEGIN_ALLOW_THREADS;
+        status = cf_draws_score(self->draws, x->view, x->rows, log_prob, gradient ? score : NULL);
+        Py_END_ALLOW_THREADS;
+        if (status != CF_OK)
+            cf_py_fail(self->state, status);
+    }
+    if (gradient)
+        return cf_py_pair(status == CF_OK, numbers, vectors);
+    Py_XDECREF(vectors);
+    if (status != CF_OK)
+        Py_CLEAR(numbers);
+    return numbers;
+}
+
+static PyObject *score(PyObject *object, PyObject *given, bool gradient) {
+    cf_py_trainer *self = (cf_py_trainer *)object;
+    PyObject *result = NULL;
+    cf_py_rows x;
+    if (!cf_py_enter_method(&self->busy, self->loop))
+        return NULL;
+    if (cf_py_read_rows(given, "x", cf_py_flow_of(self->model)->shape, &x)) {
+        result = score_rows(self, &x, gradient);
+        cf_py_release(&x);
+    }
+    cf_py_leave_method(&self->busy);
+    return result;
+}
+
+static PyObject *trainer_log_prob(PyObject *object, PyObject *x) {
+    return score(object, x, false);
+}
+
+static PyObject *trainer_score(PyObject *object, PyObject *x) {
+    return score(object, x, true);
+}
+
+/* A step on rows that were read. */
+static PyObject *follow_rows(cf_py_trainer *self, const cf_py_rows *x, PyArrayObject *weights) {
+    cf_step_report report;
+    cf_status status;
+    cf_draws_set_rows(self->draws, x->view, x->rows, PyArray_DATA(weights));
+    Py_BEGIN_ALLOW_THREADS;
+    status = cf_training_step(self->loop, &report);
+    Py_END_ALLOW_THREADS;
+    cf_draws_set_rows(self->draws, (cf_array){0}, 0, NULL);
+    if (status != CF_OK)
+        return cf_py_fail(self->state, status);
+    return Py_BuildValue("(dO)", report.loss, report.skipped ? Py_True : Py_False);
+}
+
+static PyObject *trainer_follow(PyObject *object, PyObject *args) {
+    cf_py_trainer *self = (cf_py_trainer *)object;
+    PyObject *given[2], *result = NULL;
+    cf_py_rows x;
+    if (!PyArg_ParseTuple(args, "OO:follow", &given[0], &given[1]) ||
+        !cf_py_enter_method(&self->busy, self->loop))
+        return NULL;
+    PyArrayObject *weights =
+        (PyArrayObject *)PyArray_FROMANY(given[1], NPY_FLOAT64, 1, 1, NPY_ARRAY_CARRAY_RO);
+    if (weights != NULL && cf_py_read_rows(given[0], "x", cf_py_flow_of(self->model)->shape, &x)) {
+        if (cf_py_check_rows(&x, "x", (size_t)PyArray_DIM(weights, 0)))
+            result = follow_rows(self, &x, weights);
+        cf_py_release(&x);
+    }
+    Py_XDECREF(weights);
+    cf_py_leave_method(&self->busy);
+    return result;
 }
 
 /* ---- the class ---- */
 
 PyDoc_STRVAR(trainer_doc,
              "TargetTrainer(flow, context, optimizer, schedule, steps, batch_size, clip_norm, "
-             "seed)\n--\n\n"
+             "seed, forward=False, path_gradient=False)\n--\n\n"
              "The loop of `Flow.fit_target`, which says what its arguments mean.\n\n"
              "The trainer holds the flow.\n\n"
              "Parameters\n----------\n"
@@ -214,22 +229,65 @@ PyDoc_STRVAR(trainer_doc,
              "schedule : Schedule\n"
              "steps, batch_size : int\n"
              "clip_norm : float\n"
-             "seed : int");
+             "seed : int\n"
+             "forward : bool\n"
+             "    Whether `step` minimises the forward divergence; else it is the reverse one.\n"
+             "path_gradient : bool");
 
 PyDoc_STRVAR(step_doc, "step($self, target, /)\n--\n\n"
-                       "Make one step.\n\n"
+                       "Make one step on samples of the flow.\n\n"
                        "Parameters\n----------\n"
                        "target : callable\n\n"
                        "Returns\n-------\n"
+                       "loss : float\n"
                        "elbo : float\n"
                        "effective_sample_size : float\n"
+                       "log_evidence : float\n"
                        "skipped : bool");
+
+PyDoc_STRVAR(sample_doc, "sample($self, first, n, /)\n--\n\n"
+                         "Samples of the flow.\n\n"
+                         "Parameters\n----------\n"
+                         "first : int\n"
+                         "    The number of the first, by which they are drawn.\n"
+                         "n : int\n\n"
+                         "Returns\n-------\n"
+                         "x : ndarray\n"
+                         "log_prob : ndarray of float64");
+
+PyDoc_STRVAR(log_prob_doc, "log_prob($self, x, /)\n--\n\n"
+                           "The flow's log-density.\n\n"
+                           "Parameters\n----------\n"
+                           "x : array_like\n\n"
+                           "Returns\n-------\n"
+                           "ndarray of float64");
+
+PyDoc_STRVAR(score_doc, "score($self, x, /)\n--\n\n"
+                        "The flow's log-density and its gradient with respect to x.\n\n"
+                        "Parameters\n----------\n"
+                        "x : array_like\n\n"
+                        "Returns\n-------\n"
+                        "log_prob : ndarray of float64\n"
+                        "score : ndarray of float64");
+
+PyDoc_STRVAR(follow_doc, "follow($self, x, weights, /)\n--\n\n"
+                         "Make one step that raises ``weights @ log_prob(x)``.\n\n"
+                         "Parameters\n----------\n"
+                         "x : array_like\n"
+                         "weights : array_like, shape (n,)\n\n"
+                         "Returns\n-------\n"
+                         "loss : float\n"
+                         "skipped : bool");
 
 PyDoc_STRVAR(close_doc, "close($self, /)\n--\n\n"
                         "Let go of the flow.");
 
 static PyMethodDef methods[] = {
     {"step", trainer_step, METH_O, step_doc},
+    {"sample", trainer_sample, METH_VARARGS, sample_doc},
+    {"log_prob", trainer_log_prob, METH_O, log_prob_doc},
+    {"score", trainer_score, METH_O, score_doc},
+    {"follow", trainer_follow, METH_VARARGS, follow_doc},
     {"close", cf_py_trainer_close, METH_NOARGS, close_doc},
     {0},
 };

@@ -97,6 +97,10 @@ bool cf_model_has_running_statistics(const cf_model *model);
 bool cf_model_has_batch_statistics(const cf_model *model);
 void cf_model_mix_statistics(cf_model *model);
 
+/* Sets the statistics that are to be mixed to the running ones, which programs without statistics
+ * leave so. Calls in training begin with it. */
+void cf_model_reset_statistics(cf_model *model);
+
 /* Setting the running ones to those of many samples. `pooled` has cf_model_statistic_elements
  * numbers; to add to those of `before` samples in it the ones that the last training program left,
  * of `samples`; and to set the running ones, unless a number is not finite. */

@@ -27,10 +27,6 @@ struct cf_model {
     bool locked, changing;
 };
 
-/* Sets the statistics to the parameters that they decide: programs without statistics leave them
- * so. */
-void cf_model_reset_statistics(cf_model *model);
-
 /* The message of CF_BUSY. */
 cf_status cf_model_fail_busy(void);
 

@@ -25,6 +25,7 @@ from ._core import (
     set_num_threads,
     simd_level,
 )
+from .annealing import Annealing
 from .arguments import hint
 from .check import Audit, audit, jacobian
 from .columns import Column, categorical, circular, count, interval, ordinal, positive, real
@@ -32,6 +33,7 @@ from .ctarget import CTarget
 from .data_warnings import DataWarning
 from .flow import Flow
 from .history import EpochReport, History
+from .importance import Importance
 from .recipes import (
     bnaf,
     cnf,
@@ -51,7 +53,7 @@ from .recipes import (
     residual,
     sylvester,
 )
-from .target import Importance, TargetHistory, TargetReport
+from .target_history import TargetHistory, TargetReport
 from .trainer import Trainer
 from .units import bits_per_dimension
 from .vae import VAE
@@ -104,6 +106,7 @@ __all__ = [
     "TargetHistory",
     "TargetReport",
     "Trainer",
+    "Annealing",
     "CTarget",
     "Importance",
     "load",

@@ -11,6 +11,7 @@ from .categories import Labels, checked_labels
 from .distribution import cdf, log_prob_grid, quantile
 from .fit import fit
 from .frames import sample
+from .importance import importance_sample
 from .levels import join_levels, levels
 from .matching import distill, reflow
 from .missing import impute, marginal_log_prob
@@ -19,7 +20,7 @@ from .names import checked_notes
 from .part import part
 from .solver import with_solver
 from .summary import describe, flow_table
-from .target import fit_target, importance_sample
+from .target import fit_target
 
 
 class Flow(NamedColumns, _core.Flow):

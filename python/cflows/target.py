@@ -1,121 +1,39 @@
-"""Learning an unnormalised density and importance sampling: `Flow.fit_target` and related."""
+"""Learning an unnormalised density: `Flow.fit_target`."""
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
 from . import _core
 from ._core import Constant, Cosine, Optimizer
-from .arguments import check_callback, checked_seed, gradient_limit, integer, with_hints
+from .annealing import Annealing
+from .arguments import check_callback, checked_seed, gradient_limit, integer, shown, with_hints
 from .arrays import real_array
 from .names import array_by_name
 from .optim import STEP_SCHEDULES, checked_optimizer, checked_schedule
-from .option_names import StepScheduleName
+from .option_names import StepScheduleName, TargetLossName
+from .target_history import TargetHistory, TargetReport
+from .target_steps import (
+    CountedTarget,
+    StepNumbers,
+    Target,
+    annealed_steps,
+    context_rows,
+    drawn_steps,
+    one_row,
+    weighted_steps,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from .flow import Flow
 
-__all__ = [
-    "Importance",
-    "TargetHistory",
-    "TargetReport",
-    "fit_target",
-    "importance_sample",
-]
-
-Target = Callable[..., Any]
-
-
-class TargetReport(NamedTuple):
-    """One step of `Flow.fit_target`.
-
-    Attributes
-    ----------
-    step : int
-        From 1.
-    elbo : float
-        Mean of ``log p(x) - log q(x)`` over the step's samples, before the step.
-    effective_sample_size : float
-        ``(sum w)**2 / sum w**2`` of ``w = p(x) / q(x)``, divided by the number of samples.
-    skipped : bool
-        Whether the loss or its gradient was not finite, so that no step was made.
-    seconds : float
-        Since the start.
-    """
-
-    step: int
-    elbo: float
-    effective_sample_size: float
-    skipped: bool
-    seconds: float
-
-
-@dataclass(frozen=True, repr=False)
-class TargetHistory:
-    """What `Flow.fit_target` returns.
-
-    Attributes
-    ----------
-    elbo : ndarray, shape (steps,)
-        The evidence lower bound, ``E_q[log p(x) - log q(x)]``, of each step's samples in nats.
-    effective_sample_size : ndarray, shape (steps,)
-        Of each step's importance weights, as a fraction of the samples.
-    seconds : ndarray, shape (steps,)
-        Since the start.
-    skipped : int
-        Steps left out because the loss or its gradient was not finite.
-    stopped : {'steps', 'callback', 'interrupted'}
-        Why the fit ended.
-    """
-
-    elbo: NDArray[np.float64]
-    effective_sample_size: NDArray[np.float64]
-    seconds: NDArray[np.float64]
-    skipped: int
-    stopped: str
-
-    def __repr__(self) -> str:
-        last = f", elbo {self.elbo[-1]:.4g} nats" if len(self.elbo) else ""
-        return f"TargetHistory({len(self.elbo)} steps{last}, stopped: {self.stopped})"
-
-
-@dataclass(frozen=True, repr=False)
-class Importance:
-    """What `Flow.importance_sample` returns.
-
-    Attributes
-    ----------
-    x : ndarray, shape (n, features)
-        Samples of the flow.
-    log_weights : ndarray, shape (n,)
-        ``log p(x) - log q(x)``, the target's log-density less the flow's.
-    weights : ndarray, shape (n,)
-        Their exponentials, scaled to a sum of 1: ``weights @ f(x)`` estimates the mean of f.
-    log_evidence : float
-        ``log mean exp(log_weights)``, an estimate of the logarithm of the target's integral.
-    effective_sample_size : float
-        ``1 / sum(weights**2)``, from 1 to n.
-    """
-
-    x: NDArray[Any]
-    log_weights: NDArray[np.float64]
-    weights: NDArray[np.float64]
-    log_evidence: float
-    effective_sample_size: float
-
-    def __repr__(self) -> str:
-        return (
-            f"Importance({len(self.x)} samples, effective sample size "
-            f"{self.effective_sample_size:.4g}, log evidence {self.log_evidence:.4g} nats)"
-        )
+__all__ = ["fit_target"]
 
 
 @with_hints
@@ -124,6 +42,10 @@ def fit_target(
     target: Target,
     context: ArrayLike | None = None,
     *,
+    loss: TargetLossName = "reverse_kl",
+    path_gradient: bool = False,
+    samples: tuple[ArrayLike, ArrayLike] | None = None,
+    annealing: Annealing | None = None,
     steps: int = 1000,
     batch_size: int = 256,
     optimizer: Optimizer | None = None,
@@ -132,22 +54,46 @@ def fit_target(
     seed: int | None = None,
     callback: Callable[[TargetReport], Any] | None = None,
 ) -> TargetHistory:
-    """Learn a density that is known up to a factor, by reverse Kullback-Leibler divergence.
+    """Learn a density p that is known up to a factor, by a divergence from the flow's q.
 
-    Each step draws samples ``x`` of the flow's density q, asks `target` for ``log p(x)`` and its
-    gradient, and follows the gradient of ``E_q[log q(x) - log p(x)]`` through the sampling; what
-    is maximised, the ELBO, is at most the logarithm of the integral of p.
+    Each step draws samples ``x`` of q and asks `target` for ``log p(x)``. With ``w = p(x) / q(x)``
+
+    - 'reverse_kl' minimises KL(q || p), the mean of ``log q(x) - log p(x)`` under q, by its
+      gradient through the sampling. It is cheap and precise, but may leave out parts of p;
+    - 'forward_kl' minimises KL(p || q) by self-normalised importance weights: the gradient is
+      ``-sum(w grad log q(x)) / sum(w)``. It covers p as far as samples of q, or `samples`, do;
+    - 'alpha' minimises the logarithm of the integral of ``p**2 / q``, the alpha-divergence with
+      alpha = 2, which is also the variance of w. Its gradient is minus the mean of ``grad log q``
+      under p**2 / q, to which annealed importance sampling takes samples of q; a buffer keeps them
+      with their weights (FAB). It finds parts of p that q leaves out.
+
+    The mean of ``log w``, the ELBO, is at most the logarithm of the integral of p.
 
     Parameters
     ----------
     target : callable
         ``target(x)``, for a flow with context ``target(x, context)``, returns ``(log_density,
         gradient)`` of a whole batch: arrays of shapes (n,) and (n, features), for x of shape
-        (n, features) in the dtype of `Flow.sample`. While it runs the flow is locked. `CTarget`
-        makes a target of a C function.
+        (n, features) in the dtype of `Flow.sample`. For 'forward_kl' without path gradients and
+        for 'alpha' it may return log_density alone, and be -inf where p is 0. While it runs the
+        flow is locked. `CTarget` makes a target of a C function.
     context : array_like, shape (m, context_features) or (context_features,), optional
-        For a flow with context, and only then: each sample gets a random row. A table is matched
-        to the flow's names, and `target` gets its columns in the flow's order.
+        For a flow with context, and only then: each sample gets a random row, for 'forward_kl' all
+        samples of a step the same; for 'alpha' and with `samples` there is one row. A table is
+        matched to the flow's names, and `target` gets its columns in the flow's order.
+    loss : {'reverse_kl', 'forward_kl', 'alpha'}
+    path_gradient : bool, default False
+        For 'reverse_kl' and 'forward_kl': follow the path gradient, the mean of ``(grad log q(x) -
+        grad log p(x)) dx`` with weights 1 or w / sum(w), dx through the sampling. Its variance
+        vanishes as q comes to p; it costs one more pass through the flow. The target must have a
+        density everywhere, and no jumps. Layers act as when the flow is scored, without dropout
+        and by the running statistics of normalisations.
+    samples : tuple of (array_like, array_like), optional
+        For 'forward_kl': points x, (n, features), of another density, and its logarithm there,
+        (n,), up to a constant. They are weighted once, and take the place of samples of the flow;
+        the report's ``elbo`` is NaN and its other numbers are of these weights.
+    annealing : Annealing, optional
+        For 'alpha': how it samples, and what the buffer keeps. None is ``Annealing()``.
     steps : int, default 1000
     batch_size : int, default 256
         Samples a step.
@@ -165,7 +111,8 @@ def fit_target(
     Returns
     -------
     TargetHistory
-        Ctrl-C ends the fit early, with ``stopped='interrupted'``.
+        Ctrl-C ends the fit early, with ``stopped='interrupted'``. Of 'alpha' the numbers of a step
+        are those of the flow's samples in the last annealed pass.
 
     Raises
     ------
@@ -176,8 +123,9 @@ def fit_target(
     RuntimeError
         If the flow is in use by another thread.
     NumericalError
-        If 20 steps in a row had a loss or a gradient that was not finite. The parameters are those
-        of the last step that was made; likewise if the target raises an exception.
+        If 20 steps in a row had a loss or a gradient that was not finite, or no sample with a
+        density. The parameters are those of the last step that was made; likewise if the target
+        raises an exception.
 
     See Also
     --------
@@ -187,6 +135,15 @@ def fit_target(
     ----------
     Rezende and Mohamed 2015, Variational inference with normalizing flows, arXiv:1505.05770,
     equation 15.
+
+    Mueller et al. 2019, Neural importance sampling, arXiv:1808.03856.
+
+    Midgley, Stimper, Simm, Schoelkopf and Hernandez-Lobato 2023, Flow annealed importance sampling
+    bootstrap, arXiv:2208.01893, algorithm 1.
+
+    Roeder, Wu and Duvenaud 2017, Sticking the landing, arXiv:1703.09194.
+
+    Vaitl, Nicoli, Nakajima and Kessel 2022, Gradients should stay on path, arXiv:2207.08219.
 
     Examples
     --------
@@ -204,46 +161,101 @@ def fit_target(
     """
     if not callable(target):
         raise TypeError(f"target must be callable, got {target!r}")
+    _check_loss(loss, path_gradient, samples, annealing)
     check_callback(callback)
     optimizer = checked_optimizer(optimizer)
     steps = integer("steps", steps, 1)
     batch_size = integer("batch_size", batch_size, 1)
+    seed = checked_seed(seed)
+    row = context_rows(self, context)
+    if loss == "alpha" or samples is not None:
+        row = one_row(row)
+    given = None if samples is None else _proposal(self, samples)
     trainer = _core.TargetTrainer(
         self,
-        _context_rows(self, context),
+        row,
         optimizer,
         checked_schedule(schedule, STEP_SCHEDULES),
         steps=steps,
         batch_size=batch_size,
         clip_norm=gradient_limit(clip_norm),
-        seed=checked_seed(seed),
+        seed=seed,
+        forward=loss == "forward_kl",
+        path_gradient=path_gradient,
     )
+    rng = np.random.Generator(np.random.Philox(seed))
+    counted = CountedTarget(target, row)
     try:
-        reports, stopped = _steps(trainer, target, steps, batch_size, callback)
+        if given is not None:
+            source = weighted_steps(trainer, counted, *given, batch_size, rng)
+        elif loss == "alpha":
+            source = annealed_steps(trainer, counted, annealing or Annealing(), batch_size, rng)
+        else:
+            source = drawn_steps(trainer, target, batch_size)
+        reports, stopped = _run(source, steps, callback)
     finally:
         trainer.close()
-    return TargetHistory(
-        np.array([report.elbo for report in reports]),
-        np.array([report.effective_sample_size for report in reports]),
-        np.array([report.seconds for report in reports]),
-        sum(report.skipped for report in reports),
-        stopped,
-    )
+    return _history(reports, stopped)
 
 
-def _steps(
-    trainer: _core.TargetTrainer,
-    target: Target,
-    steps: int,
-    batch_size: int,
-    callback: Callable[[TargetReport], Any] | None,
+def _check_loss(loss: Any, path_gradient: Any, samples: Any, annealing: Any) -> None:
+    """TypeError or ValueError unless the loss is one, and the options are its own."""
+    if loss not in get_args(TargetLossName):
+        raise ValueError(f"loss must be 'reverse_kl', 'forward_kl' or 'alpha', got {shown(loss)}")
+    if not isinstance(path_gradient, (bool, np.bool_)):
+        raise TypeError(f"path_gradient must be True or False, got {shown(path_gradient)}")
+    if path_gradient and (loss == "alpha" or samples is not None):
+        raise ValueError(
+            "path_gradient is for samples of the flow, of loss='reverse_kl' or 'forward_kl' "
+            "without samples"
+        )
+    if samples is not None and loss != "forward_kl":
+        raise ValueError(f"samples are for loss='forward_kl', got loss={loss!r}")
+    if annealing is not None and loss != "alpha":
+        raise ValueError(f"annealing is for loss='alpha', got loss={loss!r}")
+    if not isinstance(annealing, (Annealing, type(None))):
+        raise TypeError(f"annealing must be an Annealing or None, got {shown(annealing)}")
+
+
+def _proposal(flow: Flow, samples: Any) -> tuple[NDArray[Any], NDArray[np.float64]]:
+    """The points and their log-density that a user gave."""
+    if not (isinstance(samples, tuple) and len(samples) == 2):
+        raise TypeError(f"samples must be a tuple (x, log_density), got {shown(samples)}")
+    x = real_array("x of samples", array_by_name(flow, "x", samples[0]))
+    log_density = real_array("log_density of samples", samples[1]).astype(np.float64)
+    if x.shape[1:] != flow.shape or x.ndim == 0 or len(x) == 0:
+        shape = ", ".join(map(str, flow.shape))
+        raise ValueError(f"x of samples must have shape (n, {shape}), got {x.shape}")
+    if log_density.shape != (len(x),):
+        raise ValueError(
+            f"log_density of samples must have shape ({len(x)},), got {log_density.shape}"
+        )
+    if not np.isfinite(log_density).all():
+        row = int(np.flatnonzero(~np.isfinite(log_density))[0])
+        raise ValueError(
+            f"log_density of samples must be finite, got {log_density[row]} in row {row}"
+        )
+    return x, log_density
+
+
+def _run(
+    source: Iterator[StepNumbers], steps: int, callback: Callable[[TargetReport], Any] | None
 ) -> tuple[list[TargetReport], str]:
     reports: list[TargetReport] = []
     start = time.monotonic()
     try:
-        for step in range(1, steps + 1):
-            elbo, size, skipped = trainer.step(target)
-            report = TargetReport(step, elbo, size / batch_size, skipped, time.monotonic() - start)
+        for step, found in zip(range(1, steps + 1), source, strict=False):
+            report = TargetReport(
+                step,
+                found.weights.elbo,
+                found.weights.effective_sample_size,
+                found.skipped,
+                time.monotonic() - start,
+                found.loss,
+                found.weights.log_evidence,
+                found.weights.log_evidence_error,
+                found.evaluations,
+            )
             reports.append(report)
             if callback is not None and callback(report):
                 return reports, "callback"
@@ -252,104 +264,18 @@ def _steps(
     return reports, "steps"
 
 
-def importance_sample(
-    self: Flow,
-    target: Target,
-    n: int,
-    context: ArrayLike | None = None,
-    *,
-    seed: int | None = None,
-) -> Importance:
-    """Samples of the flow with their importance weights for a target.
+def _history(reports: list[TargetReport], stopped: str) -> TargetHistory:
+    def column(name: str, dtype: Any = np.float64) -> NDArray[Any]:
+        return np.array([getattr(report, name) for report in reports], dtype)
 
-    Parameters
-    ----------
-    target : callable
-        ``target(x)``, for a flow with context ``target(x, context)``, returns the log-density of
-        each row, or a pair that starts with it, as for `fit_target`.
-    n : int
-        Samples.
-    context : array_like, shape (context_features,), optional
-        For a flow with context, and only then; `target` gets its columns in the flow's order.
-    seed : int, optional
-        Of the samples; None draws one.
-
-    Returns
-    -------
-    Importance
-        Samples, weights, the estimate of the target's integral and the effective sample size.
-
-    Raises
-    ------
-    ValueError
-        If the log-densities have another shape, are NaN or all zero densities, or context is more
-        than one row.
-    TypeError
-        If the target cannot be called, or its log-densities are not real numbers.
-
-    References
-    ----------
-    Owen 2013, Monte Carlo theory, methods and examples, chapter 9, equations 9.6 and 9.13.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> import cflows as cf
-    >>> flow = cf.Flow([], features=1)
-    >>> found = flow.importance_sample(lambda x: -0.5 * (x[:, 0] - 0.5) ** 2, 10_000, seed=0)
-    >>> bool(abs(found.log_evidence - 0.5 * np.log(2 * np.pi)) < 0.02)
-    True
-    >>> bool(abs(found.weights @ found.x[:, 0] - 0.5) < 0.05)
-    True
-    """
-    if not callable(target):
-        raise TypeError(f"target must be callable, got {target!r}")
-    n = integer("n", n, 1)
-    row = _context_rows(self, context)
-    if row is not None and row.ndim == 2 and len(row) != 1:
-        raise ValueError(f"context must be one row, got shape {row.shape}")
-    x, log_prob = self.sample_and_log_prob(n, context=row, seed=seed)
-    x, log_prob = x.reshape(n, self.features), log_prob.reshape(n)
-    given = () if row is None else (np.atleast_2d(row),)
-    log_weights = _log_density(target(x, *given), n) - log_prob.astype(np.float64)
-    largest = log_weights.max()
-    if not math.isfinite(largest):
-        raise ValueError(
-            "the largest log-weight, the target's log-density less the flow's, must be finite, "
-            f"got {largest}"
-        )
-    weights = np.exp(log_weights - largest)
-    total = float(weights.sum())
-    weights /= total
-    return Importance(
-        x,
-        log_weights,
-        weights,
-        float(largest) + math.log(total / n),
-        float(1.0 / np.sum(weights**2)),
+    return TargetHistory(
+        column("elbo"),
+        column("effective_sample_size"),
+        column("seconds"),
+        sum(report.skipped for report in reports),
+        stopped,
+        column("loss"),
+        column("log_evidence"),
+        column("log_evidence_error"),
+        column("evaluations", np.int64),
     )
-
-
-def _context_rows(flow: Flow, context: ArrayLike | None) -> NDArray[Any] | None:
-    """The context as an array, its columns in the flow's order: the target sees it too."""
-    return None if context is None else array_by_name(flow, "context", context)
-
-
-def _log_density(result: Any, n: int) -> NDArray[np.float64]:
-    """The log-densities of n rows from what a target returned: these, or a pair of which they are
-    the first."""
-    if isinstance(result, tuple) and len(result) != 2:
-        raise TypeError(
-            f"the target must return log_density or (log_density, gradient), got {len(result)} "
-            "objects"
-        )
-    try:
-        given = result[0] if isinstance(result, tuple) else result
-        log_density = real_array("the target's log_density", given)
-    except ValueError as error:  # such as a list of arrays of several shapes
-        raise TypeError(str(error)) from None
-    if log_density.shape != (n,):
-        raise ValueError(
-            f"the target's log_density must have shape ({n},), got {log_density.shape}"
-        )
-    return log_density.astype(np.float64)
