@@ -335,6 +335,7 @@ INSTANCES: dict[str, Instance] = {
             "laplace-learned": lambda: cf.Laplace(learned=True),
             "logistic": cf.Logistic,
             "logistic-learned": lambda: cf.Logistic(learned=True),
+            "truncated-learned": lambda: cf.TruncatedNormal(low=-40.0, high=40.0, learned=True),
             "student": lambda: cf.StudentT(3.0),
             "student-learned": lambda: cf.StudentT(1.5, scale=2.0, learned=True),
             "full-normal": cf.FullNormal,
@@ -353,6 +354,7 @@ INSTANCES: dict[str, Instance] = {
             "normal": lambda: cf.Normal(conditioner=SMALL_NET),
             "student": lambda: cf.StudentT(4.0, conditioner=SMALL_NET),
             "logistic": lambda: cf.Logistic(conditioner=SMALL_NET),
+            "gumbel": lambda: cf.Gumbel(conditioner=SMALL_NET),
             "mixture": lambda: cf.Mixture(3, conditioner=SMALL_NET),
             "mixture-full": lambda: cf.Mixture(
                 2, conditioner=SMALL_NET, covariance_type="full", minimum_scale=0.5

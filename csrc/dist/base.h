@@ -11,9 +11,9 @@ enum { CF_BASE_STREAMS = 4 };
 
 /* A base of one feature as a mixture: u is loc + scale z with probability weight, z of the base's
  * family with its loc at 0 and scale 1. As many numbers each as there are components; CF_NO_VALUE
- * stands for 0. */
+ * stands for 0. `log_shapes` are two numbers, of the one component of a family that has shapes. */
 typedef struct {
-    cf_value log_weight, loc, log_scale;
+    cf_value log_weight, loc, log_scale, log_shapes;
 } cf_components;
 
 typedef struct {

@@ -3,14 +3,10 @@
 #ifndef CF_DIST_LOCATION_SCALE_H
 #define CF_DIST_LOCATION_SCALE_H
 
-#include "dist/base.h"
-#include "nn/conditioner.h"
+#include "dist/numbers.h"
 
 typedef struct {
-    bool standard, learned, conditional;
-    size_t loc, log_scale;      /* parameters, if learned */
-    size_t buffers;             /* loc and scale, if given */
-    cf_conditioner conditioner; /* of loc and log(scale), if conditional */
+    cf_numbers numbers; /* loc and scale */
 } cf_location_scale;
 
 /* Reads the options below. */

@@ -110,6 +110,7 @@ static void emit_components(const void *self, cf_builder *b, const cf_program_ke
     output[0] = base.log_weight;
     output[1] = base.loc;
     output[2] = base.log_scale;
+    output[3] = base.log_shapes;
 }
 
 static cf_status add_components(cf_flow *flow, cf_port u, cf_port context) {
@@ -119,7 +120,8 @@ static cf_status add_components(cf_flow *flow, cf_port u, cf_port context) {
         .input = {u, context},
         .output = {{.name = "log_weight", .shape = numbers},
                    {.name = "loc", .shape = numbers},
-                   {.name = "log_scale", .shape = numbers}},
+                   {.name = "log_scale", .shape = numbers},
+                   {.name = "log_shapes", .shape = cf_vector(2)}},
         .emit = emit_components,
         .self = flow,
     };

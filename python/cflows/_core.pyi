@@ -93,6 +93,12 @@ __all__ = [
     "StudentT",
     "Laplace",
     "Logistic",
+    "Gumbel",
+    "Exponential",
+    "Gamma",
+    "Beta",
+    "TruncatedNormal",
+    "VonMises",
     "Uniform",
     "Mixture",
     "Resampled",
@@ -1232,6 +1238,117 @@ class Logistic(Base):
     def loc(self) -> float | tuple[float, ...] | None: ...
     @property
     def scale(self) -> float | tuple[float, ...] | None: ...
+    @property
+    def learned(self) -> bool: ...
+    @property
+    def conditioner(self) -> Conditioner | None: ...
+
+@final
+class Gumbel(Base):
+    def __new__(
+        cls,
+        loc: float | _Floats | None = None,
+        scale: float | _Floats | None = None,
+        learned: bool = False,
+        conditioner: Conditioner | None = None,
+    ) -> Self: ...
+    @property
+    def loc(self) -> float | tuple[float, ...] | None: ...
+    @property
+    def scale(self) -> float | tuple[float, ...] | None: ...
+    @property
+    def learned(self) -> bool: ...
+    @property
+    def conditioner(self) -> Conditioner | None: ...
+
+@final
+class Exponential(Base):
+    def __new__(
+        cls,
+        scale: float | _Floats | None = None,
+        learned: bool = False,
+        conditioner: Conditioner | None = None,
+    ) -> Self: ...
+    @property
+    def scale(self) -> float | tuple[float, ...] | None: ...
+    @property
+    def learned(self) -> bool: ...
+    @property
+    def conditioner(self) -> Conditioner | None: ...
+
+@final
+class Gamma(Base):
+    def __new__(
+        cls,
+        shape: float | _Floats | None = None,
+        scale: float | _Floats | None = None,
+        learned: bool = False,
+        conditioner: Conditioner | None = None,
+    ) -> Self: ...
+    @property
+    def shape(self) -> float | tuple[float, ...] | None: ...
+    @property
+    def scale(self) -> float | tuple[float, ...] | None: ...
+    @property
+    def learned(self) -> bool: ...
+    @property
+    def conditioner(self) -> Conditioner | None: ...
+
+@final
+class Beta(Base):
+    def __new__(
+        cls,
+        a: float | _Floats | None = None,
+        b: float | _Floats | None = None,
+        learned: bool = False,
+        conditioner: Conditioner | None = None,
+    ) -> Self: ...
+    @property
+    def a(self) -> float | tuple[float, ...] | None: ...
+    @property
+    def b(self) -> float | tuple[float, ...] | None: ...
+    @property
+    def learned(self) -> bool: ...
+    @property
+    def conditioner(self) -> Conditioner | None: ...
+
+@final
+class TruncatedNormal(Base):
+    def __new__(
+        cls,
+        low: float | _Floats | None = None,
+        high: float | _Floats | None = None,
+        loc: float | _Floats | None = None,
+        scale: float | _Floats | None = None,
+        learned: bool = False,
+        conditioner: Conditioner | None = None,
+    ) -> Self: ...
+    @property
+    def low(self) -> float | tuple[float, ...] | None: ...
+    @property
+    def high(self) -> float | tuple[float, ...] | None: ...
+    @property
+    def loc(self) -> float | tuple[float, ...] | None: ...
+    @property
+    def scale(self) -> float | tuple[float, ...] | None: ...
+    @property
+    def learned(self) -> bool: ...
+    @property
+    def conditioner(self) -> Conditioner | None: ...
+
+@final
+class VonMises(Base):
+    def __new__(
+        cls,
+        loc: float | _Floats | None = None,
+        concentration: float | _Floats | None = None,
+        learned: bool = False,
+        conditioner: Conditioner | None = None,
+    ) -> Self: ...
+    @property
+    def loc(self) -> float | tuple[float, ...] | None: ...
+    @property
+    def concentration(self) -> float | tuple[float, ...] | None: ...
     @property
     def learned(self) -> bool: ...
     @property

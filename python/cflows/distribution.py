@@ -22,9 +22,8 @@ __all__ = ["cdf", "is_circular", "log_prob_grid", "quantile"]
 
 Float = NDArray[np.float64]
 
-# Where the map of u to x is asked for its direction: standard deviations from the base's mean,
-# inside the box of a uniform one.
-_PROBES = np.array([-0.8, 0.0, 0.8])
+# Where the map of u to x is asked for its direction: at quantiles of the base.
+_PROBES = np.array([0.4, 0.5, 0.6])
 _POINTS_AT_ONCE = 1 << 16
 
 
@@ -222,7 +221,7 @@ def _continuous(flow: Flow, method: str) -> tuple[Flow, int]:
 
 def is_circular(flow: Flow) -> bool:
     """Whether a flow of one feature is one of angles."""
-    return _turns(tuple(layer.spec for layer in flow.layers))
+    return _turns((*(layer.spec for layer in flow.layers), flow.base))
 
 
 def _turns(spec: Any) -> bool:
@@ -232,7 +231,7 @@ def _turns(spec: Any) -> bool:
     if not isinstance(spec, _core.Spec):
         return False
     options = spec.options
-    circular = spec.type in ("CircularShift", "ShiftedTransform")
+    circular = spec.type in ("CircularShift", "ShiftedTransform", "VonMises")
     return circular or options.get("tails") == "circular" or _turns(tuple(options.values()))
 
 
@@ -248,20 +247,17 @@ def _components(flow: Flow, rows: NDArray[Any] | None) -> Components:
     """The base at each row of the context."""
     one_a_row = np.zeros((1 if rows is None else len(rows), 1))
     found = flow._call("base_components", (one_a_row, rows))
-    log_weight, loc, log_scale = (np.asarray(array, np.float64) for array in found)
-    return Components(np.exp(log_weight), loc, np.exp(log_scale))
+    log_weight, loc, log_scale, log_shapes = (np.asarray(array, np.float64) for array in found)
+    return Components(np.exp(log_weight), loc, np.exp(log_scale), np.exp(log_shapes))
 
 
 def _direction(
     flow: Flow, base: Components, rows: NDArray[Any] | None
 ) -> tuple[NDArray[np.bool_], Float]:
-    """Whether x falls as u rises, and the x of the base's mean, at each row of the context."""
-    weight, loc, scale = base
-    loc = loc + family_of(flow.base).centre * scale
-    mean = (weight * loc).sum(axis=1, keepdims=True)
-    # A uniform number's deviation is 0.29 scales.
-    spread = np.sqrt((weight * (0.08 * scale**2 + (loc - mean) ** 2)).sum(axis=1, keepdims=True))
-    x = _forward(flow, mean + spread * _PROBES, rows)
+    """Whether x falls as u rises, and the x of the base's median, at each row of the context."""
+    x = _forward(
+        flow, family_of(flow.base).point(base, _PROBES, np.zeros(len(base.loc), bool)), rows
+    )
     steps = np.diff(x, axis=1)
     if ((steps.min(axis=1) < 0.0) & (steps.max(axis=1) > 0.0)).any():
         raise ValueError(

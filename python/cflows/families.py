@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import _core, student_t
+from .skewed_families import EXPONENTIAL, GUMBEL, Beta, Components, Gamma, Truncated
 
-__all__ = ["Components", "Family", "family_of"]
+__all__ = ["Components", "Distribution", "Family", "family_of"]
 
 Float = NDArray[np.float64]
 Bool = NDArray[np.bool_]
@@ -20,12 +21,14 @@ Bool = NDArray[np.bool_]
 _erfc: Callable[[Float], NDArray[np.object_]] = np.frompyfunc(math.erfc, 1, 1)
 
 
-class Components(NamedTuple):
-    """A base at m contexts: a mixture of its family, shape (m, components) each."""
+class Distribution(Protocol):
+    """Bases of one feature of one type."""
 
-    weight: Float
-    loc: Float
-    scale: Float
+    def probability(self, base: Components, u: Float, upper: Bool) -> Float:
+        """``P(U <= u)`` or, where `upper`, ``P(U > u)``; shape (m,) all of them, one a context."""
+
+    def point(self, base: Components, p: Float, upper: Bool) -> Float:
+        """The u of that probability, shape (m, k), for p of shape (k,) between 0 and 1."""
 
 
 class Family(NamedTuple):
@@ -49,34 +52,33 @@ class Family(NamedTuple):
 
         The upper tail is the lower one of -U: neither is computed as 1 - the other.
         """
-        sign, loc = self._turned(base, upper[:, None])
+        sign, loc = self._turned(base.loc, base.scale, upper[:, None])
         z = (sign * u[:, None] - loc) / base.scale
         total: Float = (base.weight * self.cdf(z)).sum(axis=1)
         return np.minimum(total, 1.0)
 
     def point(self, base: Components, p: Float, upper: Bool) -> Float:
         """The u of that probability, shape (m, k), for p of shape (k,) between 0 and 1."""
-        weight, loc, scale = (array[:, None, :] for array in base)
+        weight, loc, scale = (array[:, None, :] for array in base[:3])
         far = (p > 0.5) != upper[:, None]
-        sign, loc = self._turned(Components(weight, loc, scale), far[..., None])
+        sign, loc = self._turned(loc, scale, far[..., None])
         p = np.minimum(p, 1.0 - p)
         points = loc + scale * self.lower_quantile(p)[:, None]
         # The quantile of a mixture lies between those of its components.
         low, high = points.min(axis=-1), points.max(axis=-1)
         mixed = loc.shape[-1] > 1
-        u = _solved(Components(weight, loc, scale), p, low, high) if mixed else low
+        u = _solved(weight, loc, scale, p, low, high) if mixed else low
         return sign[..., 0] * u
 
-    def _turned(self, base: Components, upper: Bool) -> tuple[Float, Float]:
+    def _turned(self, loc: Float, scale: Float, upper: Bool) -> tuple[Float, Float]:
         """-1 where U is turned into -U, else 1; and the loc that it then has."""
         sign = np.where(upper, -1.0, 1.0)
-        return sign, np.where(upper, -base.loc - 2.0 * self.centre * base.scale, base.loc)
+        return sign, np.where(upper, -loc - 2.0 * self.centre * scale, loc)
 
 
-def _solved(base: Components, p: Float, low: Float, high: Float) -> Float:
+def _solved(weight: Float, loc: Float, scale: Float, p: Float, low: Float, high: Float) -> Float:
     """Where the logarithm of the cdf of a mixture of normals, the only ones there are, is log(p):
     Newton's steps while they stay in the bracket, halves of it else and now and then."""
-    weight, loc, scale = base
     u, done = 0.5 * (low + high), np.zeros(low.shape, bool)
     for step in range(200):
         z = (u[..., None] - loc) / scale
@@ -96,14 +98,24 @@ def _solved(base: Components, p: Float, low: Float, high: Float) -> Float:
     return u
 
 
-def family_of(base: _core.Base) -> Family:
+def family_of(base: _core.Base) -> Distribution:
     """That of a base of one feature."""
     if base.type == "Product":
         return family_of(base.options["bases"][0])
     if base.type == "StudentT":
         df = base.options["df"]
         return Family(partial(_student_cdf, df=df), partial(_student_quantile, df=df))
+    if base.type == "TruncatedNormal":
+        low, high = base.options["low"], base.options["high"]
+        return Truncated(_number(low, -math.inf), _number(high, math.inf))
     return _FAMILIES[base.type]
+
+
+def _number(option: Any, default: float) -> float:
+    """That of the first feature."""
+    if option is None:
+        return default
+    return float(option[0] if isinstance(option, tuple) else option)
 
 
 def _normal_cdf(z: Float) -> Float:
@@ -138,11 +150,15 @@ def _student_quantile(p: Float, df: float) -> Float:
 
 
 _NORMAL = Family(_normal_cdf, _normal_lower_quantile)
-_FAMILIES = {
+_FAMILIES: dict[str, Distribution] = {
     "Normal": _NORMAL,
     "FullNormal": _NORMAL,
     "Mixture": _NORMAL,
     "Logistic": Family(_logistic_cdf, lambda p: np.log(p) - np.log1p(-p)),
     "Laplace": Family(_laplace_cdf, lambda p: np.log(2.0 * p)),
+    "Gumbel": GUMBEL,
+    "Exponential": EXPONENTIAL,
+    "Gamma": Gamma(),
+    "Beta": Beta(),
     "Uniform": Family(lambda z: np.clip(z, 0.0, 1.0), lambda p: p, centre=0.5),
 }

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["lower_quantile", "lower_tail"]
+__all__ = ["fraction", "lower_quantile", "lower_tail"]
 
 Float = NDArray[np.float64]
 
@@ -76,16 +76,14 @@ def _log_tail(s: Float, df: float) -> Float:
         + np.log(np.maximum(np.tanh(s), 1e-300))
     )
     far = x < (a + 1.0) / (a + 2.5)
-    log_far = log_front - math.log(df) + np.log(_fraction(a, 0.5, np.where(far, x, 0.0)))
+    log_far = log_front - math.log(df) + np.log(fraction(a, 0.5, np.where(far, x, 0.0)))
     near = (
-        2.0
-        * np.exp(np.where(far, -np.inf, log_front))
-        * _fraction(0.5, a, np.where(far, 0.0, rest))
+        2.0 * np.exp(np.where(far, -np.inf, log_front)) * fraction(0.5, a, np.where(far, 0.0, rest))
     )
     return np.where(far, log_far, np.log(0.5 * (1.0 - near)))
 
 
-def _fraction(a: float, b: float, x: Float) -> Float:
+def fraction(a: float | Float, b: float | Float, x: Float) -> Float:
     """The continued fraction of the incomplete beta function, by Lentz's method.
 
     References
@@ -101,7 +99,7 @@ def _fraction(a: float, b: float, x: Float) -> Float:
             d = 1.0 / (1.0 + number * x * d)
             c = 1.0 + number * x / c
             value *= c * d
-        if np.all(np.abs(c * d - 1.0) < 2e-16):
+        if np.all(np.abs(c * d - 1.0) < 3e-16):
             break
     return value
 

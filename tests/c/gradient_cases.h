@@ -7,6 +7,7 @@
 #include "ops/fixed_map.h"
 #include "ops/logistic_mixture.h"
 #include "ops/runge_kutta.h"
+#include "ops/special.h"
 #include "ops/spline.h"
 
 #define ROWS(size, low, high)                                                                      \
@@ -103,6 +104,35 @@ static cf_value emit_numbered(cf_builder *b, const cf_value *x, const void *data
 
 #define NUMBERED(name, letter, zero)                                                               \
     { name, emit_numbered, letter, {ROWS(3, -2, 2), ROWS(3, 0.1, 0.9)}, NULL, zero }
+
+/* Of numbers on (-2, 2) and on (0, 1). */
+static cf_value emit_special(cf_builder *b, const cf_value *x, const void *data) {
+    switch (*(const char *)data) {
+    case 'n':
+        return cf_area(b, CF_AREA_NORMAL, 0, cf_exp(b, x[0]), x[1]);
+    case 'N':
+        return cf_area_density(b, CF_AREA_NORMAL, 2, cf_exp(b, x[0]), x[1]);
+    case 'c':
+        return cf_area(b, CF_AREA_CIRCLE, 1, x[1], x[0]);
+    case 'C':
+        return cf_area_density(b, CF_AREA_CIRCLE, 0, x[1], x[0]);
+    case 'g':
+        return cf_area(b, CF_AREA_GAMMA, 0, cf_scale_shift(b, x[1], 1.0, 1.0), x[0]);
+    case 'G':
+        return cf_area_density(b, CF_AREA_GAMMA, 1, cf_scale_shift(b, x[1], 1.0, 1.0), x[0]);
+    case 'k':
+        return cf_kl_div(b, cf_exp(b, x[0]), x[1]);
+    case 'i':
+        return cf_multiply(b, x[0], cf_interior(b, x[1], true));
+    case 's':
+        return cf_stirling(b, x[1]);
+    default: /* from 5 to 21, on both sides of 8 */
+        return cf_stirling(b, cf_scale_shift(b, x[0], 4.0, 13.0));
+    }
+}
+
+#define SPECIAL(name, letter)                                                                      \
+    { name, emit_special, letter, {ROWS(3, -2, 2), ROWS(3, 0.1, 0.9)}, NULL, false }
 
 /* ---- fixed maps ---- */
 
@@ -407,6 +437,16 @@ static const op_case cases[] = {
     NUMBERED("dropout", "d", false),
     NUMBERED("add_noise", "n", false),
     NUMBERED("lambert_root", "U", false),
+    SPECIAL("area of a normal", "n"),
+    SPECIAL("density of a normal area", "N"),
+    SPECIAL("area on a circle", "c"),
+    SPECIAL("density on a circle", "C"),
+    SPECIAL("area of a gamma", "g"),
+    SPECIAL("density of a gamma area", "G"),
+    SPECIAL("kl_div", "k"),
+    SPECIAL("interior", "i"),
+    SPECIAL("stirling of small numbers", "s"),
+    SPECIAL("stirling", "S"),
     NUMBERED("scale_gradient", "W", false),
     NUMBERED("stated_gradient", "g", false),
     NUMBERED("where", "?", false),
