@@ -272,6 +272,7 @@ def uninitialised():
     arguments |= dict.fromkeys(["freeze", "unfreeze"], ("*",)) | {"astype": ("float32",)}
     arguments |= {"fit_target": (abs,), "importance_sample": (abs, 1), "part": ()}
     arguments |= {"importance_weighted_log_prob": (X, 2), "log_prob_grid": (X, X)}
+    arguments |= {"reflow": (9,), "distill": (cf.Flow([], FEATURES), 9)}
     for name in public:
         yield name, arguments.get(name, (X,))
 
