@@ -182,3 +182,39 @@ class DensityFlow:
     def masks(self) -> list[np.ndarray]:
         """True where a feature is kept, by coupling, from data to base."""
         return [np.arange(self.features) % 2 == 1 - i % 2 for i in range(self.layers)]
+
+
+@dataclass(frozen=True)
+class FreeFlow:
+    """A flow of a monotone, residual or continuous kind, as zuko or normflows builds it.
+
+    naf        autoregressive layers of monotone networks with a signal of 16, two layers of 32, the
+               order reversed from one to the next; Huang et al. 2018, arXiv:1804.00779
+    sos        the same of 3 squared polynomials of degree 4; Jaini et al. 2019, arXiv:1905.02325
+    bernstein  the same of polynomials of degree 16; Sick et al. 2020, arXiv:2004.00464
+    residual   invertible residual blocks of two hidden layers, an activation norm after each;
+               Chen et al. 2019, arXiv:1906.02735
+    cnf        one differential equation, its velocity a network of two hidden layers of the point
+               and three frequencies of time; Grathwohl et al. 2019, arXiv:1810.01367
+
+    Equal in size, not in weights. Between the layers of naf and sos is a soft clip at 11.
+    """
+
+    kind: str
+    features: int
+    layers: int
+    width: int
+
+    signal = 16
+    monotone_hidden = (32, 32)
+    polynomials, sos_degree, bernstein_degree = 3, 4, 16
+    clip = 11.0
+    contraction = 0.97
+    rtol, atol = 1e-5, 1e-6
+
+    def __str__(self) -> str:
+        return f"{self.layers} × ({self.width}, {self.width})"
+
+    @property
+    def hidden(self) -> tuple[int, ...]:
+        return (self.width, self.width)

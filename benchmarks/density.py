@@ -19,7 +19,7 @@ import numpy as np
 
 import gaussian
 import processors
-from architectures import DensityFlow, RealNVP
+from architectures import DensityFlow, FreeFlow, RealNVP
 from client import Worker, WorkerError
 from datasets import TABLES, Table
 from options import choices
@@ -31,6 +31,7 @@ from table import DASH, figure, markdown
 OURS = "cflows"
 SAME_TIME = "cflows, same time"
 FAMILIES = ("realnvp", "maf", "nsf", "nsf_ar")
+FREE = ("naf", "sos", "bernstein", "residual", "cnf")
 FEW_SEEDS, MORE_SEEDS, PATIENCE_SECONDS = 3, 5, 120.0
 
 
@@ -44,7 +45,9 @@ class Settings:
     bins: int = 8
     dropout: float = 0.0
 
-    def architecture(self, family: str, features: int) -> RealNVP | DensityFlow:
+    def architecture(self, family: str, features: int) -> RealNVP | DensityFlow | FreeFlow:
+        if family in FREE:
+            return FreeFlow(family, features, self.layers, self.width)
         if family == "realnvp":
             return RealNVP(features, self.layers, (self.width, self.width))
         return DensityFlow(
@@ -75,6 +78,16 @@ SETTINGS = {
     ("nsf_ar", "htru2"): Settings(5, 64, Training(128, 5e-4, 5.0, 1_500), dropout=0.1),
     ("nsf_ar", "sdss"): Settings(5, 64, Training(128, 5e-4, 5.0, 1_500), dropout=0.1),
 }
+for key in ("power", "protein", "htru2", "sdss", "miniboone"):
+    batch = 128 if key == "miniboone" else 256
+    rate = 5e-4 if key == "miniboone" else 1e-3
+    SETTINGS |= {
+        ("naf", key): Settings(3, 64, Training(batch, rate, 5.0, 1_000)),
+        ("sos", key): Settings(3, 64, Training(batch, rate, 5.0, 2_000)),
+        ("bernstein", key): Settings(3, 64, Training(batch, rate, 5.0, 2_000)),
+        ("residual", key): Settings(8, 64, Training(batch, rate, 5.0, 1_000)),
+        ("cnf", key): Settings(1, 64, Training(batch, 2 * rate, 5.0, 300)),
+    }
 
 
 def whole_epochs(table: Table, training: Training) -> tuple[np.ndarray, Training]:
@@ -233,10 +246,10 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="where the data sets are")
     parser.add_argument(
         "--families",
-        type=lambda text: choices(text, FAMILIES),
+        type=lambda text: choices(text, FAMILIES + FREE),
         default=list(FAMILIES),
         metavar="NAMES",
-        help=f"of {', '.join(FAMILIES)} (default: all)",
+        help=f"of {', '.join(FAMILIES + FREE)} (default: the first {len(FAMILIES)})",
     )
     parser.add_argument(
         "--sets",

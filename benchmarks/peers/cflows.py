@@ -8,7 +8,7 @@ import time
 import cflows as cf
 import numpy as np
 
-from architectures import DensityFlow, Family, RealNVP
+from architectures import DensityFlow, Family, FreeFlow, RealNVP
 
 from .model import Fit, Model, Training
 
@@ -78,6 +78,30 @@ def autoregressive_layers(architecture: DensityFlow) -> list[cf.Layer]:
     return layers
 
 
+def free_flow(architecture: FreeFlow) -> list[cf.Layer]:
+    """The layers from data to base."""
+    hidden, count = architecture.hidden, range(architecture.layers)
+    if architecture.kind == "cnf":
+        network = cf.MLP(hidden, activation="elu")
+        tolerance = {"rtol": architecture.rtol, "atol": architecture.atol}
+        return [cf.Continuous(network, **tolerance)]
+    if architecture.kind == "residual":
+        block = cf.Residual(hidden, coefficient=architecture.contraction)
+        return [layer for _ in count for layer in (block, cf.ActNorm())]
+    transform = {
+        "naf": cf.MonotoneNetwork(architecture.signal, architecture.monotone_hidden),
+        "sos": cf.SumOfSquares(architecture.polynomials, architecture.sos_degree),
+        "bernstein": cf.Bernstein(architecture.bernstein_degree),
+    }[architecture.kind]
+    layers: list[cf.Layer] = []
+    for i in count:
+        if i > 0 and architecture.kind != "bernstein":
+            layers.append(cf.Inverse(cf.Softclip(architecture.clip)))
+        order = ("natural", "reverse")[i % 2]
+        layers.append(cf.Autoregressive(order, transform=transform, hidden=hidden))
+    return layers
+
+
 class CflowsModel(Model):
     """Couplings turned round by `Inverse`: the other libraries write u_b = x_b · exp(s) + t.
 
@@ -87,12 +111,16 @@ class CflowsModel(Model):
 
     chunks = (sys.maxsize,)
 
-    def __init__(self, architecture: RealNVP | Family | DensityFlow, *, threads: int, seed: int):
+    def __init__(
+        self, architecture: RealNVP | Family | DensityFlow | FreeFlow, *, threads: int, seed: int
+    ):
         cf.set_num_threads(threads)
         if isinstance(architecture, Family):
             layers = family(architecture)
         elif isinstance(architecture, DensityFlow):
             layers = density_flow(architecture)[::-1]
+        elif isinstance(architecture, FreeFlow):
+            layers = free_flow(architecture)[::-1]
         else:  # the architecture goes from data to base
             layers = couplings(architecture)[::-1]
         self.flow = cf.Flow(layers, features=architecture.features, seed=seed)

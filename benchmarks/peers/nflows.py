@@ -19,7 +19,7 @@ from nflows.transforms import (
     Transform,
 )
 
-from architectures import LOG_SCALE_BOUND, DensityFlow, Family, RealNVP
+from architectures import LOG_SCALE_BOUND, DensityFlow, Family, FreeFlow, RealNVP
 
 from .torch_model import TorchModel
 
@@ -134,7 +134,9 @@ def density_flow(architecture: DensityFlow) -> list[Transform]:
 class NflowsModel(TorchModel):
     """Affine couplings with an MLP conditioner."""
 
-    def build(self, architecture: RealNVP | Family | DensityFlow) -> None:
+    def build(self, architecture: RealNVP | Family | DensityFlow | FreeFlow) -> None:
+        if isinstance(architecture, FreeFlow):
+            raise NotImplementedError(f"it has no flow of kind {architecture.kind}")
         base = StandardNormal([architecture.features])
         if not isinstance(architecture, RealNVP):
             make = family if isinstance(architecture, Family) else density_flow

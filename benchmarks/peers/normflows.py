@@ -6,10 +6,13 @@ import normflows as nf
 import numpy as np
 import torch
 
-from architectures import LOG_SCALE_BOUND, Coupling, DensityFlow, Family, RealNVP
+from architectures import LOG_SCALE_BOUND, Coupling, DensityFlow, Family, FreeFlow, RealNVP
 
 from .rows import interleaved
 from .torch_model import TorchModel
+
+POWER_ITERATIONS = 5
+"""Of the spectral norms, after each step."""
 
 
 class SoftclipMLP(torch.nn.Module):
@@ -37,17 +40,40 @@ def coupling_block(coupling: Coupling) -> nf.flows.Flow:
     )
 
 
+def residual_blocks(architecture: FreeFlow) -> list[nf.flows.Flow]:
+    """From base to data, as the library's own example of residual flows builds them."""
+    sizes = [architecture.features, *architecture.hidden, architecture.features]
+    blocks = []
+    for _ in range(architecture.layers):
+        net = nf.nets.LipschitzMLP(sizes, init_zeros=True, lipschitz_const=architecture.contraction)
+        blocks += [
+            nf.flows.Residual(net, reduce_memory=True),
+            nf.flows.ActNorm(architecture.features),
+        ]
+    return blocks
+
+
 class NormflowsModel(TorchModel):
     """`AffineCouplingBlock`s that split in halves, over a fixed standard normal."""
 
-    def build(self, architecture: RealNVP | Family | DensityFlow) -> None:
+    def build(self, architecture: RealNVP | Family | DensityFlow | FreeFlow) -> None:
         if isinstance(architecture, Family):
             raise NotImplementedError("its masked and spline flows have residual networks alone")
+        base = nf.distributions.DiagGaussian(architecture.features, trainable=False)
+        self.residual = isinstance(architecture, FreeFlow)
+        if isinstance(architecture, FreeFlow):
+            if architecture.kind != "residual":
+                raise NotImplementedError(f"it has no flow of kind {architecture.kind}")
+            self.module = nf.NormalizingFlow(base, residual_blocks(architecture))
+            return
         if isinstance(architecture, DensityFlow):
             raise NotImplementedError("the density comparison builds its RealNVP alone")
         self._blocks = [coupling_block(coupling) for coupling in architecture.couplings]
-        base = nf.distributions.DiagGaussian(architecture.features, trainable=False)
         self.module = nf.NormalizingFlow(base, self._blocks[::-1])
+
+    def after_step(self) -> None:
+        if self.residual:
+            nf.utils.update_lipschitz(self.module, POWER_ITERATIONS)
 
     def density(self, x: torch.Tensor) -> torch.Tensor:
         return self.module.log_prob(x)

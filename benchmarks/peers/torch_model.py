@@ -8,6 +8,8 @@ from abc import abstractmethod
 import numpy as np
 import torch
 
+from architectures import FreeFlow
+
 from .model import Model, Training
 
 
@@ -20,8 +22,9 @@ class TorchModel(Model):
         self.compiled = compiled
         self.build(architecture)
         self._density, self._draw, self._loss = self.density, self.draw, self.loss
-        # A graph that was compiled for gradients rejects tensors of inference mode.
-        self._inference = torch.no_grad if compiled else torch.inference_mode
+        # What takes gradients to score, and what was compiled for them, rejects inference mode.
+        without_gradients = not compiled and not isinstance(architecture, FreeFlow)
+        self._inference = torch.inference_mode if without_gradients else torch.no_grad
         if compiled:
             self.chunks = (2000, 10000)  # every size is another compilation
             self._density = torch.compile(self.density, dynamic=False)
@@ -47,6 +50,9 @@ class TorchModel(Model):
     def output_rows(self, transformed: int) -> np.ndarray:
         """Where the rows of a last linear layer are, in the order of `architectures.Coupling`."""
         return np.arange(2 * transformed)
+
+    def after_step(self) -> None:
+        """What the library's users have to call after each step of the optimiser."""
 
     def loss(self, x: torch.Tensor) -> torch.Tensor:
         return -self.density(x).mean()
@@ -91,6 +97,7 @@ class TorchModel(Model):
             self._loss(x).backward()
             torch.nn.utils.clip_grad_norm_(self._parameters, self._training.clip_norm)
             self._optimizer.step()
+            self.after_step()
             self._step += 1
 
     def snapshot(self) -> dict:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 import zuko
 
-from architectures import DensityFlow, Family, RealNVP
+from architectures import DensityFlow, Family, FreeFlow, RealNVP
 
 from .rows import interleaved
 from .torch_model import TorchModel
@@ -151,6 +151,28 @@ def density_flow(architecture: DensityFlow) -> list[torch.nn.Module]:
     return [*layers, *linear(features)]
 
 
+def free_flow(architecture: FreeFlow) -> list[torch.nn.Module]:
+    """Those of `zuko.flows.NAF`, `SOSPF`, `BPF` and `CNF`."""
+    features, flows = architecture.features, zuko.flows
+    options = {"hidden_features": architecture.hidden}
+    if architecture.kind == "cnf":
+        tolerance = {"rtol": architecture.rtol, "atol": architecture.atol}
+        flow = flows.CNF(features, **options, **tolerance)
+        return [flow.transform]
+    options["transforms"] = architecture.layers
+    if architecture.kind == "naf":
+        network = {"hidden_features": architecture.monotone_hidden}
+        flow = flows.NAF(features, signal=architecture.signal, network=network, **options)
+    elif architecture.kind == "sos":
+        degree, count = architecture.sos_degree, architecture.polynomials
+        flow = flows.SOSPF(features, degree=degree, polynomials=count, **options)
+    elif architecture.kind == "bernstein":
+        flow = flows.BPF(features, degree=architecture.bernstein_degree, **options)
+    else:
+        raise NotImplementedError(f"it has no flow of kind {architecture.kind}")
+    return list(flow.transform.transforms)
+
+
 class ZukoModel(TorchModel):
     """`zuko.flows.RealNVP`'s transforms, which clip the log scale softly, with masks by halves.
 
@@ -159,9 +181,14 @@ class ZukoModel(TorchModel):
     linear layers is made again, for these read their weights when they are made.
     """
 
-    def build(self, architecture: RealNVP | Family | DensityFlow) -> None:
-        make = {RealNVP: couplings, Family: family, DensityFlow: density_flow}[type(architecture)]
-        transforms = make(architecture)
+    def build(self, architecture: RealNVP | Family | DensityFlow | FreeFlow) -> None:
+        make = {
+            RealNVP: couplings,
+            Family: family,
+            DensityFlow: density_flow,
+            FreeFlow: free_flow,
+        }
+        transforms = make[type(architecture)](architecture)
         base = zuko.flows.UnconditionalDistribution(
             zuko.distributions.DiagNormal,
             loc=torch.zeros(architecture.features),
@@ -169,7 +196,8 @@ class ZukoModel(TorchModel):
             buffer=True,
         )
         self.module = zuko.flows.Flow(transforms, base)
-        self._made = None if isinstance(architecture, DensityFlow) else self.module()
+        made_once = isinstance(architecture, (RealNVP, Family))
+        self._made = self.module() if made_once else None
 
     def density(self, x: torch.Tensor) -> torch.Tensor:
         return (self._made or self.module()).log_prob(x)

@@ -1,6 +1,7 @@
 /* A monotone network for each feature, with weights of its own, as a transform (zuko's form of the
  * neural autoregressive flow of Huang et al. 2018). */
 #include <math.h>
+#include <string.h>
 
 #include "base/memory.h"
 #include "base/philox.h"
@@ -27,68 +28,124 @@ static size_t first_half(size_t units) {
     return (units + 1) / 2;
 }
 
-/* A unit is linear, h + offset, until h is as far out as the offset, from 1 to 4. */
-static double offset_of(size_t unit, size_t units) {
-    size_t half = first_half(units), first = unit < half ? 0 : half;
-    size_t count = first == 0 ? half : units - half;
-    double offset = 1.0 + 3.0 * ((double)(unit - first) + 0.5) / (double)count;
-    return first == 0 ? offset : -offset;
+/* Units of the first layer bend anywhere on [-CENTRES, CENTRES], where standardised data are, with
+ * slopes up to SLOPES: where all bend at one place, or hardly, a network learns slowly. */
+static const double SLOPES = 5.0, CENTRES = 3.0;
+
+/* Where the networks, without a signal, are at x = 0 as their layers are bound: the numbers that
+ * the next layer gets, [features, inputs], and their derivatives. */
+typedef struct {
+    double *value, *slope;
+} progress;
+
+static double uniform(const cf_binding *binding, size_t number) {
+    return cf_philox_uniform(binding->seed, number, CF_STREAM_INITIAL_WEIGHTS,
+                             (uint32_t)binding->parameters.count);
 }
 
-/* Row `row` of a hidden or last layer: random weights, of each half of the units before it half of
- * their sum; returns what the offsets of these add up to. */
-static double start_row(double *weight, size_t inputs, cf_binding *binding, size_t row) {
-    size_t half = first_half(inputs);
-    double sum[2] = {0.0, 0.0}, offsets = 0.0;
-    for (size_t i = 0; i < inputs; i++) {
-        weight[i] =
-            0.5 + cf_philox_uniform(binding->seed, row * inputs + i, CF_STREAM_INITIAL_WEIGHTS,
-                                    (uint32_t)binding->parameters.count);
-        sum[i < half ? 0 : 1] += weight[i];
-    }
-    for (size_t i = 0; i < inputs; i++) {
-        weight[i] *= 0.5 / sum[i < half ? 0 : 1];
-        offsets += weight[i] * offset_of(i, inputs);
-    }
-    return offsets;
-}
-
-static void start_first_row(double *weight, size_t inputs, cf_binding *binding, size_t row) {
-    weight[0] = 1.0;
+/* The weights of a unit of the first layer, of x and of the signal; returns its bias. */
+static double start_first(const cf_binding *binding, double *weight, size_t inputs, size_t row) {
+    size_t first = row * (inputs + 1);
+    weight[0] = SLOPES * uniform(binding, first);
     for (size_t i = 1; i < inputs; i++)
-        weight[i] = cf_philox_uniform(binding->seed, row * inputs + i, CF_STREAM_INITIAL_WEIGHTS,
-                                      (uint32_t)binding->parameters.count) /
-                    sqrt((double)(inputs - 1));
+        weight[i] = uniform(binding, first + i) / sqrt((double)inputs);
+    return weight[0] * CENTRES * (2.0 * uniform(binding, first + inputs) - 1.0);
 }
 
-static cf_status bind_layer(cf_feature_networks *own, cf_binding *binding, size_t k) {
-    size_t inputs = cf_feature_networks_inputs(own, k), units = own->units[k];
-    size_t rows = own->features * units;
-    double *weight, *bias;
-    CF_TRY(cf_alloc(&weight, rows, (inputs + 1) * sizeof *weight));
-    bias = weight + rows * inputs;
-    for (size_t row = 0; row < rows; row++) {
-        bias[row] = k + 1 < own->layers ? offset_of(row % units, units) : 0.0;
-        if (k == 0)
-            start_first_row(weight + row * inputs, inputs, binding, row);
-        else
-            bias[row] -= start_row(weight + row * inputs, inputs, binding, row);
+/* Those of a unit of another layer. */
+static double start_other(const cf_binding *binding, double *weight, size_t inputs, size_t row) {
+    size_t first = row * (inputs + 1);
+    double scale = 1.0 / sqrt((double)inputs);
+    for (size_t i = 0; i < inputs; i++)
+        weight[i] = scale * uniform(binding, first + i);
+    return scale * (2.0 * uniform(binding, first + inputs) - 1.0);
+}
+
+static double dot(const double *a, const double *b, size_t n) {
+    double sum = 0.0;
+    for (size_t i = 0; i < n; i++)
+        sum += a[i] * b[i];
+    return sum;
+}
+
+/* Has the last layer give 0 at x = 0, with a slope of 1; returns its bias. */
+static double normalise(double *weight, size_t inputs, const double *value, const double *slope) {
+    double total = dot(weight, slope, inputs);
+    for (size_t i = 0; i < inputs; i++)
+        weight[i] /= total;
+    return -dot(weight, value, inputs);
+}
+
+/* a(h) and its derivative; -a(-h) for units of the second half. */
+static void activate(bool softplus, bool second_half, double *h, double *slope) {
+    double sign = second_half ? -1.0 : 1.0, x = sign * *h;
+    if (softplus) {
+        *h = sign * (fmax(x, 0.0) + log1p(exp(-fabs(x))));
+        *slope *= 1.0 / (1.0 + exp(-x));
+    } else if (x < 0.0) {
+        *h = sign * expm1(x);
+        *slope *= exp(x);
     }
-    cf_status status = cf_feature_networks_bind(own, binding, k, weight, bias);
-    cf_free(weight);
-    return status;
+}
+
+/* The weights and biases of linear layer k, and where the networks are after it. */
+static void start_layer(const cf_transform *transform, const cf_binding *binding, size_t k,
+                        double *weight, double *bias, const progress *before, progress *after) {
+    const cf_feature_networks *own = transform->state;
+    bool softplus = strcmp(cf_spec_string(transform->spec, "activation"), "softplus") == 0;
+    size_t inputs = cf_feature_networks_inputs(own, k), units = own->units[k];
+    for (size_t row = 0; row < own->features * units; row++) {
+        double *w = weight + row * inputs;
+        const double *value = before->value + row / units * inputs;
+        const double *slope = before->slope + row / units * inputs;
+        bias[row] =
+            k == 0 ? start_first(binding, w, inputs, row) : start_other(binding, w, inputs, row);
+        if (k + 1 == own->layers)
+            bias[row] = normalise(w, inputs, value, slope);
+        after->value[row] = dot(w, value, inputs) + bias[row];
+        after->slope[row] = dot(w, slope, inputs);
+        activate(softplus, row % units >= first_half(units), after->value + row,
+                 after->slope + row);
+    }
+}
+
+static size_t widest(const cf_feature_networks *own) {
+    size_t width = cf_feature_networks_inputs(own, 0);
+    for (size_t k = 0; k < own->layers; k++)
+        width = own->units[k] > width ? own->units[k] : width;
+    return width;
+}
+
+static cf_status bind_layers(const cf_transform *transform, cf_binding *binding, double *numbers,
+                             size_t width) {
+    cf_feature_networks *own = transform->state;
+    size_t size = own->features * width, inputs = cf_feature_networks_inputs(own, 0);
+    progress at[] = {{numbers, numbers + size}, {numbers + 2 * size, numbers + 3 * size}};
+    double *bias = numbers + 4 * size, *weight = numbers + 5 * size;
+    for (size_t i = 0; i < own->features * inputs; i++) {
+        at[0].value[i] = 0.0;
+        at[0].slope[i] = i % inputs == 0 ? 1.0 : 0.0; /* of x */
+    }
+    for (size_t k = 0; k < own->layers; k++) {
+        start_layer(transform, binding, k, weight, bias, &at[k % 2], &at[1 - k % 2]);
+        CF_TRY(cf_feature_networks_bind(own, binding, k, weight, bias));
+    }
+    return CF_OK;
 }
 
 static cf_status bind(cf_transform *transform, cf_binding *binding, cf_features transformed) {
     cf_feature_networks *own;
+    double *numbers;
     CF_TRY(cf_arena_alloc(binding->arena, &own, 1, sizeof *own));
     transform->state = own;
     CF_TRY(cf_feature_networks_size(own, transform->spec, binding, transformed.count,
                                     transformed.feature,
                                     (size_t)cf_spec_int(transform->spec, "signal")));
-    for (size_t k = 0; k < own->layers; k++)
-        CF_TRY(bind_layer(own, binding, k));
-    return CF_OK;
+    size_t width = widest(own);
+    CF_TRY(cf_alloc(&numbers, own->features * width, (5 + width) * sizeof *numbers));
+    cf_status status = bind_layers(transform, binding, numbers, width);
+    cf_free(numbers);
+    return status;
 }
 
 /* ---- the map ---- */
@@ -208,8 +265,8 @@ const cf_spec_type cf_monotone_network_type = {
            "The unconstrained parameters are the signal; the weights are\n"
            "parameters of the layer, ``transform.linear0.weight`` of shape (features, outputs, "
            "inputs) and so on. A new\n"
-           "layer is the identity near 0, with slopes between 1 and a positive number further "
-           "out.\n\n"
+           "layer keeps 0 where it is, with a slope of 1; its units bend at random places from -3 "
+           "to 3.\n\n"
            "References\n----------\n"
            "Huang et al. 2018, Neural autoregressive flows, arXiv:1804.00779.",
     .options = options,
