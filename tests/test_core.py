@@ -17,6 +17,7 @@ NO_GRADIENT = {
     "constant": "nothing before it",
     "random_normal": "nothing before it",
     "random_uniform": "nothing before it",
+    "random_uniform_groups": "nothing before it",
     "sample_count": "nothing before it",
     "fixed map constant": "nothing before it",
     "output": "nothing after it",

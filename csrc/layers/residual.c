@@ -293,7 +293,7 @@ const cf_spec_type cf_residual_type = {
         "lead\n"
         "away from 1 and into infinity, never back, so a chain that ends in the norm in which it "
         "starts\n"
-        "has one norm throughout: one of these three. Learned orders p (Chen et al., section 3.3) "
+        "has one norm throughout: one of these three. Learned orders p (Chen et al. 2019) "
         "have no\n"
         "formula, and are not offered.\n"
         "\n"

@@ -200,44 +200,75 @@ static cf_value add_magnitude(cf_builder *b, cf_value sum, cf_value x) {
     return cf_add_optional(b, sum, size);
 }
 
-/* g(x), the Jacobian or, where it is NULL, its products with `count` vectors. */
-static cf_value emit(const cf_contraction_params *params, cf_builder *b, cf_value x,
-                     cf_value *jacobian, cf_value *vector, size_t count, cf_value *magnitude) {
+/* W^T w; the turned kernel is read within loops, and made before. */
+static cf_value transposed(const cf_contractive_linear *linear, cf_builder *b, cf_value weight,
+                           cf_value w) {
+    size_t inputs = linear->in.channels, outputs = linear->outputs;
+    cf_shape shape = {outputs, linear->in.height, linear->in.width, linear->in.image};
+    if (cf_pixels(shape) == 1 && linear->kernel == 1)
+        return cf_matmul_transposed(b, weight, w, inputs);
+    return cf_conv(b, cf_turn_kernel(b, weight, outputs, inputs, linear->kernel), CF_NO_VALUE, w,
+                   shape, inputs, linear->kernel);
+}
+
+/* What is asked for beside g(x); each may be NULL. */
+typedef struct {
+    cf_value *jacobian, *magnitude;
+    cf_value *slope;  /* [layers] */
+    cf_value *vector; /* [count], which the Jacobian is applied to */
+    size_t count;
+} wanted;
+
+static cf_value emit(const cf_contraction_params *params, cf_builder *b, cf_value x, wanted want) {
     const cf_contraction_net *net = params->net;
     cf_value h = x, sum = CF_NO_VALUE;
     for (size_t i = 0; i < net->layers && cf_builder_status(b) == CF_OK; i++) {
         const cf_contractive_linear *linear = &net->linear[i];
         cf_value slope = CF_NO_VALUE, weight = params->weight[i], bias = params->bias[i];
-        bool sloped = jacobian != NULL || count > 0;
+        bool sloped = want.jacobian != NULL || want.slope != NULL;
         if (follows_activation(net, i))
             h = activate(net, b, params->slope[i], h, sloped ? &slope : NULL);
-        if (magnitude != NULL)
+        if (want.magnitude != NULL)
             sum = add_magnitude(b, add_magnitude(b, sum, h),
                                 cf_broadcast_channels(b, bias, linear->in));
         h = through(linear, b, weight, bias, h);
-        for (size_t k = 0; k < count; k++)
-            vector[k] = push_vector(linear, b, weight, slope, vector[k]);
-        if (jacobian != NULL)
-            *jacobian = cf_contraction_push(params, b, i, slope, i == 0 ? CF_NO_VALUE : *jacobian);
+        for (size_t k = 0; k < want.count; k++)
+            want.vector[k] = push_vector(linear, b, weight, slope, want.vector[k]);
+        if (want.slope != NULL)
+            want.slope[i] = slope;
+        if (want.jacobian != NULL)
+            *want.jacobian =
+                cf_contraction_push(params, b, i, slope, i == 0 ? CF_NO_VALUE : *want.jacobian);
     }
-    if (magnitude != NULL)
-        *magnitude = sum;
+    if (want.magnitude != NULL)
+        *want.magnitude = sum;
     return h;
 }
 
 cf_value cf_contraction_emit(const cf_contraction_params *params, cf_builder *b, cf_value x,
                              cf_value *magnitude) {
-    return emit(params, b, x, NULL, NULL, 0, magnitude);
+    return emit(params, b, x, (wanted){.magnitude = magnitude});
 }
 
 cf_value cf_contraction_products(const cf_contraction_params *params, cf_builder *b, cf_value x,
-                                 cf_value *vector, size_t count) {
-    return emit(params, b, x, NULL, vector, count, NULL);
+                                 cf_value *vector, size_t count, cf_value *slope) {
+    return emit(params, b, x, (wanted){.vector = vector, .count = count, .slope = slope});
+}
+
+cf_value cf_contraction_pull(const cf_contraction_params *params, cf_builder *b,
+                             const cf_value *slope, cf_value w) {
+    const cf_contraction_net *net = params->net;
+    for (size_t i = net->layers; i-- > 0 && cf_builder_status(b) == CF_OK;) {
+        w = transposed(&net->linear[i], b, params->weight[i], w);
+        if (!cf_is_none(slope[i]))
+            w = cf_multiply(b, w, slope[i]);
+    }
+    return w;
 }
 
 cf_value cf_contraction_jacobian(const cf_contraction_params *params, cf_builder *b, cf_value x,
                                  cf_value *jacobian) {
-    cf_value g = emit(params, b, x, jacobian, NULL, 0, NULL);
+    cf_value g = emit(params, b, x, (wanted){.jacobian = jacobian});
     *jacobian = cf_contraction_matrix(params, b, *jacobian);
     return g;
 }

@@ -70,9 +70,14 @@ void cf_contraction_emit_params(const cf_contraction_net *net, cf_builder *b, cf
 cf_value cf_contraction_emit(const cf_contraction_params *params, cf_builder *b, cf_value x,
                              cf_value *magnitude);
 
-/* The same; each of `count` vectors v becomes (dg/dx) v. */
+/* The same; each of `count` vectors v becomes (dg/dx) v. slope[i] receives the slopes of the
+ * activation before linear layer i, or CF_NO_VALUE. */
 cf_value cf_contraction_products(const cf_contraction_params *params, cf_builder *b, cf_value x,
-                                 cf_value *vector, size_t count);
+                                 cf_value *vector, size_t count, cf_value *slope);
+
+/* (dg/dx)^T w, by those slopes. */
+cf_value cf_contraction_pull(const cf_contraction_params *params, cf_builder *b,
+                             const cf_value *slope, cf_value w);
 
 /* The same; *jacobian receives dg/dx, batched, row after row. */
 cf_value cf_contraction_jacobian(const cf_contraction_params *params, cf_builder *b, cf_value x,

@@ -7,11 +7,6 @@
 #include "nn/contraction.h"
 #include "ops/ops.h"
 
-/* x as one node, which gradients are taken in. */
-static cf_value whole(cf_builder *b, cf_value x) {
-    return cf_builder_status(b) == CF_OK && cf_whole_node(b, x) == NULL ? cf_copy(b, x) : x;
-}
-
 /* ---- in training ---- */
 
 /* Terms that are always there; behind them each follows with the probability `go_on`, by which it
@@ -19,7 +14,8 @@ static cf_value whole(cf_builder *b, cf_value x) {
 enum { SURE_TERMS = 4 };
 
 typedef struct {
-    cf_value x, g, probe, terms;
+    cf_contraction_params params;
+    cf_value slope[CF_MAX_CONTRACTION_LAYERS], probe, terms;
     double go_on;
 } series;
 
@@ -28,9 +24,8 @@ typedef struct {
 static void add_term(cf_builder *b, const void *context, const cf_value *state, cf_value *next,
                      cf_value *goes_on) {
     const series *s = context;
-    cf_value k = next[3] = cf_scale_shift(b, state[3], 1.0, 1.0), through;
-    cf_gradient(b, 1, &s->g, &state[0], 1, &s->x, &through);
-    next[0] = through;
+    cf_value k = next[3] = cf_scale_shift(b, state[3], 1.0, 1.0);
+    cf_value through = next[0] = cf_contraction_pull(&s->params, b, s->slope, state[0]);
     cf_value chance =
         cf_scale_shift(b, cf_greater_equal(b, k, SURE_TERMS + 0.5), 1.0 / s->go_on - 1.0, 1.0);
     cf_value weight = next[4] = cf_multiply(b, state[4], cf_scale_shift(b, chance, -1.0, 0.0));
@@ -40,9 +35,10 @@ static void add_term(cf_builder *b, const void *context, const cf_value *state, 
     *goes_on = cf_subtract(b, s->terms, k);
 }
 
-/* How many terms a sample has. */
+/* How many terms a sample has. Its neighbours have as many, since a tile goes on until the last of
+ * its samples has finished; Chen et al. draw one number for a batch. */
 static cf_value draw_terms(cf_builder *b, double go_on, uint32_t max) {
-    cf_value uniform = cf_random_uniform_samples(b, 1, cf_next_stream(b));
+    cf_value uniform = cf_random_uniform_groups(b, cf_next_stream(b));
     cf_value log_uniform = cf_log(b, cf_scale_shift(b, uniform, -1.0, 1.0));
     cf_value more = cf_floor(b, cf_scale_shift(b, log_uniform, 1.0 / log(go_on), 0.0));
     return cf_clamp(b, cf_scale_shift(b, more, 1.0, SURE_TERMS), 1.0, max);
@@ -53,12 +49,11 @@ cf_value cf_contraction_log_det_estimate(const cf_contraction_params *params, cf
     double rate = cf_contraction_rate(params->net), go_on = 0.5 * (1.0 + rate * rate);
     uint32_t max = (uint32_t)(SURE_TERMS + 42.0 / -log(go_on)); /* a chance of 2^-60 for more */
     size_t features = cf_contraction_features(params->net);
-    x = whole(b, x);
     cf_value signs = cf_random_uniform_samples(b, features, cf_next_stream(b));
-    series s = {.x = x, .go_on = go_on, .terms = draw_terms(b, go_on, max)};
+    series s = {.params = *params, .go_on = go_on, .terms = draw_terms(b, go_on, max)};
     s.probe = cf_scale_shift(b, cf_greater_equal(b, signs, 0.5), 2.0, -1.0);
     cf_value pushed = s.probe, final[5];
-    s.g = *g = cf_contraction_products(params, b, x, &pushed, 1);
+    *g = cf_contraction_products(params, b, x, &pushed, 1, s.slope);
     cf_value zero = cf_constant(b, CF_BATCHED, 1, 0.0), one = cf_constant(b, CF_BATCHED, 1, 1.0);
     cf_while_spec loop = {.states = 5,
                           .initial = (cf_value[]){s.probe, s.probe, zero, zero, one},
@@ -73,8 +68,8 @@ cf_value cf_contraction_log_det_estimate(const cf_contraction_params *params, cf
 /* ---- elsewhere ---- */
 
 typedef struct {
-    cf_value x, g, probe;
-    cf_contraction_norm norm;
+    cf_contraction_params params;
+    cf_value slope[CF_MAX_CONTRACTION_LAYERS], probe;
     double rate, features;
 } cut_series;
 
@@ -84,12 +79,13 @@ typedef struct {
  * w, for which |w| is taken, where it is the sum. This is b rate / (1 - rate) over the tolerance,
  * squared, less 1. */
 static cf_value remainder_of(cf_builder *b, const cut_series *s, cf_value w) {
+    cf_contraction_norm norm = s->params.net->norm;
     double factor = s->rate / (1.0 - s->rate) / CF_SERIES_TOLERANCE;
-    if (s->norm == CF_NORM_INFINITY) {
+    if (norm == CF_NORM_INFINITY) {
         cf_value sum = cf_scale_shift(b, cf_sum_features(b, cf_abs(b, w)), factor, 0.0);
         return cf_scale_shift(b, sum, 1.0, -1.0);
     }
-    factor *= s->norm == CF_NORM_ONE ? s->features : sqrt(s->features);
+    factor *= norm == CF_NORM_ONE ? s->features : sqrt(s->features);
     w = cf_scale_shift(b, w, factor, 0.0);
     return cf_scale_shift(b, cf_sum_features(b, cf_multiply(b, w, w)), 1.0, -1.0);
 }
@@ -98,9 +94,8 @@ static cf_value remainder_of(cf_builder *b, const cut_series *s, cf_value w) {
 static void add_sure_term(cf_builder *b, const void *context, const cf_value *state, cf_value *next,
                           cf_value *goes_on) {
     const cut_series *s = context;
-    cf_value k = next[3] = cf_scale_shift(b, state[3], 1.0, 1.0), through;
-    cf_gradient(b, 1, &s->g, &state[0], 1, &s->x, &through);
-    next[0] = through;
+    cf_value k = next[3] = cf_scale_shift(b, state[3], 1.0, 1.0);
+    cf_value through = next[0] = cf_contraction_pull(&s->params, b, s->slope, state[0]);
     cf_value sign = next[4] = cf_scale_shift(b, state[4], -1.0, 0.0);
     next[1] = cf_add(b, state[1], cf_multiply(b, through, sign));
     cf_value term = cf_sum_features(b, cf_multiply(b, through, s->probe));
@@ -141,13 +136,11 @@ cf_value cf_contraction_log_det_probes(const cf_contraction_params *params, cf_b
     const cf_contraction_net *net = params->net;
     size_t features = cf_contraction_features(net);
     cf_value sum = CF_NO_VALUE, probe[CF_MAX_PROBES], pushed[CF_MAX_PROBES], final[5];
-    cut_series s = {.x = whole(b, x),
-                    .norm = net->norm,
-                    .rate = cf_contraction_rate(net),
-                    .features = (double)features};
+    cut_series s = {
+        .params = *params, .rate = cf_contraction_rate(net), .features = (double)features};
     for (size_t i = 0; i < probes; i++)
         pushed[i] = probe[i] = fixed_signs(b, features, i);
-    s.g = *g = cf_contraction_products(params, b, s.x, pushed, probes);
+    *g = cf_contraction_products(params, b, x, pushed, probes, s.slope);
     cf_value zero = cf_constant(b, CF_BATCHED, 1, 0.0), one = cf_constant(b, CF_BATCHED, 1, 1.0);
     for (size_t i = 0; i < probes; i++) {
         s.probe = probe[i];

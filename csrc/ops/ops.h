@@ -74,6 +74,10 @@ cf_value cf_block(cf_builder *b, cf_value matrix, size_t row_size, size_t row, s
 cf_value cf_random_normal_samples(cf_builder *b, size_t features, uint32_t stream);
 cf_value cf_random_uniform_samples(cf_builder *b, size_t features, uint32_t stream);
 
+/* One uniform number for so many samples that follow each other, the first a multiple of them. */
+enum { CF_SAMPLES_OF_GROUP = 64 };
+cf_value cf_random_uniform_groups(cf_builder *b, uint32_t stream);
+
 /* The noise of a stochastic layer, from a stream of its own: normal, or uniform on [0, 1); in a
  * deterministic program, 0 and 1/2. */
 cf_value cf_normal_noise(cf_builder *b, size_t features);
