@@ -10,8 +10,16 @@
 /* ---- in training ---- */
 
 /* Terms that are always there; behind them each follows with the probability `go_on`, by which it
- * is divided. Term k is at most rate^k, so that the variance is finite where go_on > rate^2. */
+ * is divided. Term k is at most rate^k, so that the variance is finite where go_on > rate^2. With
+ * r = c^layers of weights whose norm is c, as it is while they are trained, (1 + r^2) / 2 is that:
+ * it is more than ((1 + r) / 2)^2, and (1 + r) / 2 at least ((1 + c) / 2)^layers, the greatest
+ * rate. */
 enum { SURE_TERMS = 4 };
+
+static double chance_of_more(const cf_contraction_net *net) {
+    double r = pow(net->coefficient, (double)net->layers);
+    return 0.5 * (1.0 + r * r);
+}
 
 typedef struct {
     cf_contraction_params params;
@@ -46,7 +54,7 @@ static cf_value draw_terms(cf_builder *b, double go_on, uint32_t max) {
 
 cf_value cf_contraction_log_det_estimate(const cf_contraction_params *params, cf_builder *b,
                                          cf_value x, cf_value *g) {
-    double rate = cf_contraction_rate(params->net), go_on = 0.5 * (1.0 + rate * rate);
+    double go_on = chance_of_more(params->net);
     uint32_t max = (uint32_t)(SURE_TERMS + 42.0 / -log(go_on)); /* a chance of 2^-60 for more */
     size_t features = cf_contraction_features(params->net);
     cf_value signs = cf_random_uniform_samples(b, features, cf_next_stream(b));
