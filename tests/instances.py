@@ -589,6 +589,12 @@ INSTANCES: dict[str, Instance] = {
         residual(hidden=(7,), activation="sine", activation_first=False), features=5
     ),
     "residual-elu": Instance(residual(activation="elu"), smooth=False),
+    "residual-infinity": Instance(residual(norm="infinity"), features=2, context_features=1),
+    "residual-one": Instance(residual(norm="one", coefficient=0.9), features=3),
+    "residual-two-pixels": Instance(residual(hidden=(5,), kernels=3), shape=(1, 1, 2)),
+    "residual-image": Instance(
+        residual(hidden=(4, 3), kernels=(3, 1, 3)), shape=(2, 2, 3), context_features=2
+    ),
     "residual-wide": Instance(residual(hidden=(33, 20)), features=17),
     "residual-inverse-context": Instance(
         lambda: [

@@ -18,6 +18,7 @@ NO_GRADIENT = {
     "buffer": "nothing before it",
     "random_normal": "nothing before it",
     "random_uniform": "nothing before it",
+    "random_uniform_groups": "nothing before it",
     "sample_count": "nothing before it",
     "fixed map constant": "nothing before it",
     "output": "nothing after it",

@@ -430,6 +430,18 @@ def test_the_estimate_is_of_its_seed_and_scores_are_exact():
     np.testing.assert_array_equal(flow.log_prob(x), exact.log_prob(x))
 
 
+def test_the_estimate_is_the_same_for_any_number_of_threads(set_threads):
+    """Neighbours have as many terms, but tiles do not decide who they are."""
+    flow, x = estimating_flow(4), points(4, 300)
+    results = []
+    for threads in (1, 3):
+        set_threads(threads)
+        results.append(one_step(flow, x, 1))
+    assert results[0][0] == results[1][0]
+    for name, array in results[0][1].items():
+        np.testing.assert_array_equal(results[1][1][name], array)
+
+
 def test_many_features_are_learned_by_the_estimate():
     """More than 32, where log_det='auto' estimates: the scales of a normal distribution."""
     rng = np.random.default_rng(0)

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/shape.h"
 #include "nn/dense.h"
 #include "ops/ops.h"
 
@@ -76,17 +77,26 @@ static cf_status bind_activation(const cf_contraction_net *net, cf_contractive_l
     return status;
 }
 
-static cf_status bind_linear(cf_contractive_linear *linear, cf_binding *binding, bool zero) {
-    double unit = zero ? 0.0 : 1.0 / sqrt((double)linear->inputs);
+static cf_status bind_vectors(cf_contractive_linear *linear, cf_binding *binding) {
+    size_t pixels = linear->kernel == 1 ? 1 : cf_pixels(linear->in);
     cf_statistic vector = {.momentum = 1.0, .of_weights = true};
-    CF_TRY(cf_bind_matrix(binding, "weight", linear->outputs, linear->inputs, CF_WEIGHT_GAIN * unit,
-                          NULL, &linear->weight));
-    CF_TRY(cf_bind_parameter(binding, "bias", 1, &linear->outputs, unit, &linear->bias));
     linear->left = linear->right = vector;
-    CF_TRY(cf_bind_statistic(binding, "left", linear->outputs, &linear->left));
-    return cf_bind_statistic(binding, "right", linear->inputs, &linear->right);
+    CF_TRY(cf_bind_statistic(binding, "left", linear->outputs * pixels, &linear->left));
+    return cf_bind_statistic(binding, "right", linear->in.channels * pixels, &linear->right);
 }
 
+static cf_status bind_linear(const cf_contraction_net *net, cf_contractive_linear *linear,
+                             cf_binding *binding, bool zero) {
+    size_t dims = net->kernels == NULL ? 2 : 4, k = linear->kernel;
+    size_t shape[4] = {linear->outputs, linear->in.channels, k, k};
+    double unit = zero ? 0.0 : 1.0 / sqrt((double)(linear->in.channels * k * k));
+    CF_TRY(
+        cf_bind_parameter(binding, "weight", dims, shape, CF_WEIGHT_GAIN * unit, &linear->weight));
+    CF_TRY(cf_bind_parameter(binding, "bias", 1, shape, unit, &linear->bias));
+    return net->norm == CF_NORM_SPECTRAL ? bind_vectors(linear, binding) : CF_OK;
+}
+
+/* The context comes in once, as a number a channel of the first layer. */
 static cf_status bind_context(cf_contraction_net *net, cf_binding *binding) {
     size_t mark, rows = net->linear[0].outputs;
     if (net->context == 0)
@@ -100,27 +110,38 @@ static cf_status bind_context(cf_contraction_net *net, cf_binding *binding) {
     return status;
 }
 
-cf_status cf_contraction_bind(cf_contraction_net *net, cf_binding *binding, size_t features,
+static size_t kernel_of(const cf_contraction_net *net, size_t i) {
+    return net->kernels == NULL ? 1 : (size_t)net->kernels[net->kernel_count == 1 ? 0 : i];
+}
+
+cf_status cf_contraction_bind(cf_contraction_net *net, cf_binding *binding, cf_shape shape,
                               const int64_t *hidden, size_t count) {
-    size_t inputs = features;
+    const char *name = net->kernels == NULL ? "linear" : "conv";
+    cf_shape in = net->kernels == NULL ? cf_vector(cf_shape_features(shape)) : shape;
+    size_t channels = in.channels;
     net->layers = count + 1;
     CF_TRY(cf_arena_alloc(binding->arena, &net->linear, net->layers, sizeof *net->linear));
     for (size_t i = 0; i < net->layers; i++) {
         cf_contractive_linear *linear = &net->linear[i];
         size_t mark;
-        linear->inputs = inputs;
-        linear->outputs = i < count ? (size_t)hidden[i] : features;
+        linear->in = in;
+        linear->outputs = i < count ? (size_t)hidden[i] : channels;
+        linear->kernel = kernel_of(net, i);
         CF_TRY(bind_activation(net, linear, binding, i));
-        CF_TRY(cf_binding_enter(binding, "linear", (long)i, &mark));
-        cf_status status = bind_linear(linear, binding, i == count);
+        CF_TRY(cf_binding_enter(binding, name, (long)i, &mark));
+        cf_status status = bind_linear(net, linear, binding, i == count);
         cf_binding_leave(binding, mark);
         CF_TRY(status);
-        inputs = linear->outputs;
+        in.channels = linear->outputs;
     }
     return bind_context(net, binding);
 }
 
-/* ---- weights ---- */
+size_t cf_contraction_features(const cf_contraction_net *net) {
+    return cf_shape_features(net->linear[0].in);
+}
+
+/* ---- parameters ---- */
 
 /* Half way from the coefficient to 1. */
 double cf_contraction_bound(double coefficient) {
@@ -131,32 +152,12 @@ double cf_contraction_rate(const cf_contraction_net *net) {
     return pow(cf_contraction_bound(net->coefficient), (double)net->layers);
 }
 
-static cf_value normalized_weight(const cf_contraction_net *net, cf_builder *b,
-                                  const cf_contractive_linear *linear) {
-    size_t rows = linear->outputs, columns = linear->inputs;
-    double share = net->coefficient / cf_contraction_bound(net->coefficient);
-    cf_value weight = cf_parameter(b, linear->weight, rows * columns), factor;
-    cf_value left = cf_parameter(b, linear->left.parameter, rows);
-    cf_value right = cf_parameter(b, linear->right.parameter, columns);
-    cf_singular_vectors(b, weight, rows, share, &left, &right, &factor);
-    if (cf_builder_mode(b) == CF_TRAINING) {
-        cf_output_statistic(b, linear->left.output, left);
-        cf_output_statistic(b, linear->right.output, right);
-    }
-    cf_value outer =
-        cf_multiply(b, cf_repeat_each(b, left, columns), cf_repeat_whole(b, right, rows));
-    cf_value value = cf_multiply(b, cf_sum_features(b, cf_multiply(b, weight, outer)), factor);
-    cf_value above = cf_relu(b, cf_scale_shift(b, value, 1.0 / net->coefficient, -1.0));
-    cf_value one = cf_constant(b, CF_UNBATCHED, 1, 1.0);
-    return cf_multiply(b, weight, cf_divide(b, one, cf_scale_shift(b, above, 1.0, 1.0)));
-}
-
 void cf_contraction_emit_params(const cf_contraction_net *net, cf_builder *b, cf_value context,
                                 cf_contraction_params *out) {
     *out = (cf_contraction_params){.net = net};
     for (size_t i = 0; i < net->layers; i++) {
         const cf_contractive_linear *linear = &net->linear[i];
-        out->weight[i] = normalized_weight(net, b, linear);
+        out->weight[i] = cf_contraction_weight(net, b, linear);
         out->bias[i] = cf_parameter(b, linear->bias, linear->outputs);
         if (is_lipswish(net) && follows_activation(net, i))
             out->slope[i] = cf_softplus(b, cf_parameter(b, linear->slope, 1));
@@ -169,19 +170,25 @@ void cf_contraction_emit_params(const cf_contraction_net *net, cf_builder *b, cf
 
 /* ---- the map ---- */
 
-/* W S D with the slopes S of an activation, or without them, for D of so many columns; W S where D
- * is CF_NO_VALUE, the identity. */
-static cf_value push_forward(cf_builder *b, cf_value weight, size_t outputs, cf_value slope,
-                             cf_value derivative, size_t columns) {
+/* W x + bias, which may be batched. */
+static cf_value through(const cf_contractive_linear *linear, cf_builder *b, cf_value weight,
+                        cf_value bias, cf_value x) {
     if (cf_builder_status(b) != CF_OK)
         return CF_NO_VALUE;
-    if (cf_is_none(derivative))
-        return cf_is_none(slope) ? weight
-                                 : cf_multiply(b, weight, cf_repeat_whole(b, slope, outputs));
-    cf_shape shape = {cf_value_size(b, derivative) / columns, 1, columns, true};
+    bool batched = !cf_is_none(bias) && cf_value_kind(b, bias) == CF_BATCHED;
+    cf_value fused = batched ? CF_NO_VALUE : bias;
+    cf_value y = linear->kernel == 1
+                     ? cf_channels_matmul(b, weight, fused, x, linear->in, linear->outputs)
+                     : cf_conv(b, weight, fused, x, linear->in, linear->outputs, linear->kernel);
+    return batched ? cf_add(b, y, cf_broadcast_channels(b, bias, linear->in)) : y;
+}
+
+/* W S v with the slopes S of an activation, or without them. */
+static cf_value push_vector(const cf_contractive_linear *linear, cf_builder *b, cf_value weight,
+                            cf_value slope, cf_value v) {
     if (!cf_is_none(slope))
-        derivative = cf_multiply(b, derivative, cf_broadcast_channels(b, slope, shape));
-    return cf_channels_matmul(b, weight, CF_NO_VALUE, cf_broadcast(b, derivative), shape, outputs);
+        v = cf_multiply(b, v, slope);
+    return through(linear, b, weight, CF_NO_VALUE, cf_broadcast(b, v));
 }
 
 /* The sum of magnitudes over the root of their number: at most their norm. */
@@ -193,29 +200,75 @@ static cf_value add_magnitude(cf_builder *b, cf_value sum, cf_value x) {
     return cf_add_optional(b, sum, size);
 }
 
-cf_value cf_contraction_emit(const cf_contraction_params *params, cf_builder *b, cf_value x,
-                             cf_value *derivative, cf_value *magnitude) {
+/* W^T w; the turned kernel is read within loops, and made before. */
+static cf_value transposed(const cf_contractive_linear *linear, cf_builder *b, cf_value weight,
+                           cf_value w) {
+    size_t inputs = linear->in.channels, outputs = linear->outputs;
+    cf_shape shape = {outputs, linear->in.height, linear->in.width, linear->in.image};
+    if (cf_pixels(shape) == 1 && linear->kernel == 1)
+        return cf_matmul_transposed(b, weight, w, inputs);
+    return cf_conv(b, cf_turn_kernel(b, weight, outputs, inputs, linear->kernel), CF_NO_VALUE, w,
+                   shape, inputs, linear->kernel);
+}
+
+/* What is asked for beside g(x); each may be NULL. */
+typedef struct {
+    cf_value *jacobian, *magnitude;
+    cf_value *slope;  /* [layers] */
+    cf_value *vector; /* [count], which the Jacobian is applied to */
+    size_t count;
+} wanted;
+
+static cf_value emit(const cf_contraction_params *params, cf_builder *b, cf_value x, wanted want) {
     const cf_contraction_net *net = params->net;
-    bool along = derivative != NULL && !cf_is_none(*derivative);
-    cf_value h = x, pushed = along ? *derivative : CF_NO_VALUE, sum = CF_NO_VALUE;
+    cf_value h = x, sum = CF_NO_VALUE;
     for (size_t i = 0; i < net->layers && cf_builder_status(b) == CF_OK; i++) {
+        const cf_contractive_linear *linear = &net->linear[i];
         cf_value slope = CF_NO_VALUE, weight = params->weight[i], bias = params->bias[i];
-        size_t outputs = net->linear[i].outputs;
-        bool fused = cf_value_kind(b, bias) == CF_UNBATCHED;
+        bool sloped = want.jacobian != NULL || want.slope != NULL;
         if (follows_activation(net, i))
-            h = activate(net, b, params->slope[i], h, derivative != NULL ? &slope : NULL);
-        if (magnitude != NULL)
-            sum = add_magnitude(b, add_magnitude(b, sum, h), bias);
-        h = cf_matmul(b, weight, fused ? bias : CF_NO_VALUE, h, outputs);
-        if (!fused)
-            h = cf_add(b, h, bias);
-        if (derivative != NULL)
-            pushed =
-                push_forward(b, weight, outputs, slope, pushed, along ? 1 : net->linear[0].inputs);
+            h = activate(net, b, params->slope[i], h, sloped ? &slope : NULL);
+        if (want.magnitude != NULL)
+            sum = add_magnitude(b, add_magnitude(b, sum, h),
+                                cf_broadcast_channels(b, bias, linear->in));
+        h = through(linear, b, weight, bias, h);
+        for (size_t k = 0; k < want.count; k++)
+            want.vector[k] = push_vector(linear, b, weight, slope, want.vector[k]);
+        if (want.slope != NULL)
+            want.slope[i] = slope;
+        if (want.jacobian != NULL)
+            *want.jacobian =
+                cf_contraction_push(params, b, i, slope, i == 0 ? CF_NO_VALUE : *want.jacobian);
     }
-    if (derivative != NULL)
-        *derivative = cf_broadcast(b, pushed);
-    if (magnitude != NULL)
-        *magnitude = sum;
+    if (want.magnitude != NULL)
+        *want.magnitude = sum;
     return h;
+}
+
+cf_value cf_contraction_emit(const cf_contraction_params *params, cf_builder *b, cf_value x,
+                             cf_value *magnitude) {
+    return emit(params, b, x, (wanted){.magnitude = magnitude});
+}
+
+cf_value cf_contraction_products(const cf_contraction_params *params, cf_builder *b, cf_value x,
+                                 cf_value *vector, size_t count, cf_value *slope) {
+    return emit(params, b, x, (wanted){.vector = vector, .count = count, .slope = slope});
+}
+
+cf_value cf_contraction_pull(const cf_contraction_params *params, cf_builder *b,
+                             const cf_value *slope, cf_value w) {
+    const cf_contraction_net *net = params->net;
+    for (size_t i = net->layers; i-- > 0 && cf_builder_status(b) == CF_OK;) {
+        w = transposed(&net->linear[i], b, params->weight[i], w);
+        if (!cf_is_none(slope[i]))
+            w = cf_multiply(b, w, slope[i]);
+    }
+    return w;
+}
+
+cf_value cf_contraction_jacobian(const cf_contraction_params *params, cf_builder *b, cf_value x,
+                                 cf_value *jacobian) {
+    cf_value g = emit(params, b, x, (wanted){.jacobian = jacobian});
+    *jacobian = cf_contraction_matrix(params, b, *jacobian);
+    return g;
 }

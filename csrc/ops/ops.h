@@ -74,6 +74,10 @@ cf_value cf_block(cf_builder *b, cf_value matrix, size_t row_size, size_t row, s
 cf_value cf_random_normal_samples(cf_builder *b, size_t features, uint32_t stream);
 cf_value cf_random_uniform_samples(cf_builder *b, size_t features, uint32_t stream);
 
+/* One uniform number for so many samples that follow each other, the first a multiple of them. */
+enum { CF_SAMPLES_OF_GROUP = 64 };
+cf_value cf_random_uniform_groups(cf_builder *b, uint32_t stream);
+
 /* The noise of a stochastic layer, from a stream of its own: normal, or uniform on [0, 1); in a
  * deterministic program, 0 and 1/2. */
 cf_value cf_normal_noise(cf_builder *b, size_t features);
@@ -151,7 +155,14 @@ cf_value cf_log_abs_det(cf_builder *b, cf_value matrix);
 void cf_singular_vectors(cf_builder *b, cf_value matrix, size_t rows, double share, cf_value *left,
                          cf_value *right, cf_value *factor);
 
-/* The same for an unbatched triangular T, whose other triangle is not read. */
+/* The same of a convolution (cf_conv) as a map of an image of `shape` to one of `outputs` channels:
+ * the vectors are images. left^T W right is the sum of weights times `sums`. */
+void cf_conv_singular_vectors(cf_builder *b, cf_value weight, cf_shape shape, size_t outputs,
+                              size_t kernel, double share, cf_value *left, cf_value *right,
+                              cf_value *factor, cf_value *sums);
+
+/* y of T y = x, or of T^T y = x, for an unbatched triangular T, whose other triangle is not read.
+ */
 cf_value cf_solve_triangular(cf_builder *b, cf_value matrix, cf_value x, bool upper,
                              bool transposed);
 

@@ -1,5 +1,6 @@
 /* Random normal and uniform numbers: a function of the run's seed, the sample, the stream and the
  * feature alone. */
+#include "base/philox.h"
 #include "ops/feature_rows.h"
 #include "simd/random.h"
 
@@ -35,6 +36,30 @@ static const cf_op random_uniform_op = {
     .kernel = CF_ONE_VERSION(random_uniform),
 };
 
+/* One number of 24 bits for CF_SAMPLES_OF_GROUP samples. */
+static void random_uniform_groups(const cf_call *call) {
+    const random_params *p = call->step->node->params;
+    uint64_t first = call->run->first_sample + call->sample;
+    uint32_t words[4] = {0};
+    for (size_t lane = 0; lane < call->lanes; lane++) {
+        uint64_t sample = first + lane;
+        if (lane == 0 || sample % CF_SAMPLES_OF_GROUP == 0)
+            cf_philox(call->run->seed, sample / CF_SAMPLES_OF_GROUP, p->stream, 0, words);
+        double number = (double)(words[0] >> 8) * 0x1p-24;
+        if (call->dtype == CF_FLOAT32)
+            ((float *)call->out)[lane] = (float)number;
+        else
+            ((double *)call->out)[lane] = number;
+    }
+}
+
+static const cf_op random_uniform_groups_op = {
+    .name = "random_uniform_groups",
+    .flags = CF_OP_LANES_DIFFER,
+    .params = sizeof(random_params),
+    .kernel = CF_ONE_VERSION(random_uniform_groups),
+};
+
 cf_value cf_random_normal_samples(cf_builder *b, size_t features, uint32_t stream) {
     random_params params = {stream};
     return cf_emit(b, &random_normal_op, CF_BATCHED, features, 0, NULL, CF_PARAMS(&params));
@@ -43,6 +68,11 @@ cf_value cf_random_normal_samples(cf_builder *b, size_t features, uint32_t strea
 cf_value cf_random_uniform_samples(cf_builder *b, size_t features, uint32_t stream) {
     random_params params = {stream};
     return cf_emit(b, &random_uniform_op, CF_BATCHED, features, 0, NULL, CF_PARAMS(&params));
+}
+
+cf_value cf_random_uniform_groups(cf_builder *b, uint32_t stream) {
+    random_params params = {stream};
+    return cf_emit(b, &random_uniform_groups_op, CF_BATCHED, 1, 0, NULL, CF_PARAMS(&params));
 }
 
 cf_value cf_normal_noise(cf_builder *b, size_t features) {

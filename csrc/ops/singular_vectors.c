@@ -1,5 +1,6 @@
-/* The vectors u and v of the largest singular value |W v| = u^T W v of an unbatched matrix:
- * operands W, and the two that are given.
+/* The vectors u and v of the largest singular value |W v| = u^T W v of an unbatched matrix, or of a
+ * convolution as a map of the whole image, zeros around it: operands the weights, and the two that
+ * are given.
  *
  * v maximises |W v|^2 among unit vectors. It is found by conjugate gradients: each step goes to the
  * largest value in the plane of v and the direction (Knyazev 2001, arXiv:math/0101057, without the
@@ -15,6 +16,8 @@ typedef struct {
     size_t rows, columns;
     double share;
     bool training;
+    cf_shape shape;         /* of the image that a convolution reads */
+    size_t outputs, kernel; /* its channels and k; of a matrix k is 0 */
 } singular_params;
 
 /* How many steps: in training from given vectors, in training without any, and else. */
@@ -24,6 +27,15 @@ enum { TRACKING_STEPS = 5, FIRST_STEPS = 100, MAX_STEPS = 1000 };
 static size_t room_of(const singular_params *p) {
     return 6 * p->columns + 3 * p->rows;
 }
+
+/* Numbers of the result: the vectors, the factor and, of a convolution, the sums of products. */
+static size_t result_of(const singular_params *p) {
+    size_t sums = p->outputs * p->shape.channels * p->kernel * p->kernel;
+    return p->rows + p->columns + 1 + sums;
+}
+
+/* What happens at every pair of pixels that a weight joins. */
+typedef enum { MAP, MAP_BACK, SUM_PRODUCTS } pass;
 
 #define CF_BODY "ops/singular_vectors.c"
 #include "simd/instantiate.h"
@@ -35,22 +47,46 @@ static const cf_op singular_vectors_op = {
     .gradient = cf_zero_gradient,
 };
 
+/* Emits the op and cuts its result; `sums` is NULL for a matrix. */
+static void emit(cf_builder *b, const singular_params *p, cf_value weight, cf_value *left,
+                 cf_value *right, cf_value *factor, cf_value *sums) {
+    cf_value operands[3] = {cf_contiguous(b, weight), cf_contiguous(b, *left),
+                            cf_contiguous(b, *right)};
+    size_t size = result_of(p), behind = p->rows + p->columns;
+    /* float64 begins at an even number, and takes two of float32. */
+    cf_value all = cf_emit(b, &singular_vectors_op, CF_UNBATCHED, size + size % 2 + 2 * room_of(p),
+                           3, operands, CF_PARAMS(p));
+    *left = cf_slice(b, all, 0, p->rows);
+    *right = cf_slice(b, all, p->rows, p->columns);
+    *factor = cf_slice(b, all, behind, 1);
+    if (sums != NULL)
+        *sums = cf_slice(b, all, behind + 1, size - behind - 1);
+}
+
 void cf_singular_vectors(cf_builder *b, cf_value matrix, size_t rows, double share, cf_value *left,
                          cf_value *right, cf_value *factor) {
-    cf_value operands[3] = {cf_contiguous(b, matrix), cf_contiguous(b, *left),
-                            cf_contiguous(b, *right)};
-    *left = *right = *factor = CF_NO_VALUE;
     if (cf_builder_status(b) != CF_OK)
         return;
-    singular_params params = {rows, cf_value_size(b, matrix) / rows, share,
-                              cf_builder_mode(b) == CF_TRAINING};
-    size_t size = params.rows + params.columns + 1;
-    /* float64 begins at an even number, and takes two of float32. */
-    cf_value all = cf_emit(b, &singular_vectors_op, CF_UNBATCHED,
-                           size + size % 2 + 2 * room_of(&params), 3, operands, CF_PARAMS(&params));
-    *left = cf_slice(b, all, 0, params.rows);
-    *right = cf_slice(b, all, params.rows, params.columns);
-    *factor = cf_slice(b, all, params.rows + params.columns, 1);
+    singular_params params = {.rows = rows,
+                              .columns = cf_value_size(b, matrix) / rows,
+                              .share = share,
+                              .training = cf_builder_mode(b) == CF_TRAINING};
+    emit(b, &params, matrix, left, right, factor, NULL);
+}
+
+void cf_conv_singular_vectors(cf_builder *b, cf_value weight, cf_shape shape, size_t outputs,
+                              size_t kernel, double share, cf_value *left, cf_value *right,
+                              cf_value *factor, cf_value *sums) {
+    if (cf_builder_status(b) != CF_OK)
+        return;
+    singular_params params = {.rows = outputs * cf_pixels(shape),
+                              .columns = cf_shape_features(shape),
+                              .share = share,
+                              .training = cf_builder_mode(b) == CF_TRAINING,
+                              .shape = shape,
+                              .outputs = outputs,
+                              .kernel = kernel};
+    emit(b, &params, weight, left, right, factor, sums);
 }
 
 #else
@@ -60,6 +96,7 @@ void cf_singular_vectors(cf_builder *b, cf_value matrix, size_t rows, double sha
 /* v and a = W v, g = W^T a; a direction p from v, and W p, W^T W p; the last residual. */
 typedef struct {
     const real *w;
+    const singular_params *params;
     size_t rows, columns;
     double *v, *g, *p, *gp, *residual, *given_right; /* [columns] */
     double *a, *ap, *given_left;                     /* [rows] */
@@ -85,8 +122,61 @@ static double CF_FN(normalize)(double *x, size_t n) {
     return length;
 }
 
+/* A line of the smaller image y for the weights of one output and one channel: y += w x, x += w y,
+ * or w += x y, where x are lines of the image that the convolution reads. */
+CF_INLINE void CF_FN(line)(pass what, const singular_params *p, size_t row, const real *weights,
+                           double *x, double *y, real *sums) {
+    size_t k = p->kernel, height = p->shape.height, width = p->shape.width;
+    for (size_t i = row < k / 2 ? k / 2 - row : 0; i < k && row + i < height + k / 2; i++) {
+        double *from = x + (row + i - k / 2) * width;
+        for (size_t j = 0; j < k; j++) {
+            size_t first = j < k / 2 ? k / 2 - j : 0;
+            size_t end = j > k / 2 ? (width > j - k / 2 ? width - (j - k / 2) : 0) : width;
+            double w = what == SUM_PRODUCTS ? 0.0 : (double)weights[i * k + j];
+            for (size_t n = first; n < end; n++) {
+                if (what == MAP)
+                    y[n] += w * from[n + j - k / 2];
+                else if (what == MAP_BACK)
+                    from[n + j - k / 2] += w * y[n];
+                else
+                    w += from[n + j - k / 2] * y[n];
+            }
+            if (what == SUM_PRODUCTS)
+                sums[i * k + j] += (real)w;
+        }
+    }
+}
+
+/* The same for the whole images. */
+CF_INLINE void CF_FN(images)(pass what, const CF_FN(search) * s, double *x, double *y, real *sums) {
+    const singular_params *p = s->params;
+    size_t channels = p->shape.channels, square = p->kernel * p->kernel, at = 0;
+    size_t height = p->shape.height, width = p->shape.width;
+    for (size_t o = 0; o < p->outputs; o++)
+        for (size_t c = 0; c < channels; c++, at += square)
+            for (size_t row = 0; row < height; row++)
+                CF_FN(line)
+    (what, p, row, s->w + at, x + c * height * width, y + (o * height + row) * width,
+     what == SUM_PRODUCTS ? sums + at : NULL);
+}
+
+/* image = W x and, unless it is NULL, back = W^T image, of a convolution. */
+static void CF_FN(convolve)(const CF_FN(search) * s, double *x, double *image, double *back) {
+    for (size_t i = 0; i < s->rows; i++)
+        image[i] = 0.0;
+    CF_FN(images)(MAP, s, x, image, NULL);
+    for (size_t j = 0; j < s->columns && back != NULL; j++)
+        back[j] = 0.0;
+    if (back != NULL)
+        CF_FN(images)(MAP_BACK, s, back, image, NULL);
+}
+
 /* image = W x and, unless it is NULL, back = W^T image. */
-static void CF_FN(multiply)(const CF_FN(search) * s, const double *x, double *image, double *back) {
+static void CF_FN(multiply)(const CF_FN(search) * s, double *x, double *image, double *back) {
+    if (s->params->kernel > 0) {
+        CF_FN(convolve)(s, x, image, back);
+        return;
+    }
     for (size_t j = 0; j < s->columns && back != NULL; j++)
         back[j] = 0.0;
     for (size_t i = 0; i < s->rows; i++) {
@@ -196,9 +286,10 @@ static double CF_FN(read_given)(CF_FN(search) * s, const cf_call *call) {
 }
 
 static CF_FN(search) CF_FN(new_search)(const cf_call *call, const singular_params *p) {
-    size_t size = p->rows + p->columns + 1, n = p->columns;
+    size_t size = result_of(p), n = p->columns;
     double *room = (double *)((real *)call->out + size + size % 2), *rows = room + 6 * n;
     return (CF_FN(search)){.w = cf_operand_base(call, 0),
+                           .params = p,
                            .rows = p->rows,
                            .columns = n,
                            .v = room,
@@ -210,6 +301,20 @@ static CF_FN(search) CF_FN(new_search)(const cf_call *call, const singular_param
                            .a = rows,
                            .ap = rows + p->rows,
                            .given_left = rows + 2 * p->rows};
+}
+
+/* The vectors, and the sums of products by which left^T W right is a sum over the weights. */
+static void CF_FN(store)(const CF_FN(search) * s, real *out, double *left, double *right) {
+    const singular_params *p = s->params;
+    size_t behind = p->rows + p->columns + 1;
+    for (size_t i = 0; i < p->rows; i++)
+        out[i] = (real)left[i];
+    for (size_t j = 0; j < p->columns; j++)
+        out[p->rows + j] = (real)right[j];
+    for (size_t i = behind; i < result_of(p); i++)
+        out[i] = 0;
+    if (p->kernel > 0)
+        CF_FN(images)(SUM_PRODUCTS, s, right, left, out + behind);
 }
 
 static void CF_FN(singular_vectors)(const cf_call *call) {
@@ -230,10 +335,9 @@ static void CF_FN(singular_vectors)(const cf_call *call) {
     CF_FN(multiply)(&s, s.v, s.a, NULL);
     double value = CF_FN(normalize)(s.a, p->rows);
     bool found = p->training || !(given >= p->share * value);
-    for (size_t i = 0; i < p->rows; i++)
-        out[i] = (real)(found ? s.a[i] : s.given_left[i]);
-    for (size_t j = 0; j < p->columns; j++)
-        out[p->rows + j] = (real)(found ? s.v[j] : s.given_right[j]);
+    double *left = found ? s.a : s.given_left;
+    double *right = found ? s.v : s.given_right;
+    CF_FN(store)(&s, out, left, right);
     out[p->rows + p->columns] = (real)(found && any && !p->training ? p->share : 1.0);
 }
 

@@ -43,7 +43,7 @@ def residual(
         The largest norm of a weight, below 1.
     log_det : {'auto', 'exact', 'series'}, default 'auto'
         In training: exact, the series' estimate, or 'auto', which is the series of more than 32
-        features. Everywhere else it is exact.
+        features. Everywhere else it is exact of up to 1024 features, as `Residual` has it.
 
     Returns
     -------
