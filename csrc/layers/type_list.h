@@ -66,6 +66,7 @@ CF_TYPE(conv_net)
 CF_TYPE(conv_residual_net)
 CF_TYPE(conv_encoder)
 CF_TYPE(conv_decoder)
+CF_TYPE(expression_network)
 CF_TYPE(embedding)
 /* likelihoods */
 CF_TYPE(bernoulli_likelihood)
