@@ -86,6 +86,11 @@ def masked(net: Callable[[], Any], **options: Any) -> Callable[[], list[Any]]:
     return lambda: [cf.Autoregressive(conditioner=net(), **options)]
 
 
+def twice(layer: Any) -> Callable[[], list[Any]]:
+    shared = cf.Shared(layer, "block")
+    return lambda: [shared, cf.Permutation("reverse"), shared]
+
+
 def residual(**options: Any) -> Callable[[], list[Any]]:
     return lambda: [cf.Residual(**{"hidden": (7, 6), **options})]
 
@@ -680,6 +685,10 @@ INSTANCES: dict[str, Instance] = {
     "inverse-coupling": Instance(lambda: [cf.Inverse(cf.Coupling(**SMALL))], context_features=1),
     "inverse-affine": Instance(
         lambda: [cf.Inverse(cf.Affine(1.0, [2.0, 0.5, 4.0, 1.5]))], volume=False
+    ),
+    "shared": Instance(twice(cf.Coupling(**SMALL)), features=2),
+    "shared-context": Instance(
+        twice(cf.Chain([cf.Coupling(**SMALL), cf.Linear("lu")])), context_features=2
     ),
     "chain": Instance(
         lambda: [

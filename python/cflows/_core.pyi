@@ -33,6 +33,7 @@ __all__ = [
     "Affine",
     "Inverse",
     "Chain",
+    "Shared",
     "OnFeatures",
     "Linear",
     "Triangular",
@@ -423,6 +424,14 @@ class Chain(Layer):
     def __new__(cls, layers: Sequence[Layer]) -> Self: ...
     @property
     def layers(self) -> tuple[Layer, ...]: ...
+
+@final
+class Shared(Layer):
+    def __new__(cls, layer: Layer, name: str) -> Self: ...
+    @property
+    def layer(self) -> Layer: ...
+    @property
+    def name(self) -> str: ...
 
 @final
 class OnFeatures(Layer):
