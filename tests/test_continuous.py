@@ -208,8 +208,8 @@ def test_gradients_against_differences(solver: str, network: str, direction: str
 @pytest.mark.parametrize("network", ["three hidden layers", "residual"])
 def test_gradients_of_more_features_than_a_loop_has_states(network: str) -> None:
     """The divergence has rows of weights for each feature, whose sums go to the parameters."""
-    flow = new_flow(NETWORKS[network], solver="rk4", steps=2, features=7, context_features=0)
-    x = rows(5, 7)
+    flow = new_flow(NETWORKS[network], solver="rk4", steps=2, features=10, context_features=0)
+    x = rows(5, 10)
     ours = flow.loss_and_grad(x)[1]
     for name, array in flow.parameters.items():
         error = gradient_error(ours[name], lambda: float(flow.loss_and_grad(x)[0]), array)
