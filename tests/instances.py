@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 import cflows as cf
+from cflows import nn
 
 SMALL = {"hidden": (7, 6), "activation": "tanh"}
 SMALL_NET = cf.MLP((6,), activation="tanh")
@@ -21,6 +22,23 @@ SMALL_CONV = cf.ConvNet((4,), (3, 1), activation="tanh")
 SMALL_CONV_RESIDUAL = cf.ConvResidualNet(
     3, 1, outer_kernel=3, activation="silu", normalization="weight", gated=True
 )
+
+
+@cache
+def function_net(inputs: int, context_features: int) -> cf.ExpressionNetwork:
+    """A function with a skip connection and waves, as a network."""
+
+    def net(x: Any, p: Any, context: Any = None) -> Any:
+        h = nn.tanh(nn.matmul(p.weight, x) + p.bias)
+        if context is not None:
+            h = h * nn.cosine(nn.matmul(p.frequencies, context))
+        return nn.concat([nn.tanh(x), h])
+
+    start = {"weight": nn.UniformStart((5, inputs)), "bias": [0.2] * 5}
+    if context_features:
+        start["frequencies"] = nn.UniformStart((5, context_features), 0.3)
+    return nn.conditioner(net, inputs, context_features=context_features, parameters=start)
+
 
 # 3 -> 0, 3 -> 1 and both -> 2.
 FORK = [
@@ -66,6 +84,11 @@ def autoregressive(**options: Any) -> Callable[[], list[Any]]:
 
 def masked(net: Callable[[], Any], **options: Any) -> Callable[[], list[Any]]:
     return lambda: [cf.Autoregressive(conditioner=net(), **options)]
+
+
+def twice(layer: Any) -> Callable[[], list[Any]]:
+    shared = cf.Shared(layer, "block")
+    return lambda: [shared, cf.Permutation("reverse"), shared]
 
 
 def residual(**options: Any) -> Callable[[], list[Any]]:
@@ -146,6 +169,10 @@ INSTANCES: dict[str, Instance] = {
     "coupling-residual": Instance(with_net(lambda: cf.ResidualNet(6, blocks=2, activation="tanh"))),
     "coupling-residual-context": Instance(
         with_net(lambda: cf.ResidualNet(6, blocks=2, activation="silu")), context_features=2
+    ),
+    "coupling-function": Instance(with_net(lambda: function_net(1, 0), scale="exp"), features=2),
+    "coupling-function-context": Instance(
+        with_net(lambda: function_net(2, 2), transform=cf.SinhArcsinh()), context_features=2
     ),
     "coupling-two-nets": Instance(with_net(pair, scale="exp")),
     "coupling-two-nets-context": Instance(with_net(pair, scale="tanh"), context_features=2),
@@ -666,6 +693,10 @@ INSTANCES: dict[str, Instance] = {
     "inverse-coupling": Instance(lambda: [cf.Inverse(cf.Coupling(**SMALL))], context_features=1),
     "inverse-affine": Instance(
         lambda: [cf.Inverse(cf.Affine(1.0, [2.0, 0.5, 4.0, 1.5]))], volume=False
+    ),
+    "shared": Instance(twice(cf.Coupling(**SMALL)), features=2),
+    "shared-context": Instance(
+        twice(cf.Chain([cf.Coupling(**SMALL), cf.Linear("lu")])), context_features=2
     ),
     "chain": Instance(
         lambda: [

@@ -10,7 +10,7 @@ from scipy import linalg
 from scipy.integrate import solve_ivp
 
 import cflows as cf
-from differences import gradient
+from differences import gradient, gradient_error
 
 NETWORKS = {
     "linear": cf.MLP(()),
@@ -203,6 +203,17 @@ def test_gradients_against_differences(solver: str, network: str, direction: str
     for name, array in named.items():
         truth = gradient(objective, array, 5e-3)
         assert np.linalg.norm(found[name] - truth) <= 1e-6 * (np.linalg.norm(truth) + 1e-3), name
+
+
+@pytest.mark.parametrize("network", ["three hidden layers", "residual"])
+def test_gradients_of_more_features_than_a_loop_has_states(network: str) -> None:
+    """The divergence has rows of weights for each feature, whose sums go to the parameters."""
+    flow = new_flow(NETWORKS[network], solver="rk4", steps=2, features=10, context_features=0)
+    x = rows(5, 10)
+    ours = flow.loss_and_grad(x)[1]
+    for name, array in flow.parameters.items():
+        error = gradient_error(ours[name], lambda: float(flow.loss_and_grad(x)[0]), array)
+        assert error <= 1e-6 * (np.linalg.norm(ours[name]) + 1e-3), name
 
 
 def test_what_needs_more_steps_is_nan_by_itself() -> None:

@@ -95,7 +95,7 @@ def objects() -> dict[str, Any]:
     objective.columns = ("mass", "radius")
     return {
         **{"cf": cf, "np": np, "pd": pd, "data": data, "sparse": sparse},
-        **{"table": table, "units": units},
+        **{"table": table, "units": units, "nn": nn},
         **{"one": one, "conditions": conditions, "objective": objective},
         **{"x": X, "stars": pd.DataFrame(X, columns=["mass", "radius"])},
         **{"new": new, "quick": QUICK, "with_column": with_column},

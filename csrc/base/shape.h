@@ -12,4 +12,9 @@ static inline size_t cf_shape_features(cf_shape shape) {
     return shape.channels * cf_pixels(shape);
 }
 
+static inline bool cf_same_shape(cf_shape a, cf_shape b) {
+    return a.channels == b.channels && a.height == b.height && a.width == b.width &&
+           a.image == b.image;
+}
+
 #endif

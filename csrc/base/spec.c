@@ -233,6 +233,26 @@ const cf_spec_type *cf_spec_type_of(const cf_spec *spec) {
     return spec->type;
 }
 
+static bool equal_settings(const cf_setting *a, const cf_setting *b) {
+    if (a->kind != b->kind || a->kind == CF_NONE)
+        return a->kind == b->kind;
+    if (a->kind == CF_OPTION_STRING)
+        return strcmp(a->string, b->string) == 0;
+    bool equal = a->count == b->count;
+    for (size_t i = 0; equal && i < a->count; i++)
+        equal = (a->integers == NULL || a->integers[i] == b->integers[i]) &&
+                (a->reals == NULL || a->reals[i] == b->reals[i]) &&
+                (a->specs == NULL || cf_spec_equal(a->specs[i], b->specs[i]));
+    return equal;
+}
+
+bool cf_spec_equal(const cf_spec *a, const cf_spec *b) {
+    bool equal = a->type == b->type;
+    for (size_t i = 0; equal && a != b && i < a->type->option_count; i++)
+        equal = equal_settings(&a->settings[i], &b->settings[i]);
+    return equal;
+}
+
 const cf_setting *cf_spec_get(const cf_spec *spec, const char *name) {
     return &spec->settings[find_option(spec->type, name) - spec->type->options];
 }

@@ -83,6 +83,9 @@ cf_spec *cf_spec_retain(const cf_spec *spec);
 
 const cf_spec_type *cf_spec_type_of(const cf_spec *spec);
 
+/* Whether both are of one type and have equal values of all options. */
+bool cf_spec_equal(const cf_spec *a, const cf_spec *b);
+
 /* What the option's numbers may be, in words: "from 0 to below 1"; "" if it has no range. */
 enum { CF_RANGE_WORDS = 96 };
 void cf_option_range(const cf_option *option, char words[CF_RANGE_WORDS]);

@@ -45,6 +45,7 @@ typedef struct {
     cf_value next[CF_MAX_STATES];
     size_t sums; /* states behind the cotangents and what remains: sums for node sum[i] */
     size_t sum[CF_MAX_STATES];
+    bool *uniform; /* by node of the walk */
 } way_back;
 
 /* Exchanges the lists of contributions. */
@@ -208,6 +209,61 @@ static void add_sum(way_back *w, size_t m) {
     w->sum[w->sums++] = m;
 }
 
+/* Whether an outer node is the same for every sample, and those before it that are listed. */
+static bool is_uniform(const cf_builder *b, size_t m, const bool *uniform) {
+    const cf_node *node = &b->nodes[m];
+    const unsigned others = CF_OP_LANES_DIFFER | CF_OP_LOOP | CF_OP_STATE | CF_OP_TAPE;
+    if (node->kind == CF_UNBATCHED || node->op->flags & CF_OP_INVARIANT)
+        return true;
+    bool same = node->operands > 0 && node->scope == 0 && !(node->op->flags & others);
+    for (size_t i = 0; i < node->operands && same; i++) {
+        size_t count;
+        const cf_segment *segments = cf_segments(b, node->operand[i], &count);
+        for (size_t k = 0; k < count && same; k++)
+            same = uniform[segments[k].node];
+    }
+    return same;
+}
+
+static bool has_outer_cotangent(const way_back *w, size_t m) {
+    const cf_node *node = &w->walk->b->nodes[m];
+    return w->walk->contributions[m] != NULL && node->scope != w->number &&
+           node->kind == CF_BATCHED;
+}
+
+/* Whether the loop has states for a sum of each outer value. */
+static bool has_room(const way_back *w) {
+    size_t states = w->loop->spec.states + 1;
+    for (size_t m = 1; m < w->walk->nodes; m++)
+        states += has_outer_cotangent(w, m);
+    return states <= CF_MAX_STATES;
+}
+
+/* Finds, if there is no room for all sums, the outer values that are the same for every sample,
+ * such as a bias or a row of a weight. They can do without: each iteration goes on to the
+ * parameters behind them, whose sums over samples add up. */
+static void find_uniform(way_back *w) {
+    cf_builder *b = w->walk->b;
+    size_t nodes = w->walk->nodes;
+    if (b->status == CF_OK)
+        b->status = cf_alloc(&w->uniform, nodes, sizeof *w->uniform);
+    if (b->status != CF_OK || !b->loops[w->number]->accumulates || has_room(w))
+        return;
+    for (size_t m = 1; m < nodes; m++)
+        w->uniform[m] = b->nodes[m].scope != w->number && is_uniform(b, m, w->uniform);
+}
+
+static void walk_uniform(way_back *w) {
+    cf_builder *b = w->walk->b;
+    for (size_t m = w->walk->nodes - 1; m > 0 && b->status == CF_OK; m--) {
+        if (!has_outer_cotangent(w, m) || !w->uniform[m])
+            continue;
+        cf_value dout = cf_walk_join(w->walk, m);
+        if (!cf_is_none(dout))
+            cf_walk_propagate(w->walk, m, dout);
+    }
+}
+
 /* Collects the next states from all that the body has contributed. */
 static void list_next(way_back *w) {
     cf_builder *b = w->walk->b;
@@ -222,8 +278,7 @@ static void list_next(way_back *w) {
     cf_value remains = b->loops[w->number]->state[n];
     w->next[n] = cf_add(b, remains, cf_constant(b, CF_BATCHED, 1, -1.0));
     for (size_t m = 1; m < w->walk->nodes && b->status == CF_OK; m++)
-        if (w->walk->contributions[m] != NULL && b->nodes[m].scope != w->number &&
-            b->nodes[m].kind == CF_BATCHED)
+        if (has_outer_cotangent(w, m) && !w->uniform[m])
             add_sum(w, m);
 }
 
@@ -244,6 +299,7 @@ static void leave_inside(way_back *w) {
             }
         }
     cf_free(w->others);
+    cf_free(w->uniform);
 }
 
 /* Accumulates what the loop has found. */
@@ -275,6 +331,8 @@ void cf_recorded_steps(cf_walk *walk, cf_builder *b, const cf_loop *loop, const 
     if (b->status == CF_OK) {
         change_sides(&w);
         walk_inside(&w);
+        find_uniform(&w);
+        walk_uniform(&w);
         list_next(&w);
         change_sides(&w);
         leave_inside(&w);

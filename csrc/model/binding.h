@@ -60,6 +60,8 @@ typedef struct {
     size_t statistic_elements; /* of their slab */
     cf_spec **specs;           /* kept as long as the flow */
     size_t spec_count, spec_capacity;
+    struct cf_shared_layer
+        *shared; /* of layers/shared.c: the layers that have names, bound so far */
     char path[256];
 } cf_binding;
 

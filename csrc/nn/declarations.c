@@ -43,8 +43,13 @@ static bool read_declaration(cf_declarations *d, const char **text) {
     if (!cf_read_name(text, found.name, sizeof found.name) || is_declared(d, found.name))
         return false;
     if (!found.network) {
+        const char *rest;
         if (!cf_read_size(text, MAX_SIZE, &found.size) || found.size == 0)
             return false;
+        rest = *text;
+        found.uniform = cf_is_word(cf_next_word(&rest), "uniform");
+        if (found.uniform)
+            *text = rest;
         d->parameter[d->parameters++] = found;
         return true;
     }
@@ -70,17 +75,26 @@ static cf_status read_declarations(cf_declarations *out, cf_arena *arena, const 
 
 /* ---- binding ---- */
 
+static cf_status bind_parameter(cf_declared *p, cf_binding *binding, const double *start) {
+    if (!p->uniform)
+        return cf_bind_parameter_values(binding, p->name, p->size, start, &p->offset);
+    if (!(*start > 0.0))
+        return cf_fail(CF_INVALID, "Expression: %s must have a positive bound, got %g", p->name,
+                       *start);
+    return cf_bind_parameter(binding, p->name, 1, &p->size, *start, &p->offset);
+}
+
 static cf_status bind_parameters(cf_declarations *d, const cf_spec *spec, cf_binding *binding) {
     const cf_setting *starts = cf_spec_get(spec, "starts");
     size_t used = 0;
     for (size_t i = 0; i < d->parameters; i++) {
         cf_declared *p = &d->parameter[i];
-        if (p->size > starts->count - used)
+        size_t count = p->uniform ? 1 : p->size;
+        if (count > starts->count - used)
             return cf_fail(CF_INVALID, "Expression: the parameters start at more than %zu numbers",
                            starts->count);
-        CF_TRY(
-            cf_bind_parameter_values(binding, p->name, p->size, starts->reals + used, &p->offset));
-        used += p->size;
+        CF_TRY(bind_parameter(p, binding, starts->reals + used));
+        used += count;
     }
     return used == starts->count
                ? CF_OK

@@ -5,12 +5,13 @@
 #include "nn/conditioner.h"
 #include "nn/words.h"
 
-/* "parameter NAME SIZE" and "network NAME INPUTS OUTPUTS", separated by semicolons, each numbered
- * in its order. Inputs and outputs are so many features or the shape of an image,
- * "CHANNELSxHEIGHTxWIDTH". */
+/* "parameter NAME SIZE", "parameter NAME SIZE uniform" and "network NAME INPUTS OUTPUTS", separated
+ * by semicolons, each numbered in its order. Inputs and outputs are so many features or the shape
+ * of an image, "CHANNELSxHEIGHTxWIDTH". */
 typedef struct {
     char name[CF_MAX_NAME];
     bool network;
+    bool uniform;             /* a parameter that starts at random, not at given numbers */
     size_t size;              /* of a parameter, or of a network's outputs */
     size_t offset;            /* of a parameter, in the slab */
     cf_shape inputs, outputs; /* of a network */
@@ -39,7 +40,8 @@ bool cf_read_shape(const char **text, cf_shape *out);
         {.name = "starts",                                                                         \
          .kinds = CF_OPTION_REALS,                                                                 \
          .default_value = CF_DEFAULT_REALS,                                                        \
-         .doc = "Where the parameters start, one after the other."},                               \
+         .doc = "Where the parameters start, one after the other; of a uniform one, the bound "    \
+                "within which it is drawn."},                                                      \
         {.name = "networks",                                                                       \
          .kinds = CF_OPTION_SPECS,                                                                 \
          .default_value = CF_DEFAULT_SPECS,                                                        \

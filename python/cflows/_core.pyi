@@ -33,6 +33,7 @@ __all__ = [
     "Affine",
     "Inverse",
     "Chain",
+    "Shared",
     "OnFeatures",
     "Linear",
     "Triangular",
@@ -81,6 +82,7 @@ __all__ = [
     "ConvResidualNet",
     "ConvEncoder",
     "ConvDecoder",
+    "ExpressionNetwork",
     "Embedding",
     "Likelihood",
     "BernoulliLikelihood",
@@ -428,6 +430,14 @@ class Chain(Layer):
     def __new__(cls, layers: Sequence[Layer]) -> Self: ...
     @property
     def layers(self) -> tuple[Layer, ...]: ...
+
+@final
+class Shared(Layer):
+    def __new__(cls, layer: Layer, name: str) -> Self: ...
+    @property
+    def layer(self) -> Layer: ...
+    @property
+    def name(self) -> str: ...
 
 @final
 class OnFeatures(Layer):
@@ -1120,6 +1130,39 @@ class ConvDecoder(Conditioner):
     def activation(self) -> str: ...
     @property
     def dropout(self) -> float: ...
+
+@final
+class ExpressionNetwork(Conditioner):
+    def __new__(
+        cls,
+        function: str,
+        inputs: int,
+        context_features: int = 0,
+        linear: bool = True,
+        declarations: str = "",
+        numbers: _Floats = (),
+        starts: _Floats = (),
+        networks: Sequence[Conditioner] = (),
+        zero_last: bool = False,
+    ) -> Self: ...
+    @property
+    def function(self) -> str: ...
+    @property
+    def inputs(self) -> int: ...
+    @property
+    def context_features(self) -> int: ...
+    @property
+    def linear(self) -> bool: ...
+    @property
+    def declarations(self) -> str: ...
+    @property
+    def numbers(self) -> tuple[float, ...]: ...
+    @property
+    def starts(self) -> tuple[float, ...]: ...
+    @property
+    def networks(self) -> tuple[Conditioner, ...]: ...
+    @property
+    def zero_last(self) -> bool: ...
 
 @final
 class Embedding(Spec):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, TypeVar
 
 from . import _core
@@ -53,7 +54,8 @@ def part(self: Flow, start: int = 0, stop: int | None = None) -> Flow:
     stop = None if stop is None else integer("stop", stop, -(2**63))
     start, stop, _ = slice(start, stop).indices(len(self.layers))
     stop = max(start, stop)
-    kept = ("context.", "embedding.", *(f"layers.{i}." for i in range(start, stop)))
+    shared = (f"shared.{name}." for name in shared_names(self.layers[start:stop]))
+    kept = ("context.", "embedding.", *(f"layers.{i}." for i in range(start, stop)), *shared)
     if start == 0:
         kept += ("base.",)
 
@@ -74,6 +76,16 @@ def part(self: Flow, start: int = 0, stop: int | None = None) -> Flow:
     if stop == len(self.layers):
         piece.columns, piece.categories = self.columns, self.categories
     return piece
+
+
+def shared_names(layers: Iterable[_core.BoundLayer]) -> list[str]:
+    """The names of the `Shared` layers among these and within them, in the order of the chain."""
+    found: dict[str, None] = {}
+    for layer in layers:
+        if layer.type == "Shared":
+            found[layer.options["name"]] = None
+        found.update(dict.fromkeys(shared_names(layer.layers)))
+    return list(found)
 
 
 def _renumbered(name: str, start: int) -> str:

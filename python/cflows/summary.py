@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from html import escape
 from typing import TYPE_CHECKING
 
+from .part import shared_names
+
 if TYPE_CHECKING:
     from . import _core
     from .history import History
@@ -89,10 +91,14 @@ def _chain(flow: _core.Flow) -> list[tuple[str, str, str, str]]:
     base = _shape(flow.base_shape)
     rows.append(("base", f"   u {base}", _count(sizes, "base."), repr(flow.base)))
     last = len(flow.layers) - 1
+    shared: set[str] = set()  # counted at the first place
     for i, layer in enumerate(flow.layers):
         name = f"layers.{i}"
+        first = set(shared_names([layer])) - shared
+        shared |= first
         arrow = f"-> {'x' if i == last else ' '} {_shape(layer.shape)}"
-        rows.append((name, arrow, _count(sizes, f"{name}."), repr(layer.spec)))
+        starts = (f"{name}.", *(f"shared.{tied}." for tied in first))
+        rows.append((name, arrow, _count(sizes, starts), repr(layer.spec)))
     return rows
 
 
@@ -128,7 +134,7 @@ def _plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
-def _count(sizes: dict[str, int], prefix: str) -> str:
+def _count(sizes: dict[str, int], prefix: str | tuple[str, ...]) -> str:
     count = sum(size for name, size in sizes.items() if name.startswith(prefix))
     return f"{count:,}" if count else ""
 

@@ -7,10 +7,12 @@ loaded.
 
 ==================  ============================================================================
 `layer`             a flow's layer from its two directions
+`conditioner`       a network for couplings, `Continuous` and others from a function
 `objective`         a `Loss`: a model whose `fit` minimises a loss
 `function`          a named function of a model: an objective's parameters, or a flow
 `grad` and others   derivatives within functions: `grad`, `vjp`, `jvp`, `divergence`
 `Network`           a network with its sizes, to be called in such functions
+`UniformStart`      where a parameter starts: at random, not at an array
 networks            those of `cflows`: `MLP`, `ResidualNet`, `ConvNet`, `ConvResidualNet`,
                     `ConvEncoder`, `ConvDecoder`
 functions           of single numbers, such as `exp`, `tanh` and `softplus`, and `clamp`, `cosine`,
@@ -57,12 +59,13 @@ True
 
 from .._core import MLP, ConvDecoder, ConvEncoder, ConvNet, ConvResidualNet, ResidualNet
 from . import operations
+from .conditioner import conditioner
 from .derivatives import divergence, grad, jvp, vjp
 from .layer import layer
 from .models import Function, Loss, function, objective
 from .operations import *  # noqa: F403
 from .operations import greater_equal
-from .trace import Network
+from .trace import Network, UniformStart
 from .tracer import FUNCTIONS, Tracer, concat, matmul, repeat
 
 at_least = greater_equal  # its name in version 0.1.0
@@ -79,8 +82,10 @@ __all__ = [
     "Network",
     "ResidualNet",
     "Tracer",
+    "UniformStart",
     "at_least",
     "concat",
+    "conditioner",
     "divergence",
     "function",
     "grad",

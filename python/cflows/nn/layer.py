@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import _core
 from ..arguments import integer
-from .trace import Declarations, Network, Trace
+from .trace import Declarations, Network, Trace, UniformStart
 from .tracer import Tracer
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def layer(
     inverse: Callable[..., Any] | None = None,
     *,
     context_features: int = 0,
-    parameters: Mapping[str, ArrayLike] | None = None,
+    parameters: Mapping[str, ArrayLike | UniformStart] | None = None,
     networks: Mapping[str, Network] | None = None,
     zero_last: bool = True,
 ) -> _core.Expression:
@@ -64,8 +64,8 @@ def layer(
         `cflows.audit` tells whether they are inverse to each other, with these determinants.
     context_features : int, default 0
         The context features that the layers of the flow see.
-    parameters : mapping of str to array_like, optional
-        Where learned numbers start: a number, a vector or, for `matmul`, a matrix.
+    parameters : mapping of str to array_like or UniformStart, optional
+        Where learned numbers start: a number, a vector or, for `matmul`, a matrix; or at random.
     networks : mapping of str to Network, optional
     zero_last : bool, default True
         Whether the last layers of the networks start at zero, as those of couplings do.

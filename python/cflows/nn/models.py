@@ -11,7 +11,7 @@ from .. import _core
 from ..arguments import integer
 from ..fit import fit
 from ..named import NamedColumns
-from .trace import Declarations, Network, Ports, Shape, Trace
+from .trace import Declarations, Network, Ports, Shape, Trace, UniformStart
 from .tracer import Tracer
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def objective(
     *,
     shape: tuple[int, int, int] | None = None,
     context_features: int = 0,
-    parameters: Mapping[str, ArrayLike] | None = None,
+    parameters: Mapping[str, ArrayLike | UniformStart] | None = None,
     networks: Mapping[str, Network] | None = None,
     dtype: Any = "float32",
     seed: int | None = None,

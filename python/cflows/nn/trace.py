@@ -40,6 +40,38 @@ class Network(NamedTuple):
     outputs: int | tuple[int, ...]
 
 
+class UniformStart:
+    """Where a parameter starts: at random, afresh in every layer, from the flow's seed.
+
+    Parameters
+    ----------
+    shape : int or (rows, columns)
+        That of a vector or, for `matmul`, of a matrix.
+    bound : float, optional
+        Numbers are uniform on ``[-bound, bound)``; None is 1.5 / sqrt(columns), as of the weights
+        of networks.
+
+    Examples
+    --------
+    >>> from cflows import nn
+    >>> nn.UniformStart((3, 4))
+    UniformStart((3, 4), 0.75)
+    """
+
+    def __init__(self, shape: int | Sequence[int], bound: float | None = None) -> None:
+        sides = tuple(shape) if isinstance(shape, Sequence) else (shape,)
+        if len(sides) not in (1, 2):
+            raise ValueError(f"a shape is a size or (rows, columns), got {shape!r}")
+        self.shape = tuple(integer("a shape", side, 1) for side in sides)
+        self.size = math.prod(self.shape)
+        self.bound = 1.5 / math.sqrt(self.shape[-1]) if bound is None else float(bound)
+        if not (math.isfinite(self.bound) and self.bound > 0.0):
+            raise ValueError(f"bound must be positive and finite, got {bound!r}")
+
+    def __repr__(self) -> str:
+        return f"UniformStart({self.shape}, {self.bound!r})"
+
+
 def _sides(name: str, size: int | Sequence[int]) -> tuple[int, ...]:
     """The sides of an image, or the features of a vector as its only side."""
     sides = tuple(size) if isinstance(size, Sequence) else (size,)
@@ -52,9 +84,14 @@ class Declarations:
     """Named parameters with their starting values, and named networks."""
 
     def __init__(
-        self, parameters: Mapping[str, ArrayLike] | None, networks: Mapping[str, Network] | None
+        self,
+        parameters: Mapping[str, ArrayLike | UniformStart] | None,
+        networks: Mapping[str, Network] | None,
     ) -> None:
-        self.starts = {k: np.asarray(v, np.float64) for k, v in (parameters or {}).items()}
+        self.starts = {
+            k: v if isinstance(v, UniformStart) else np.asarray(v, np.float64)
+            for k, v in (parameters or {}).items()
+        }
         self.networks = {
             name: (network, _sides(f"inputs of {name}", i), _sides(f"outputs of {name}", o))
             for name, (network, i, o) in (networks or {}).items()
@@ -62,23 +99,25 @@ class Declarations:
         both = self.starts.keys() & self.networks.keys()
         if both:
             raise ValueError(f"{min(both)!r} is a parameter and a network")
-        for name, array in self.starts.items():
-            if array.ndim > 2 or array.size == 0:
+        for name, start in self.starts.items():
+            if len(start.shape) > 2 or start.size == 0:
                 raise ValueError(
-                    f"{name} must be a number, a vector or a matrix, got {array.shape}"
+                    f"{name} must be a number, a vector or a matrix, got {start.shape}"
                 )
 
     @classmethod
     def of(cls, spec: _core.Expression | _core.Module) -> Declarations:
         """The declarations whose `options` a spec holds."""
         starts = np.array(spec.starts)
-        parameters: dict[str, NDArray[Any]] = {}
+        parameters: dict[str, NDArray[Any] | UniformStart] = {}
         networks: dict[str, Network] = {}
         specs = iter(spec.networks)
         for line in filter(None, spec.declarations.split(";")):
             kind, name, *sizes = line.split()
             if kind == "parameter":
-                parameters[name], starts = np.split(starts, [int(sizes[0])])
+                uniform = sizes[1:] == ["uniform"]
+                own, starts = np.split(starts, [1 if uniform else int(sizes[0])])
+                parameters[name] = UniformStart(int(sizes[0]), own[0]) if uniform else own
             else:
                 inputs, outputs = (tuple(map(int, size.split("x"))) for size in sizes)
                 networks[name] = Network(next(specs), inputs, outputs)
@@ -86,12 +125,19 @@ class Declarations:
 
     def options(self) -> dict[str, Any]:
         """The options of a spec."""
-        lines = [f"parameter {name} {array.size}" for name, array in self.starts.items()]
+        lines, numbers = [], []
+        for name, start in self.starts.items():
+            if isinstance(start, UniformStart):
+                lines.append(f"parameter {name} {start.size} uniform")
+                numbers.append(start.bound)
+            else:
+                lines.append(f"parameter {name} {start.size}")
+                numbers += map(float, start.ravel())
         for name, (_, *sizes) in self.networks.items():
             lines.append(" ".join(["network", name, *("x".join(map(str, s)) for s in sizes)]))
         return {
             "declarations": ";".join(lines),
-            "starts": [float(x) for array in self.starts.values() for x in array.ravel()],
+            "starts": numbers,
             "networks": [network for network, _, _ in self.networks.values()],
         }
 
@@ -142,8 +188,12 @@ class Trace:
         tracing.reset(self._outer)
 
     def arguments(self, features: int, context_features: int) -> list[Any]:
-        """Arguments of a layer's function: the features, p and, if there is one, the context."""
-        arguments = [self.emit("input", [], [features]), _Declared(self)]
+        """Arguments of a layer's function: the features, p and, if there is one, the context.
+
+        Without features None stands for them.
+        """
+        x = self.emit("input", [], [features]) if features > 0 else None
+        arguments = [x, _Declared(self)]
         if context_features > 0:
             arguments.append(self.emit("context", [], [context_features]))
         return arguments

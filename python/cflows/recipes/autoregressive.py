@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING
 from .._core import Autoregressive, BatchNorm, Layer, Scale
 from ..flow import Flow
 from ..option_names import Activation, ScaleForm
+from .graph import graph_options
 from .options import with_options_of
 from .shared import ColumnOptions, column_flow, sizes, without_angles
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
+
+    from .graph import Graph
 
 ORDERS = ("natural", "reverse")
 
@@ -26,6 +29,8 @@ def maf(
     batch_norm: bool | None = None,
     activation: Activation = "relu",
     scale: ScaleForm | Scale = "softclip",
+    adjacency: Graph | None = None,
+    context_adjacency: Graph | None = None,
     **options: Unpack[ColumnOptions],
 ) -> Flow:
     """A masked autoregressive flow: ``x_i = u_i * scale(x_<i) + shift(x_<i)``, orders in turn.
@@ -45,6 +50,14 @@ def maf(
     scale : str or Scale, default 'softclip'
         How unconstrained outputs become scales, as of `Autoregressive`; the paper's own is
         ``'exp'``.
+    adjacency : matrix of bool, optional
+        Which features (columns) each feature (row) may depend on, as of `Autoregressive`: a causal
+        graph. The layers then all have its order. One layer keeps to the parents: ``du_i/dx_j`` is
+        0 but for them. Several see the parents of parents, so that with more than one layer the
+        graph must have all ancestors, as its transitive closure has.
+    context_adjacency : matrix of bool, optional
+        Which numbers of the context (columns) each feature (row) may depend on; with more than one
+        layer, also all those of its ancestors.
 
     Returns
     -------
@@ -62,16 +75,23 @@ def maf(
     >>> flow = cf.maf(features=3, layers=2, context_features=2, seed=0)
     >>> [layer.type for layer in flow.layers]
     ['BatchNorm', 'Autoregressive', 'BatchNorm', 'Autoregressive', 'Affine']
+
+    A causal graph, 0 -> 1 -> 2, where 2 depends on 0 through 1 alone:
+
+    >>> chain = [[False, False, False], [True, False, False], [False, True, False]]
+    >>> flow = cf.maf(features=3, layers=1, adjacency=chain, seed=0)
     """
     features, layers = sizes(features, layers)
     without_angles("maf", features, options)
     if batch_norm is None:
         batch_norm = options.get("standardize") != "robust"
+    graph = graph_options("maf", features, layers, adjacency, context_adjacency, options)
     chain: list[Layer] = []
     for i in range(layers):
         chain += [BatchNorm()] if batch_norm else []
+        order = "natural" if graph else ORDERS[i % 2]
         chain.append(
-            Autoregressive(ORDERS[i % 2], hidden=hidden, activation=activation, scale=scale)
+            Autoregressive(order, hidden=hidden, activation=activation, scale=scale, **graph)
         )
     return column_flow(chain, features, **options)
 

@@ -17,11 +17,14 @@ from .._core import (
 from ..flow import Flow
 from ..option_names import Activation, BlockResidual
 from .autoregressive import ORDERS
+from .graph import graph_options
 from .options import with_options_of
 from .shared import ColumnOptions, column_flow, sizes, without_angles
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
+
+    from .graph import Graph
 
 
 @with_options_of(column_flow)
@@ -32,6 +35,8 @@ def naf(
     *,
     transform: Transform | None = None,
     activation: Activation = "elu",
+    adjacency: Graph | None = None,
+    context_adjacency: Graph | None = None,
     **options: Unpack[ColumnOptions],
 ) -> Flow:
     """A neural autoregressive flow: ``u_i = tau(x_i; c(x_<i))`` with a monotone network tau.
@@ -52,6 +57,14 @@ def naf(
         weights of their own beside those that c sets.
     activation : str, default 'elu'
         The masked networks' activation, as of `Autoregressive`.
+    adjacency : matrix of bool, optional
+        Which features (columns) each feature (row) may depend on, as of `Autoregressive`: a causal
+        graph. The layers then all have its order. One layer keeps to the parents: ``du_i/dx_j`` is
+        0 but for them. Several see the parents of parents, so that with more than one layer the
+        graph must have all ancestors, as its transitive closure has.
+    context_adjacency : matrix of bool, optional
+        Which numbers of the context (columns) each feature (row) may depend on; with more than one
+        layer, also all those of its ancestors.
 
     Returns
     -------
@@ -72,9 +85,11 @@ def naf(
     features, layers = sizes(features, layers)
     without_angles("naf", features, options)
     tau = DeepSigmoidal(16) if transform is None else transform
+    graph = graph_options("naf", features, layers, adjacency, context_adjacency, options)
+    orders = ["natural" if graph else ORDERS[i % 2] for i in range(layers)]
     chain: list[Layer] = [
-        Autoregressive(ORDERS[i % 2], transform=tau, hidden=hidden, activation=activation)
-        for i in range(layers)
+        Autoregressive(order, transform=tau, hidden=hidden, activation=activation, **graph)
+        for order in orders
     ]
     return column_flow(chain, features, **options)
 

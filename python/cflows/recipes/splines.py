@@ -24,11 +24,14 @@ from ..columns import KINDS, Column, checked, circular, expanded, indices
 from ..flow import Flow
 from ..option_names import Activation
 from .autoregressive import ORDERS
+from .graph import GraphOptions, graph_options
 from .options import with_options_of
 from .shared import ColumnOptions, column_flow, on_columns, sizes
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
+
+    from .graph import Graph
 
 
 class SplineOptions(ColumnOptions, total=False):
@@ -41,12 +44,17 @@ class SplineOptions(ColumnOptions, total=False):
     activation: Activation
 
 
+class MaskedOptions(SplineOptions, GraphOptions, total=False):
+    """Options of `nsf_ar`, for type checkers."""
+
+
 @with_options_of(column_flow)
 def spline_flow(
     layer: Callable[[int, bool, Transform, Conditioner], Layer],
     features: int,
     layers: int,
     hidden: int | Sequence[int],
+    linear: bool = True,
     *,
     blocks: int = 2,
     bins: int = 8,
@@ -66,6 +74,8 @@ def spline_flow(
         The number of steps.
     hidden : int or sequence of int
         The width of residual networks; a sequence is the hidden widths of plain ones.
+    linear : bool, default True
+        Whether the layers that mix the features are there.
     blocks : int, default 2
         Residual blocks, of two layers each; plain networks have none.
     bins : int, default 8
@@ -85,7 +95,7 @@ def spline_flow(
     angles = bool(indices(columns, "circular"))
     chain: list[Layer] = []
     for i in range(layers):
-        chain += [layer(i, angles, spline, conditioner), *column_mixing(columns)]
+        chain += [layer(i, angles, spline, conditioner), *column_mixing(columns, linear)]
     return column_flow(chain, features, **options)
 
 
@@ -98,15 +108,17 @@ def column_spline(columns: Sequence[Column], bins: int, bound: float) -> Transfo
     return MixedTransform([line, circle], angles) if any(angles) else line
 
 
-def column_mixing(columns: Sequence[Column]) -> list[Layer]:
+def column_mixing(columns: Sequence[Column], linear: bool = True) -> list[Layer]:
     """A linear layer of the features that are not angles, and a learned shift of each angle."""
     straight = len(columns) - len(indices(columns, "circular"))
+    if not linear:
+        return on_columns(columns, ("circular",), CircularShift(learned=True))
     if straight == len(columns):
         return [Linear("lu")]
     others = [kind for kind in KINDS if kind != "circular"]
-    linear = on_columns(columns, others, Linear("lu"))
+    mixed = on_columns(columns, others, Linear("lu"))
     return [
-        *(linear if straight > 1 else []),
+        *(mixed if straight > 1 else []),
         *on_columns(columns, ("circular",), CircularShift(learned=True)),
     ]
 
@@ -173,6 +185,9 @@ def nsf_ar(
     features: int,
     layers: int = 5,
     hidden: int | Sequence[int] = 128,
+    *,
+    adjacency: Graph | None = None,
+    context_adjacency: Graph | None = None,
     **options: Unpack[SplineOptions],
 ) -> Flow:
     """An autoregressive neural spline flow: masked networks set rational-quadratic splines.
@@ -189,6 +204,14 @@ def nsf_ar(
     hidden : int or sequence of int, default 128
         The width of residual masked networks, as in the paper (64 to 512 there); a sequence is
         the hidden widths of plain ones.
+    adjacency : matrix of bool, optional
+        Which features (columns) each feature (row) may depend on, as of `Autoregressive`: a causal
+        graph. The layers then all have its order, and there are no linear layers. One layer keeps
+        to the parents: ``du_i/dx_j`` is 0 but for them. Several see the parents of parents, so that
+        with more than one layer the graph must have all ancestors, as its transitive closure has.
+    context_adjacency : matrix of bool, optional
+        Which numbers of the context (columns) each feature (row) may depend on; with more than one
+        layer, also all those of its ancestors.
 
     References
     ----------
@@ -202,11 +225,14 @@ def nsf_ar(
     ['Autoregressive', 'Linear', 'Autoregressive', 'Linear', 'Affine']
     """
 
-    def masked(i: int, angles: bool, spline: Transform, conditioner: Conditioner) -> Layer:
-        order = ORDERS[i % 2] if angles else "natural"
-        return Autoregressive(order, transform=spline, conditioner=conditioner)
+    features, layers = sizes(features, layers)
+    graph = graph_options("nsf_ar", features, layers, adjacency, context_adjacency, options)
 
-    return spline_flow(masked, features, layers, hidden, **options)
+    def masked(i: int, angles: bool, spline: Transform, conditioner: Conditioner) -> Layer:
+        order = ORDERS[i % 2] if angles and not graph else "natural"
+        return Autoregressive(order, transform=spline, conditioner=conditioner, **graph)
+
+    return spline_flow(masked, features, layers, hidden, not graph, **options)
 
 
 @with_options_of(nsf_ar)
@@ -214,7 +240,7 @@ def ncsf(
     features: int,
     layers: int = 5,
     hidden: int | Sequence[int] = 128,
-    **options: Unpack[SplineOptions],
+    **options: Unpack[MaskedOptions],
 ) -> Flow:
     """A neural circular spline flow: `nsf_ar` on angles, in ``[-pi, pi]`` unless told otherwise.
 
