@@ -30,6 +30,7 @@ from .check import Audit, audit, jacobian
 from .columns import Column, categorical, circular, count, interval, ordinal, positive, real
 from .ctarget import CTarget
 from .data_warnings import DataWarning
+from .ensembles import Ensemble, ensemble
 from .flow import Flow
 from .history import EpochReport, History
 from .recipes import (
@@ -72,6 +73,8 @@ __all__ = [
     # flows
     "Flow",
     "VAE",
+    "Ensemble",
+    "ensemble",
     "realnvp",
     "nice",
     "glow1d",
