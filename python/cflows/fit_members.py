@@ -62,6 +62,8 @@ _OPTIONS = {
 }
 
 
+_SECONDS = 0.1  # between looks for Ctrl-C
+
 _Method = TypeVar("_Method", bound=Callable[..., Any])
 
 
@@ -223,14 +225,15 @@ def side_by_side(tasks: Sequence[Callable[[], Any]], stop: Callable[[], None]) -
     """The results of tasks, or what they raised, as many at once as there are threads.
 
     Each computes without the GIL and may take threads of the pool that are idle. `stop` is called
-    upon Ctrl-C, which only the main thread hears, and when a task has failed.
+    upon Ctrl-C, which only the main thread hears and not while it waits for ever, and when a task
+    has failed.
     """
     with ThreadPoolExecutor(min(len(tasks), _core.get_num_threads())) as executor:
         futures = [executor.submit(task) for task in tasks]
         running = set(futures)
         while running:
             try:
-                done, running = wait(running, return_when=FIRST_COMPLETED)
+                done, running = wait(running, _SECONDS, FIRST_COMPLETED)
             except KeyboardInterrupt:
                 stop()
                 continue

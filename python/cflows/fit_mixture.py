@@ -24,6 +24,7 @@ from .fitting import DEFAULT_PATIENCE, Data, FitOptions, new_run
 from .history import EpochReport, History
 from .member_draws import uniform_for_clusters
 from .named import known_names, learn_names, warn_of_repeated_names
+from .refused_rows import Names, explaining
 from .run import Callback
 from .training_rows import TrainingRows, with_weight
 
@@ -74,9 +75,9 @@ def fit_mixture(
     x, context, weights, validation
         As of `Flow.fit`.
     start : {'clusters', 'members'}, default 'clusters'
-        Whether members that are not learned yet have in the first epoch rows of their own, the
-        clusters that k-means finds, by which they are standardised; or the responsibilities are
-        those of the members as they are, to go on with a mixture.
+        Whether members that are not learned yet have in the first tenth of the epochs rows of
+        their own, the clusters that k-means finds, by which they are standardised; or the
+        responsibilities are those of the members as they are, to go on with a mixture.
     epochs, batch_size, optimizer, clip_norm, patience
         As of `Flow.fit`, of every member. The learning rate is constant.
     seed : int, optional
@@ -145,9 +146,11 @@ def fit_mixture(
             pass  # all is checked, and nothing has changed
     shown = new_fit_progress(progress, options.epochs, data[0].counted, 0)
     learn_names(cast("Flow", self), x, context)
-    fit = _Mixture(self, data, options, callback)
+    fit = _Mixture(self, data, names, options, callback)
     try:
         return fit.run(start == "clusters", None if shown is None else shown.update)
+    except KeyboardInterrupt:
+        return History().extended(fit.reports, "interrupted")
     finally:
         fit.put_best()
         if shown is not None:
@@ -158,8 +161,14 @@ class _Mixture:
     """A fit under way."""
 
     def __init__(
-        self, model: Ensemble, data: Data, options: FitOptions, callback: Callback | None
+        self,
+        model: Ensemble,
+        data: Data,
+        names: tuple[Names, Names],
+        options: FitOptions,
+        callback: Callback | None,
     ) -> None:
+        self.names = names
         self.model, self.options, self.callback = model, options, callback
         self.rows, self.held_out = data
         rows = self.rows
@@ -178,8 +187,9 @@ class _Mixture:
             if self.interrupted:
                 return History().extended(self.reports, "interrupted")
             scores = self._scores(self.rows)
-            self.model.weights = self._means(self._shares(scores))
-            shares = self._shares(scores)
+            if not by_clusters or 10 * len(self.reports) >= self.options.epochs - 10:
+                self.model.weights = self._means(self._shares(scores))
+                shares = self._shares(scores)
             train = self._loss(scores, self.row_weights)
             validation = self._validate()
             better = validation < best_loss
@@ -273,11 +283,10 @@ class _Mixture:
         found = side_by_side(tasks, self._stop)
         for k, result in enumerate(found):
             if isinstance(result, BaseException):
-                with naming(k):
+                rows = (self.rows, self.held_out)
+                with naming(k), explaining(self.model.flows[k], *rows, self.names):
                     raise result
         reports = [report for report in found if report is not None]
-        if len(reports) < sum(self.row_weights @ (shares >= _LEAST) > 0.0):
-            self.interrupted = True
         rates = [report[6] for report in reports]
         return max(rates, default=math.nan), sum(report[2] for report in reports)
 
