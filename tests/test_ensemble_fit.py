@@ -356,6 +356,7 @@ def test_how_a_mixture_stops() -> None:
     assert np.isfinite(model.log_prob(x)).all()
 
 
+@pytest.mark.filterwarnings("error")  # not of groups far apart either: each has a member
 def test_members_without_rows_keep_no_weight() -> None:
     x = np.repeat([[0.0, 0.0], [5.0, 5.0]], 50, axis=0) + 0.1 * RNG.normal(size=(100, 2))
     model = new(4)

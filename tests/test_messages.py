@@ -100,6 +100,7 @@ def objects() -> dict[str, Any]:
         **{"x": X, "stars": pd.DataFrame(X, columns=["mass", "radius"])},
         **{"new": new, "quick": QUICK, "with_column": with_column},
         **{"flow": new(), "named": named, "kinds": kinds, "conditional": new(context_features=2)},
+        "ensemble": cf.ensemble(new(), 2, seed=0),
         "images": cf.glow((1, 4, 4), levels=1, steps=1, channels=4, seed=0),
     }
 
@@ -120,6 +121,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, objects: dict[str, Any]) ->
     (path / "cut.safetensors").write_bytes(content[:200])
     content[-1] ^= 1
     (path / "flipped.safetensors").write_bytes(content)
+    objects["ensemble"].save(path / "ensemble.safetensors")
     new().fit(X, checkpoint=path / "kept", **QUICK)
     return path
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _core
-from .arguments import drawn_seed, integer, refuse_unknown, shown
+from .arguments import drawn_seed, integer, listed, shown
 from .fit_members import fit_members
 from .fit_mixture import fit_mixture
 from .flow import Flow
@@ -190,7 +190,11 @@ def ensemble(
     first = drawn_seed() if seed is None else integer("seed", seed, 0, 2**64 - 1)
     seeds = [(first + k) % 2**64 for k in range(count)]
     if isinstance(recipe, Flow):
-        refuse_unknown("ensemble", options, ["recipe", "members", "weights", "seed"])
+        if options:
+            raise TypeError(
+                f"ensemble() of a flow takes no options, its members have its parts: got "
+                f"{listed(options)}"
+            )
         return Ensemble([_unlearned(recipe, one) for one in seeds], weights)
     if not callable(recipe):
         raise TypeError(f"recipe must be a recipe, such as cf.nsf, or a flow, got {shown(recipe)}")

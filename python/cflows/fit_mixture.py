@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
@@ -17,7 +18,7 @@ from . import _core
 from ._core import Optimizer
 from .arguments import check_callback, checked_seed, with_hints
 from .clusters import clusters, numbers_for_clusters
-from .data_warnings import warn_of_data
+from .data_warnings import DataWarning, warn_of_data
 from .fit_members import data_of_fit, naming, options_of_fit, side_by_side
 from .fit_progress import new_fit_progress
 from .fitting import DEFAULT_PATIENCE, Data, FitOptions, new_run
@@ -140,7 +141,10 @@ def fit_mixture(
     }
     options = options_of_fit(self, data, names, seed, given)
     warn_of_repeated_names(cast("Flow", self), x, context)
-    warn_of_data(self.flows[0], data[0], data[1], None, names, False)
+    with warnings.catch_warnings():
+        if len(self) > 1:  # each group has a member
+            warnings.filterwarnings("ignore", ".*: in groups far apart", DataWarning)
+        warn_of_data(self.flows[0], data[0], data[1], None, names, False)
     for k, flow in enumerate(self.flows):
         with naming(k), new_run(flow, data, names, options, None):
             pass  # all is checked, and nothing has changed

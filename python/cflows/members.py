@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from .arguments import shown
+from .arguments import near, shown
 from .arrays import real_array
 from .flow import Flow
 from .named import NamedColumns
@@ -74,9 +74,10 @@ class Members(NamedColumns):
     def __getattr__(self, name: str) -> Any:
         if not name.startswith("_") and hasattr(Flow, name):
             raise AttributeError(
-                f"an Ensemble has no {name}, each member has: ensemble[k].{name} of a flow"
+                f"an Ensemble has no {name}; each member has it: ensemble[0].{name}"
             )
-        raise AttributeError(f"an Ensemble has no attribute {name!r}")
+        known = [other for other in dir(type(self)) if not other.startswith("_")]
+        raise AttributeError(f"an Ensemble has no attribute {name!r}{near(name, known)}")
 
     # -- what the members have in common -- #
 
