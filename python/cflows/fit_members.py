@@ -224,9 +224,10 @@ class _Member:
 def side_by_side(tasks: Sequence[Callable[[], Any]], stop: Callable[[], None]) -> list[Any]:
     """The results of tasks, or what they raised, as many at once as there are threads.
 
-    Each computes without the GIL and may take threads of the pool that are idle. `stop` is called
-    upon Ctrl-C, which only the main thread hears and not while it waits for ever, and when a task
-    has failed.
+    Each computes without the GIL and may take threads of the pool that are idle. A step of a few
+    hundred rows keeps one core busy but not several: on two, five members took 0.5 to 1 of the time
+    that they take one after the other, each with both. `stop` is called upon Ctrl-C, which only
+    the main thread hears and not while it waits for ever, and when a task has failed.
     """
     with ThreadPoolExecutor(min(len(tasks), _core.get_num_threads())) as executor:
         futures = [executor.submit(task) for task in tasks]
