@@ -329,6 +329,19 @@ def test_losses_and_weights_of_a_mixture_are_those_it_has() -> None:
     assert bits(twice) == bits(model)
 
 
+@pytest.mark.parametrize("start", ["clusters", "members"])
+def test_a_mixture_of_one_is_a_flows_fit(start: str) -> None:
+    """Bit for bit: the rows, their weights, the order, the optimiser's state, the best epoch."""
+    weights = RNG.integers(0, 4, size=len(X)).astype(float)
+    given: dict[str, Any] = {"weights": weights, "validation": HELD_OUT, "seed": 3, **QUICK}
+    model, alone = new(1), cf.realnvp(2, 2, (8,), seed=0)
+    history = model.fit_mixture(X, start=start, **given)  # type: ignore[arg-type]
+    wanted = alone.fit(X, **given)
+    assert bits(model)[:-1] == bits(cf.Ensemble([alone]))[:-1]
+    assert history.best_epoch == wanted.best_epoch and history.steps == wanted.steps
+    assert history.validation == pytest.approx(wanted.validation, rel=1e-6)
+
+
 def test_a_mixture_goes_on_from_its_members_and_takes_a_context() -> None:
     x = ring_and_bar(400)
     context = (x[:, :1] > 4.0) + 0.1 * RNG.normal(size=(400, 1))

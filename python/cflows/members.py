@@ -34,10 +34,14 @@ class Members(NamedColumns):
     def __init__(self, flows: Iterable[Flow], weights: ArrayLike | None = None) -> None:
         members = tuple(flows)
         _check_members(members)
-        self.__dict__["flows"] = members
+        self.__dict__["_flows"] = members
         self.weights = np.ones(len(members)) if weights is None else weights
 
-    flows: tuple[Flow, ...] = ()
+    @property
+    def flows(self) -> tuple[Flow, ...]:
+        """tuple of Flow: the members."""
+        found: tuple[Flow, ...] = self.__dict__["_flows"]
+        return found
 
     @property
     def weights(self) -> Float64:
