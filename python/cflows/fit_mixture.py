@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["fit_mixture"]
 
 Float = NDArray[np.float64]
+Show = Callable[[EpochReport, int], None]
 
 # Rows of which a member explains less are not among its own in an epoch.
 _LEAST = 1e-6
@@ -180,11 +181,12 @@ class _Mixture:
         self.states: list[dict[str, Any] | None] = [None] * len(model)
         self.reports: list[EpochReport] = []
         self.best: list[Any] | None = None
+        self.best_loss, self.waited, self.began = math.inf, 0, time.monotonic()
         self.interrupted = False
 
-    def run(self, by_clusters: bool, show: Callable[[EpochReport, int], None] | None) -> History:
-        began, best_loss, waited, stop = time.monotonic(), math.inf, 0, None
+    def run(self, by_clusters: bool, show: Show | None) -> History:
         shares = self._clusters() if by_clusters else self._shares(self._scores(self.rows))
+        stop = None
         while stop is None:
             self.model.weights = self._means(shares)
             rate, steps = self._epoch(shares)
@@ -194,37 +196,40 @@ class _Mixture:
             if not by_clusters or 10 * len(self.reports) >= self.options.epochs - 10:
                 self.model.weights = self._means(self._shares(scores))
                 shares = self._shares(scores)
-            train = self._loss(scores, self.row_weights)
-            validation = self._validate()
-            better = validation < best_loss
-            if better:
-                best_loss, waited, self.best = validation, 0, self._snapshot()
-            else:
-                waited += 1
-            epoch = len(self.reports) + 1
-            if epoch == self.options.epochs:
-                stop = "epochs"
-            elif self.options.patience and waited >= self.options.patience:
-                stop = "patience"
-            states = [state for state in self.states if state is not None]
-            report = EpochReport(
-                epoch,
-                sum(state["step"] for state in states),
-                steps,
-                sum(state["skipped"] for state in states),
-                train,
-                validation,
-                rate,
-                better,
-                stop,
-                time.monotonic() - began,
-            )
-            self.reports.append(report)
+            report = self._report(self._loss(scores, self.row_weights), rate, steps)
             if show is not None:
                 show(report, self.rows.counted)
-            if self.callback is not None and self.callback(report):
-                stop = stop or "callback"
+            stopped = self.callback is not None and self.callback(report)
+            stop = report.stop or ("callback" if stopped else None)
         return History().extended(self.reports, stop)
+
+    def _report(self, train: float, rate: float, steps: int) -> EpochReport:
+        """Of an epoch that has ended; its state is kept if it is the best."""
+        validation = self._validate()
+        better = validation < self.best_loss
+        if better:
+            self.best_loss, self.best = validation, self._snapshot()
+        self.waited = 0 if better else self.waited + 1
+        epoch, stop = len(self.reports) + 1, None
+        if epoch == self.options.epochs:
+            stop = "epochs"
+        elif self.options.patience and self.waited >= self.options.patience:
+            stop = "patience"
+        states = [state for state in self.states if state is not None]
+        report = EpochReport(
+            epoch,
+            sum(state["step"] for state in states),
+            steps,
+            sum(state["skipped"] for state in states),
+            train,
+            validation,
+            rate,
+            better,
+            stop,
+            time.monotonic() - self.began,
+        )
+        self.reports.append(report)
+        return report
 
     def put_best(self) -> None:
         """Put the state of the best epoch in place, if there is one."""
