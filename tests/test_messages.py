@@ -104,6 +104,7 @@ def objects() -> dict[str, Any]:
         "conditional_continuous": cf.Flow(
             [cf.Continuous()], features=2, context_features=2, seed=0
         ),
+        "ensemble": cf.ensemble(new(), 2, seed=0),
         "images": cf.glow((1, 4, 4), levels=1, steps=1, channels=4, seed=0),
     }
 
@@ -124,6 +125,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, objects: dict[str, Any]) ->
     (path / "cut.safetensors").write_bytes(content[:200])
     content[-1] ^= 1
     (path / "flipped.safetensors").write_bytes(content)
+    objects["ensemble"].save(path / "ensemble.safetensors")
     new().fit(X, checkpoint=path / "kept", **QUICK)
     return path
 

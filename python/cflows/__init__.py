@@ -31,6 +31,7 @@ from .check import Audit, audit, jacobian
 from .columns import Column, categorical, circular, count, interval, ordinal, positive, real
 from .ctarget import CTarget
 from .data_warnings import DataWarning
+from .ensembles import Ensemble, ensemble
 from .flow import Flow
 from .history import EpochReport, History
 from .importance import Importance
@@ -74,6 +75,8 @@ __all__ = [
     # flows
     "Flow",
     "VAE",
+    "Ensemble",
+    "ensemble",
     "realnvp",
     "nice",
     "glow1d",

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from . import _core
 from .arrays import real_array
 from .data_warnings import warn_of_rounding
 from .names import array_by_name
@@ -15,6 +16,7 @@ from .names import array_by_name
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
+    from .ensembles import Ensemble
     from .flow import Flow
 
 
@@ -110,13 +112,14 @@ class Audit:
         )
 
 
-def audit(flow: Flow, x: ArrayLike, context: ArrayLike | None = None) -> Audit:
+def audit(flow: Flow | Ensemble, x: ArrayLike, context: ArrayLike | None = None) -> Audit:
     """Check a flow at given points: round trip, and log-determinants against Jacobians.
 
     Parameters
     ----------
-    flow : Flow
-        Best in float64 (``flow.astype('float64')``), where what remains is the layers' own.
+    flow : Flow or Ensemble
+        Best in float64 (``flow.astype('float64')``), where what remains is the layers' own. Of an
+        ensemble the errors are the largest among its members.
     x : array_like, shape (n, features)
         Some hundred rows tell enough; the cost is that of ``features`` gradients.
     context : array_like, shape (n, context_features) or (context_features,), optional
@@ -147,6 +150,8 @@ def audit(flow: Flow, x: ArrayLike, context: ArrayLike | None = None) -> Audit:
     >>> report.round_trip < 1e-12 and report.log_det < 1e-10
     True
     """
+    if not isinstance(flow, _core.Flow):
+        return _largest_of([audit(member, x, context) for member in flow])
     x = array_by_name(flow, "x", x)
     if math.prod(flow.base_shape) != math.prod(flow.shape):
         raise ValueError(
@@ -165,6 +170,18 @@ def audit(flow: Flow, x: ArrayLike, context: ArrayLike | None = None) -> Audit:
         log_det=_largest(log_det - by_jacobian),
         log_det_sum=_largest(log_det + forward_log_det),
         dtype=str(flow.dtype),
+    )
+
+
+def _largest_of(found: list[Audit]) -> Audit:
+    def largest(name: str) -> float:
+        return float(np.max([getattr(one, name) for one in found]))
+
+    return replace(
+        found[0],
+        round_trip=largest("round_trip"),
+        log_det=largest("log_det"),
+        log_det_sum=largest("log_det_sum"),
     )
 
 

@@ -2,54 +2,35 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
-from contextlib import closing
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from . import _core
-from ._core import Cosine, Criterion, Optimizer, Schedule
-from .arguments import (
-    checked_loss,
-    checked_seed,
-    decay,
-    gradient_limit,
-    integer,
-    with_hints,
-)
-from .arrays import real_array, refuse_shape
+from ._core import Criterion, Optimizer, Schedule
+from .arguments import with_hints
 from .data_warnings import warn_of_data
-from .epochs import Warmup, changing_rows
 from .fit_progress import new_fit_progress
+from .fitting import (
+    DEFAULT_PATIENCE,
+    Path,
+    checked_options,
+    keep,
+    new_run,
+    read_checkpoint,
+    read_data,
+    seed_of_fit,
+)
 from .history import History
 from .named import known_names, learn_names, warn_of_repeated_names
-from .names import by_name, names_of, row_by_name
-from .optim import SCHEDULES, checked_optimizer, checked_schedule, spelled
 from .option_names import ScheduleName
-from .refused_rows import explaining
-from .run import Callback, Keeper, Run, checkpoint_class
-from .training_rows import (
-    TrainingRows,
-    check_order,
-    fingerprint,
-    read_rows,
-    read_validation,
-    with_weight,
-)
+from .run import Callback
 
 if TYPE_CHECKING:
-    from .checkpoint import Checkpoint
     from .flow import Flow
     from .nn import Function
 
 __all__ = ["fit"]
-
-Path = str | os.PathLike[str]
-
-DEFAULT_PATIENCE = 20
 
 
 @with_hints
@@ -223,192 +204,35 @@ def fit(
     >>> len(history.train), history.stopped
     (3, 'epochs')
     """
-    saved = None if resume is None else checkpoint_class().read(os.fsdecode(resume))
-    seed = _seed(seed, saved)
-    rows, held_out = _read_data(self, (x, context, weights, u), validation, seed)
+    saved = read_checkpoint(resume)
+    seed = seed_of_fit(seed, saved)
+    rows, held_out = read_data(self, (x, context, weights, u), validation, seed)
     names = known_names(self, x, context)
-    jitter = row_by_name("jitter", jitter, names[0])
-    optimizer, plan = checked_optimizer(optimizer), checked_schedule(schedule, SCHEDULES)
-    numbers = _numbers(self, len(rows), batch_size, clip_norm, ema, jitter, seed)
-    filling = (augment, missing, missing_draws)
-    again = _again(standardize)
+    options = checked_options(
+        self,
+        (rows, held_out),
+        names,
+        seed,
+        epochs=epochs,
+        batch_size=batch_size,
+        optimizer=optimizer,
+        schedule=schedule,
+        clip_norm=clip_norm,
+        patience=patience,
+        jitter=jitter,
+        augment=augment,
+        kl_warmup=kl_warmup,
+        ema=ema,
+        standardize=standardize,
+        missing=missing,
+        missing_draws=missing_draws,
+        loss=loss,
+    )
     warn_of_repeated_names(self, x, context)
-    warn_of_data(self, rows, held_out, numbers["jitter"], names, again)
-    if u is not None and (augment is not None or missing != "error"):
-        raise ValueError("u belongs to rows as they are: it goes with neither augment nor missing")
-    changing, held_out = changing_rows(self, rows, held_out, seed, *filling)
-    warmup = Warmup(self, integer("kl_warmup", kl_warmup, 0))
-    told = explaining(self, changing.rows, held_out, names)
-    with (
-        told,
-        closing(
-            _core.Trainer(
-                self,
-                checked_loss(self, loss),
-                changing.rows.arrays,
-                None if held_out is None else held_out.arrays,
-                optimizer,
-                plan,
-                epochs=integer("epochs", epochs, 1),
-                patience=_patience(patience, held_out),
-                standardize_again=again,
-                **numbers,
-            )
-        ) as trainer,
-    ):
+    warn_of_data(self, rows, held_out, options.numbers["jitter"], names, options.again)
+    with new_run(self, (rows, held_out), names, options, callback) as run:
         learn_names(self, x, context)
-        run = Run(trainer, rows.counted, callback, (warmup, changing))
-        if checkpoint is not None or saved is not None:
-            numbers |= {"kl_warmup": warmup.epochs, "augment": repr(augment), "ema": ema}
-            numbers["loss"] = None if loss is None else _loss_config(checked_loss(self, loss))
-            numbers["u"] = fingerprint(rows.u)
-            numbers["standardize"] = None if standardize == "once" else standardize
-            numbers["missing"] = None if missing == "error" else [missing, missing_draws]
-            config = _config(self, (rows, held_out), (optimizer, plan), epochs, numbers, saved)
-            if resume is not None and saved is not None:
-                run.history = _resume(self, run, saved, os.fsdecode(resume), config, epochs)
-            if checkpoint is not None:
-                run.keeper = Keeper(self, trainer, os.fsdecode(checkpoint), config, run)
-        run.progress = new_fit_progress(progress, epochs, rows.counted, len(run.history.train))
+        keep(self, run, (rows, held_out), options, checkpoint, (resume, saved))
+        done = len(run.history.train)
+        run.progress = new_fit_progress(progress, options.epochs, rows.counted, done)
         return run.run()
-
-
-def _resume(
-    flow: Flow,
-    run: Run,
-    saved: Checkpoint,
-    path: str,
-    config: dict[str, Any],
-    epochs: int,
-) -> History:
-    """Set flow and trainer to the checkpoint, or raise ValueError and change nothing.
-
-    Returns the history of its epochs.
-    """
-    saved.check_config(path, config)
-    saved.check_tensors(path, flow)
-    if saved.state["epoch"] > epochs:
-        raise ValueError(f"{path} is {saved.state['epoch']} epochs on, got epochs={epochs}")
-    try:
-        run.rows_of_epoch.load_state(saved.state)
-        run.trainer.load_state(saved.state)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{path}: damaged checkpoint: {error}") from error
-    saved.restore(flow)
-    return saved.history
-
-
-def _config(
-    flow: Flow,
-    data: tuple[TrainingRows, TrainingRows | None],
-    method: tuple[Optimizer, Schedule],
-    epochs: int,
-    numbers: dict[str, Any],
-    saved: Checkpoint | None,
-) -> dict[str, Any]:
-    """What has to be the same for a fit to resume from a checkpoint, such as `saved`."""
-    from .checkpoint import architecture
-
-    (rows, held_out), (optimizer, schedule) = data, method
-    jitter, validated = numbers["jitter"], None
-    former = {} if saved is None else saved.config
-    if held_out is not None:
-        parts = former.get("validation")
-        parts = parts if isinstance(parts, list) and len(parts) == 4 else [None] * 4
-        validated = [fingerprint(*pair) for pair in zip(held_out.arrays[:4], parts, strict=True)]
-        validated += [] if held_out.u is None else [fingerprint(held_out.u)]
-    return {
-        **architecture(flow),
-        **numbers,
-        "jitter": None if jitter is None else jitter.tolist(),
-        "optimizer": spelled(optimizer),
-        "schedule": spelled(schedule),
-        # Other schedules do not depend on the number of epochs.
-        "epochs": epochs if isinstance(schedule, Cosine) else None,
-        "x": fingerprint(rows.x, former.get("x")),
-        "context": fingerprint(rows.context, former.get("context")),
-        "weights": fingerprint(rows.weights, former.get("weights")),
-        "validation": validated,
-    }
-
-
-# -- arguments -- #
-
-
-def _read_data(
-    flow: Flow,
-    given: tuple[ArrayLike, ArrayLike | None, ArrayLike | None, ArrayLike | None],
-    validation: float | ArrayLike | tuple[Any, ...] | None,
-    seed: int,
-) -> tuple[TrainingRows, TrainingRows | None]:
-    """The rows to train on, and those to validate with."""
-    x, context, weights, u = given
-    learned = names_of(x), names_of(context)
-    check_order(x, context, weights)
-    x, context = by_name(flow, "x", x), by_name(flow, "context", context)
-    rows = with_weight(read_rows(x, context, weights, u))
-    if rows.x.shape[1:] != flow.shape:
-        refuse_shape("x", rows.x.shape, flow.shape)
-    return read_validation(rows, validation, seed, flow, learned)
-
-
-def _numbers(
-    flow: Flow,
-    rows: int,
-    batch_size: int | None,
-    clip_norm: float | None,
-    ema: float | None,
-    jitter: ArrayLike | None,
-    seed: int,
-) -> dict[str, Any]:
-    """The numbers that the trainer takes, of a fit of so many rows."""
-    batch_size = 256 if batch_size is None else integer("batch_size", batch_size, 1)
-    return {
-        "batch_size": max(1, min(batch_size, rows)),  # the core refuses data without rows
-        "clip_norm": gradient_limit(clip_norm),
-        "ema": decay(ema),
-        "jitter": _jitter(jitter, flow.shape),
-        "seed": seed,
-    }
-
-
-def _loss_config(loss: str | Criterion) -> str:
-    return loss if isinstance(loss, str) else spelled(loss)
-
-
-def _patience(patience: int | None, held_out: TrainingRows | None) -> int:
-    """The epochs to wait for a better one; 0 waits for ever."""
-    if patience is None:
-        return 0
-    if held_out is not None:
-        return integer("patience", patience, 1)
-    if patience != DEFAULT_PATIENCE:
-        raise ValueError(
-            f"patience={patience} needs rows held out to judge by, got validation=None"
-        )
-    return 0
-
-
-def _again(standardize: str) -> bool:
-    if standardize not in ("once", "again"):
-        raise ValueError(f"standardize must be 'once' or 'again', got {standardize!r}")
-    return standardize == "again"
-
-
-def _seed(seed: Any, saved: Checkpoint | None) -> int:
-    if seed is None and saved is not None:
-        return int(saved.config["seed"])
-    return checked_seed(seed)
-
-
-def _jitter(jitter: ArrayLike | None, shape: tuple[int, ...]) -> NDArray[np.float64] | None:
-    """The width of the noise of each feature; None if all are 0."""
-    if jitter is None:
-        return None
-    if isinstance(jitter, (bool, str)):
-        raise TypeError(f"jitter must be a width or one a column, got {jitter!r}")
-    array = real_array("jitter", jitter)
-    if array.shape not in ((), shape):
-        raise ValueError(f"jitter must be a number or have shape {shape}, got {array.shape}")
-    widths = np.array(np.broadcast_to(array, shape), np.float64).ravel()
-    return widths if widths.any() else None

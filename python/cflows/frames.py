@@ -13,7 +13,7 @@ from .categories import decoded
 if TYPE_CHECKING:
     from .flow import Flow
 
-__all__ = ["sample"]
+__all__ = ["as_table", "sample"]
 
 
 @overload
@@ -45,19 +45,23 @@ def sample(
     *,
     as_frame: bool = False,
 ) -> Any:
-    if not as_frame:
-        return _core.Flow.sample(self, n, context, seed, start)
-    if len(self.shape) > 1:
-        raise ValueError(f"as_frame needs samples that are rows, got those of shape {self.shape}")
+    rows = _core.Flow.sample(self, n, context, seed, start)
+    return as_table(self, rows) if as_frame else rows
+
+
+def as_table(flow: Flow, rows: NDArray[Any]) -> Any:
+    """Samples of a flow as a table of pandas, context by context."""
+    if len(flow.shape) > 1:
+        raise ValueError(f"as_frame needs samples that are rows, got those of shape {flow.shape}")
     try:
         pandas = import_module("pandas")
     except ImportError as error:
         raise ImportError("as_frame needs pandas: pip install pandas") from error
-    rows = _core.Flow.sample(self, n, context, seed, start).reshape(-1, self.features)
-    if self.categories is None:
-        return pandas.DataFrame(rows, columns=self.columns)
-    columns = dict(enumerate(decoded(rows, self.categories)))
-    return pandas.DataFrame(columns).set_axis(self.columns or range(self.features), axis=1)
+    rows = rows.reshape(-1, flow.features)
+    if flow.categories is None:
+        return pandas.DataFrame(rows, columns=flow.columns)
+    columns = dict(enumerate(decoded(rows, flow.categories)))
+    return pandas.DataFrame(columns).set_axis(flow.columns or range(flow.features), axis=1)
 
 
 _AS_FRAME = """\

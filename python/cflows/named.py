@@ -31,8 +31,9 @@ class NamedColumns:
     def __setattr__(self, name: str, value: Any) -> None:
         # A mistyped name is an error, but for classes of one's own.
         if type(self).__module__.startswith("cflows.") and not hasattr(type(self), name):
+            kind = type(self).__name__
             raise AttributeError(
-                f"a {type(self).__name__} has no attribute {name!r} to set"
+                f"a{'n' * (kind[0] in 'AEIOU')} {kind} has no attribute {name!r} to set"
                 f"{near(name, dir(type(self)))}"
             )
         super().__setattr__(name, value)

@@ -8,7 +8,9 @@ A model is a safetensors file. Its tensors are the parameters under their own na
 ``format_version``  `FORMAT_VERSION`
 ``version``         of the library that wrote it
 ``architecture``    JSON: dtype, seed, frozen names; of a flow sizes, base, layers and, if there is
-                    one, embedding by type and options; of a model of functions its module
+                    one, embedding by type and options; of a model of functions its module; of an
+                    ensemble its weights and the architecture of each member, whose tensors are
+                    ``members.0.*``, ``members.1.*`` and so on
 ``checksum``        SHA-256 of all tensors and of the other metadata
 ==================  ============================================================================
 """
@@ -26,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _core
+from .ensembles import Ensemble, restored
 from .flow import Flow
 from .nn.models import Loss
 from .safetensors import dtype_name, read_safetensors, stored, write_safetensors
@@ -45,12 +48,12 @@ _NAMES = ("columns", "context_columns")
 Tensors = dict[str, NDArray[Any]]
 
 
-def save(model: Flow | Loss, path: str | os.PathLike[str]) -> None:
+def save(model: Flow | Loss | Ensemble, path: str | os.PathLike[str]) -> None:
     """Write a model to a file, which `load` reads; ``flow.save(path)`` does this.
 
     Parameters
     ----------
-    model : Flow or Loss
+    model : Flow, Loss or Ensemble
     path : str or path-like
         Customarily ``*.safetensors``. An existing file is replaced, once the new one is whole.
 
@@ -77,14 +80,7 @@ def save(model: Flow | Loss, path: str | os.PathLike[str]) -> None:
     """
     from . import __version__
 
-    parameters, buffers = model._snapshot()
-    tensors: Tensors = parameters | {f"buffers.{name}": array for name, array in buffers.items()}
-    architecture = {
-        "dtype": str(model.dtype),
-        "seed": model.seed,
-        "frozen": list(model.frozen),
-        **(_parts(model, tensors) if isinstance(model, Flow) else _module(model, tensors)),
-    }
+    architecture, tensors = _ensemble(model) if isinstance(model, Ensemble) else _one(model)
     text = json.dumps(architecture, separators=(",", ":"), allow_nan=False)
     parse(text)  # refuse to write what could not be read
     metadata = {
@@ -95,6 +91,29 @@ def save(model: Flow | Loss, path: str | os.PathLike[str]) -> None:
     }
     metadata["checksum"] = checksum(tensors, metadata)
     write_safetensors(path, tensors, metadata)
+
+
+def _one(model: Flow | Loss) -> tuple[dict[str, Any], Tensors]:
+    """A model's description as JSON, and its tensors."""
+    parameters, buffers = model._snapshot()
+    tensors: Tensors = parameters | {f"buffers.{name}": array for name, array in buffers.items()}
+    architecture = {
+        "dtype": str(model.dtype),
+        "seed": model.seed,
+        "frozen": list(model.frozen),
+        **(_parts(model, tensors) if isinstance(model, Flow) else _module(model, tensors)),
+    }
+    return architecture, tensors
+
+
+def _ensemble(model: Ensemble) -> tuple[dict[str, Any], Tensors]:
+    members: list[dict[str, Any]] = []
+    every: Tensors = {}
+    for k, flow in enumerate(model):
+        architecture, tensors = _one(flow)
+        members.append(architecture)
+        every |= {f"members.{k}.{name}": array for name, array in tensors.items()}
+    return {"members": members, "weights": model.weights.tolist()}, every
 
 
 def _parts(flow: Flow, tensors: Tensors) -> dict[str, Any]:
@@ -128,7 +147,7 @@ def _column_names(model: Flow | Loss) -> dict[str, list[str]]:
     return {name: list(names) for name, names in found.items() if names is not None}
 
 
-def load(path: str | os.PathLike[str]) -> Flow | Loss:
+def load(path: str | os.PathLike[str]) -> Flow | Loss | Ensemble:
     """Read a model that ``flow.save(path)`` has written.
 
     Nothing in the file is executed, and all of it is checked before a flow is built: a damaged or
@@ -140,7 +159,7 @@ def load(path: str | os.PathLike[str]) -> Flow | Loss:
 
     Returns
     -------
-    Flow, VAE or Loss
+    Flow, VAE, Loss or Ensemble
 
     Raises
     ------
@@ -166,6 +185,8 @@ def load(path: str | os.PathLike[str]) -> Flow | Loss:
         architecture = parse(metadata["architecture"])
         if isinstance(architecture, dict) and "module" in architecture:
             return _built_loss(architecture, tensors)
+        if isinstance(architecture, dict) and "members" in architecture:
+            return _built_ensemble(architecture, tensors)
         return _built(architecture, tensors)
     # The core has TypeError and ValueError; in a file both mean damage.
     except (TypeError, OverflowError, ValueError) as error:
@@ -293,6 +314,20 @@ def _built_loss(architecture: dict[str, Any], tensors: Tensors) -> Loss:
     for name in set(_NAMES) & architecture.keys():
         setattr(model, name, architecture[name])
     return model
+
+
+def _built_ensemble(architecture: Any, tensors: Tensors) -> Ensemble:
+    _check_members(architecture, {"members": list, "weights": list})
+    members, weights = architecture["members"], architecture["weights"]
+    if any(type(weight) is not float for weight in weights) or len(weights) != len(members):
+        raise ValueError("the weights of the ensemble must be numbers, one a member")
+    array = np.array(weights)
+    if not ((array >= 0.0).all() and abs(array.sum() - 1.0) < 1e-9):
+        raise ValueError("the weights of the ensemble must be 0 or more, with a sum of 1")
+    flows = [_built(part, _taken(tensors, f"members.{k}.")) for k, part in enumerate(members)]
+    if tensors:
+        raise ValueError(f"no member has the tensor {next(iter(tensors))[:80]!r}")
+    return restored(tuple(flows), array)
 
 
 def without_kl_weight(buffers: Tensors) -> Tensors:

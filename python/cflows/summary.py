@@ -10,6 +10,7 @@ from .part import shared_names
 
 if TYPE_CHECKING:
     from . import _core
+    from .ensembles import Ensemble
     from .history import History
 
 LONGEST = 72  # characters of a layer's description: lists of indices can have an entry a feature
@@ -47,6 +48,27 @@ def flow_table(flow: _core.Flow) -> str:
     notes = [f"{port}: {_shorten(', '.join(known))}" for port, known in names if known]
     rows = [(n, arrow.strip(), size, _shorten(text)) for n, arrow, size, text in _chain(flow)]
     return _table([_title(flow), *notes], ("", "shape", "parameters", ""), rows)
+
+
+def ensemble_lines(model: Ensemble) -> list[str]:
+    """A line that sums up an ensemble, and one for each member with its weight."""
+    return [_ensemble_title(model), *(f"  {k}  {w}  {text}" for k, w, text in _members(model))]
+
+
+def ensemble_table(model: Ensemble) -> str:
+    """The same as a table of HTML."""
+    return _table([_ensemble_title(model)], ("member", "weight", ""), _members(model))
+
+
+def _ensemble_title(model: Ensemble) -> str:
+    given = " | context" if model.context_features else ""
+    count = _plural(model.n_parameters, "parameter")
+    return f"Ensemble: {_plural(len(model), 'flow')} of x{given}, {count}"
+
+
+def _members(model: Ensemble) -> list[tuple[str, str, str]]:
+    pairs = zip(model.weights, model, strict=True)
+    return [(str(k), f"{weight:.4f}", _title(flow)) for k, (weight, flow) in enumerate(pairs)]
 
 
 def history_table(history: History) -> str:

@@ -7,6 +7,7 @@ import json
 import os
 from typing import Any
 
+from ..ensembles import Ensemble
 from ..flow import Flow
 from ..persist import load, read_safetensors
 from . import options
@@ -52,7 +53,8 @@ def run(arguments: argparse.Namespace) -> int:
     for name, note in facts["fitted"].items():
         if note is not None:
             print(f"{name}: {_spelled(note)}")
-    print(f"seed {model.seed}")
+    if facts["seed"] is not None:
+        print(f"seed {facts['seed']}")
     print(
         f"{arguments.model}: {facts['bytes']:,} bytes, format {facts['format']}, "
         f"written by cflows {facts['version']}"
@@ -63,6 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _facts(model: Any, path: str, metadata: dict[str, str]) -> dict[str, Any]:
     """What is known of a model, in terms of JSON."""
     flow = model if isinstance(model, Flow) else None
+    known = model if isinstance(model, (Flow, Ensemble)) else None
     return {
         "file": path,
         "bytes": os.path.getsize(path),
@@ -70,15 +73,16 @@ def _facts(model: Any, path: str, metadata: dict[str, str]) -> dict[str, Any]:
         "version": metadata["version"],
         "type": type(model).__name__,
         "dtype": str(model.dtype),
-        "seed": model.seed,
+        "seed": getattr(model, "seed", None),
         "parameters": model.n_parameters,
-        "shape": flow and list(flow.shape),
-        "context_features": flow and flow.context_features,
-        "columns": flow and flow.columns,
-        "context_columns": flow and flow.context_columns,
-        "categories": flow and flow.categories,
-        "context_categories": flow and flow.context_categories,
+        "shape": known and list(known.shape),
+        "context_features": known and known.context_features,
+        "columns": known and known.columns,
+        "context_columns": known and known.context_columns,
+        "categories": known and known.categories,
+        "context_categories": known and known.context_categories,
         "base": flow and repr(flow.base),
+        "weights": model.weights.tolist() if isinstance(model, Ensemble) else None,
         "layers": flow and [repr(layer.spec) for layer in flow.layers],
         "fitted": {} if flow is None else flow.fitted,
     }

@@ -61,6 +61,10 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.threads is not None:
         set_num_threads(arguments.threads)
     flow = options.read_flow(arguments.model)
+    if arguments.missing == "marginal" and not isinstance(flow, Flow):
+        raise ValueError(
+            f"--missing marginal is for flows, and {arguments.model} is an ensemble of flows"
+        )
     log_prob = _scores(flow, tables.opened(arguments.table, arguments), arguments)
     save_table(arguments.output, log_prob[:, None], columns=["log_prob"])
     _report(log_prob, arguments.output)

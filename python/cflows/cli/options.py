@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
+from ..ensembles import Ensemble
 from ..flow import Flow
 from ..persist import load
 
@@ -21,8 +22,10 @@ class Help(argparse.RawDescriptionHelpFormatter):
 
 
 def read_flow(path: str) -> Flow:
-    """The flow in a file; ValueError for another model, which has no density."""
+    """The flow or ensemble in a file; ValueError for another model, which has no density."""
     model = load(path)
+    if isinstance(model, Ensemble):  # it scores and samples as a flow does
+        return cast(Flow, model)
     if not isinstance(model, Flow):
         raise ValueError(f"{path} is no flow, but {model!r}: it has no density and no samples")
     return model
