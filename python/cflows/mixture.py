@@ -14,12 +14,13 @@ from .frames import as_table
 from .member_draws import draws, seeds_of_members
 from .members import Members
 from .names import array_by_name
-from .target import importance_sample
+from .importance import importance_sample
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-    from .target import Importance, Target
+    from .importance import Importance
+    from .target_steps import Target
 
 __all__ = ["Mixture"]
 
