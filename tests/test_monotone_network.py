@@ -117,12 +117,11 @@ def test_it_starts_near_the_identity(dtype: str) -> None:
     x = np.linspace(-1, 1, 99).repeat(3).reshape(99, 3).astype(dtype)
     context = np.random.default_rng(0).normal(size=(99, 2))
     u, log_det = flow.inverse(x, context)
-    eps = np.finfo(dtype).eps
-    np.testing.assert_allclose(u, x, rtol=0, atol=50 * eps)
-    np.testing.assert_allclose(log_det, 0, rtol=0, atol=50 * eps)
+    assert np.abs(u - x).max() < 0.1
+    assert np.all(log_det <= 1e-5) and log_det.min() > -3 * 0.25
     u, log_det = flow.inverse(4 * x, context)
-    assert np.abs(u - 4 * x).max() < 1.5
-    assert log_det.min() > -3 * np.log(4)
+    assert np.abs(u - 4 * x).max() < 2
+    assert log_det.min() > -3 * np.log(5)
 
 
 def test_networks_of_different_features_start_apart() -> None:
@@ -252,3 +251,15 @@ def test_it_learns_two_clusters() -> None:
     p = 0.3 * np.exp(-((x + 2) ** 2) / 0.18) + 0.7 * np.exp(-((x - 1.5) ** 2) / 0.18)
     truth = np.log(p / (0.3 * np.sqrt(2 * np.pi))).mean()
     assert flow.log_prob(x).mean() > truth - 0.05
+
+
+def test_it_leaves_the_best_linear_map_soon() -> None:
+    """Clusters so near to 0 that units with remote bends would all be linear there."""
+    rng = np.random.default_rng(0)
+    x = np.where(rng.random((4000, 1)) < 0.4, -1.2, 1.0) + 0.3 * rng.normal(size=(4000, 1))
+    options = {"validation": None, "optimizer": cf.Adam(1e-2), "seed": 0, "progress": False}
+    flow = cf.Flow([cf.Elementwise(cf.MonotoneNetwork())], features=1, seed=0)
+    flow.fit(x, epochs=20, batch_size=500, **options)
+    p = 0.4 * np.exp(-((x + 1.2) ** 2) / 0.18) + 0.6 * np.exp(-((x - 1.0) ** 2) / 0.18)
+    truth = np.log(p / (0.3 * np.sqrt(2 * np.pi))).mean()
+    assert flow.log_prob(x).mean() > truth - 0.1

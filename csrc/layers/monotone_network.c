@@ -27,11 +27,13 @@ static size_t first_half(size_t units) {
     return (units + 1) / 2;
 }
 
-/* A unit is linear, h + offset, until h is as far out as the offset, from 1 to 4. */
+/* A unit is linear, h + offset, until h is as far out as the offset, from 0 to 3. Some units bend
+ * where the data are: if all were linear there, a fit would first find the best linear map, at
+ * which the gradients of all that bends it are small. */
 static double offset_of(size_t unit, size_t units) {
     size_t half = first_half(units), first = unit < half ? 0 : half;
     size_t count = first == 0 ? half : units - half;
-    double offset = 1.0 + 3.0 * ((double)(unit - first) + 0.5) / (double)count;
+    double offset = 3.0 * ((double)(unit - first) + 0.5) / (double)count;
     return first == 0 ? offset : -offset;
 }
 
