@@ -210,8 +210,8 @@ const cf_spec_type cf_monotone_network_type = {
            "The unconstrained parameters are the signal; the weights are\n"
            "parameters of the layer, ``transform.linear0.weight`` of shape (features, outputs, "
            "inputs) and so on. A new\n"
-           "layer is the identity near 0, with slopes between 1 and a positive number further "
-           "out.\n\n"
+           "layer is near the identity around 0, with slopes from 1 there to a positive number "
+           "further out.\n\n"
            "References\n----------\n"
            "Huang et al. 2018, Neural autoregressive flows, arXiv:1804.00779.",
     .options = options,
