@@ -254,3 +254,15 @@ def test_it_learns_two_clusters() -> None:
     p = 0.3 * np.exp(-((x + 2) ** 2) / 0.18) + 0.7 * np.exp(-((x - 1.5) ** 2) / 0.18)
     truth = np.log(p / (0.3 * np.sqrt(2 * np.pi))).mean()
     assert flow.log_prob(x).mean() > truth - 0.05
+
+
+def test_it_leaves_the_best_linear_map_soon() -> None:
+    """Clusters so near to 0 that units with remote bends would all be linear there."""
+    rng = np.random.default_rng(0)
+    x = np.where(rng.random((4000, 1)) < 0.4, -1.2, 1.0) + 0.3 * rng.normal(size=(4000, 1))
+    options = {"validation": None, "optimizer": cf.Adam(1e-2), "seed": 0, "progress": False}
+    flow = cf.Flow([cf.Elementwise(cf.MonotoneNetwork())], features=1, seed=0)
+    flow.fit(x, epochs=20, batch_size=500, **options)
+    p = 0.4 * np.exp(-((x + 1.2) ** 2) / 0.18) + 0.6 * np.exp(-((x - 1.0) ** 2) / 0.18)
+    truth = np.log(p / (0.3 * np.sqrt(2 * np.pi))).mean()
+    assert flow.log_prob(x).mean() > truth - 0.1
