@@ -54,7 +54,7 @@ __all__ = [
 ]
 
 # What a fit of members has of its own, or takes for all of them.
-_OWN = ("validation", "seed", "progress", "callback", "checkpoint", "resume")
+_OWN = ("u", "validation", "seed", "progress", "callback", "checkpoint", "resume")
 _OPTIONS = {
     name: parameter.default
     for name, parameter in inspect.signature(fit).parameters.items()
@@ -277,7 +277,7 @@ def options_of_fit(
     options = {**_OPTIONS, **given}
     if getattr(options["loss"], "model", None) is not None:
         raise TypeError("the loss of an ensemble's fit is a name, got a function of one model")
-    return checked_options(cast("Flow", model), data, names, seed, **options)
+    return checked_options(model[0], data, names, seed, **options)
 
 
 def _own(data: Data, options: FitOptions, member: int, bootstrap: bool) -> tuple[Data, FitOptions]:

@@ -11,10 +11,10 @@ from .arguments import drawn_seed, integer
 from .distribution import log_prob_grid
 from .flow import Flow
 from .frames import as_table
+from .importance import importance_sample
 from .member_draws import draws, seeds_of_members
 from .members import Members
 from .names import array_by_name
-from .importance import importance_sample
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
