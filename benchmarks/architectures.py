@@ -196,6 +196,8 @@ class FreeFlow:
                Chen et al. 2019, arXiv:1906.02735
     cnf        one differential equation, its velocity a network of two hidden layers of the point
                and three frequencies of time; Grathwohl et al. 2019, arXiv:1810.01367
+    matching   the same, learned by flow matching instead of likelihood, by cflows alone;
+               Lipman et al. 2023, arXiv:2210.02747
 
     Equal in size, not in weights. Between the layers of naf and sos is a soft clip at 11.
     """

@@ -31,7 +31,7 @@ from table import DASH, figure, markdown
 OURS = "cflows"
 SAME_TIME = "cflows, same time"
 FAMILIES = ("realnvp", "maf", "nsf", "nsf_ar")
-FREE = ("naf", "sos", "bernstein", "residual", "cnf")
+FREE = ("naf", "sos", "bernstein", "residual", "cnf", "matching")
 FEW_SEEDS, MORE_SEEDS, PATIENCE_SECONDS = 3, 5, 120.0
 
 
@@ -87,6 +87,8 @@ for key in ("power", "protein", "htru2", "sdss", "miniboone"):
         ("bernstein", key): Settings(3, 64, Training(batch, rate, 5.0, 2_000)),
         ("residual", key): Settings(8, 64, Training(batch, rate, 5.0, 1_000)),
         ("cnf", key): Settings(1, 64, Training(batch, 2 * rate, 5.0, 300)),
+        # About as many seconds as cflows takes for that.
+        ("matching", key): Settings(1, 64, Training(batch, 2 * rate, 5.0, 10_000)),
     }
 
 

@@ -19,7 +19,6 @@ from c_build import DTYPES, ROOT, SIMD_LEVELS, shared_library, simd_levels
 FOLDERS = ("base", "simd", "train/optimizers", "train/schedules")
 SOURCES = [
     "tests/c/optimizer_steps.c",
-    "csrc/train/registry.c",
     *sorted(
         str(path.relative_to(ROOT))
         for name in FOLDERS

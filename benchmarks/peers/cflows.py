@@ -81,7 +81,7 @@ def autoregressive_layers(architecture: DensityFlow) -> list[cf.Layer]:
 def free_flow(architecture: FreeFlow) -> list[cf.Layer]:
     """The layers from data to base."""
     hidden, count = architecture.hidden, range(architecture.layers)
-    if architecture.kind == "cnf":
+    if architecture.kind in ("cnf", "matching"):
         network = cf.MLP(hidden, activation="elu")
         tolerance = {"rtol": architecture.rtol, "atol": architecture.atol}
         return [cf.Continuous(network, **tolerance)]
@@ -124,6 +124,8 @@ class CflowsModel(Model):
         else:  # the architecture goes from data to base
             layers = couplings(architecture)[::-1]
         self.flow = cf.Flow(layers, features=architecture.features, seed=seed)
+        matching = isinstance(architecture, FreeFlow) and architecture.kind == "matching"
+        self._loss = "flow_matching" if matching else "likelihood"
         self._drawn = 0
 
     def set_weights(self, weights) -> None:
@@ -181,6 +183,7 @@ class CflowsModel(Model):
             schedule="cosine",
             clip_norm=training.clip_norm,
             patience=None,
+            loss=self._loss,
             seed=seed,
             progress=False,
         )

@@ -1,5 +1,10 @@
 /* All optimisers, schedules and criteria, in the order in which they are documented: a line each; a
- * new one needs no other. registry.c includes it. */
+ * new one needs no other. registry.c includes it. CF_CRITERION_TYPE is CF_TYPE unless it is
+ * defined.
+ */
+#ifndef CF_CRITERION_TYPE
+#define CF_CRITERION_TYPE CF_TYPE
+#endif
 /* optimisers */
 CF_TYPE(adam)
 CF_TYPE(adamw)
@@ -12,5 +17,5 @@ CF_TYPE(constant)
 CF_TYPE(cosine)
 CF_TYPE(plateau)
 /* criteria */
-CF_TYPE(flow_matching)
-CF_TYPE(distillation)
+CF_CRITERION_TYPE(flow_matching)
+CF_CRITERION_TYPE(distillation)
