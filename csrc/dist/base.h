@@ -27,7 +27,8 @@ typedef struct {
     /* Of one feature. */
     cf_components (*components)(const cf_base *base, cf_builder *b, cf_value context);
     size_t (*component_count)(const cf_base *base); /* NULL: one */
-    /* Whether the density is 0 somewhere; NULL: nowhere. */
+    /* Whether the density is 0 somewhere; NULL: nowhere. Of most that have such places it is
+     * cf_base_restricts. */
     bool (*restricted_domain)(const cf_base *base);
     /* Whether points shall set parameters before a fit, because they are as they started; and
      * setting them, from so many rows of finite numbers, one a feature. NULL: never. */
@@ -64,6 +65,9 @@ static inline size_t cf_base_component_count(const cf_base *base) {
     const cf_base_methods *methods = cf_base_methods_of(base);
     return methods->component_count == NULL ? 1 : methods->component_count(base);
 }
+
+/* Always true. */
+bool cf_base_restricts(const cf_base *base);
 
 extern const cf_spec_type cf_normal_type, cf_product_type;
 

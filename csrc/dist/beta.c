@@ -15,10 +15,7 @@ static const cf_number_kinds kinds = {2,
                                       "a_b"};
 
 static cf_status bind(cf_base *base, cf_binding *binding) {
-    cf_numbers *numbers;
-    CF_TRY(cf_arena_alloc(binding->arena, &numbers, 1, sizeof *numbers));
-    base->state = numbers;
-    return cf_numbers_bind(numbers, &kinds, base, binding);
+    return cf_numbers_bind_state(&kinds, base, binding);
 }
 
 /* log(a b / (a + b)) / 2 - log(2 pi) / 2 less the remainders of Stirling's formula: the density's
@@ -66,11 +63,6 @@ static cf_components components(const cf_base *base, cf_builder *b, cf_value con
     return (cf_components){.log_shapes = cf_concat(b, value, 2)};
 }
 
-static bool restricted_domain(const cf_base *base) {
-    (void)base;
-    return true;
-}
-
 static cf_status check(const cf_spec *spec) {
     return cf_numbers_check(spec, &kinds);
 }
@@ -80,7 +72,7 @@ static const cf_base_methods methods = {
     .log_prob = log_prob,
     .sample = sample,
     .components = components,
-    .restricted_domain = restricted_domain,
+    .restricted_domain = cf_base_restricts,
 };
 
 static const cf_option options[] = {

@@ -22,10 +22,7 @@ static const cf_number_kinds kinds = {
     1, (const cf_number_kind[]){{"scale", "log_scale", 1.0, true}}, "scale"};
 
 static cf_status bind(cf_base *base, cf_binding *binding) {
-    cf_numbers *numbers;
-    CF_TRY(cf_arena_alloc(binding->arena, &numbers, 1, sizeof *numbers));
-    base->state = numbers;
-    return cf_numbers_bind(numbers, &kinds, base, binding);
+    return cf_numbers_bind_state(&kinds, base, binding);
 }
 
 static cf_value log_prob(const cf_base *base, cf_builder *b, cf_value u, cf_value context) {
@@ -52,11 +49,6 @@ static cf_components components(const cf_base *base, cf_builder *b, cf_value con
     return one;
 }
 
-static bool restricted_domain(const cf_base *base) {
-    (void)base;
-    return true;
-}
-
 static cf_status check(const cf_spec *spec) {
     return cf_numbers_check(spec, &kinds);
 }
@@ -66,7 +58,7 @@ static const cf_base_methods methods = {
     .log_prob = log_prob,
     .sample = sample,
     .components = components,
-    .restricted_domain = restricted_domain,
+    .restricted_domain = cf_base_restricts,
 };
 
 static const cf_option options[] = {

@@ -17,11 +17,6 @@ cf_status cf_location_scale_bind(cf_location_scale *out, cf_base *base, cf_bindi
     return cf_numbers_bind(&out->numbers, &loc_scale, base, binding);
 }
 
-/* Whether loc and scale are given, by options other than their defaults. */
-static bool is_given(const cf_numbers *numbers) {
-    return !numbers->learned && !numbers->conditional;
-}
-
 cf_value cf_location_scale_remove(const cf_location_scale *given, const cf_base *base,
                                   cf_builder *b, cf_value u, cf_value context, cf_value *log_det) {
     const cf_numbers *numbers = &given->numbers;
@@ -29,7 +24,7 @@ cf_value cf_location_scale_remove(const cf_location_scale *given, const cf_base 
     *log_det = CF_NO_VALUE;
     if (numbers->standard)
         return u;
-    if (is_given(numbers)) {
+    if (cf_numbers_are_given(numbers)) {
         *log_det = cf_fixed_affine_log_det(b, numbers->buffer, base->features);
         return cf_fixed_affine(b, u, numbers->buffer, true);
     }
@@ -44,7 +39,7 @@ cf_value cf_location_scale_apply(const cf_location_scale *given, const cf_base *
     cf_value value[2];
     if (given->numbers.standard)
         return z;
-    if (is_given(&given->numbers))
+    if (cf_numbers_are_given(&given->numbers))
         return cf_fixed_affine(b, z, given->numbers.buffer, false);
     cf_numbers_emit(&given->numbers, base, b, context, value);
     return cf_add(b, cf_multiply(b, z, cf_exp(b, value[LOG_SCALE])), value[LOC]);

@@ -27,24 +27,13 @@ cf_status cf_location_scale_check(const cf_spec *spec);
 
 /* Lines of a base's table of options. */
 #define CF_LOCATION_SCALE_OPTIONS                                                                  \
-    {.name = "loc",                                                                                \
-     .kinds = CF_OPTION_REAL | CF_OPTION_REALS | CF_OPTIONAL,                                      \
-     .default_value = CF_DEFAULT_NONE,                                                             \
-     .doc = "The centre, one number or one a feature; None is 0."},                                \
-        {.name = "scale",                                                                          \
-         .kinds = CF_OPTION_REAL | CF_OPTION_REALS | CF_OPTIONAL,                                  \
-         .default_value = CF_DEFAULT_NONE,                                                         \
-         .doc = "The scale, one positive number or one a feature; None is 1."},                    \
-        {.name = "learned",                                                                        \
-         .kinds = CF_OPTION_BOOL,                                                                  \
-         .default_value = CF_DEFAULT_BOOL(0),                                                      \
-         .doc = "Whether loc and log(scale) are parameters, `base.loc` and `base.log_scale`, "     \
-                "that start at these values."},                                                    \
-    {                                                                                              \
-        .name = "conditioner", .kinds = CF_OPTION_SPEC | CF_OPTIONAL,                              \
-        .default_value = CF_DEFAULT_NONE, .spec_role = "conditioner",                              \
-        .doc = "In a flow with context: a network whose outputs, of the context, are loc and "     \
-               "log(scale) of all features; it starts at 0 and 1."                                 \
-    }
+    CF_NUMBER_OPTION("loc", "The centre, one number or one a feature; None is 0."),                \
+        CF_NUMBER_OPTION("scale", "The scale, one positive number or one a feature; None is 1."),  \
+        CF_LEARNED_OPTION(                                                                         \
+            "Whether loc and log(scale) are parameters, `base.loc` and `base.log_scale`, "         \
+            "that start at these values."),                                                        \
+        CF_CONDITIONER_OPTION(                                                                     \
+            "In a flow with context: a network whose outputs, of the context, are loc and "        \
+            "log(scale) of all features; it starts at 0 and 1.")
 
 #endif

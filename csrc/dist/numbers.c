@@ -11,25 +11,24 @@ static const char *name_of(const cf_spec *spec) {
     return cf_spec_type_of(spec)->name;
 }
 
-/* The numbers as the options give them, one standing for all features: count x features. */
-static cf_status fill(const cf_base *base, const cf_number_kinds *kinds, double *values) {
-    for (size_t k = 0; k < kinds->count; k++) {
-        const cf_number_kind *kind = &kinds->kinds[k];
-        const cf_setting *setting = cf_spec_get(base->spec, kind->name);
-        if (setting->kind != CF_NONE && setting->count != 1 && setting->count != base->features)
-            return cf_fail(CF_INVALID, "%s: %s has %zu numbers, the flow has %zu features",
-                           name_of(base->spec), kind->name, setting->count, base->features);
-        for (size_t f = 0; f < base->features; f++)
-            values[k * base->features + f] = setting->kind == CF_NONE
-                                                 ? kind->default_value
-                                                 : setting->reals[setting->count == 1 ? 0 : f];
-    }
+cf_status cf_numbers_read(const cf_base *base, const char *option, double default_value,
+                          double *values) {
+    const cf_setting *setting = cf_spec_get(base->spec, option);
+    if (setting->kind != CF_NONE && setting->count != 1 && setting->count != base->features)
+        return cf_fail(CF_INVALID, "%s: %s has %zu numbers, the flow has %zu features",
+                       name_of(base->spec), option, setting->count, base->features);
+    for (size_t f = 0; f < base->features; f++)
+        values[f] =
+            setting->kind == CF_NONE ? default_value : setting->reals[setting->count == 1 ? 0 : f];
     return CF_OK;
 }
 
 static cf_status bind_values(cf_numbers *out, cf_base *base, cf_binding *binding, double *values) {
     size_t n = base->features;
-    CF_TRY(fill(base, out->kinds, values));
+    for (size_t k = 0; k < out->kinds->count; k++) {
+        const cf_number_kind *kind = &out->kinds->kinds[k];
+        CF_TRY(cf_numbers_read(base, kind->name, kind->default_value, values + k * n));
+    }
     if (!out->learned)
         return cf_bind_buffer(binding, out->kinds->buffer, out->kinds->count * n, values,
                               &out->buffer);
@@ -70,6 +69,13 @@ cf_status cf_numbers_bind(cf_numbers *out, const cf_number_kinds *kinds, cf_base
     return status;
 }
 
+cf_status cf_numbers_bind_state(const cf_number_kinds *kinds, cf_base *base, cf_binding *binding) {
+    cf_numbers *numbers;
+    CF_TRY(cf_arena_alloc(binding->arena, &numbers, 1, sizeof *numbers));
+    base->state = numbers;
+    return cf_numbers_bind(numbers, kinds, base, binding);
+}
+
 /* As the options give it. */
 static cf_value emit_given(const cf_numbers *numbers, cf_builder *b, size_t k, size_t n) {
     if (numbers->standard)
@@ -77,7 +83,7 @@ static cf_value emit_given(const cf_numbers *numbers, cf_builder *b, size_t k, s
     return cf_buffer(b, numbers->buffer + k * n, n);
 }
 
-static bool is_given(const cf_numbers *numbers) {
+bool cf_numbers_are_given(const cf_numbers *numbers) {
     return !numbers->learned && !numbers->conditional;
 }
 
@@ -94,14 +100,15 @@ void cf_numbers_emit(const cf_numbers *numbers, const cf_base *base, cf_builder 
             value[k] = cf_parameter(b, numbers->parameter[k], n);
         else
             value[k] = emit_given(numbers, b, k, n);
-        if (is_given(numbers) && numbers->kinds->kinds[k].positive)
+        if (cf_numbers_are_given(numbers) && numbers->kinds->kinds[k].positive)
             value[k] = cf_log(b, value[k]);
     }
 }
 
 cf_value cf_numbers_positive(const cf_numbers *numbers, const cf_base *base, cf_builder *b,
                              size_t kind, cf_value value) {
-    return is_given(numbers) ? emit_given(numbers, b, kind, base->features) : cf_exp(b, value);
+    return cf_numbers_are_given(numbers) ? emit_given(numbers, b, kind, base->features)
+                                         : cf_exp(b, value);
 }
 
 cf_value cf_numbers_sum(cf_builder *b, cf_value value, size_t features) {

@@ -33,6 +33,12 @@ typedef struct {
 cf_status cf_numbers_bind(cf_numbers *out, const cf_number_kinds *kinds, cf_base *base,
                           cf_binding *binding);
 
+/* The same, of a base whose state they are. */
+cf_status cf_numbers_bind_state(const cf_number_kinds *kinds, cf_base *base, cf_binding *binding);
+
+/* Whether options give them, or they have their defaults. */
+bool cf_numbers_are_given(const cf_numbers *numbers);
+
 /* One value a kind: the number, of a positive one its logarithm. */
 void cf_numbers_emit(const cf_numbers *numbers, const cf_base *base, cf_builder *b,
                      cf_value context, cf_value *value);
@@ -41,6 +47,11 @@ void cf_numbers_emit(const cf_numbers *numbers, const cf_base *base, cf_builder 
  * what is given is not rounded by way of its logarithm. */
 cf_value cf_numbers_positive(const cf_numbers *numbers, const cf_base *base, cf_builder *b,
                              size_t kind, cf_value value);
+
+/* What an option says, a number for each feature: one may stand for all, and the default for None.
+ * CF_INVALID if it has as many as there are neither. */
+cf_status cf_numbers_read(const cf_base *base, const char *option, double default_value,
+                          double *values);
 
 cf_status cf_numbers_check(const cf_spec *spec, const cf_number_kinds *kinds);
 

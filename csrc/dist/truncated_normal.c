@@ -17,26 +17,16 @@ typedef struct {
 
 /* Of a number of features: lengths in units of the scale, and areas below the density. */
 typedef struct {
-    cf_value log_scale, low, high, nearest;
-    cf_value below, above;       /* from there to the ends */
-    cf_value r, descent, ascent; /* r, its positive part and that of -r */
+    cf_value log_scale, rate, low, high, nearest; /* rate: 1 / scale */
+    cf_value below, above;                        /* from there to the ends */
+    cf_value r, descent, ascent;                  /* r, its positive part and that of -r */
     cf_value area_below, area_above, all;
 } geometry;
 
 static cf_status fill(const cf_base *base, double *values) {
-    const char *names[2] = {"low", "high"};
     size_t n = base->features;
-    for (size_t k = 0; k < 2; k++) {
-        const cf_setting *setting = cf_spec_get(base->spec, names[k]);
-        if (setting->kind != CF_NONE && setting->count != 1 && setting->count != n)
-            return cf_fail(CF_INVALID,
-                           "TruncatedNormal: %s has %zu numbers, the flow has %zu features",
-                           names[k], setting->count, n);
-        for (size_t f = 0; f < n; f++)
-            values[k * n + f] = setting->kind == CF_NONE
-                                    ? (k == 0 ? -INFINITY : INFINITY)
-                                    : setting->reals[setting->count == 1 ? 0 : f];
-    }
+    CF_TRY(cf_numbers_read(base, "low", -INFINITY, values));
+    CF_TRY(cf_numbers_read(base, "high", INFINITY, values + n));
     for (size_t f = 0; f < n; f++)
         if (!(values[f] < values[n + f]))
             return cf_fail(CF_INVALID,
@@ -75,11 +65,11 @@ static geometry emit_geometry(const cf_base *base, cf_builder *b, cf_value conte
     /* Where there is no end, nothing is left this far away. */
     g.low = cf_clamp(b, cf_buffer(b, state->ends, n), -1e18, 1e18);
     g.high = cf_clamp(b, cf_buffer(b, state->ends + n, n), -1e18, 1e18);
-    cf_value rate = cf_exp(b, cf_scale_shift(b, g.log_scale, -1.0, 0.0));
+    g.rate = cf_exp(b, cf_scale_shift(b, g.log_scale, -1.0, 0.0));
     g.nearest = nearest_inside(b, value[0], g.low, g.high);
-    g.r = cf_multiply(b, cf_subtract(b, g.nearest, value[0]), rate);
-    g.below = cf_multiply(b, cf_subtract(b, g.nearest, g.low), rate);
-    g.above = cf_multiply(b, cf_subtract(b, g.high, g.nearest), rate);
+    g.r = cf_multiply(b, cf_subtract(b, g.nearest, value[0]), g.rate);
+    g.below = cf_multiply(b, cf_subtract(b, g.nearest, g.low), g.rate);
+    g.above = cf_multiply(b, cf_subtract(b, g.high, g.nearest), g.rate);
     g.descent = cf_relu(b, g.r);
     g.ascent = cf_relu(b, cf_scale_shift(b, g.r, -1.0, 0.0));
     g.area_below = cf_area(b, CF_AREA_NORMAL, 0, g.ascent, g.below);
@@ -96,9 +86,8 @@ static cf_value exponent(cf_builder *b, cf_value t, cf_value r) {
 static cf_value log_prob(const cf_base *base, cf_builder *b, cf_value u, cf_value context) {
     const truncated_state *state = base->state;
     geometry g = emit_geometry(base, b, context);
-    cf_value rate = cf_exp(b, cf_scale_shift(b, g.log_scale, -1.0, 0.0));
     cf_value inside = cf_log_indicator(b, u, state->ends, state->ends + base->features);
-    cf_value t = cf_multiply(b, cf_subtract(b, u, g.nearest), rate);
+    cf_value t = cf_multiply(b, cf_subtract(b, u, g.nearest), g.rate);
     cf_value log_area = cf_log(b, g.all);
     cf_value norm = cf_add(b, log_area, g.log_scale);
     cf_value density = cf_subtract(b, inside, exponent(b, t, g.r));
@@ -135,17 +124,12 @@ static cf_value sample(const cf_base *base, cf_builder *b, uint32_t stream, cf_v
     return nearest_inside(b, u, g.low, g.high);
 }
 
-static bool restricted_domain(const cf_base *base) {
-    (void)base;
-    return true;
-}
-
 static const cf_base_methods methods = {
     .bind = bind,
     .log_prob = log_prob,
     .sample = sample,
     .components = cf_location_scale_components,
-    .restricted_domain = restricted_domain,
+    .restricted_domain = cf_base_restricts,
 };
 
 static const cf_option options[] = {

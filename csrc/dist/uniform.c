@@ -72,17 +72,12 @@ static cf_components components(const cf_base *base, cf_builder *b, cf_value con
                            .log_scale = cf_constant(b, CF_UNBATCHED, 1, log(high - low))};
 }
 
-static bool restricted_domain(const cf_base *base) {
-    (void)base;
-    return true;
-}
-
 static const cf_base_methods methods = {
     .bind = bind,
     .log_prob = log_prob,
     .sample = sample,
     .components = components,
-    .restricted_domain = restricted_domain,
+    .restricted_domain = cf_base_restricts,
 };
 
 static const cf_option options[] = {

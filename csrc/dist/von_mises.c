@@ -100,11 +100,6 @@ static cf_components components(const cf_base *base, cf_builder *b, cf_value con
     return (cf_components){.loc = value[LOC]};
 }
 
-static bool restricted_domain(const cf_base *base) {
-    (void)base;
-    return true;
-}
-
 static cf_status check(const cf_spec *spec) {
     return cf_numbers_check(spec, &kinds);
 }
@@ -114,7 +109,7 @@ static const cf_base_methods methods = {
     .log_prob = log_prob,
     .sample = sample,
     .components = components,
-    .restricted_domain = restricted_domain,
+    .restricted_domain = cf_base_restricts,
 };
 
 static const cf_option options[] = {
