@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "base/memory.h"
+#include "base/splitmix.h"
 #include "engine/loop.h"
 #include "nn/contraction.h"
 #include "ops/ops.h"
@@ -111,7 +112,7 @@ static void add_sure_term(cf_builder *b, const void *context, const cf_value *st
     *goes_on = remainder_of(b, s, through);
 }
 
-/* Signs number `index`, always the same: the top bits of splitmix64. */
+/* Signs number `index`, always the same. */
 static cf_value fixed_signs(cf_builder *b, size_t features, size_t index) {
     uint64_t state = (uint64_t)index * UINT64_C(0xD1342543DE82EF95) + 1;
     cf_value numbers[2] = {cf_constant(b, CF_UNBATCHED, 1, -1.0),
@@ -121,12 +122,8 @@ static cf_value fixed_signs(cf_builder *b, size_t features, size_t index) {
         return CF_NO_VALUE;
     if (cf_alloc(&indices, features, sizeof *indices) != CF_OK)
         return cf_builder_fail(b, CF_NO_MEMORY, "no memory for a probe");
-    for (size_t i = 0; i < features; i++) {
-        uint64_t z = state += UINT64_C(0x9E3779B97F4A7C15);
-        z = (z ^ (z >> 30)) * UINT64_C(0xBF58476D1CE4E5B9);
-        z = (z ^ (z >> 27)) * UINT64_C(0x94D049BB133111EB);
-        indices[i] = (int64_t)((z ^ (z >> 31)) >> 63);
-    }
+    for (size_t i = 0; i < features; i++)
+        indices[i] = (int64_t)(cf_splitmix64(&state) >> 63);
     cf_value signs = cf_broadcast(
         b, cf_contiguous(b, cf_select(b, cf_concat(b, numbers, 2), indices, features)));
     cf_free(indices);

@@ -10,6 +10,7 @@
  * vectors are used only if what is found proves them to be good enough. */
 #ifndef CF_FN
 
+#include "base/splitmix.h"
 #include "ops/feature_rows.h"
 
 typedef struct {
@@ -91,6 +92,7 @@ void cf_conv_singular_vectors(cf_builder *b, cf_value weight, cf_shape shape, si
 
 #else
 
+#include "base/splitmix.h"
 #include "ops/feature_rows.h"
 
 /* v and a = W v, g = W^T a; a direction p from v, and W p, W^T W p; the last residual. */
@@ -207,11 +209,8 @@ static void CF_FN(turn)(double *x, double *y, size_t n, double cosine, double si
 /* Adds `share` of pseudo-random numbers to a vector of length 1 or 0, which has length 1 then. */
 static void CF_FN(disturb)(double *x, size_t n, double share) {
     uint64_t state = 1;
-    for (size_t i = 0; i < n; i++) { /* splitmix64 */
-        uint64_t z = state += UINT64_C(0x9E3779B97F4A7C15);
-        z = (z ^ (z >> 30)) * UINT64_C(0xBF58476D1CE4E5B9);
-        z = (z ^ (z >> 27)) * UINT64_C(0x94D049BB133111EB);
-        double uniform = (double)(z >> 11) * 0x1p-53 - 0.5;
+    for (size_t i = 0; i < n; i++) {
+        double uniform = (double)(cf_splitmix64(&state) >> 11) * 0x1p-53 - 0.5;
         x[i] += share * uniform * sqrt(12.0 / (double)n);
     }
     CF_FN(normalize)(x, n);
