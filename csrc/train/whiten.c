@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/cholesky.h"
 #include "base/memory.h"
 #include "base/philox.h"
 #include "layers/triangular.h"
@@ -104,30 +105,25 @@ static void shrink(whitening *w, cf_dtype dtype) {
     }
 }
 
-/* Element (i, j), i >= j, of a symmetric matrix whose lower triangle is stored; `reversed`: in the
- * order of columns from the last. */
-static double *at(double *matrix, size_t n, bool reversed, size_t i, size_t j) {
-    return &matrix[reversed ? (n - 1 - j) * n + (n - 1 - i) : i * n + j];
+/* Reverses the order of columns of a symmetric matrix whose lower triangle is stored. */
+static void reverse(double *a, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        for (size_t j = 0; j <= i && i + j < n - 1; j++) {
+            double *other = &a[(n - 1 - j) * n + (n - 1 - i)], kept = a[i * n + j];
+            a[i * n + j] = *other;
+            *other = kept;
+        }
 }
 
-/* In place, A = L L^T in that order: the transpose of what is stored is upper triangular if
- * `reversed`. False if A is not positive definite. */
+/* In place, A = L L^T, with the columns from the last if `reversed`: the transpose of what is
+ * stored is upper triangular then. False if A is not positive definite. */
 static bool factor(double *a, size_t n, bool reversed) {
-    for (size_t j = 0; j < n; j++) {
-        double *diagonal = at(a, n, reversed, j, j);
-        for (size_t k = 0; k < j; k++)
-            *diagonal -= pow(*at(a, n, reversed, j, k), 2.0);
-        if (!(*diagonal > 0.0 && isfinite(*diagonal)))
-            return false;
-        *diagonal = sqrt(*diagonal);
-        for (size_t i = j + 1; i < n; i++) {
-            double *element = at(a, n, reversed, i, j);
-            for (size_t k = 0; k < j; k++)
-                *element -= *at(a, n, reversed, i, k) * *at(a, n, reversed, j, k);
-            *element /= *diagonal;
-        }
-    }
-    return true;
+    if (reversed)
+        reverse(a, n);
+    bool found = cf_cholesky(a, n);
+    if (reversed)
+        reverse(a, n);
+    return found;
 }
 
 static void set_parameters(cf_model *model, const cf_triangular_parameters *to,
