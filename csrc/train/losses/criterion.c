@@ -29,6 +29,26 @@ static void write_name(const cf_spec *spec, char name[NAME_SIZE]) {
     append(name, ")");
 }
 
+cf_status cf_add_criterion(const cf_flow *flow, const cf_function *given, size_t size,
+                           bool u_is_optional, cf_arena *arena) {
+    cf_function function = *cf_model_function(flow->model, "log_prob");
+    char *self;
+    cf_status status = cf_arena_alloc(arena, &self, size, 1);
+    if (status != CF_OK) {
+        cf_arena_free(arena);
+        return status;
+    }
+    memcpy(self, given->self, size);
+    function.name = given->name;
+    function.input[CF_CRITERION_U] =
+        (cf_port){.name = "u", .shape = flow->base_shape, .optional = u_is_optional};
+    function.output[0].name = "loss";
+    function.emit = given->emit;
+    function.finish = NULL;
+    function.self = self;
+    return cf_model_add_function(flow->model, &function, arena);
+}
+
 static cf_status add(const cf_flow *flow, const cf_spec *spec, const char *name) {
     const cf_criterion_methods *methods = cf_spec_type_of(spec)->methods;
     cf_arena arena = {0};

@@ -19,6 +19,12 @@ typedef struct {
     cf_status (*pairs)(const cf_flow *flow, const cf_spec *spec, const cf_function **out);
 } cf_criterion_methods;
 
+/* Adds, as `add` above, a loss with the inputs of log_prob and, as the last, u, points of the base.
+ * Its name, its emit and its self are given; of self, `size` bytes, it gets a copy. */
+enum { CF_CRITERION_X, CF_CRITERION_CONTEXT, CF_CRITERION_JITTER, CF_CRITERION_U };
+cf_status cf_add_criterion(const cf_flow *flow, const cf_function *given, size_t size,
+                           bool u_is_optional, cf_arena *arena);
+
 /* The loss of a flow that the spec describes, added when first asked for, and *pairs = the function
  * whose points are coupled with the rows, or NULL. CF_TYPE if it is of another role. */
 cf_status cf_find_criterion(const cf_flow *flow, const cf_spec *spec, const cf_function **loss,

@@ -10,40 +10,25 @@ typedef struct {
     double weight;
 } distillation;
 
-enum { X, CONTEXT, JITTER, U };
-
 /* -log_prob(x) + weight |u(x) - u|^2. */
 static void emit(const void *self, cf_builder *b, const cf_program_key *key, const cf_value *input,
                  cf_value *output) {
     const distillation *d = self;
-    cf_value seen = cf_flow_see_context(d->flow, b, input[CONTEXT]), found;
+    cf_value seen = cf_flow_see_context(d->flow, b, input[CF_CRITERION_CONTEXT]), found;
     (void)key;
-    cf_value density = cf_flow_log_prob_at(d->flow, b, input[X], seen, &found);
+    cf_value density = cf_flow_log_prob_at(d->flow, b, input[CF_CRITERION_X], seen, &found);
     output[0] = cf_scale_shift(b, density, -1.0, 0.0);
     if (d->weight == 0.0)
         return;
-    cf_value error = cf_subtract(b, found, input[U]);
+    cf_value error = cf_subtract(b, found, input[CF_CRITERION_U]);
     error = cf_sum_features(b, cf_multiply(b, error, error));
     output[0] = cf_add(b, output[0], cf_scale_shift(b, error, d->weight, 0.0));
 }
 
 static cf_status add(const cf_flow *flow, const cf_spec *spec, const char *name, cf_arena *arena) {
-    cf_function function = *cf_model_function(flow->model, "log_prob");
-    distillation *kept;
-    cf_status status = cf_arena_alloc(arena, &kept, 1, sizeof *kept);
-    if (status != CF_OK) {
-        cf_arena_free(arena);
-        return status;
-    }
-    *kept = (distillation){.flow = flow, .weight = cf_spec_real(spec, "weight")};
-    function.name = name;
-    function.input[U] =
-        (cf_port){.name = "u", .shape = flow->base_shape, .optional = kept->weight == 0.0};
-    function.output[0].name = "loss";
-    function.emit = emit;
-    function.finish = NULL;
-    function.self = kept;
-    return cf_model_add_function(flow->model, &function, arena);
+    distillation given = {.flow = flow, .weight = cf_spec_real(spec, "weight")};
+    return cf_add_criterion(flow, &(cf_function){.name = name, .emit = emit, .self = &given},
+                            sizeof given, given.weight == 0.0, arena);
 }
 
 static cf_status check(const cf_flow *flow) {

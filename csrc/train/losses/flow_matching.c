@@ -15,8 +15,6 @@ typedef struct {
     double sigma_min;
 } matching;
 
-enum { X, CONTEXT, JITTER, U };
-
 /* z: the data behind the fixed maps. */
 static cf_value behind_maps(const cf_flow *flow, cf_builder *b, cf_value x) {
     const cf_layer *chain = &flow->chain;
@@ -43,8 +41,8 @@ static void emit(const void *self, cf_builder *b, const cf_program_key *key, con
                  cf_value *output) {
     const matching *m = self;
     const cf_flow *flow = m->flow;
-    cf_value seen = cf_flow_see_context(flow, b, input[CONTEXT]), target;
-    cf_value z = behind_maps(flow, b, input[X]), u = input[U];
+    cf_value seen = cf_flow_see_context(flow, b, input[CF_CRITERION_CONTEXT]), target;
+    cf_value z = behind_maps(flow, b, input[CF_CRITERION_X]), u = input[CF_CRITERION_U];
     (void)key;
     uint32_t stream = cf_next_stream(b);
     cf_value t = cf_random_uniform_samples(b, 1, cf_next_stream(b));
@@ -72,30 +70,16 @@ static cf_status check(const cf_flow *flow) {
     return CF_OK;
 }
 
-static cf_status add_loss(matching given, const char *name, cf_arena *arena) {
-    const cf_flow *flow = given.flow;
-    cf_function function = *cf_model_function(flow->model, "log_prob");
-    matching *kept;
-    cf_status status = cf_arena_alloc(arena, &kept, 1, sizeof *kept);
-    if (status != CF_OK) {
-        cf_arena_free(arena);
-        return status;
-    }
-    *kept = given;
-    function.name = name;
-    function.input[U] = (cf_port){.name = "u", .shape = flow->base_shape, .optional = true};
-    function.output[0].name = "loss";
-    function.emit = emit;
-    function.finish = NULL;
-    function.self = kept;
-    return cf_model_add_function(flow->model, &function, arena);
+static cf_status add_loss(const matching *m, const char *name, cf_arena *arena) {
+    return cf_add_criterion(m->flow, &(cf_function){.name = name, .emit = emit, .self = m},
+                            sizeof *m, true, arena);
 }
 
 /* ---- by name ---- */
 
 static cf_status add_by_name(const cf_flow *flow) {
     cf_arena arena = {0};
-    return add_loss((matching){.flow = flow}, "flow_matching", &arena);
+    return add_loss(&(matching){.flow = flow}, "flow_matching", &arena);
 }
 
 const cf_loss cf_flow_matching_loss = {.name = "flow_matching", .check = check, .add = add_by_name};
@@ -106,7 +90,7 @@ static cf_status add(const cf_flow *flow, const cf_spec *spec, const char *name,
     matching given = {.flow = flow,
                       .trigonometric = strcmp(cf_spec_string(spec, "path"), "trigonometric") == 0,
                       .sigma_min = cf_spec_real(spec, "sigma_min")};
-    return add_loss(given, name, arena);
+    return add_loss(&given, name, arena);
 }
 
 /* z and independent points of the base. */
@@ -114,10 +98,10 @@ static void emit_pairs(const void *self, cf_builder *b, const cf_program_key *ke
                        const cf_value *input, cf_value *output) {
     const cf_flow *flow = self;
     (void)key;
-    output[0] = behind_maps(flow, b, input[X]);
+    output[0] = behind_maps(flow, b, input[CF_CRITERION_X]);
     output[1] = cf_base_methods_of(&flow->base)
                     ->sample(&flow->base, b, cf_next_stream(b),
-                             cf_flow_see_context(flow, b, input[CONTEXT]));
+                             cf_flow_see_context(flow, b, input[CF_CRITERION_CONTEXT]));
 }
 
 static cf_status pairs(const cf_flow *flow, const cf_spec *spec, const cf_function **out) {
@@ -129,7 +113,7 @@ static cf_status pairs(const cf_flow *flow, const cf_spec *spec, const cf_functi
         return CF_OK;
     cf_function function = *cf_model_function(flow->model, "log_prob");
     function.name = name;
-    function.input[U] = (cf_port){0};
+    function.input[CF_CRITERION_U] = (cf_port){0};
     function.output[0] = (cf_port){.name = "z", .shape = flow->base_shape};
     function.output[1] = (cf_port){.name = "u", .shape = flow->base_shape};
     function.emit = emit_pairs;
