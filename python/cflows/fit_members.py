@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import _thread
 import functools
 import inspect
 import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed, wait
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from functools import partial
@@ -49,6 +51,7 @@ __all__ = [
     "data_of_fit",
     "fit_members",
     "naming",
+    "numbers_of_member",
     "options_of_fit",
     "side_by_side",
 ]
@@ -226,19 +229,38 @@ def side_by_side(tasks: Sequence[Callable[[], Any]], stop: Callable[[], None]) -
 
     Each computes without the GIL and may take threads of the pool that are idle. A step of a few
     hundred rows keeps one core busy but not several: on two, five members took 0.5 to 1 of the time
-    that they take one after the other, each with both. `stop` is called upon Ctrl-C, which only
-    the main thread hears and not while it waits for ever, and when a task has failed.
+    that they take one after the other, each with both. `stop` is called upon Ctrl-C and when a task
+    has failed.
+
+    Ctrl-C may raise KeyboardInterrupt anywhere in the main thread, and there alone: so all but
+    waiting is in another one, and begins once, however often this one is interrupted.
     """
+    all_of_them: Future[list[Any]] = Future()
+    begun = threading.Lock()
+
+    def run() -> None:
+        if not begun.acquire(blocking=False):
+            return
+        try:
+            all_of_them.set_result(_results(tasks, stop))
+        except BaseException as error:
+            all_of_them.set_exception(error)
+
+    while not all_of_them.done():
+        try:
+            _thread.start_new_thread(run, ())
+            while not all_of_them.done():
+                wait([all_of_them], _SECONDS)  # for ever, it would not hear Ctrl-C everywhere
+        except KeyboardInterrupt:
+            stop()
+    return all_of_them.result()
+
+
+def _results(tasks: Sequence[Callable[[], Any]], stop: Callable[[], None]) -> list[Any]:
     with ThreadPoolExecutor(min(len(tasks), _core.get_num_threads())) as executor:
         futures = [executor.submit(task) for task in tasks]
-        running = set(futures)
-        while running:
-            try:
-                done, running = wait(running, _SECONDS, FIRST_COMPLETED)
-            except KeyboardInterrupt:
-                stop()
-                continue
-            if any(future.exception() is not None for future in done):
+        for future in as_completed(futures):
+            if future.exception() is not None:
                 stop()
     return [future.exception() or future.result() for future in futures]
 
@@ -282,11 +304,18 @@ def options_of_fit(
 
 def _own(data: Data, options: FitOptions, member: int, bootstrap: bool) -> tuple[Data, FitOptions]:
     """The data and the options of one member."""
-    seed = (options.numbers["seed"] + member) % 2**64
-    rows = bootstrapped(data[0], seed) if bootstrap else data[0]
-    batch_size = max(1, min(options.numbers["batch_size"], len(rows)))
-    numbers = {**options.numbers, "seed": seed, "batch_size": batch_size}
+    rows = data[0]
+    if bootstrap:
+        rows = bootstrapped(rows, numbers_of_member(options, member, rows)["seed"])
+    numbers = numbers_of_member(options, member, rows)
     return (rows, data[1]), replace(options, numbers=numbers)
+
+
+def numbers_of_member(options: FitOptions, member: int, rows: TrainingRows) -> dict[str, Any]:
+    """Those of its trainer: a seed of its own, and batches of no more than its rows."""
+    seed = (options.numbers["seed"] + member) % 2**64
+    batch_size = max(1, min(options.numbers["batch_size"], len(rows)))
+    return {**options.numbers, "seed": seed, "batch_size": batch_size}
 
 
 def bootstrapped(rows: TrainingRows, seed: int) -> TrainingRows:

@@ -19,7 +19,13 @@ from ._core import Optimizer
 from .arguments import check_callback, checked_seed, with_hints
 from .clusters import clusters, numbers_for_clusters
 from .data_warnings import DataWarning, warn_of_data
-from .fit_members import data_of_fit, naming, options_of_fit, side_by_side
+from .fit_members import (
+    data_of_fit,
+    naming,
+    numbers_of_member,
+    options_of_fit,
+    side_by_side,
+)
 from .fit_progress import new_fit_progress
 from .fitting import DEFAULT_PATIENCE, Data, FitOptions, new_run
 from .history import EpochReport, History
@@ -306,8 +312,6 @@ class _Mixture:
         if not weights.any():
             return None
         options, flow = self.options, self.model.flows[k]
-        numbers = {**options.numbers, "seed": (options.numbers["seed"] + k) % 2**64}
-        numbers["batch_size"] = min(numbers["batch_size"], len(rows))
         trainer = _core.Trainer(
             flow,
             flow._loss,
@@ -317,7 +321,7 @@ class _Mixture:
             options.schedule,
             epochs=options.epochs,
             patience=0,
-            **numbers,
+            **numbers_of_member(options, k, rows),
         )
         with closing(trainer):
             state = self.states[k]
