@@ -61,7 +61,7 @@ class NormflowsModel(TorchModel):
             raise NotImplementedError("its masked and spline flows have residual networks alone")
         base = nf.distributions.DiagGaussian(architecture.features, trainable=False)
         self.residual = isinstance(architecture, FreeFlow)
-        if isinstance(architecture, FreeFlow):
+        if self.residual:
             if architecture.kind != "residual":
                 raise NotImplementedError(f"it has no flow of kind {architecture.kind}")
             self.module = nf.NormalizingFlow(base, residual_blocks(architecture))
